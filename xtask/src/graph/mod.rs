@@ -1,1 +1,21 @@
-//! graph
+//! A target graph: declare, plan, run.
+//!
+//! The semantics are Nuke's, repaired: `depends_on` pulls in and orders, `after` only orders, `requires` is checked
+//! before anything runs, `only_when` skips with a reason, `proceed_after_failure` lets dependents run after a failure.
+//! Independent targets run at the same time. This module knows nothing of docker, registries or releases; it tells
+//! what happens through [`Listener`] and never prints.
+
+mod event;
+mod outcome;
+mod plan;
+mod render;
+mod run;
+mod target;
+
+pub use event::{Event, Listener, Tone};
+pub use outcome::{Row, Status, Summary};
+pub use plan::{Graph, Plan, Step};
+pub use target::{Context, Ended, Target};
+
+#[cfg(test)]
+mod tests;

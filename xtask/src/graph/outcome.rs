@@ -1,0 +1,102 @@
+//! How each target ended, and what that makes of the whole run.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::exit::{self, Exit};
+
+/// How a target ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Status {
+    Succeeded,
+    Failed,
+    Skipped,
+    /// Something it depends on failed or was stopped first.
+    NotRun,
+    /// Stopped while running.
+    Aborted,
+}
+
+/// One target of a [`Summary`].
+#[derive(Debug, Serialize)]
+pub struct Row {
+    pub target: String,
+    pub status: Status,
+    #[serde(rename = "seconds", serialize_with = "as_seconds")]
+    pub duration: Duration,
+    /// What it did, or why not.
+    pub note: String,
+    /// The exit code that its failure asks for.
+    #[serde(skip)]
+    pub(super) failure: Option<Exit>,
+    /// The target may fail without holding up the others.
+    #[serde(skip)]
+    pub(super) proceeds: bool,
+}
+
+fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+impl Row {
+    pub(super) fn ended(target: &str, status: Status, duration: Duration, note: String) -> Self {
+        Row {
+            target: target.to_owned(),
+            status,
+            duration,
+            note,
+            failure: None,
+            proceeds: false,
+        }
+    }
+
+    pub(super) fn failed(target: &str, duration: Duration, error: &anyhow::Error) -> Self {
+        let row = Row::ended(target, Status::Failed, duration, format!("{error:#}"));
+        Row {
+            failure: Some(exit::code(error)),
+            ..row
+        }
+    }
+}
+
+/// Every scheduled target, in the order of the plan.
+#[derive(Debug)]
+pub struct Summary {
+    pub rows: Vec<Row>,
+    pub interrupted: bool,
+}
+
+impl Summary {
+    /// What the run as a whole came to.
+    ///
+    /// It is [`Exit::Partial`] when all that failed may fail alone and something of that kind succeeded; a push
+    /// target that was asked for by itself and failed is a plain failure.
+    pub fn exit(&self) -> Exit {
+        if self.interrupted {
+            return Exit::Interrupted;
+        }
+        let failures: Vec<&Row> = self
+            .rows
+            .iter()
+            .filter(|row| row.status == Status::Failed)
+            .collect();
+        if failures.is_empty() {
+            return Exit::Done;
+        }
+        let alone = failures.iter().all(|row| row.proceeds);
+        if alone
+            && self
+                .rows
+                .iter()
+                .any(|row| row.proceeds && row.status == Status::Succeeded)
+        {
+            return Exit::Partial;
+        }
+        if failures.iter().all(|row| row.failure == Some(Exit::Usage)) {
+            Exit::Usage
+        } else {
+            Exit::Failed
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Resolving names and edges into a [`Plan`]: pure, and done before anything runs.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::target::Target;
+use crate::exit::bad_input;
+
+/// Every target there is, with its edges checked.
+pub struct Graph<'a> {
+    pub(super) targets: Vec<Target<'a>>,
+}
+
+/// What will run, in an order that respects every edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+}
+
+/// One scheduled target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    pub target: String,
+    pub about: &'static str,
+    /// Named on the command line, rather than pulled in.
+    pub requested: bool,
+    /// Left out with `--skip`.
+    pub skipped: bool,
+    /// The scheduled targets that must end first.
+    pub waits_for: Vec<String>,
+    /// Those of `waits_for` that must not have failed.
+    pub needs: Vec<String>,
+}
+
+impl<'a> Graph<'a> {
+    /// # Errors
+    /// An edge to a target that does not exist, or a cycle, named as `a -> b -> a`.
+    pub fn new(targets: Vec<Target<'a>>) -> Result<Self> {
+        let graph = Graph { targets };
+        for target in &graph.targets {
+            for name in target.depends_on.iter().chain(&target.after) {
+                graph.find(name)?;
+            }
+        }
+        graph.order()?;
+        Ok(graph)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.targets
+            .iter()
+            .map(|target| (target.name.as_str(), target.about))
+    }
+
+    /// Schedules `requested` and all they depend on, leaving out `skip`.
+    ///
+    /// Names may be spelled as Nuke did: case and dashes do not matter.
+    ///
+    /// # Errors
+    /// [`BadInput`](crate::exit::BadInput): an unknown name, with a suggestion.
+    pub fn plan(&self, requested: &[String], skip: &[String]) -> Result<Plan> {
+        let requested = self.find_all(requested)?;
+        let skip = self.find_all(skip)?;
+        let mut scheduled = vec![false; self.targets.len()];
+        let mut open = requested.clone();
+        while let Some(index) = open.pop() {
+            if !std::mem::replace(&mut scheduled[index], true) {
+                open.extend(self.edges(&self.targets[index].depends_on));
+            }
+        }
+        let names = |indices: Vec<usize>| -> Vec<String> {
+            indices
+                .into_iter()
+                .filter(|&i| scheduled[i])
+                .map(|i| self.targets[i].name.clone())
+                .collect()
+        };
+        let steps = self
+            .order()?
+            .into_iter()
+            .filter(|&index| scheduled[index])
+            .map(|index| {
+                let target = &self.targets[index];
+                Step {
+                    target: target.name.clone(),
+                    about: target.about,
+                    requested: requested.contains(&index),
+                    skipped: skip.contains(&index),
+                    waits_for: names(self.all_edges(target)),
+                    needs: names(self.edges(&target.depends_on)),
+                }
+            })
+            .collect();
+        Ok(Plan { steps })
+    }
+
+    /// The sentences of all requirements of the plan that do not hold.
+    pub fn unmet(&self, plan: &Plan) -> Vec<String> {
+        let mut unmet: Vec<String> = Vec::new();
+        for step in plan.steps.iter().filter(|step| !step.skipped) {
+            let target = self
+                .targets
+                .iter()
+                .find(|target| target.name == step.target);
+            for (sentence, condition) in target.iter().flat_map(|target| &target.requires) {
+                if !condition() && !unmet.contains(sentence) {
+                    unmet.push(sentence.clone());
+                }
+            }
+        }
+        unmet
+    }
+
+    fn find(&self, name: &str) -> Result<usize> {
+        let wanted = key(name);
+        if let Some(index) = self
+            .targets
+            .iter()
+            .position(|target| key(&target.name) == wanted)
+        {
+            return Ok(index);
+        }
+        let nearest = self
+            .targets
+            .iter()
+            .map(|target| {
+                (
+                    strsim::damerau_levenshtein(&key(&target.name), &wanted),
+                    &target.name,
+                )
+            })
+            .min()
+            .filter(|&(distance, _)| distance <= 1 + wanted.len() / 4);
+        Err(match nearest {
+            Some((_, nearest)) => bad_input(format!(
+                "unknown target `{name}`\nhint: did you mean `{nearest}`?"
+            )),
+            None => {
+                let all: Vec<&str> = self.names().map(|(name, _)| name).collect();
+                bad_input(format!(
+                    "unknown target `{name}`\nhint: the targets are {}",
+                    all.join(", ")
+                ))
+            }
+        })
+    }
+
+    fn find_all(&self, names: &[String]) -> Result<Vec<usize>> {
+        names.iter().map(|name| self.find(name)).collect()
+    }
+
+    fn edges(&self, names: &[String]) -> Vec<usize> {
+        names
+            .iter()
+            .filter_map(|name| self.find(name).ok())
+            .collect()
+    }
+
+    fn all_edges(&self, target: &Target<'_>) -> Vec<usize> {
+        let mut edges = self.edges(&target.depends_on);
+        for edge in self.edges(&target.after) {
+            if !edges.contains(&edge) {
+                edges.push(edge);
+            }
+        }
+        edges
+    }
+
+    /// All targets, each after those it waits for; ties in the order of declaration.
+    fn order(&self) -> Result<Vec<usize>> {
+        let mut order = Vec::new();
+        let mut path = Vec::new();
+        for index in 0..self.targets.len() {
+            self.visit(index, &mut path, &mut order)?;
+        }
+        Ok(order)
+    }
+
+    fn visit(&self, index: usize, path: &mut Vec<usize>, order: &mut Vec<usize>) -> Result<()> {
+        if order.contains(&index) {
+            return Ok(());
+        }
+        if let Some(start) = path.iter().position(|&step| step == index) {
+            let cycle: Vec<&str> = path[start..]
+                .iter()
+                .chain([&index])
+                .map(|&i| self.targets[i].name.as_str())
+                .collect();
+            anyhow::bail!("the targets form a cycle: {}", cycle.join(" -> "));
+        }
+        path.push(index);
+        for next in self.all_edges(&self.targets[index]) {
+            self.visit(next, path, order)?;
+        }
+        path.pop();
+        order.push(index);
+        Ok(())
+    }
+}
+
+/// The spelling in which names are compared.
+fn key(name: &str) -> String {
+    name.chars()
+        .filter(|c| *c != '-' && *c != '_')
+        .flat_map(char::to_lowercase)
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! The walk over a [`Plan`]: starts what is ready, isolates failures, stops on a cancel.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::FuturesUnordered;
+
+use super::event::{Event, Listener};
+use super::outcome::{Row, Status, Summary};
+use super::plan::{Graph, Plan, Step};
+use super::target::{Context, Ended, Target};
+
+impl<'a> Graph<'a> {
+    /// Runs every step of `plan`. When `cancel` completes nothing more starts and what runs is dropped.
+    pub async fn run(
+        self,
+        plan: &Plan,
+        listener: &'a dyn Listener,
+        cancel: impl Future<Output = ()>,
+    ) -> Summary {
+        let mut targets: BTreeMap<String, Target<'a>> = self
+            .targets
+            .into_iter()
+            .map(|target| (target.name.clone(), target))
+            .collect();
+        let mut ended: BTreeMap<&str, Row> = BTreeMap::new();
+        let mut started: BTreeMap<&str, Instant> = BTreeMap::new();
+        let mut running: FuturesUnordered<BoxFuture<'a, Row>> = FuturesUnordered::new();
+        let mut cancel = std::pin::pin!(cancel.fuse());
+        let mut interrupted = false;
+
+        while ended.len() < plan.steps.len() {
+            let ready: Vec<&Step> = plan
+                .steps
+                .iter()
+                .filter(|step| !started.contains_key(step.target.as_str()))
+                .filter(|step| {
+                    step.waits_for
+                        .iter()
+                        .all(|name| ended.contains_key(name.as_str()))
+                })
+                .collect();
+            for step in ready {
+                started.insert(&step.target, Instant::now());
+                let target = targets
+                    .remove(&step.target)
+                    .expect("a plan names the targets of its graph");
+                running.push(match hindrance(step, &target, &ended) {
+                    Some(row) => std::future::ready(row).boxed(),
+                    None => perform(target, listener).boxed(),
+                });
+            }
+            tokio::select! {
+                biased;
+                () = &mut cancel => {
+                    interrupted = true;
+                    break;
+                }
+                Some(row) = running.next() => {
+                    listener.event(Event::Finished { row: &row });
+                    let step = plan.steps.iter().find(|step| step.target == row.target);
+                    ended.insert(&step.expect("only steps run").target, row);
+                }
+            }
+        }
+        drop(running);
+
+        let rows = plan.steps.iter().map(|step| {
+            let name = step.target.as_str();
+            ended
+                .remove(name)
+                .unwrap_or_else(|| match started.get(name) {
+                    Some(since) => Row::ended(
+                        name,
+                        Status::Aborted,
+                        since.elapsed(),
+                        "interrupted".to_owned(),
+                    ),
+                    None => Row::ended(
+                        name,
+                        Status::NotRun,
+                        Duration::ZERO,
+                        "interrupted before it started".to_owned(),
+                    ),
+                })
+        });
+        Summary {
+            rows: rows.collect(),
+            interrupted,
+        }
+    }
+}
+
+/// Why a step whose turn has come is not to be performed.
+fn hindrance(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) -> Option<Row> {
+    let row = |status, note| Some(Row::ended(&step.target, status, Duration::ZERO, note));
+    if step.skipped {
+        return row(Status::Skipped, "left out by --skip".to_owned());
+    }
+    for name in &step.needs {
+        let before = &ended[name.as_str()];
+        if before.status == Status::NotRun || before.status == Status::Failed && !before.proceeds {
+            let how = if before.status == Status::Failed {
+                "failed"
+            } else {
+                "did not run"
+            };
+            return row(Status::NotRun, format!("`{name}` {how}"));
+        }
+    }
+    let (sentence, _) = target
+        .only_when
+        .iter()
+        .find(|(_, condition)| !condition())?;
+    row(Status::Skipped, sentence.clone())
+}
+
+async fn perform<'a>(target: Target<'a>, listener: &'a dyn Listener) -> Row {
+    let name = target.name;
+    listener.event(Event::Started { target: &name });
+    let start = Instant::now();
+    let result = match target.action {
+        Some(action) => {
+            action(Context {
+                target: name.clone(),
+                listener,
+            })
+            .await
+        }
+        None => Ok(Ended::Done(String::new())),
+    };
+    let row = match result {
+        Ok(Ended::Done(note)) => Row::ended(&name, Status::Succeeded, start.elapsed(), note),
+        Ok(Ended::Skipped(reason)) => Row::ended(&name, Status::Skipped, start.elapsed(), reason),
+        Err(error) => Row::failed(&name, start.elapsed(), &error),
+    };
+    Row {
+        proceeds: target.proceed_after_failure,
+        ..row
+    }
+}

@@ -1,0 +1,131 @@
+//! One target: its name, its edges, its conditions and its action.
+
+use futures_util::future::BoxFuture;
+
+use super::event::{Event, Listener, Tone};
+
+/// How an action that did not fail ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What it did, in one sentence for the summary.
+    Done(String),
+    /// Why there was nothing it should do.
+    Skipped(String),
+}
+
+pub(super) type Action<'a> =
+    Box<dyn FnOnce(Context<'a>) -> BoxFuture<'a, anyhow::Result<Ended>> + Send + 'a>;
+
+type Condition<'a> = Box<dyn Fn() -> bool + Send + 'a>;
+
+/// A named step of the graph. Without an action it only groups what it depends on.
+pub struct Target<'a> {
+    pub(super) name: String,
+    pub(super) about: &'static str,
+    pub(super) depends_on: Vec<String>,
+    pub(super) after: Vec<String>,
+    pub(super) requires: Vec<(String, Condition<'a>)>,
+    pub(super) only_when: Vec<(String, Condition<'a>)>,
+    pub(super) proceed_after_failure: bool,
+    pub(super) action: Option<Action<'a>>,
+}
+
+impl<'a> Target<'a> {
+    pub fn new(name: impl Into<String>, about: &'static str) -> Self {
+        Target {
+            name: name.into(),
+            about,
+            depends_on: Vec::new(),
+            after: Vec::new(),
+            requires: Vec::new(),
+            only_when: Vec::new(),
+            proceed_after_failure: false,
+            action: None,
+        }
+    }
+
+    /// Pulls these targets in and runs after them.
+    pub fn depends_on<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.depends_on.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs after those of these targets that are scheduled anyway.
+    pub fn after<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.after.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Nothing runs at all unless `condition` holds; `sentence` says what is missing.
+    pub fn requires(
+        mut self,
+        sentence: impl Into<String>,
+        condition: impl Fn() -> bool + Send + 'a,
+    ) -> Self {
+        self.requires.push((sentence.into(), Box::new(condition)));
+        self
+    }
+
+    /// Skips this target, with `sentence` as the reason, unless `condition` holds when its turn comes.
+    pub fn only_when(
+        mut self,
+        sentence: impl Into<String>,
+        condition: impl Fn() -> bool + Send + 'a,
+    ) -> Self {
+        self.only_when.push((sentence.into(), Box::new(condition)));
+        self
+    }
+
+    /// Lets dependents run although this target failed.
+    pub fn proceed_after_failure(mut self) -> Self {
+        self.proceed_after_failure = true;
+        self
+    }
+
+    /// What the target does.
+    pub fn does<F>(mut self, action: impl FnOnce(Context<'a>) -> F + Send + 'a) -> Self
+    where
+        F: Future<Output = anyhow::Result<Ended>> + Send + 'a,
+    {
+        self.action = Some(Box::new(move |context| Box::pin(action(context))));
+        self
+    }
+}
+
+/// What an action is given: its own name, and an ear for what it has to say.
+#[derive(Clone)]
+pub struct Context<'a> {
+    pub(super) target: String,
+    pub(super) listener: &'a dyn Listener,
+}
+
+impl Context<'_> {
+    pub fn detail(&self, text: &str) {
+        self.line(Tone::Detail, text);
+    }
+
+    pub fn note(&self, text: &str) {
+        self.line(Tone::Note, text);
+    }
+
+    pub fn warn(&self, text: &str) {
+        self.line(Tone::Warning, text);
+    }
+
+    /// `current` of `total` bytes; a `total` of 0 is not known yet.
+    pub fn progress(&self, current: u64, total: u64) {
+        self.listener.event(Event::Progress {
+            target: &self.target,
+            current,
+            total,
+        });
+    }
+
+    fn line(&self, tone: Tone, text: &str) {
+        self.listener.event(Event::Line {
+            target: &self.target,
+            tone,
+            text,
+        });
+    }
+}
