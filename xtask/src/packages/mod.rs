@@ -1,1 +1,23 @@
-//! packages
+//! The product's packages: the index that lists them, verified downloads, and extraction into a build context.
+//!
+//! Refuses to know images, releases, settings and the terminal. Invariant: a file appears under its own name only
+//! after every byte of it was verified, and a directory only after its whole archive was.
+
+mod archive;
+mod download;
+mod error;
+mod extract;
+mod http;
+mod index;
+mod layout;
+mod package;
+mod part;
+mod source;
+mod verify;
+
+pub use download::{Downloaded, download};
+pub use error::Error;
+pub use extract::{Extracted, extract};
+pub use index::{Index, Version, fetch_index};
+pub use package::Package;
+pub use source::Source;

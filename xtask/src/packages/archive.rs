@@ -1,0 +1,170 @@
+//! A zip file read with suspicion.
+//!
+//! Refuses to know where entries are written. Invariant: nothing is handed out of an archive that is encrypted,
+//! expands absurdly or holds an entry without a safe place, and no entry is complete before its CRC was right.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use super::error::Error;
+use super::layout::{Kind, Named, Placed, place};
+
+/// More entries than any package has (the product's: a few hundred); bounds time and inodes.
+const MOST_ENTRIES: usize = 100_000;
+
+/// The largest expanded size in bytes: an image of that size would not be released either.
+const LARGEST: u64 = 8 << 30;
+
+/// Programs compress 2 to 5 times, text up to 20 times; deflate can reach 1032, and overlapping entries more.
+const HIGHEST_RATIO: u64 = 100;
+
+/// What may expand by any ratio, in bytes: a small file of zeros is no attack.
+const HARMLESS: u64 = 64 << 20;
+
+/// Linux's PATH_MAX: no link's target is longer.
+const LONGEST_TARGET: u64 = 4096;
+
+/// The file type bits of a Unix mode, and the types that an archive may hold.
+const TYPE: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
+const DIRECTORY: u32 = 0o040_000;
+
+pub(super) struct Archive {
+    path: PathBuf,
+    zip: ZipArchive<BufReader<File>>,
+}
+
+impl Archive {
+    /// Opens a zip and gives each entry its place. No content is read yet, except for links.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for an archive that is damaged, hostile or empty; [`Error::Io`].
+    pub fn open(path: &Path) -> Result<(Self, Vec<Placed>), Error> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let length = file.metadata().map_err(Error::io("read", path))?.len();
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| fault(path, error))?;
+        let mut archive = Archive {
+            path: path.to_owned(),
+            zip,
+        };
+        let named = archive.names(length)?;
+        let placed = place(named).map_err(|reason| archive.refuse(reason))?;
+        if !placed.iter().any(|entry| entry.kind == Kind::File) {
+            return Err(archive.refuse("it holds no files"));
+        }
+        Ok((archive, placed))
+    }
+
+    /// Copies the content of a file to `to`; `target` is what its errors name. Returns the bytes written.
+    pub fn copy(
+        &mut self,
+        entry: &Placed,
+        to: &mut dyn Write,
+        target: &Path,
+    ) -> Result<u64, Error> {
+        let path = &self.path;
+        let mut from = self
+            .zip
+            .by_index(entry.index)
+            .map_err(|error| fault(path, error))?;
+        let mut buffer = vec![0; 128 << 10];
+        let mut written = 0;
+        loop {
+            // The reader stops at the declared size, and fails at the end if the CRC is wrong.
+            let read = from
+                .read(&mut buffer)
+                .map_err(|error| fault(path, error.into()))?;
+            if read == 0 {
+                return Ok(written);
+            }
+            to.write_all(&buffer[..read])
+                .map_err(Error::io("write", target))?;
+            written += read as u64;
+        }
+    }
+
+    fn names(&mut self, length: u64) -> Result<Vec<Named>, Error> {
+        if self.zip.has_duplicate_names() {
+            return Err(self.refuse("it holds two entries of the same name"));
+        }
+        if self.zip.len() > MOST_ENTRIES {
+            return Err(self.refuse(format!("it holds more than {MOST_ENTRIES} entries")));
+        }
+        let limit = LARGEST.min(HARMLESS.max(length.saturating_mul(HIGHEST_RATIO)));
+        let mut expanded = 0_u64;
+        let mut named = Vec::with_capacity(self.zip.len());
+        for index in 0..self.zip.len() {
+            let entry = self
+                .zip
+                .by_index_data(index)
+                .map_err(|error| fault(&self.path, error))?;
+            expanded = expanded.saturating_add(entry.size());
+            if expanded > limit {
+                return Err(self.refuse(format!(
+                    "it expands from {length} to more than {limit} bytes"
+                )));
+            }
+            let name = entry
+                .name()
+                .map_err(|error| fault(&self.path, error))?
+                .into_owned();
+            let (mode, size) = (entry.unix_mode(), entry.size());
+            if entry.encrypted() {
+                return Err(
+                    self.refuse(format!("its entry `{}` is encrypted", name.escape_debug()))
+                );
+            }
+            let kind = if entry.is_symlink() {
+                Kind::Link(self.target(index, size)?)
+            } else {
+                match mode.unwrap_or(0) & TYPE {
+                    DIRECTORY => Kind::Directory,
+                    0 | REGULAR if name.ends_with(['/', '\\']) => Kind::Directory,
+                    0 | REGULAR => Kind::File,
+                    _ => {
+                        return Err(self.refuse(format!(
+                            "its entry `{}` is neither a file, a directory nor a link",
+                            name.escape_debug()
+                        )));
+                    }
+                }
+            };
+            named.push(Named { name, kind, mode });
+        }
+        Ok(named)
+    }
+
+    /// The target of a symbolic link, which is its content.
+    fn target(&mut self, index: usize, size: u64) -> Result<String, Error> {
+        if size > LONGEST_TARGET {
+            return Err(self.refuse("it holds a symbolic link with too long a target"));
+        }
+        let path = &self.path;
+        let mut target = String::new();
+        self.zip
+            .by_index(index)
+            .map_err(|error| fault(path, error))?
+            .read_to_string(&mut target)
+            .map_err(|error| fault(path, error.into()))?;
+        Ok(target)
+    }
+
+    fn refuse(&self, reason: impl std::fmt::Display) -> Error {
+        Error::refused(&self.path, reason)
+    }
+}
+
+/// The archive's fault, unless the operating system says otherwise.
+fn fault(path: &Path, error: ZipError) -> Error {
+    match error {
+        ZipError::Io(error) if error.raw_os_error().is_some() => Error::io("read", path)(error),
+        ZipError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Error::refused(path, "it is a truncated zip file")
+        }
+        error => Error::refused(path, format!("it is no intact zip file ({error})")),
+    }
+}

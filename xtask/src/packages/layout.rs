@@ -1,0 +1,309 @@
+//! Where an archive's entries would land, decided before a byte is written.
+//!
+//! Refuses to know zip files and the file system: names in, paths out, or the reason why not. Invariant: every path
+//! and every symbolic link of the result stays inside the directory it is extracted to, and no path is taken twice,
+//! also where the file system ignores case.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// What an archive says of an entry, and what becomes of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Directory,
+    File,
+    /// A symbolic link and its target.
+    Link(String),
+}
+
+/// An entry as the archive names it.
+pub(super) struct Named {
+    pub name: String,
+    pub kind: Kind,
+    /// Unix permissions, where the archive has them.
+    pub mode: Option<u32>,
+}
+
+/// An entry with its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// The entry's position in the archive.
+    pub index: usize,
+    /// Relative, of plain components, never empty.
+    pub path: PathBuf,
+    pub kind: Kind,
+    pub mode: u32,
+}
+
+/// The directory that packages wrap their content in.
+const WRAPPER: &str = "lib";
+
+/// Gives every entry its place; an archive that holds nothing but one top-level `lib/` is hoisted out of it.
+///
+/// # Errors
+/// A sentence that names the first entry that cannot be placed.
+pub(super) fn place(named: Vec<Named>) -> Result<Vec<Placed>, String> {
+    let mut entries = Vec::with_capacity(named.len());
+    for entry in named {
+        let parts = parts(&entry.name)?;
+        entries.push((parts, entry));
+    }
+    let wrapped = is_wrapped(&entries);
+    let mut tree = Tree::default();
+    let mut placed = Vec::with_capacity(entries.len());
+    for (index, (mut parts, entry)) in entries.into_iter().enumerate() {
+        if wrapped {
+            parts.remove(0);
+        }
+        if parts.is_empty() {
+            // The root itself, or the wrapper.
+            continue;
+        }
+        let refuse = |why: &str| format!("its entry `{}` {why}", entry.name.escape_debug());
+        if let Kind::Link(target) = &entry.kind
+            && !stays_inside(target, parts.len() - 1)
+        {
+            return Err(refuse(
+                "is a symbolic link that may lead out of the directory",
+            ));
+        }
+        let directory = entry.kind == Kind::Directory;
+        if !tree.take(&parts, directory) {
+            return Err(refuse(
+                "takes a path that another entry has, at least where case is ignored",
+            ));
+        }
+        placed.push(Placed {
+            index,
+            path: parts.iter().collect(),
+            mode: mode(entry.mode, directory),
+            kind: entry.kind,
+        });
+    }
+    Ok(placed)
+}
+
+/// The plain components of an entry's name. A backslash separates too: archives made by old .NET have it.
+fn parts(name: &str) -> Result<Vec<String>, String> {
+    let refuse = |why: &str| Err(format!("its entry `{}` {why}", name.escape_debug()));
+    let name = name.replace('\\', "/");
+    if name.contains('\0') {
+        return refuse("has a zero byte in its name");
+    }
+    if name.starts_with('/') || name.as_bytes().get(1) == Some(&b':') {
+        return refuse("has an absolute name");
+    }
+    let mut parts = Vec::new();
+    for part in name.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => return refuse("leaves the directory"),
+            part => parts.push(part.to_owned()),
+        }
+    }
+    Ok(parts)
+}
+
+fn is_wrapped(entries: &[(Vec<String>, Named)]) -> bool {
+    let mut content = false;
+    for (parts, entry) in entries {
+        match &parts[..] {
+            [] => {}
+            [only] if only == WRAPPER && entry.kind == Kind::Directory => {}
+            [first, _, ..] if first == WRAPPER => content = true,
+            _ => return false,
+        }
+    }
+    content
+}
+
+/// Whether a link in a directory `depth` levels deep stays inside.
+///
+/// `..` is allowed at the front only: the link's own directories are real ones (the [`Tree`] sees to it), but after a
+/// name it may climb out of whatever directory another link led to.
+fn stays_inside(target: &str, depth: usize) -> bool {
+    let parts: Vec<&str> = target.split('/').collect();
+    let up = parts.iter().take_while(|part| **part == "..").count();
+    !target.is_empty()
+        && !target.starts_with('/')
+        && !target.contains(['\\', '\0'])
+        && up <= depth
+        && !parts[up..].contains(&"..")
+}
+
+/// Permissions that the owner can always work with; no set-user-id and the like. Explicit, so that the caller's umask
+/// does not show in an image.
+fn mode(mode: Option<u32>, directory: bool) -> u32 {
+    let (default, least) = if directory {
+        (0o755, 0o700)
+    } else {
+        (0o644, 0o600)
+    };
+    match mode.unwrap_or(0) & 0o777 {
+        0 => default,
+        mode => mode | least,
+    }
+}
+
+/// The paths that are taken: a node for each component, so that its size is that of the names.
+#[derive(Default)]
+struct Tree {
+    nodes: HashMap<(usize, String), Node>,
+}
+
+struct Node {
+    id: usize,
+    name: String,
+    directory: bool,
+}
+
+impl Tree {
+    /// Takes a path, and as directories those it goes through. False if one of them is taken by something else.
+    fn take(&mut self, parts: &[String], directory: bool) -> bool {
+        let mut parent = 0;
+        for (n, part) in parts.iter().enumerate() {
+            let directory = directory || n + 1 < parts.len();
+            let id = self.nodes.len() + 1;
+            let mut new = false;
+            let node = self
+                .nodes
+                .entry((parent, part.to_lowercase()))
+                .or_insert_with(|| {
+                    new = true;
+                    Node {
+                        id,
+                        name: part.clone(),
+                        directory,
+                    }
+                });
+            // Only directories may be met again, and only under the same spelling.
+            if !new && !(node.directory && directory && node.name == *part) {
+                return false;
+            }
+            parent = node.id;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> Named {
+        named(name, Kind::File)
+    }
+
+    fn directory(name: &str) -> Named {
+        named(name, Kind::Directory)
+    }
+
+    fn link(name: &str, target: &str) -> Named {
+        named(name, Kind::Link(target.to_owned()))
+    }
+
+    fn named(name: &str, kind: Kind) -> Named {
+        Named {
+            name: name.to_owned(),
+            kind,
+            mode: None,
+        }
+    }
+
+    fn paths(entries: Vec<Named>) -> Result<Vec<String>, String> {
+        let placed = place(entries)?;
+        let path = |entry: &Placed| entry.path.to_str().unwrap().to_owned();
+        Ok(placed.iter().map(path).collect())
+    }
+
+    #[test]
+    fn one_top_level_lib_is_hoisted() {
+        let entries = vec![directory("lib/"), file("lib/a.dll"), file("lib/x/b.dll")];
+        assert_eq!(paths(entries).unwrap(), ["a.dll", "x/b.dll"]);
+    }
+
+    #[test]
+    fn a_lib_beside_other_things_stays() {
+        let entries = vec![file("lib/a.dll"), file("start.sh")];
+        assert_eq!(paths(entries).unwrap(), ["lib/a.dll", "start.sh"]);
+        assert_eq!(paths(vec![file("lib")]).unwrap(), ["lib"]);
+    }
+
+    #[test]
+    fn names_that_leave_the_directory_are_refused() {
+        for name in [
+            "../a",
+            "a/../../b",
+            "..\\a",
+            "/etc/a",
+            "\\a",
+            "C:\\a",
+            "c:a",
+            "a\0b",
+            "..",
+        ] {
+            assert!(paths(vec![file(name)]).is_err(), "{name:?}");
+        }
+        assert_eq!(paths(vec![file("./a\\b//c..d")]).unwrap(), ["a/b/c..d"]);
+    }
+
+    #[test]
+    fn a_path_is_taken_once_whatever_its_case() {
+        for (one, other) in [
+            (file("a"), file("a")),
+            (file("readme"), file("README")),
+            (file("größe"), file("GRÖSSE".replace("SS", "ẞ").as_str())),
+            (file("Lib/a"), file("lib/b")),
+            (file("a"), file("a/b")),
+            (file("a/b"), file("a")),
+            (link("a", "b"), file("a/c")),
+            (directory("a"), file("a")),
+        ] {
+            let text = format!("{} {}", one.name, other.name);
+            assert!(paths(vec![one, other]).is_err(), "{text}");
+        }
+        let again = vec![file("a/b"), directory("a/"), directory("a/"), file("a/c")];
+        assert_eq!(paths(again).unwrap(), ["a/b", "a", "a", "a/c"]);
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        for (name, target) in [
+            ("a", "b"),
+            ("d/a", "../b"),
+            ("d/e/a", "../../b/c"),
+            ("d/a", ".."),
+        ] {
+            assert!(
+                paths(vec![link(name, target)]).is_ok(),
+                "{name} -> {target}"
+            );
+        }
+        for (name, target) in [
+            ("a", "/etc/passwd"),
+            ("a", "../b"),
+            ("d/a", "../../b"),
+            // Through another link, `..` is not where it seems to be.
+            ("a", "d/../../b"),
+            ("a", "d/.."),
+            ("a", "..\\b"),
+            ("a", ""),
+            // Hoisted out of `lib/`, it would leave.
+            ("lib/a", "../b"),
+        ] {
+            assert!(
+                paths(vec![link(name, target)]).is_err(),
+                "{name} -> {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn permissions_are_kept_without_the_dangerous_bits() {
+        assert_eq!(mode(Some(0o104_755), false), 0o755);
+        assert_eq!(mode(Some(0o100_444), false), 0o644);
+        assert_eq!(mode(Some(0), false), 0o644);
+        assert_eq!(mode(None, true), 0o755);
+        assert_eq!(mode(Some(0o40_050), true), 0o750);
+    }
+}

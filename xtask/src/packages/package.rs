@@ -1,0 +1,142 @@
+//! The package of a platform, out of the assets that the index lists for a version.
+//!
+//! Refuses to know versions and the network. Invariant: a [`Package`] has a plain file name and at least one source,
+//! whatever the index says.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::error::Error;
+use super::index::Version;
+use super::source::Source;
+use crate::secret::Secret;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Asset {
+    name: String,
+    path: String,
+    size: u64,
+    sha256: Option<String>,
+    direct_url: Option<String>,
+    #[serde(default)]
+    download_sources: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    url: String,
+    #[serde(default)]
+    primary: bool,
+}
+
+/// One package to download.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// A plain file name.
+    pub name: String,
+    /// As asked for: `linux/amd64`.
+    pub platform: String,
+    /// In bytes.
+    pub size: u64,
+    /// Lowercase hex, where the index gives it.
+    pub sha256: Option<String>,
+    /// To be tried in this order.
+    pub sources: Vec<Secret<Url>>,
+}
+
+impl Version {
+    /// The one package for `platform`.
+    pub(super) fn package(&self, source: &Source, platform: &str) -> Result<Package, Error> {
+        let wanted = runtime(platform);
+        let zips = || {
+            self.assets
+                .iter()
+                .filter(|asset| asset.name.ends_with(".zip"))
+        };
+        let names = |assets: &mut dyn Iterator<Item = &Asset>| {
+            assets.map(|asset| asset.name.clone()).collect::<Vec<_>>()
+        };
+        let fitting: Vec<&Asset> = zips()
+            .filter(|asset| is_for(&asset.name, &wanted))
+            .collect();
+        match fitting[..] {
+            [asset] => asset.package(source, platform),
+            [] => Err(Error::NoPackage {
+                version: self.version.clone(),
+                platform: platform.to_owned(),
+                wanted,
+                assets: names(&mut zips()),
+            }),
+            _ => Err(Error::Ambiguous {
+                version: self.version.clone(),
+                platform: platform.to_owned(),
+                assets: names(&mut fitting.into_iter()),
+            }),
+        }
+    }
+}
+
+impl Asset {
+    fn package(&self, source: &Source, platform: &str) -> Result<Package, Error> {
+        let shape = |reason: &str| Error::Shape {
+            index: source.to_string(),
+            reason: format!("asset `{}` {reason}", self.name.escape_debug()),
+        };
+        // The name becomes a file's name here: it must not lead elsewhere.
+        let plain = |c: char| !c.is_control() && !matches!(c, '/' | '\\' | ':');
+        if self.name.starts_with('.') || !self.name.chars().all(plain) {
+            return Err(shape("has a name that is not a plain file name"));
+        }
+        let sha256 = match self.sha256.as_deref() {
+            None | Some("") => None,
+            Some(hex) if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                Some(hex.to_ascii_lowercase())
+            }
+            Some(_) => return Err(shape("has a `sha256` that is not 64 hexadecimal digits")),
+        };
+        Ok(Package {
+            name: self.name.clone(),
+            platform: platform.to_owned(),
+            size: self.size,
+            sha256,
+            sources: self.sources(source),
+        })
+    }
+
+    /// Primary sources, the other ones, the direct link, the path below the base; each once.
+    fn sources(&self, source: &Source) -> Vec<Secret<Url>> {
+        let primary = self.download_sources.iter().filter(|link| link.primary);
+        let others = self.download_sources.iter().filter(|link| !link.primary);
+        let listed = primary.chain(others).map(|link| link.url.as_str());
+        let links = listed.chain(self.direct_url.as_deref());
+        let mut seen = BTreeSet::new();
+        links
+            .filter_map(|link| source.link(link))
+            .chain([source.file(&self.path)])
+            .filter(|url| seen.insert(url.expose().clone()))
+            .collect()
+    }
+}
+
+/// What package names call a platform: .NET's runtime identifiers.
+fn runtime(platform: &str) -> String {
+    let (os, architecture) = platform.split_once('/').unwrap_or(("linux", platform));
+    let architecture = match architecture {
+        "amd64" => "x64",
+        "386" => "x86",
+        "arm/v7" => "arm",
+        "arm64/v8" => "arm64",
+        other => other,
+    };
+    format!("{os}-{architecture}")
+}
+
+/// Whether `name` holds the words of `runtime` one after the other. Whole words: `linux-arm` is not in `linux-arm64`.
+fn is_for(name: &str, runtime: &str) -> bool {
+    let name: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let runtime: Vec<&str> = runtime.split('-').collect();
+    name.windows(runtime.len()).any(|words| words == runtime)
+}

@@ -1,0 +1,196 @@
+//! The partial file of a package, and how one body continues it.
+//!
+//! Refuses to know which source is next and whether the bytes are right. Invariant: what the file holds is always a
+//! beginning of the package as some source sent it, never longer than the package.
+
+use std::io::SeekFrom;
+use std::path::Path;
+
+use reqwest::header::CONTENT_RANGE;
+use reqwest::{Client, Response, StatusCode};
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
+use url::Url;
+
+use super::error::Error;
+use super::http::{self, Failure};
+use crate::secret::Secret;
+
+/// Why an attempt ended: this source's failure, or this machine's, which ends the download.
+pub(super) enum Fault {
+    Source(Failure),
+    Machine(Error),
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Fault::Source(failure)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Fault::Machine(error)
+    }
+}
+
+pub(super) struct Part<'a> {
+    file: File,
+    path: &'a Path,
+    /// Bytes that are there, of `size`.
+    have: u64,
+    size: u64,
+    /// Bytes that came over the network.
+    pub fetched: u64,
+    progress: &'a (dyn Fn(u64) + Send + Sync),
+}
+
+impl<'a> Part<'a> {
+    /// Opens the file of an earlier attempt, or a new one.
+    pub async fn open(
+        path: &'a Path,
+        size: u64,
+        progress: &'a (dyn Fn(u64) + Send + Sync),
+    ) -> Result<Self, Error> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .await
+            .map_err(Error::io("create", path))?;
+        let length = file.metadata().await.map_err(Error::io("read", path))?;
+        let mut part = Part {
+            file,
+            path,
+            have: 0,
+            size,
+            fetched: 0,
+            progress,
+        };
+        // What is longer than the package is not its beginning.
+        let have = length.len();
+        part.restart_at(if have > size { 0 } else { have }).await?;
+        Ok(part)
+    }
+
+    /// Bytes that are there.
+    pub fn have(&self) -> u64 {
+        self.have
+    }
+
+    /// Fetches what is missing.
+    pub async fn complete(&mut self, http: &Client, source: &Secret<Url>) -> Result<(), Fault> {
+        let outcome = self.fetch(http, source).await;
+        // Writes finish in the background: none may outlive this attempt.
+        self.file
+            .flush()
+            .await
+            .map_err(Error::io("write", self.path))?;
+        outcome
+    }
+
+    async fn fetch(&mut self, http: &Client, source: &Secret<Url>) -> Result<(), Fault> {
+        if self.have == self.size {
+            return Ok(());
+        }
+        let mut response = http::get(http, source, self.have).await?;
+        if self.have > 0 && !continues(&response, self.have, self.size) {
+            self.restart_at(0).await?;
+            if response.status() != StatusCode::OK {
+                let reason = format!("it cannot resume ({})", response.status());
+                return Err(Failure::passing(reason).into());
+            }
+        }
+        if let Some(length) = response.content_length()
+            && self.have + length != self.size
+        {
+            let (length, size) = (self.have + length, self.size);
+            return self
+                .discard(format!("it has {length} bytes, expected {size}"))
+                .await;
+        }
+        while let Some(chunk) = http::chunk(&mut response).await? {
+            let length = chunk.len() as u64;
+            if self.have + length > self.size {
+                let size = self.size;
+                return self.discard(format!("it has more than {size} bytes")).await;
+            }
+            self.file
+                .write_all(&chunk)
+                .await
+                .map_err(Error::io("write", self.path))?;
+            self.have += length;
+            self.fetched += length;
+            (self.progress)(self.have);
+        }
+        if self.have < self.size {
+            let reason = format!("it ended after {} of {} bytes", self.have, self.size);
+            return Err(Failure::passing(reason).into());
+        }
+        Ok(())
+    }
+
+    /// This source has something else: nothing of it is kept.
+    async fn discard(&mut self, reason: String) -> Result<(), Fault> {
+        self.restart_at(0).await?;
+        Err(Failure::lasting(reason).into())
+    }
+
+    async fn restart_at(&mut self, offset: u64) -> Result<(), Error> {
+        self.have = offset;
+        let set = self.file.set_len(offset).await;
+        set.map_err(Error::io("write", self.path))?;
+        let sought = self.file.seek(SeekFrom::Start(offset)).await;
+        sought.map_err(Error::io("write", self.path))?;
+        (self.progress)(offset);
+        Ok(())
+    }
+}
+
+/// Whether the answer is the rest of a file of `size` bytes from byte `have` on.
+fn continues(response: &Response, have: u64, size: u64) -> bool {
+    response.status() == StatusCode::PARTIAL_CONTENT
+        && response
+            .headers()
+            .get(CONTENT_RANGE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|range| is_rest(range, have, size))
+}
+
+/// RFC 9110, section 14.4: `bytes 100-199/200`, or `*` for an unknown size.
+fn is_rest(range: &str, have: u64, size: u64) -> bool {
+    let Some((span, total)) = range
+        .strip_prefix("bytes ")
+        .and_then(|range| range.split_once('/'))
+    else {
+        return false;
+    };
+    let Some((first, last)) = span.split_once('-') else {
+        return false;
+    };
+    let is = |text: &str, number: u64| text.parse() == Ok(number);
+    is(first, have) && is(last, size - 1) && (total == "*" || is(total, size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_rest;
+
+    #[test]
+    fn only_the_exact_rest_of_the_file_continues_it() {
+        assert!(is_rest("bytes 100-199/200", 100, 200));
+        assert!(is_rest("bytes 100-199/*", 100, 200));
+        for range in [
+            "bytes 0-199/200",
+            "bytes 100-198/200",
+            "bytes 100-199/300",
+            "bytes */200",
+            "100-199/200",
+            "bytes 100/200",
+            "",
+        ] {
+            assert!(!is_rest(range, 100, 200), "{range}");
+        }
+    }
+}
