@@ -1,9 +1,103 @@
 //! Releases one container image to many registries.
+//!
+//! The house, in reading order. Each module says in its first lines what it refuses to know; `tests/it/tidy.rs` fails
+//! on an import that this list does not allow.
+//!
+//! | module | is | may import |
+//! |---|---|---|
+//! | [`exit`] | the exit codes | |
+//! | [`secret`] | values that must not be printed | |
+//! | [`cli`] | the command line as types | |
+//! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
+//! | [`registry`] | an OCI distribution client | secret |
+//! | [`settings`] | everything read from outside | exit, secret, registry |
+//! | [`engine`] | the container engine | secret |
+//! | [`packages`] | package index, download, extract | secret |
+//! | [`github`] | releases and assets | secret |
+//! | [`pipeline`] | the targets of a release | all of the above |
+//! | [`report`] | all printing | graph, exit, secret |
+//! | [`commands`] | one file for each subcommand: settings, pipeline and report wired together | everything |
+//!
+//! [`run`] is the program.
 
+pub mod cli;
+pub mod commands;
 pub mod engine;
 pub mod exit;
 pub mod github;
 pub mod graph;
 pub mod packages;
+pub mod pipeline;
 pub mod registry;
+pub mod report;
 pub mod secret;
+pub mod settings;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use cli::{Cli, Command, CommonArgs};
+use exit::Exit;
+use report::Console;
+use settings::{Environment, Settings};
+
+/// The program: `arguments` begin with its name, `directory` is where it was started.
+pub async fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+    directory: &Path,
+) -> Exit {
+    // The one provider of TLS; that somebody installed it before is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    let common = cli.common();
+    let early = Console::new(environment.redactor(), common.verbose);
+    let (settings, console) = match start(environment, directory, common) {
+        Ok(started) => started,
+        Err(error) => return failed(&early, &error),
+    };
+    let exit = match &cli.command {
+        Some(Command::Check(args)) => commands::check(&settings, &console, args).await,
+        None => commands::release(&settings, &console, &cli.release).await,
+    };
+    exit.unwrap_or_else(|error| failed(&console, &error))
+}
+
+fn start(
+    environment: Environment,
+    directory: &Path,
+    common: &CommonArgs,
+) -> Result<(Settings, Arc<Console>)> {
+    let settings = Settings::load(environment, directory, common.release_version.as_deref())?;
+    let redactor = settings.redactor.clone();
+    let console = match &settings.actions {
+        Some(files) => Console::for_actions(
+            redactor,
+            common.verbose,
+            files.summary.as_deref(),
+            files.output.as_deref(),
+        ),
+        None => Console::new(redactor, common.verbose),
+    };
+    console.show_logs();
+    Ok((settings, console))
+}
+
+fn failed(console: &Console, error: &anyhow::Error) -> Exit {
+    console.error(error);
+    exit::code(error)
+}

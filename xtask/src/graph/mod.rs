@@ -14,7 +14,7 @@ mod target;
 
 pub use event::{Event, Listener, Tone};
 pub use outcome::{Row, Status, Summary};
-pub use plan::{Graph, Plan, Step};
+pub use plan::{Graph, Plan, Step, same_name};
 pub use target::{Context, Ended, Target};
 
 #[cfg(test)]

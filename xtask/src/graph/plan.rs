@@ -198,6 +198,11 @@ impl<'a> Graph<'a> {
     }
 }
 
+/// Whether two spellings mean the same target: case and dashes do not matter.
+pub fn same_name(a: &str, b: &str) -> bool {
+    key(a) == key(b)
+}
+
 /// The spelling in which names are compared.
 fn key(name: &str) -> String {
     name.chars()

@@ -1,0 +1,201 @@
+//! `cargo xtask [TARGET…]`: plan, check, run, report.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::{Result, anyhow};
+use serde_json::json;
+
+use crate::cli::{PlanFormat, ReleaseArgs};
+use crate::exit::{Exit, bad_input};
+use crate::graph::{self, Graph, Row, Summary};
+use crate::pipeline::{self, ReleasePlan, World};
+use crate::report::{Console, Outcome, Table};
+use crate::settings::{Login, Release, Settings};
+
+/// Performs the targets that `args` names, or prints what they would do.
+pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs) -> Result<Exit> {
+    let plan = plan(settings)?;
+    let steps = steps(settings, &plan, args)?;
+    if let Some(format) = args.plan {
+        console.print(&match format {
+            PlanFormat::Text => steps.to_text(),
+            PlanFormat::Mermaid => steps.to_mermaid(),
+            PlanFormat::Json => steps.to_json(),
+        });
+        return Ok(Exit::Done);
+    }
+    let scheduled: Vec<&str> = steps
+        .steps
+        .iter()
+        .filter(|step| !step.skipped)
+        .map(|step| step.target.as_str())
+        .collect();
+    let world = World::new(
+        settings,
+        &plan,
+        scheduled.iter().map(|&target| target.to_owned()).collect(),
+    );
+    check_logins(&world)?;
+    let graph = Graph::new(pipeline::targets(&world, &args.targets, args.common.strict))?;
+    let unmet = graph.unmet(&steps);
+    if args.dry_run {
+        console.print(&plan.to_text(&steps, settings));
+        for sentence in unmet {
+            console.print(&format!("it would not start: {sentence}\n"));
+        }
+        return Ok(Exit::Done);
+    }
+    if settings.release.is_none() {
+        return Err(pipeline::no_version(settings, world.http()?).await);
+    }
+    if !unmet.is_empty() {
+        return Err(bad_input(unmet.join("\n")));
+    }
+    let mut cancel = std::pin::pin!(interrupted().fuse());
+    let warnings = tokio::select! {
+        warnings = pipeline::preflight(&world, &scheduled) => warnings?,
+        () = &mut cancel => Vec::new(),
+    };
+    for warning in warnings {
+        console.warning(&warning);
+    }
+    let summary = graph.run(&steps, console, cancel).await;
+    let exit = match summary.exit() {
+        Exit::Done | Exit::Partial if world.require_unmet.load(Ordering::Relaxed) => Exit::Failed,
+        exit => exit,
+    };
+    console.finish(&outcome(&world, &summary, exit), args.report.as_deref())?;
+    Ok(exit)
+}
+
+/// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.
+pub(super) fn plan(settings: &Settings) -> Result<ReleasePlan> {
+    let placeholder = Release {
+        version: semver::Version::new(0, 0, 0),
+        tag: "v0.0.0".to_owned(),
+    };
+    ReleasePlan::new(settings, settings.release.as_ref().unwrap_or(&placeholder)).map_err(bad_input)
+}
+
+fn steps(settings: &Settings, plan: &ReleasePlan, args: &ReleaseArgs) -> Result<graph::Plan> {
+    let world = World::new(settings, plan, Vec::new());
+    let graph = Graph::new(pipeline::targets(&world, &args.targets, args.common.strict))?;
+    if args.targets.is_empty() {
+        let width = graph.names().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let list: String = graph
+            .names()
+            .map(|(name, about)| format!("\n    {name:<width$}  {about}"))
+            .collect();
+        return Err(bad_input(format!(
+            "no target is named; the targets are{list}\nhint: `cargo xtask --help`"
+        )));
+    }
+    graph.plan(&args.targets, &args.skip)
+}
+
+/// Half a login is a mistake wherever it is scheduled.
+fn check_logins(world: &World<'_>) -> Result<()> {
+    let scheduled = world
+        .settings
+        .registries
+        .iter()
+        .filter(|registry| world.is_scheduled(&registry.target));
+    let problems: Vec<String> = scheduled
+        .filter_map(|registry| match &registry.login {
+            Login::Half { set, missing } => Some(format!(
+                "registry `{}`: `{set}` is set and `{missing}` is not",
+                registry.name
+            )),
+            _ => None,
+        })
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(bad_input(problems.join("\n")))
+    }
+}
+
+/// Ctrl-C, or what a runner sends when it cancels a job.
+async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn outcome<'o>(world: &World<'_>, summary: &'o Summary, exit: Exit) -> Outcome<'o> {
+    let columns = vec![
+        "registry",
+        "reference",
+        "tags",
+        "digest",
+        "bytes",
+        "seconds",
+        "status",
+    ];
+    let mut table = Table {
+        columns,
+        rows: Vec::new(),
+    };
+    let mut registries = Vec::new();
+    let mut digest = String::new();
+    for push in &world.plan.pushes {
+        let Some(row) = summary.rows.iter().find(|row| row.target == push.target) else {
+            continue;
+        };
+        let published = world.published().get(&push.registry).cloned();
+        let status = match &published {
+            Some(published) if published.set.is_empty() => "equal".to_owned(),
+            Some(_) => "pushed".to_owned(),
+            None => format!("{:?}", row.status).to_lowercase(),
+        };
+        let reference = format!("{}:{}", push.repository, push.immutable);
+        let cell = |text: &dyn Fn(&pipeline::Published) -> String| {
+            published.as_ref().map_or_else(String::new, text)
+        };
+        table.rows.push(vec![
+            push.registry.clone(),
+            reference.clone(),
+            cell(&|it| it.tags.join(", ")),
+            cell(&|it| it.digest.clone()),
+            cell(&|it| it.bytes.to_string()),
+            format!("{:.1}", row.duration.as_secs_f64()),
+            status.clone(),
+        ]);
+        if let Some(published) = &published {
+            digest.clone_from(&published.digest);
+        }
+        registries.push(json!({
+            "registry": push.registry,
+            "reference": reference,
+            "status": status,
+            "tags": published.as_ref().map_or(&[][..], |it| &it.tags),
+            "digest": published.as_ref().map(|it| &it.digest),
+            "bytes": published.as_ref().map_or(0, |it| it.bytes),
+            "seconds": row.duration.as_secs_f64(),
+            "note": row.note,
+        }));
+    }
+    let version = world.plan.version.to_string();
+    Outcome {
+        title: format!("release {version}"),
+        summary,
+        exit,
+        published: table,
+        outputs: vec![
+            ("version", version.clone()),
+            ("digest", digest),
+            ("exit_code", (exit as u8).to_string()),
+            ("registries", json!(registries).to_string()),
+        ],
+        facts: json!({ "version": version, "git_tag": world.plan.git_tag, "registries": registries }),
+    }
+}

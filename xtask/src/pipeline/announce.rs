@@ -1,0 +1,137 @@
+//! GitHubRelease: held back until enough registries hold the image, then one release with packages and notes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+
+use anyhow::Result;
+
+use super::fetch;
+use super::world::World;
+use crate::github::{Asset, Github, Plan};
+use crate::graph::{self, Ended};
+use crate::registry::TagOrDigest;
+use crate::settings::Require;
+
+/// A registry that holds the image: its reference and digest.
+type Held = BTreeMap<String, (String, String)>;
+
+/// Makes the GitHub release. Of the registries that this run was to push to, only those it did push to count.
+pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
+    let held = held(world, context).await?;
+    if let Some(unmet) = unmet(&world.settings.require, &held, world) {
+        world.require_unmet.store(true, Ordering::Relaxed);
+        return Ok(Ended::Skipped(unmet));
+    }
+    let token = world
+        .settings
+        .github
+        .token
+        .clone()
+        .ok_or_else(|| anyhow::anyhow!("`GITHUB_TOKEN` is not set"))?;
+    let settings = &world.settings.github;
+    let github = Github::new(
+        world.http()?.clone(),
+        &settings.api,
+        &settings.repository,
+        token,
+    )?;
+    let plan = plan(world, &held)?;
+    let published = github
+        .publish(&plan, &|current, total| context.progress(current, total))
+        .await?;
+    let mut did = format!(
+        "{} {}",
+        if published.created {
+            "created"
+        } else {
+            "updated"
+        },
+        published.url
+    );
+    let _ = write!(
+        did,
+        "; {} uploaded, {} already there",
+        published.uploaded.len(),
+        published.skipped.len()
+    );
+    Ok(Ended::Done(did))
+}
+
+async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
+    let mut held = Held::new();
+    for push in &world.plan.pushes {
+        if let Some(published) = world.published().get(&push.registry) {
+            held.insert(
+                push.registry.clone(),
+                (published.reference.clone(), published.digest.clone()),
+            );
+        } else if !world.is_scheduled(&push.target) {
+            let at = TagOrDigest::Tag(push.immutable.clone());
+            match world.repository(&push.registry)?.head_manifest(&at).await {
+                Ok(Some(head)) => {
+                    let reference = format!("{}:{}", push.repository, push.immutable);
+                    held.insert(push.registry.clone(), (reference, head.digest.to_string()));
+                }
+                Ok(None) => context.note(&format!(
+                    "{} does not hold {}",
+                    push.repository, push.immutable
+                )),
+                Err(error) => context.warn(&format!("{}: {error}", push.repository)),
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// Why `require` is not met, if it is not.
+fn unmet(require: &Require, held: &Held, world: &World<'_>) -> Option<String> {
+    let missing = |names: &mut dyn Iterator<Item = &str>| {
+        let missing: Vec<&str> = names.filter(|name| !held.contains_key(*name)).collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
+    };
+    match require {
+        Require::Any if held.is_empty() => {
+            Some("no registry holds the image (`require = \"any\"`)".to_owned())
+        }
+        Require::Any => None,
+        Require::All => missing(
+            &mut world
+                .settings
+                .registries
+                .iter()
+                .map(|registry| registry.name.as_str()),
+        )
+        .map(|names| format!("the image is not on {names} (`require = \"all\"`)")),
+        Require::These(names) => missing(&mut names.iter().map(String::as_str))
+            .map(|missing| format!("the image is not on {missing} (`require` names it)")),
+    }
+}
+
+fn plan(world: &World<'_>, held: &Held) -> Result<Plan> {
+    let version = &world.plan.version;
+    let mut assets = Vec::new();
+    for platform in &world.plan.platforms {
+        assets.push(Asset::from_file(&fetch::package(world.plan, platform)?)?);
+    }
+    Ok(Plan {
+        tag: world.plan.git_tag.clone(),
+        name: version.to_string(),
+        prerelease: !version.pre.is_empty(),
+        notes: notes(held),
+        assets,
+        target_commitish: world
+            .settings
+            .commit
+            .as_ref()
+            .map(|commit| commit.id.clone()),
+    })
+}
+
+fn notes(held: &Held) -> String {
+    let mut notes = String::from("| registry | image | digest |\n| --- | --- | --- |\n");
+    for (registry, (reference, digest)) in held {
+        let _ = writeln!(notes, "| {registry} | `{reference}` | `{digest}` |");
+    }
+    notes
+}

@@ -1,0 +1,97 @@
+//! Asking before building: does an engine answer, and may these credentials push?
+//!
+//! A registry is asked by opening an upload session, which it grants only to those who may push, and cancelling it.
+//! Refused credentials stop everything, because only a person can mend them; a registry that cannot be reached or
+//! denies the push fails alone, later, as its own target.
+
+use anyhow::Result;
+use futures_util::future::join_all;
+
+use super::world::World;
+use crate::exit::bad_input;
+use crate::registry;
+use crate::settings::{Login, RegistrySettings};
+
+/// The answer of one registry.
+pub struct Answer<'a> {
+    pub registry: &'a RegistrySettings,
+    pub result: Result<(), registry::Error>,
+}
+
+/// Asks each of `registries` that has credentials, all at once.
+pub async fn ask<'a>(
+    world: &World<'_>,
+    registries: impl IntoIterator<Item = &'a RegistrySettings>,
+) -> Result<Vec<Answer<'a>>> {
+    let ready = registries
+        .into_iter()
+        .filter(|registry| matches!(registry.login, Login::Ready { .. }));
+    let questions = ready.map(|registry| async move {
+        let result = world.repository(&registry.name)?.may_push().await;
+        Ok(Answer { registry, result })
+    });
+    join_all(questions).await.into_iter().collect()
+}
+
+impl Answer<'_> {
+    /// The refusal in a sentence that says what to look at.
+    pub fn refusal(&self) -> Option<String> {
+        let error = self.result.as_ref().err()?;
+        let RegistrySettings {
+            repository, login, ..
+        } = self.registry;
+        let host = repository.host();
+        Some(match (error, login) {
+            (registry::Error::Rejected { .. }, Login::Ready { variables, .. }) => format!(
+                "`{host}` refuses the credentials: {error}\nhint: check `{}` and `{}`",
+                variables.username, variables.password
+            ),
+            (registry::Error::Denied { .. }, Login::Ready { username, .. }) => format!(
+                "`{host}` denies the push to `{}`: {error}\nhint: does it exist there, and may `{username}` push to it?",
+                repository.path()
+            ),
+            _ => format!("`{host}`: {error}"),
+        })
+    }
+
+    pub fn is_rejected(&self) -> bool {
+        matches!(self.result, Err(registry::Error::Rejected { .. }))
+    }
+}
+
+/// Before a release: everything that must hold, and a note of the registries that will not take a push.
+///
+/// # Errors
+/// [`BadInput`](crate::exit::BadInput): no engine, or refused credentials.
+pub async fn run(world: &World<'_>, targets: &[&str]) -> Result<Vec<String>> {
+    let pushes: Vec<&RegistrySettings> = targets
+        .iter()
+        .filter_map(|target| world.push(target))
+        .map(|push| world.registry(&push.registry))
+        .collect();
+    if !pushes.is_empty() || targets.contains(&"docker-build") {
+        world.engine().await?;
+    }
+    let answers = ask(world, pushes).await?;
+    let rejected: Vec<String> = answers
+        .iter()
+        .filter(|answer| answer.is_rejected())
+        .filter_map(Answer::refusal)
+        .collect();
+    if !rejected.is_empty() {
+        return Err(bad_input(rejected.join("\n")));
+    }
+    let mut warnings = Vec::new();
+    for answer in &answers {
+        let Some(refusal) = answer.refusal() else {
+            continue;
+        };
+        if matches!(answer.result, Err(registry::Error::Denied { .. })) {
+            world
+                .refusals()
+                .insert(answer.registry.name.clone(), refusal.clone());
+        }
+        warnings.push(refusal);
+    }
+    Ok(warnings)
+}

@@ -1,0 +1,136 @@
+//! What the targets of one release share: settings, plan, and the connections that are opened when first needed.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::OnceCell;
+
+use super::plan::{PushPlan, ReleasePlan};
+use super::push::Published;
+use crate::engine::Engine;
+use crate::exit::bad_input;
+use crate::registry::{self, Credentials, Registry, Repository};
+use crate::settings::{Login, RegistrySettings, Settings};
+
+/// Everything the actions of the targets borrow.
+pub struct World<'w> {
+    pub settings: &'w Settings,
+    pub plan: &'w ReleasePlan,
+    /// The targets of this run.
+    scheduled: Vec<String>,
+    http: OnceLock<reqwest::Client>,
+    engine: OnceCell<Engine>,
+    repositories: BTreeMap<&'w str, OnceLock<Repository>>,
+    /// What each registry holds, by name, once its push target succeeded.
+    published: Mutex<BTreeMap<String, Published>>,
+    /// Why a registry will not take a push, as the preflight found.
+    refusals: Mutex<BTreeMap<String, String>>,
+    /// The GitHub release was held back because `require` was not met.
+    pub require_unmet: AtomicBool,
+}
+
+impl<'w> World<'w> {
+    /// `scheduled` are the targets that this run will perform.
+    pub fn new(settings: &'w Settings, plan: &'w ReleasePlan, scheduled: Vec<String>) -> Self {
+        World {
+            settings,
+            plan,
+            scheduled,
+            http: OnceLock::new(),
+            engine: OnceCell::new(),
+            repositories: settings
+                .registries
+                .iter()
+                .map(|it| (it.name.as_str(), OnceLock::new()))
+                .collect(),
+            published: Mutex::default(),
+            refusals: Mutex::default(),
+            require_unmet: AtomicBool::new(false),
+        }
+    }
+
+    pub fn http(&self) -> Result<&reqwest::Client> {
+        get_or_try(&self.http, http)
+    }
+
+    /// # Errors
+    /// No engine answers: [`BadInput`](crate::exit::BadInput).
+    pub async fn engine(&self) -> Result<&Engine> {
+        let connect = || async {
+            Engine::connect(self.settings.docker_host.as_deref())
+                .await
+                .map_err(bad_input)
+        };
+        self.engine.get_or_try_init(connect).await
+    }
+
+    /// The repository of the image at the registry of that name, signed in to when there are credentials.
+    pub fn repository(&self, name: &str) -> Result<&Repository> {
+        let registry = self.registry(name);
+        get_or_try(&self.repositories[name], || {
+            let credentials = match &registry.login {
+                Login::Ready {
+                    username, password, ..
+                } => Credentials::Basic {
+                    username: username.clone(),
+                    password: password.clone(),
+                },
+                _ => Credentials::Anonymous,
+            };
+            let host = registry.repository.host();
+            let client = Registry::new(host, credentials, registry::Options::default())
+                .with_context(|| format!("registry `{host}`"))?;
+            Ok(client.repository(registry.repository.path()))
+        })
+    }
+
+    pub fn registry(&self, name: &str) -> &'w RegistrySettings {
+        let found = self
+            .settings
+            .registries
+            .iter()
+            .find(|registry| registry.name == name);
+        found.expect("the plan names the registries of the settings")
+    }
+
+    pub fn push(&self, target: &str) -> Option<&'w PushPlan> {
+        self.plan.pushes.iter().find(|push| push.target == target)
+    }
+
+    pub fn is_scheduled(&self, target: &str) -> bool {
+        self.scheduled.iter().any(|scheduled| scheduled == target)
+    }
+
+    pub fn published(&self) -> MutexGuard<'_, BTreeMap<String, Published>> {
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn refusals(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For packages and GitHub. No total timeout: a package may be large; a stalled one is given up.
+fn http() -> Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(60))
+        .build()
+        .context("the HTTP client cannot be set up")
+}
+
+fn get_or_try<T>(cell: &OnceLock<T>, init: impl FnOnce() -> Result<T>) -> Result<&T> {
+    match cell.get() {
+        Some(value) => Ok(value),
+        None => {
+            let value = init()?;
+            Ok(cell.get_or_init(|| value))
+        }
+    }
+}

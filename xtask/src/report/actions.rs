@@ -1,0 +1,55 @@
+//! The language of GitHub Actions: workflow commands, the step summary and the step's outputs.
+//!
+//! Nothing here prints `::add-mask::`: that command shows the secret to whoever reads the stream before the runner
+//! does. GitHub masks its own secrets, and the redactor masks what this program knows.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::outcome::Outcome;
+
+/// `text` as the data of a workflow command.
+///
+/// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
+pub(super) fn escape(text: &str) -> String {
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
+}
+
+pub(super) fn summary(outcome: &Outcome<'_>) -> String {
+    let mut text = format!("## {}: {}\n\n", outcome.title, outcome.verdict());
+    if !outcome.published.rows.is_empty() {
+        text += &outcome.published.to_markdown();
+        text.push('\n');
+    }
+    text += &outcome.targets().to_markdown();
+    text
+}
+
+/// `name=value` lines; a value of several lines is refused by the format, so it is joined.
+pub(super) fn outputs(outcome: &Outcome<'_>) -> String {
+    let lines = outcome
+        .outputs
+        .iter()
+        .map(|(name, value)| format!("{name}={}\n", value.replace(['\r', '\n'], " ")));
+    lines.collect()
+}
+
+pub(super) fn append(path: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?
+        .write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_one_command() {
+        assert_eq!(escape("50%\nof it"), "50%25%0Aof it");
+    }
+}

@@ -1,0 +1,283 @@
+//! The console: bars on a terminal, plain lines in a log, groups and annotations in GitHub Actions.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
+
+use super::actions;
+use super::outcome::Outcome;
+use crate::graph::{Event, Listener, Row, Status, Tone};
+use crate::secret::Redactor;
+
+/// Where nobody watches a bar, a running transfer says a line this often.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Everything the program prints goes through here.
+pub struct Console {
+    redactor: Redactor,
+    verbose: u8,
+    bars: MultiProgress,
+    terminal: bool,
+    actions: Option<ActionsFiles>,
+    targets: Mutex<BTreeMap<String, Running>>,
+}
+
+/// The files of a step of GitHub Actions.
+struct ActionsFiles {
+    summary: Option<PathBuf>,
+    output: Option<PathBuf>,
+}
+
+/// What is shown of a running target.
+struct Running {
+    bar: ProgressBar,
+    said: Instant,
+    /// In GitHub Actions: the lines of its group, which is printed when the target ends, because groups cannot
+    /// interleave.
+    group: Vec<String>,
+}
+
+impl Console {
+    /// `verbose` counts the `-v`.
+    pub fn new(redactor: Redactor, verbose: u8) -> Arc<Self> {
+        Arc::new(Console {
+            redactor,
+            verbose,
+            bars: MultiProgress::new(),
+            terminal: std::io::stderr().is_terminal(),
+            actions: None,
+            targets: Mutex::default(),
+        })
+    }
+
+    /// As [`Console::new`], for a step of GitHub Actions with these files.
+    pub fn for_actions(
+        redactor: Redactor,
+        verbose: u8,
+        summary: Option<&Path>,
+        output: Option<&Path>,
+    ) -> Arc<Self> {
+        let actions = ActionsFiles {
+            summary: summary.map(Path::to_owned),
+            output: output.map(Path::to_owned),
+        };
+        let console = Console::new(redactor, verbose);
+        let console = Arc::into_inner(console).expect("nobody else has it yet");
+        Arc::new(Console {
+            terminal: false,
+            actions: Some(actions),
+            ..console
+        })
+    }
+
+    /// With `-vv`, shows what the libraries log.
+    pub fn show_logs(self: &Arc<Self>) {
+        if self.verbose > 1 {
+            super::log::install(self.clone());
+        }
+    }
+
+    /// A line for people.
+    pub fn say(&self, text: &str) {
+        let text = self.redactor.redact(text);
+        self.bars.suspend(|| {
+            // A closed stderr is no reason to stop a release.
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        });
+    }
+
+    /// Data.
+    pub fn print(&self, text: &str) {
+        let text = self.redactor.redact(text);
+        let mut stdout = std::io::stdout().lock();
+        // `| head` closes stdout early.
+        let _ = stdout.write_all(text.as_bytes());
+        let _ = stdout.flush();
+    }
+
+    pub fn warning(&self, text: &str) {
+        if self.actions.is_some() {
+            self.say(&format!("::warning::{}", actions::escape(text)));
+        } else {
+            self.say(&format!("warning: {text}"));
+        }
+    }
+
+    pub fn error(&self, error: &anyhow::Error) {
+        if self.actions.is_some() {
+            self.say(&format!(
+                "::error::{}",
+                actions::escape(&format!("{error:#}"))
+            ));
+        } else {
+            self.say(&format!("error: {error:#}"));
+        }
+    }
+
+    /// The end of the run, in every form it is told in.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn finish(&self, outcome: &Outcome<'_>, report: Option<&Path>) -> anyhow::Result<()> {
+        self.say(&format!("\n{}", outcome.targets().to_text()));
+        if !outcome.published.rows.is_empty() {
+            self.say(&outcome.published.to_text());
+        }
+        self.say(&format!("{}: {}", outcome.title, outcome.verdict()));
+        let actions = self.actions.iter();
+        let summaries = actions
+            .clone()
+            .filter_map(|files| Some((files.summary.as_ref()?, actions::summary(outcome))));
+        let outputs =
+            actions.filter_map(|files| Some((files.output.as_ref()?, actions::outputs(outcome))));
+        for (path, text) in summaries.chain(outputs) {
+            actions::append(path, &self.redactor.redact(&text))
+                .map_err(|error| unwritable(path, &error))?;
+        }
+        if let Some(path) = report {
+            let text = serde_json::to_string_pretty(&outcome.to_json())? + "\n";
+            std::fs::write(path, self.redactor.redact(&text).as_bytes())
+                .map_err(|error| unwritable(path, &error))?;
+        }
+        Ok(())
+    }
+
+    fn targets(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
+        self.targets
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn started(&self, target: &str) {
+        let bar = if self.terminal {
+            self.bars.add(ProgressBar::new_spinner())
+        } else {
+            ProgressBar::hidden()
+        };
+        bar.set_style(style("{spinner} {prefix:24} {elapsed:>4} {wide_msg}"));
+        bar.set_prefix(target.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        if !self.terminal {
+            self.say(&format!("{target}: started"));
+        }
+        self.targets().insert(
+            target.to_owned(),
+            Running {
+                bar,
+                said: Instant::now(),
+                group: Vec::new(),
+            },
+        );
+    }
+
+    fn line(&self, target: &str, tone: Tone, text: &str) {
+        if tone == Tone::Warning {
+            self.warning(&format!("{target}: {text}"));
+            return;
+        }
+        let mut targets = self.targets();
+        let Some(running) = targets.get_mut(target) else {
+            return;
+        };
+        if self.terminal && tone == Tone::Detail && self.verbose == 0 {
+            running
+                .bar
+                .set_message(self.redactor.redact(text).into_owned());
+        } else if self.actions.is_some() {
+            running.group.push(text.to_owned());
+        } else {
+            drop(targets);
+            self.say(&format!("{target}: {text}"));
+        }
+    }
+
+    fn progress(&self, target: &str, current: u64, total: u64) {
+        let mut targets = self.targets();
+        let Some(running) = targets.get_mut(target) else {
+            return;
+        };
+        if self.terminal {
+            if total > 0 && running.bar.length() != Some(total) {
+                running.bar.set_length(total);
+                running.bar.set_style(style(
+                    "{spinner} {prefix:24} {elapsed:>4} {bar:24} {decimal_bytes}/{decimal_total_bytes} \
+                     {decimal_bytes_per_sec} {eta}",
+                ));
+            }
+            running.bar.set_position(current);
+        } else if running.said.elapsed() > HEARTBEAT {
+            running.said = Instant::now();
+            drop(targets);
+            self.say(&format!(
+                "{target}: {} of {}",
+                DecimalBytes(current),
+                DecimalBytes(total)
+            ));
+        }
+    }
+
+    fn finished(&self, row: &Row) {
+        let group = self
+            .targets()
+            .remove(&row.target)
+            .map_or_else(Vec::new, |running| {
+                running.bar.finish_and_clear();
+                running.group
+            });
+        let note = if row.note.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", row.note)
+        };
+        let line = format!(
+            "{}: {:?} in {:.1} s{note}",
+            row.target,
+            row.status,
+            row.duration.as_secs_f64()
+        );
+        if self.actions.is_none() {
+            self.say(&line);
+            return;
+        }
+        let (title, rest) = line.split_once('\n').unwrap_or((&line, ""));
+        self.say(&format!("::group::{title}"));
+        for line in group.iter().map(String::as_str).chain(rest.lines()) {
+            self.say(line);
+        }
+        self.say("::endgroup::");
+        if row.status == Status::Failed {
+            self.say(&format!(
+                "::error title={}::{}",
+                row.target,
+                actions::escape(&row.note)
+            ));
+        }
+    }
+}
+
+impl Listener for Console {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Started { target } => self.started(target),
+            Event::Line { target, tone, text } => self.line(target, tone, text),
+            Event::Progress {
+                target,
+                current,
+                total,
+            } => self.progress(target, current, total),
+            Event::Finished { row } => self.finished(row),
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates are constants")
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    anyhow::anyhow!("`{}` cannot be written: {error}", path.display())
+}

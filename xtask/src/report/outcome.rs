@@ -1,0 +1,70 @@
+//! What a finished run hands to the report: once, for every form it is told in.
+
+use serde_json::{Value, json};
+
+use super::table::Table;
+use crate::exit::Exit;
+use crate::graph::{Row, Status, Summary};
+
+/// The end of a run.
+pub struct Outcome<'o> {
+    /// `Release 1.2.3`.
+    pub title: String,
+    pub summary: &'o Summary,
+    pub exit: Exit,
+    /// What was published where.
+    pub published: Table,
+    /// The same and more, for `--report`.
+    pub facts: Value,
+    /// For the later steps of a workflow.
+    pub outputs: Vec<(&'static str, String)>,
+}
+
+impl Outcome<'_> {
+    pub fn targets(&self) -> Table {
+        let rows = self.summary.rows.iter().map(|row| {
+            vec![
+                row.target.clone(),
+                format!("{:?}", row.status),
+                seconds(row),
+                row.note.clone(),
+            ]
+        });
+        Table {
+            columns: vec!["target", "status", "seconds", "what it did, or why not"],
+            rows: rows.collect(),
+        }
+    }
+
+    /// The sentence that the exit code stands for.
+    pub fn verdict(&self) -> &'static str {
+        match self.exit {
+            Exit::Done => "done",
+            Exit::Failed => "failed",
+            Exit::Usage => "failed: a setting or an input is wrong",
+            Exit::Partial => "partly done: at least one registry failed, the rest was completed",
+            Exit::Interrupted => "interrupted",
+        }
+    }
+
+    /// The content of the `--report` file.
+    pub fn to_json(&self) -> Value {
+        let mut report = json!({
+            "title": self.title,
+            "exit_code": self.exit as u8,
+            "verdict": self.verdict(),
+            "targets": self.summary.rows,
+        });
+        if let (Value::Object(report), Value::Object(facts)) = (&mut report, &self.facts) {
+            report.extend(facts.clone());
+        }
+        report
+    }
+}
+
+fn seconds(row: &Row) -> String {
+    match row.status {
+        Status::Skipped | Status::NotRun => "-".to_owned(),
+        _ => format!("{:.1}", row.duration.as_secs_f64()),
+    }
+}

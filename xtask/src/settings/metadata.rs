@@ -1,0 +1,123 @@
+//! `[workspace.metadata.release]`: the facts of a release that are committed with the project.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::bad_input;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Facts {
+    pub image: String,
+    pub platforms: Vec<String>,
+    pub base_image: String,
+    pub package_index: String,
+    pub github_repository: String,
+    #[serde(default)]
+    pub require: Require,
+    pub registries: BTreeMap<String, RegistryFacts>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegistryFacts {
+    pub prefix: String,
+    pub registry: Option<String>,
+    pub namespace: Option<String>,
+}
+
+/// Which registries must hold the image before the GitHub release is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "RequireToml", into = "RequireToml")]
+pub enum Require {
+    #[default]
+    Any,
+    All,
+    These(Vec<String>),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(
+    untagged,
+    expecting = "expected \"any\", \"all\" or a list of registries"
+)]
+enum RequireToml {
+    Word(Word),
+    These(Vec<String>),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Any,
+    All,
+}
+
+impl From<RequireToml> for Require {
+    fn from(toml: RequireToml) -> Self {
+        match toml {
+            RequireToml::Word(Word::Any) => Require::Any,
+            RequireToml::Word(Word::All) => Require::All,
+            RequireToml::These(names) => Require::These(names),
+        }
+    }
+}
+
+impl From<Require> for RequireToml {
+    fn from(require: Require) -> Self {
+        match require {
+            Require::Any => RequireToml::Word(Word::Any),
+            Require::All => RequireToml::Word(Word::All),
+            Require::These(names) => RequireToml::These(names),
+        }
+    }
+}
+
+impl Facts {
+    pub fn check_require(&self, problems: &mut Vec<String>) {
+        let Require::These(names) = &self.require else {
+            return;
+        };
+        for name in names
+            .iter()
+            .filter(|name| !self.registries.contains_key(*name))
+        {
+            let known: Vec<&str> = self.registries.keys().map(String::as_str).collect();
+            problems.push(format!(
+                "`require` names `{name}`, which is none of the registries {}",
+                known.join(", ")
+            ));
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Manifest<T> {
+    workspace: Workspace<T>,
+}
+
+#[derive(Deserialize)]
+struct Workspace<T> {
+    metadata: Metadata<T>,
+}
+
+#[derive(Deserialize)]
+struct Metadata<T> {
+    release: T,
+}
+
+/// Whether the file at `path` has the table at all.
+pub(super) fn holds_facts(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    toml::from_str::<Manifest<toml::Table>>(&text).is_ok()
+}
+
+pub(super) fn read(path: &Path) -> Result<Facts> {
+    let text = std::fs::read_to_string(path)?;
+    let manifest: Manifest<Facts> = toml::from_str(&text)
+        .map_err(|error| bad_input(format!("`{}`: {error}", path.display())))?;
+    Ok(manifest.workspace.metadata.release)
+}

@@ -1,0 +1,132 @@
+//! The registries of a release: the committed facts, completed by the four variables of each prefix.
+
+use serde::Serialize;
+
+use super::env::Environment;
+use super::metadata::Facts;
+use crate::registry::RepositoryName;
+use crate::secret::Secret;
+
+/// One registry that the image is published to.
+#[derive(Debug)]
+pub struct RegistrySettings {
+    /// Its key in the metadata table.
+    pub name: String,
+    /// Its push target.
+    pub target: String,
+    /// The host, the namespace and the image as one name.
+    pub repository: RepositoryName,
+    pub login: Login,
+}
+
+/// What the variables say about signing in.
+#[derive(Debug)]
+pub enum Login {
+    Ready {
+        username: String,
+        password: Secret<String>,
+        variables: Variables,
+    },
+    /// Neither variable is set.
+    Missing(Variables),
+    /// Only one of the two is set.
+    Half { set: String, missing: String },
+}
+
+/// The names of the two variables that sign in to a registry.
+#[derive(Clone, Debug, Serialize)]
+pub struct Variables {
+    pub username: String,
+    pub password: String,
+}
+
+impl Variables {
+    /// The sentence that says they are missing.
+    pub fn missing(&self) -> String {
+        format!("`{}` and `{}` are not set", self.username, self.password)
+    }
+}
+
+pub(super) fn all(
+    facts: &Facts,
+    environment: &Environment,
+    problems: &mut Vec<String>,
+) -> Vec<RegistrySettings> {
+    if facts.registries.is_empty() {
+        problems.push("`[workspace.metadata.release.registries]` names no registry".to_owned());
+    }
+    let mut registries = Vec::new();
+    for (name, facts_of_registry) in &facts.registries {
+        let prefix = &facts_of_registry.prefix;
+        if name == "all"
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
+            problems.push(format!(
+                "registry `{name}`: a name is lower-case letters, digits and dashes, and not `all`"
+            ));
+        }
+        if prefix.is_empty()
+            || !prefix
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        {
+            problems.push(format!(
+                "registry `{name}`: `prefix` is upper-case letters, digits and underscores"
+            ));
+        }
+        let variable = |suffix: &str| format!("{prefix}_{suffix}");
+        let setting = |suffix: &str, fact: &Option<String>| {
+            environment
+                .get(&variable(suffix))
+                .map(str::to_owned)
+                .or_else(|| fact.clone())
+                .unwrap_or_default()
+        };
+        let host = setting("REGISTRY", &facts_of_registry.registry);
+        let namespace = setting("NAMESPACE", &facts_of_registry.namespace);
+        let path = [namespace.as_str(), &facts.image]
+            .iter()
+            .filter(|part| !part.is_empty())
+            .copied();
+        let path = path.collect::<Vec<_>>().join("/");
+        match RepositoryName::new(&host, &path) {
+            Ok(repository) => registries.push(RegistrySettings {
+                name: name.clone(),
+                target: if name == "dockerhub" {
+                    "docker-push".to_owned()
+                } else {
+                    format!("docker-push-{name}")
+                },
+                repository,
+                login: login(environment, variable("USERNAME"), variable("PASSWORD")),
+            }),
+            Err(error) => problems.push(format!(
+                "registry `{name}`: {error}\nhint: see `{}`, `{}` and `image`",
+                variable("REGISTRY"),
+                variable("NAMESPACE")
+            )),
+        }
+    }
+    registries
+}
+
+fn login(environment: &Environment, username: String, password: String) -> Login {
+    match (environment.get(&username), environment.get(&password)) {
+        (Some(user), Some(word)) => Login::Ready {
+            username: user.to_owned(),
+            password: Secret::new(word.to_owned()),
+            variables: Variables { username, password },
+        },
+        (None, None) => Login::Missing(Variables { username, password }),
+        (Some(_), None) => Login::Half {
+            set: username,
+            missing: password,
+        },
+        (None, Some(_)) => Login::Half {
+            set: password,
+            missing: username,
+        },
+    }
+}

@@ -1,0 +1,247 @@
+//! What the settings make of environments and workspaces, and what they say about bad ones.
+
+use super::*;
+
+const FACTS: &str = r#"
+[workspace.metadata.release]
+image = "app"
+platforms = ["linux/amd64"]
+base-image = "scratch"
+package-index = "https://packages.example/"
+github-repository = "owner/app"
+
+[workspace.metadata.release.registries.dockerhub]
+prefix = "DOCKER"
+registry = "docker.io"
+namespace = "someone"
+
+[workspace.metadata.release.registries.harbor]
+prefix = "HARBOR"
+registry = "harbor.example"
+"#;
+
+fn load_facts(facts: &str, variables: &[(&str, &str)]) -> Result<Settings> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("Cargo.toml"), facts).unwrap();
+    Settings::load(variables.iter().copied().collect(), directory.path(), None)
+}
+
+fn load(variables: &[(&str, &str)]) -> Result<Settings> {
+    load_facts(FACTS, variables)
+}
+
+fn sentence(result: Result<Settings>) -> String {
+    let error = result.unwrap_err();
+    assert_eq!(crate::exit::code(&error), crate::exit::Exit::Usage);
+    error.to_string()
+}
+
+#[test]
+fn each_registry_table_gives_a_push_target() {
+    let settings = load(&[("HARBOR_NAMESPACE", "team")]).unwrap();
+    let targets: Vec<_> = settings
+        .registries
+        .iter()
+        .map(|r| (r.target.as_str(), r.repository.to_string()))
+        .collect();
+    let expected = [
+        ("docker-push", "docker.io/someone/app".to_owned()),
+        ("docker-push-harbor", "harbor.example/team/app".to_owned()),
+    ];
+    assert_eq!(targets, expected);
+}
+
+#[test]
+fn the_environment_overrides_the_facts_and_empty_means_unset() {
+    let settings = load(&[
+        ("DOCKER_REGISTRY", "127.0.0.1:5000"),
+        ("DOCKER_NAMESPACE", ""),
+    ])
+    .unwrap();
+    assert_eq!(
+        settings.registries[0].repository.to_string(),
+        "127.0.0.1:5000/someone/app"
+    );
+}
+
+#[test]
+fn the_environment_wins_over_dotenv() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("Cargo.toml"), FACTS).unwrap();
+    std::fs::write(
+        directory.path().join(".env"),
+        "DOCKER_USERNAME=file\nDOCKER_PASSWORD='a b$c'\n",
+    )
+    .unwrap();
+    let environment = [("DOCKER_USERNAME", "real")].into_iter().collect();
+    let settings = Settings::load(environment, directory.path(), None).unwrap();
+    let Login::Ready {
+        username, password, ..
+    } = &settings.registries[0].login
+    else {
+        panic!("not ready")
+    };
+    assert_eq!(
+        (username.as_str(), password.expose().as_str()),
+        ("real", "a b$c")
+    );
+}
+
+#[test]
+fn a_bad_line_of_dotenv_is_named_but_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("Cargo.toml"), FACTS).unwrap();
+    std::fs::write(
+        directory.path().join(".env"),
+        "A=1\nDOCKER_PASSWORD=geheim und mehr\n",
+    )
+    .unwrap();
+    let message = sentence(Settings::load(
+        Environment::from_iter([("A", "1")]),
+        directory.path(),
+        None,
+    ));
+    assert!(
+        message.contains("line 2") && message.contains("single quotes"),
+        "{message}"
+    );
+    assert!(!message.contains("geheim"), "{message}");
+}
+
+#[test]
+fn half_a_login_is_known_as_such() {
+    let settings = load(&[("HARBOR_USERNAME", "robot$ci")]).unwrap();
+    let Login::Half { set, missing } = &settings.registries[1].login else {
+        panic!("not half")
+    };
+    assert_eq!(
+        (set.as_str(), missing.as_str()),
+        ("HARBOR_USERNAME", "HARBOR_PASSWORD")
+    );
+}
+
+#[test]
+fn a_leading_v_is_dropped_and_the_pushed_tag_is_kept() {
+    let release = load(&[("GITHUB_REF", "refs/tags/v1.2.3-beta.1")])
+        .unwrap()
+        .release
+        .unwrap();
+    assert_eq!(
+        (release.version.to_string().as_str(), release.tag.as_str()),
+        ("1.2.3-beta.1", "v1.2.3-beta.1")
+    );
+    let release = load(&[
+        ("RELEASE_VERSION", "v2.0.0"),
+        ("GITHUB_REF", "refs/tags/v1.0.0"),
+    ])
+    .unwrap()
+    .release
+    .unwrap();
+    assert_eq!(
+        (release.version.to_string().as_str(), release.tag.as_str()),
+        ("2.0.0", "v2.0.0")
+    );
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let message = sentence(load(&[
+        ("RELEASE_VERSION", "1.2"),
+        ("HARBOR_NAMESPACE", "Bad Name"),
+        ("GITHUB_REPOSITORY", "nobody"),
+        ("AZURE_BLOB_SAS_URL", "sv=2024&sig=geheim"),
+    ]));
+    for part in ["`1.2`", "HARBOR_NAMESPACE", "nobody", "AZURE_BLOB_SAS_URL"] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+    assert!(!message.contains("geheim"), "{message}");
+}
+
+#[test]
+fn build_metadata_is_no_version() {
+    assert!(sentence(load(&[("RELEASE_VERSION", "1.2.3+5")])).contains("build metadata"));
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_its_line() {
+    let message = sentence(load_facts(&FACTS.replace("image =", "imgae ="), &[]));
+    assert!(
+        message.contains("line 3") && message.contains("imgae"),
+        "{message}"
+    );
+}
+
+#[test]
+fn require_must_name_registries_that_exist() {
+    let facts = FACTS.replace(
+        "github-repository",
+        "require = [\"dockerhub\", \"azure\"]\ngithub-repository",
+    );
+    let message = sentence(load_facts(&facts, &[]));
+    assert!(
+        message.contains("`azure`") && message.contains("dockerhub, harbor"),
+        "{message}"
+    );
+}
+
+#[test]
+fn no_workspace_is_a_clear_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let message = sentence(Settings::load(
+        Environment::from_iter([("A", "1")]),
+        directory.path(),
+        None,
+    ));
+    assert!(message.contains("workspace.metadata.release"), "{message}");
+}
+
+#[test]
+fn secrets_are_masked_by_the_names_of_their_variables() {
+    let environment: Environment = [
+        ("DOCKER_USERNAME", "someone"),
+        ("DOCKER_PASSWORD", "p>>>p~~~?$"),
+        (
+            "RELEASE_PACKAGE_INDEX_URL",
+            "https://x.example/c?sv=1&sig=abc%3D",
+        ),
+    ]
+    .into_iter()
+    .collect();
+    let text = "p>>>p~~~?$ and sig=abc%3D and c29tZW9uZTpwPj4+cH5+fj8k by someone";
+    assert_eq!(
+        environment.redactor().redact(text),
+        "*** and sig=*** and *** by someone"
+    );
+}
+
+#[test]
+fn the_example_file_lists_every_variable_with_its_meaning() {
+    let example =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example")).unwrap();
+    let entry = |variable: &Variable| {
+        let note = match (variable.secret, variable.example) {
+            (true, _) => " (secret)".to_owned(),
+            (false, "") => String::new(),
+            (false, example) => format!("; for example `{example}`"),
+        };
+        format!("\n# {}{note}\n{}=\n", variable.about, variable.name)
+    };
+    let settable = VARIABLES
+        .iter()
+        .filter(|variable| !variable.about.starts_with("set in GitHub Actions"));
+    let expected: String = settable.map(entry).collect();
+    assert!(
+        example.ends_with(&expected),
+        ".env.example must end with:\n{expected}"
+    );
+}
+
+#[test]
+fn the_readme_lists_every_variable_with_its_meaning() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    for variable in VARIABLES {
+        let row = format!("| `{}` | {} |", variable.name, variable.about);
+        assert!(readme.contains(&row), "README.md lacks the row {row}");
+    }
+}

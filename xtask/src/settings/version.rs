@@ -1,0 +1,97 @@
+//! Which version is released, and from which commit.
+
+use std::path::Path;
+
+use semver::Version;
+use xshell::{Shell, cmd};
+
+use super::env::Environment;
+
+/// A version and the git tag that stands for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    pub version: Version,
+    /// As it was pushed; `v` and the version where nobody pushed one.
+    pub tag: String,
+}
+
+/// The commit that is checked out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    pub id: String,
+    /// Seconds since 1970.
+    pub timestamp: u64,
+}
+
+/// `--release-version` or `RELEASE_VERSION`, else the pushed tag, else the newest version tag on HEAD.
+pub(super) fn release(
+    argument: Option<&str>,
+    environment: &Environment,
+    root: &Path,
+) -> Result<Option<Release>, String> {
+    let given = argument.map(|value| ("--release-version", value));
+    let given = given.or_else(|| {
+        environment
+            .get("RELEASE_VERSION")
+            .map(|value| ("RELEASE_VERSION", value))
+    });
+    if let Some((name, value)) = given {
+        let version = parse(value).map_err(|error| not_semver(name, value, &error))?;
+        return Ok(Some(Release {
+            tag: format!("v{version}"),
+            version,
+        }));
+    }
+    if let Some(tag) = environment
+        .get("GITHUB_REF")
+        .and_then(|name| name.strip_prefix("refs/tags/"))
+    {
+        let version = parse(tag).map_err(|error| not_semver("GITHUB_REF", tag, &error))?;
+        return Ok(Some(Release {
+            version,
+            tag: tag.to_owned(),
+        }));
+    }
+    let tags = git(root, &["tag", "--points-at", "HEAD"]).unwrap_or_default();
+    let releases = tags.lines().filter_map(|tag| {
+        Some(Release {
+            version: parse(tag).ok()?,
+            tag: tag.to_owned(),
+        })
+    });
+    Ok(releases.max_by(|a, b| a.version.cmp(&b.version)))
+}
+
+pub(super) fn commit(root: &Path) -> Option<Commit> {
+    let text = git(root, &["log", "-1", "--format=%H %ct"])?;
+    let (id, timestamp) = text.split_once(' ')?;
+    Some(Commit {
+        id: id.to_owned(),
+        timestamp: timestamp.parse().ok()?,
+    })
+}
+
+fn parse(text: &str) -> Result<Version, String> {
+    let version = Version::parse(text.strip_prefix('v').unwrap_or(text))
+        .map_err(|error| error.to_string())?;
+    if version.build.is_empty() {
+        Ok(version)
+    } else {
+        Err("a tag cannot hold `+` and build metadata".to_owned())
+    }
+}
+
+fn not_semver(name: &str, value: &str, why: &str) -> String {
+    format!(
+        "`{name}` is not a version: `{value}`: {why}\nhint: versions look like `1.2.3` or `1.2.3-beta.4`"
+    )
+}
+
+fn git(root: &Path, args: &[&str]) -> Option<String> {
+    let shell = Shell::new().ok()?;
+    cmd!(shell, "git -C {root} {args...}")
+        .quiet()
+        .ignore_stderr()
+        .read()
+        .ok()
+}

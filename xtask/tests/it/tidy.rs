@@ -1,0 +1,158 @@
+//! The rules of the house, read from the sources.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Who may import whom. A new arrow is a decision: write it down here and in `lib.rs`.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("exit", &[]),
+    ("secret", &[]),
+    ("cli", &[]),
+    ("graph", &["exit", "secret"]),
+    ("registry", &["secret"]),
+    ("settings", &["exit", "secret", "registry"]),
+    ("engine", &["secret"]),
+    ("packages", &["secret"]),
+    ("github", &["secret"]),
+    (
+        "pipeline",
+        &[
+            "exit", "secret", "graph", "registry", "settings", "engine", "packages", "github",
+        ],
+    ),
+    ("report", &["exit", "secret", "graph"]),
+    (
+        "commands",
+        &[
+            "exit", "secret", "cli", "graph", "settings", "pipeline", "report",
+        ],
+    ),
+];
+
+struct Source {
+    /// `registry`, for every file below `registry/`.
+    module: String,
+    path: PathBuf,
+    /// Without comments and without `#[cfg(test)]` modules.
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut open = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(path.read_dir().unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let relative = path.strip_prefix(&root).unwrap();
+        let module = relative
+            .iter()
+            .next()
+            .unwrap()
+            .to_string_lossy()
+            .trim_end_matches(".rs")
+            .to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect();
+        sources.push(Source {
+            module,
+            path,
+            code: code.join("\n"),
+        });
+    }
+    assert!(sources.len() > 20, "the sources were not found");
+    sources
+}
+
+/// The modules that `code` names as `crate::name`.
+fn imports(code: &str) -> BTreeSet<String> {
+    let names = code.split("crate::").skip(1);
+    names
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn layers_point_one_way() {
+    for source in sources() {
+        if matches!(source.module.as_str(), "lib" | "main") {
+            continue;
+        }
+        let rule = MAY_IMPORT
+            .iter()
+            .find(|(module, _)| *module == source.module);
+        let (_, allowed) = rule.unwrap_or_else(|| panic!("no import rule for `{}`", source.module));
+        for import in imports(&source.code) {
+            let is_own = import == source.module;
+            assert!(
+                is_own || allowed.contains(&import.as_str()),
+                "{}: `{}` must not import `{import}`",
+                source.path.display(),
+                source.module
+            );
+        }
+    }
+}
+
+fn only_in(module: &str, needles: &[&str]) {
+    for source in sources().iter().filter(|source| source.module != module) {
+        for needle in needles {
+            assert!(
+                !source.code.contains(needle),
+                "{}: `{needle}` belongs in `{module}`",
+                source.path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn only_the_report_prints() {
+    only_in(
+        "report",
+        &[
+            "println!", "print!(", "eprint!(", "dbg!(", "stdout()", "stderr()",
+        ],
+    );
+}
+
+#[test]
+fn only_the_settings_read_the_environment() {
+    only_in(
+        "settings",
+        &["env::var", "env::vars", "env!(\"HOME", "dotenvy"],
+    );
+}
+
+#[test]
+fn only_the_engine_names_bollard() {
+    only_in("engine", &["bollard"]);
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for source in sources() {
+        let text = std::fs::read_to_string(&source.path).unwrap();
+        assert!(
+            text.starts_with("//! "),
+            "{} does not open with a `//!` paragraph",
+            source.path.display()
+        );
+        let lines = text.lines().count();
+        assert!(
+            lines <= 400,
+            "{} has {lines} lines: look for the second idea",
+            source.path.display()
+        );
+    }
+}
