@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
+use futures_util::FutureExt as _;
 use serde_json::json;
 
 use crate::cli::{PlanFormat, ReleaseArgs};
 use crate::exit::{Exit, bad_input};
-use crate::graph::{self, Graph, Row, Summary};
+use crate::graph::{self, Graph, Summary};
 use crate::pipeline::{self, ReleasePlan, World};
 use crate::report::{Console, Outcome, Table};
 use crate::settings::{Login, Release, Settings};

@@ -22,7 +22,7 @@ pub async fn extract(world: &World<'_>) -> Result<Ended> {
         extracted.map_err(fetch::fault)
     });
     let unpacked = try_join_all(unpacked).await?;
-    let files: u64 = unpacked.iter().map(|it| it.files).sum();
+    let files: usize = unpacked.iter().map(|it| it.files).sum();
     Ok(Ended::Done(format!(
         "{files} files for {}",
         join(&world.plan.platforms)

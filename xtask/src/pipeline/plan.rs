@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
-
 use super::tags::Tags;
 use crate::engine::BuildPlan;
 use crate::graph;
@@ -14,12 +12,11 @@ use crate::registry::{Platform, RepositoryName, Tag};
 use crate::settings::{Login, Release, Settings};
 
 /// Everything about one release that can be known before it starts.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct ReleasePlan {
     pub version: semver::Version,
     /// The git tag of the release.
     pub git_tag: String,
-    #[serde(serialize_with = "display_all")]
     pub platforms: Vec<Platform>,
     /// The package index, without its query.
     pub package_index: String,
@@ -35,45 +32,26 @@ pub struct ReleasePlan {
 }
 
 /// What one registry is to hold.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct PushPlan {
     /// The registry's name in the settings.
     pub registry: String,
     pub target: String,
-    #[serde(serialize_with = "display")]
     pub repository: RepositoryName,
     /// What the engine pushes. With one platform its tag is `immutable`; with several, each has a tag of its own and
     /// `immutable` is an index of them.
     pub images: Vec<PushedImage>,
-    #[serde(serialize_with = "display")]
     pub immutable: Tag,
-    #[serde(serialize_with = "display_all")]
     pub moving: Vec<Tag>,
 }
 
 /// One image of a [`PushPlan`].
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct PushedImage {
-    #[serde(serialize_with = "display")]
     pub platform: Platform,
     /// Its name in the engine.
     pub local: String,
-    #[serde(serialize_with = "display")]
     pub tag: Tag,
-}
-
-fn display<S: Serializer>(
-    value: &impl std::fmt::Display,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-fn display_all<S: Serializer>(
-    values: &[impl std::fmt::Display],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(values.iter().map(ToString::to_string))
 }
 
 impl PushPlan {

@@ -172,7 +172,7 @@ impl Push<'_> {
         else {
             return Ok(None);
         };
-        let id = local.id.as_str();
+        let id = local.id.to_string();
         let is_held = match manifest.content() {
             Ok(Content::Image(image)) => image.config.digest.as_str() == id,
             _ => false,

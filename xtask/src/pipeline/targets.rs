@@ -1,7 +1,7 @@
 //! The whole graph, on one screen.
 
 use super::{announce, build, fetch, push, world::World};
-use crate::graph::{Ended, Target, same_name};
+use crate::graph::{Target, same_name};
 use crate::settings::Login;
 
 /// Every target of a release. `requested` are the names on the command line; `strict` makes a registry without

@@ -86,11 +86,10 @@ pub(super) fn all(
         };
         let host = setting("REGISTRY", &facts_of_registry.registry);
         let namespace = setting("NAMESPACE", &facts_of_registry.namespace);
-        let path = [namespace.as_str(), &facts.image]
-            .iter()
-            .filter(|part| !part.is_empty())
-            .copied();
-        let path = path.collect::<Vec<_>>().join("/");
+        let path = match namespace.as_str() {
+            "" => facts.image.clone(),
+            namespace => format!("{namespace}/{}", facts.image),
+        };
         match RepositoryName::new(&host, &path) {
             Ok(repository) => registries.push(RegistrySettings {
                 name: name.clone(),
