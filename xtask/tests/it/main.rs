@@ -1,3 +1,5 @@
 //! The one integration binary.
 
+mod registry_client;
+mod support;
 mod tidy;

@@ -1,0 +1,166 @@
+//! `WWW-Authenticate`: how a registry wants to be signed in to.
+//!
+//! It refuses to know credentials. Invariant: any text is parsed without failing; what is not understood is absent.
+
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use url::Url;
+
+/// One way in (RFC 9110, 11.6.1; distribution specification, token authentication).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Challenge {
+    Basic,
+    Bearer { realm: Url, service: Option<String> },
+}
+
+impl Challenge {
+    /// The best of the challenges in an answer: Bearer before Basic, as registries that offer both mean it.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Challenge> {
+        let values = headers.get_all(WWW_AUTHENTICATE).iter();
+        let offers: Vec<Offer> = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(offers)
+            .collect();
+        offers.iter().find_map(Offer::bearer).or_else(|| {
+            let basic = |offer: &Offer| offer.scheme.eq_ignore_ascii_case("basic");
+            offers.iter().any(basic).then_some(Challenge::Basic)
+        })
+    }
+}
+
+/// A scheme and its parameters, as written.
+struct Offer {
+    scheme: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl Offer {
+    fn bearer(&self) -> Option<Challenge> {
+        let parameter = |wanted: &str| {
+            let mut all = self.parameters.iter();
+            all.find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+                .map(|(_, value)| value.clone())
+        };
+        if !self.scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        Some(Challenge::Bearer {
+            realm: Url::parse(&parameter("realm")?).ok()?,
+            service: parameter("service"),
+        })
+    }
+}
+
+/// Splits one header value: a word followed by `=` is a parameter, any other begins the next scheme.
+fn offers(header: &str) -> Vec<Offer> {
+    let mut offers: Vec<Offer> = Vec::new();
+    let mut rest = header;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',', '=']);
+        if rest.is_empty() {
+            return offers;
+        }
+        let (word, after) = rest.split_at(rest.find([' ', '\t', ',', '=']).unwrap_or(rest.len()));
+        rest = after;
+        match (offers.last_mut(), after.trim_start().strip_prefix('=')) {
+            (Some(offer), Some(after)) => {
+                let (value, after) = value(after.trim_start());
+                offer.parameters.push((word.to_owned(), value));
+                rest = after;
+            }
+            _ => offers.push(Offer {
+                scheme: word.to_owned(),
+                parameters: Vec::new(),
+            }),
+        }
+    }
+}
+
+/// A quoted string or a bare token, and what follows it.
+fn value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (token, rest) = text.split_at(text.find([' ', '\t', ',']).unwrap_or(text.len()));
+        return (token.to_owned(), rest);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (value, &quoted[at + 1..]),
+            '\\' => value.extend(chars.next().map(|(_, escaped)| escaped)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(values: &[&str]) -> Option<Challenge> {
+        let headers = values
+            .iter()
+            .map(|value| (WWW_AUTHENTICATE, value.parse().unwrap()));
+        let mut map = HeaderMap::new();
+        headers.for_each(|(name, value)| {
+            map.append(name, value);
+        });
+        Challenge::of(&map)
+    }
+
+    fn bearer(realm: &str, service: Option<&str>) -> Option<Challenge> {
+        Some(Challenge::Bearer {
+            realm: Url::parse(realm).unwrap(),
+            service: service.map(str::to_owned),
+        })
+    }
+
+    #[test]
+    fn the_usual_challenge() {
+        let docker = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push""#;
+        assert_eq!(
+            parse(&[docker]),
+            bearer("https://auth.docker.io/token", Some("registry.docker.io"))
+        );
+        assert_eq!(
+            parse(&[r#"Basic realm="Registry Realm""#]),
+            Some(Challenge::Basic)
+        );
+    }
+
+    #[test]
+    fn spellings_that_registries_use() {
+        let expected = bearer("https://r/t", Some("a, b"));
+        for header in [
+            r#"bearer realm="https://r/t", service="a, b""#,
+            r#"BEARER  service="a, b" , realm=https://r/t"#,
+            r#"Bearer realm = "https://r/t",service="a\, b""#,
+            r#"Basic realm="x", Bearer realm="https://r/t",service="a, b""#,
+        ] {
+            assert_eq!(parse(&[header]), expected, "{header}");
+        }
+        assert_eq!(
+            parse(&["Basic realm=x", r#"Bearer realm="https://r/t""#]),
+            bearer("https://r/t", None)
+        );
+    }
+
+    #[test]
+    fn nonsense_is_no_challenge() {
+        for header in [
+            "",
+            "=",
+            ",,",
+            "Bearer",
+            "Bearer realm=nowhere",
+            "Bearer realm=\"https://r",
+            "Negotiate YWJj==",
+        ] {
+            let parsed = parse(&[header]);
+            assert!(
+                parsed.is_none() || header.contains("https"),
+                "{header}: {parsed:?}"
+            );
+        }
+    }
+}

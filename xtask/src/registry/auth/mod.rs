@@ -1,0 +1,218 @@
+//! Signing in to one host: its challenge is learned once, then every request carries what it needs.
+//!
+//! It refuses to know what the requests are for beyond their scope. Invariants: one token request at a time for each
+//! scope, its result shared by all who wait; a refused login is remembered and never tried again.
+
+mod challenge;
+mod token;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Instant;
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use url::Url;
+
+use challenge::Challenge;
+use token::Token;
+pub(super) use token::{Access, Scope};
+
+use super::error::{Error, Failure};
+use super::transport::{Progress, Transport};
+use crate::secret::Secret;
+
+/// Who signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    Anonymous,
+    Basic {
+        username: String,
+        password: Secret<String>,
+    },
+    /// An OAuth 2 refresh token, as credential helpers and `docker login` to some clouds keep.
+    IdentityToken(Secret<String>),
+}
+
+/// The state of being signed in to one host.
+pub(super) struct Auth {
+    host: String,
+    credentials: Credentials,
+    challenge: RwLock<Option<Arc<Challenge>>>,
+    tokens: Mutex<HashMap<Scope, Slot>>,
+    /// Whether these credentials have ever been accepted.
+    accepted: AtomicBool,
+    /// The refusal of the login, once there was one.
+    refusal: OnceLock<Error>,
+}
+
+/// Locked while its token is fetched.
+type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
+
+/// What one request carries.
+pub(super) struct Authorization {
+    pub header: HeaderValue,
+    /// Where its token was kept; `None` if it was made for this very request, so that refusing it is final.
+    kept: Option<Slot>,
+}
+
+impl Auth {
+    pub(super) fn new(host: &str, credentials: Credentials) -> Auth {
+        Auth {
+            host: host.to_owned(),
+            credentials,
+            challenge: RwLock::default(),
+            tokens: Mutex::default(),
+            accepted: AtomicBool::new(false),
+            refusal: OnceLock::new(),
+        }
+    }
+
+    /// What a request of `scope` has to carry; nothing as long as the host has not asked for it.
+    pub(super) async fn authorize(
+        &self,
+        transport: &Transport,
+        scope: &Scope,
+    ) -> Result<Option<Authorization>, Error> {
+        self.check_login()?;
+        let challenge = self.challenge.read().expect("no holder panics").clone();
+        match challenge.as_deref() {
+            None => Ok(None),
+            Some(Challenge::Basic) => {
+                let header = token::basic(&self.credentials);
+                Ok(header.map(|header| Authorization { header, kept: None }))
+            }
+            Some(Challenge::Bearer { realm, service }) => self
+                .bearer(transport, realm, service.as_deref(), scope)
+                .await
+                .map(Some),
+        }
+    }
+
+    async fn bearer(
+        &self,
+        transport: &Transport,
+        realm: &Url,
+        service: Option<&str>,
+        scope: &Scope,
+    ) -> Result<Authorization, Error> {
+        if let Some(wider) = self.token_to_push(scope) {
+            return Ok(wider);
+        }
+        let slot = self.slot(scope);
+        let mut token = slot.lock().await;
+        if let Some(header) = usable(&token) {
+            drop(token);
+            return Ok(Authorization {
+                header,
+                kept: Some(slot),
+            });
+        }
+        // Whoever held the slot before may have been refused.
+        self.check_login()?;
+        let asked = Instant::now();
+        let request = token::request(realm, service, scope, &self.credentials);
+        let method = request.method().clone();
+        let mut response = transport.exchange(request, &Progress::default()).await?;
+        if !response.status().is_success() {
+            let failure = transport.failure(&method, response).await;
+            return Err(self.refused(failure, scope));
+        }
+        let body = transport.body(&mut response, 1 << 20).await?;
+        let token = token.insert(Token::read(realm, &body, asked)?);
+        self.accept();
+        Ok(Authorization {
+            header: token.header.clone(),
+            kept: None,
+        })
+    }
+
+    /// Takes in a 401 to a request that carried `used`; whether another try can end differently.
+    pub(super) async fn learn(&self, used: Option<&Authorization>, headers: &HeaderMap) -> bool {
+        let Some(challenge) = Challenge::of(headers) else {
+            return false;
+        };
+        let again = match used {
+            None => challenge != Challenge::Basic || token::basic(&self.credentials).is_some(),
+            Some(Authorization { kept: None, .. }) => false,
+            Some(Authorization {
+                header,
+                kept: Some(slot),
+            }) => {
+                // Another request may have replaced the token already.
+                slot.lock().await.take_if(|token| token.header == header);
+                true
+            }
+        };
+        *self.challenge.write().expect("no holder panics") = Some(Arc::new(challenge));
+        again
+    }
+
+    /// The error that an unsuccessful answer is, be it the registry's or the token endpoint's.
+    pub(super) fn refused(&self, failure: Failure, scope: &Scope) -> Error {
+        let anonymous = self.credentials == Credentials::Anonymous;
+        let error = failure.into_error(|| {
+            let who = if anonymous {
+                "someone who is not signed in"
+            } else {
+                "this user"
+            };
+            (scope.namespace(&self.host), who)
+        });
+        match error {
+            Error::Denied { answer, .. }
+                if !anonymous && !self.accepted.load(Ordering::Relaxed) =>
+            {
+                let rejected = Error::Rejected {
+                    host: self.host.clone(),
+                    answer,
+                };
+                self.refusal.get_or_init(|| rejected).clone()
+            }
+            error => error,
+        }
+    }
+
+    /// Notes that the credentials are good: from now on a refusal is about permissions, not about the login.
+    pub(super) fn accept(&self) {
+        self.accepted.store(true, Ordering::Relaxed);
+    }
+
+    fn check_login(&self) -> Result<(), Error> {
+        self.refusal
+            .get()
+            .map_or(Ok(()), |refusal| Err(refusal.clone()))
+    }
+
+    fn slot(&self, scope: &Scope) -> Slot {
+        let mut tokens = self.tokens.lock().expect("no holder panics");
+        match tokens.get(scope) {
+            Some(slot) => Arc::clone(slot),
+            None => Arc::clone(tokens.entry(scope.clone()).or_default()),
+        }
+    }
+
+    /// A token to push that is already there serves to pull as well.
+    fn token_to_push(&self, scope: &Scope) -> Option<Authorization> {
+        if scope.access != Access::Pull {
+            return None;
+        }
+        let push = Scope {
+            repository: scope.repository.clone(),
+            access: Access::Push,
+        };
+        let slot = Arc::clone(self.tokens.lock().expect("no holder panics").get(&push)?);
+        let header = usable(&*slot.try_lock().ok()?)?;
+        Some(Authorization {
+            header,
+            kept: Some(slot),
+        })
+    }
+}
+
+fn usable(token: &Option<Token>) -> Option<HeaderValue> {
+    let token = token.as_ref()?;
+    token
+        .is_usable(Instant::now())
+        .then(|| token.header.clone())
+}

@@ -1,0 +1,257 @@
+//! Bearer tokens: what one is asked for, how it is fetched, and how long it is used.
+//!
+//! It refuses to look into a token: they are opaque. Invariant: a token is never used past its time, nor for another
+//! scope than it was asked for.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request};
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+
+use super::Credentials;
+use crate::registry::error::Error;
+use crate::secret::public_url;
+
+/// What a request needs to be allowed: one token is kept for each, for a token that grows with every repository soon
+/// exceeds what a header may hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::registry) struct Scope {
+    pub repository: String,
+    pub access: Access,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::registry) enum Access {
+    Pull,
+    Push,
+    #[cfg_attr(not(test), expect(dead_code, reason = "mounts come with the blobs"))]
+    /// To push, and to read the repository that a blob is mounted from.
+    Mount {
+        from: String,
+    },
+}
+
+impl Scope {
+    /// The registry's namespace that the repository is in, for people.
+    pub(super) fn namespace(&self, host: &str) -> String {
+        match self.repository.rsplit_once('/') {
+            Some((namespace, _)) => format!("{host}/{namespace}"),
+            None => format!("{host}/{}", self.repository),
+        }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let name = &self.repository;
+        match &self.access {
+            Access::Pull => vec![format!("repository:{name}:pull")],
+            Access::Push => vec![format!("repository:{name}:pull,push")],
+            Access::Mount { from } => {
+                vec![
+                    format!("repository:{name}:pull,push"),
+                    format!("repository:{from}:pull"),
+                ]
+            }
+        }
+    }
+}
+
+/// A token, ready to be sent.
+pub(super) struct Token {
+    pub header: HeaderValue,
+    expires: Instant,
+}
+
+impl Token {
+    /// Reads a token endpoint's answer to a request that was sent at `asked`.
+    ///
+    /// The lifetime counts from our own clock, not from `issued_at`, which is the other side's.
+    pub(super) fn read(realm: &Url, body: &[u8], asked: Instant) -> Result<Token, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            token: Option<String>,
+            access_token: Option<String>,
+            expires_in: Option<u64>,
+        }
+        let wrong = |reason: &str| Error::Protocol {
+            url: public_url(realm),
+            reason: reason.to_owned(),
+        };
+        let answer: Answer =
+            serde_json::from_slice(body).map_err(|_| wrong("not a token answer"))?;
+        let text = answer
+            .token
+            .filter(|token| !token.is_empty())
+            .or(answer.access_token);
+        let text = text.ok_or_else(|| wrong("an answer without a token"))?;
+        // The specification's default, and the least that its clients count on.
+        let lifetime = answer.expires_in.unwrap_or(60).clamp(60, 24 * 3600);
+        Ok(Token {
+            header: sensitive(format!("Bearer {text}"))
+                .ok_or_else(|| wrong("a token with illegal characters"))?,
+            expires: asked + Duration::from_secs(lifetime),
+        })
+    }
+
+    /// Whether the token will still be good when a request that is sent `now` arrives.
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
+        now + Duration::from_secs(10) < self.expires
+    }
+}
+
+/// The request that asks `realm` for a token.
+pub(super) fn request(
+    realm: &Url,
+    service: Option<&str>,
+    scope: &Scope,
+    credentials: &Credentials,
+) -> Request {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(service) = service {
+        query.append_pair("service", service);
+    }
+    if let Credentials::IdentityToken(identity) = credentials {
+        // OAuth 2, which takes all scopes in one parameter.
+        query.append_pair("client_id", "xtask");
+        query.append_pair("grant_type", "refresh_token");
+        query.append_pair("scope", &scope.texts().join(" "));
+        query.append_pair("refresh_token", identity.expose());
+        let mut request = Request::new(Method::POST, realm.clone());
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, form);
+        *request.body_mut() = Some(query.finish().into());
+        return request;
+    }
+    for text in scope.texts() {
+        query.append_pair("scope", &text);
+    }
+    let query = match realm.query() {
+        Some(own) if !own.is_empty() => format!("{own}&{}", query.finish()),
+        _ => query.finish(),
+    };
+    let mut url = realm.clone();
+    url.set_query(Some(&query));
+    let mut request = Request::new(Method::GET, url);
+    if let Some(basic) = basic(credentials) {
+        request.headers_mut().insert(AUTHORIZATION, basic);
+    }
+    request
+}
+
+/// The header of Basic authentication, for credentials that have a password.
+pub(super) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
+    match credentials {
+        Credentials::Basic { username, password } => {
+            let pair = format!("{username}:{}", password.expose());
+            sensitive(format!("Basic {}", STANDARD.encode(pair)))
+        }
+        Credentials::Anonymous | Credentials::IdentityToken(_) => None,
+    }
+}
+
+/// A header value whose Debug shows nothing.
+fn sensitive(text: String) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    fn realm() -> Url {
+        Url::parse("https://auth/token?account=x").unwrap()
+    }
+
+    fn scope(access: Access) -> Scope {
+        Scope {
+            repository: "a/b".to_owned(),
+            access,
+        }
+    }
+
+    fn login() -> Credentials {
+        Credentials::Basic {
+            username: "robot$x".to_owned(),
+            password: Secret::new("p>>>p~~~?$".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_realm_is_asked_for_one_scope() {
+        let request = request(&realm(), Some("reg istry"), &scope(Access::Push), &login());
+        assert_eq!(
+            request.url().as_str(),
+            "https://auth/token?account=x&service=reg+istry&scope=repository%3Aa%2Fb%3Apull%2Cpush"
+        );
+        let header = &request.headers()[AUTHORIZATION];
+        assert_eq!(
+            header.to_str().unwrap(),
+            format!("Basic {}", STANDARD.encode("robot$x:p>>>p~~~?$"))
+        );
+        assert_eq!(format!("{header:?}"), "Sensitive");
+    }
+
+    #[test]
+    fn a_mount_asks_for_both_repositories() {
+        let mount = scope(Access::Mount {
+            from: "c/d".to_owned(),
+        });
+        let request = request(&realm(), None, &mount, &Credentials::Anonymous);
+        let scopes: Vec<_> = request
+            .url()
+            .query_pairs()
+            .filter(|(name, _)| name == "scope")
+            .collect();
+        assert_eq!(scopes[0].1, "repository:a/b:pull,push");
+        assert_eq!(scopes[1].1, "repository:c/d:pull");
+        assert!(!request.headers().contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn an_identity_token_goes_in_a_body_not_in_a_url() {
+        let identity = Credentials::IdentityToken(Secret::new("id&entity".to_owned()));
+        let request = request(&realm(), Some("s"), &scope(Access::Pull), &identity);
+        assert_eq!(request.method(), Method::POST);
+        assert_eq!(request.url(), &realm());
+        let body = request.body().and_then(|body| body.as_bytes()).unwrap();
+        assert_eq!(
+            std::str::from_utf8(body).unwrap(),
+            "service=s&client_id=xtask&grant_type=refresh_token&scope=repository%3Aa%2Fb%3Apull&refresh_token=id%26entity"
+        );
+    }
+
+    #[test]
+    fn a_token_is_used_until_shortly_before_its_end() {
+        let asked = Instant::now();
+        let usable = |body: &str, after: u64| {
+            let token = Token::read(&realm(), body.as_bytes(), asked).ok().unwrap();
+            token.is_usable(asked + Duration::from_secs(after))
+        };
+        let five_minutes = r#"{"token":"t","expires_in":300}"#;
+        assert!(usable(five_minutes, 280));
+        assert!(!usable(five_minutes, 291));
+        for short in [
+            r#"{"access_token":"t"}"#,
+            r#"{"token":"","access_token":"t","expires_in":5}"#,
+        ] {
+            assert!(usable(short, 45));
+            assert!(!usable(short, 51));
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_token_is_an_error() {
+        for body in ["{}", "no", r#"{"token":"a\nb"}"#] {
+            assert!(
+                Token::read(&realm(), body.as_bytes(), Instant::now()).is_err(),
+                "{body}"
+            );
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Content digests: `sha256:<64 hex>` and `sha512:<128 hex>`, and the hasher that makes them.
+//!
+//! It refuses to know what is hashed. Invariant: a [`Digest`] is always of a known algorithm and of its exact length.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256, Sha512};
+
+/// A verified-in-form digest (OCI image specification, "Digests").
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(String);
+
+/// Text that is not a digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a digest; hint: `sha256:` and 64 lower-case hexadecimal digits")]
+pub struct DigestError(String);
+
+impl Digest {
+    /// The sha256 digest of `bytes`.
+    pub fn sha256_of(bytes: &[u8]) -> Digest {
+        let mut hasher = Hasher::sha256();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `sha256` or `sha512`.
+    pub fn algorithm(&self) -> &str {
+        &self.0[..SHA256.len()]
+    }
+
+    /// The digits after the colon.
+    pub fn hex(&self) -> &str {
+        &self.0[SHA256.len() + 1..]
+    }
+
+    /// A hasher of this digest's algorithm, to check content against it.
+    pub fn hasher(&self) -> Hasher {
+        if self.algorithm() == SHA512 {
+            Hasher::Sha512(Sha512::new())
+        } else {
+            Hasher::sha256()
+        }
+    }
+
+    /// The digest of `bytes` under the same algorithm.
+    pub fn same_algorithm(&self, bytes: &[u8]) -> Digest {
+        let mut hasher = self.hasher();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let length = match text.split_once(':') {
+            Some((SHA256, hex)) => hex.len() == 64,
+            Some((SHA512, hex)) => hex.len() == 128,
+            _ => false,
+        };
+        let hex = text.bytes().skip(SHA256.len() + 1);
+        if length && hex.clone().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Digest(text.to_owned()))
+        } else {
+            Err(DigestError(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Hashes content that arrives in pieces.
+pub enum Hasher {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    pub fn sha256() -> Hasher {
+        Hasher::Sha256(Sha256::new())
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Hasher::Sha256(hasher) => hasher.update(bytes),
+            Hasher::Sha512(hasher) => hasher.update(bytes),
+        }
+    }
+
+    pub fn finish(self) -> Digest {
+        match self {
+            Hasher::Sha256(hasher) => Digest(hex(SHA256, &hasher.finalize())),
+            Hasher::Sha512(hasher) => Digest(hex(SHA512, &hasher.finalize())),
+        }
+    }
+}
+
+const SHA256: &str = "sha256";
+const SHA512: &str = "sha512";
+
+fn hex(algorithm: &str, bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    let mut text = String::with_capacity(algorithm.len() + 1 + 2 * bytes.len());
+    text.push_str(algorithm);
+    text.push(':');
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("a string takes any text");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn the_digest_of_nothing_is_the_well_known_one() {
+        let digest = Digest::sha256_of(b"");
+        assert_eq!(digest.as_str(), EMPTY);
+        assert_eq!(digest.algorithm(), "sha256");
+        assert_eq!(digest.hex().len(), 64);
+        assert_eq!(EMPTY.parse(), Ok(digest));
+    }
+
+    #[test]
+    fn sha512_is_hashed_with_sha512() {
+        let digest: Digest = format!("sha512:{}", "0".repeat(128)).parse().unwrap();
+        let of_abc = digest.same_algorithm(b"abc");
+        assert!(of_abc.as_str().starts_with("sha512:ddaf35a193617aba"));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "sha256",
+            "sha256:",
+            "sha256:abc",
+            &EMPTY.to_uppercase(),
+            &EMPTY.replace("sha256", "md5"),
+            &EMPTY.replace('e', "g"),
+            &format!("{EMPTY}0"),
+            &format!("sha512:{}", "é".repeat(64)),
+        ] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! What can go wrong between a client and a registry, as the cases a caller branches on.
+//!
+//! It refuses to decide about retries beyond saying whether one could help. Invariant: no message holds a secret or a
+//! URL's query.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::digest::Digest;
+use super::manifest::ManifestError;
+use super::reference::ReferenceError;
+
+/// Why a registry did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The login itself was refused. Never tried again: repeated failures lock the user at Docker Hub.
+    #[error(
+        "`{host}` refused the login: {answer}; hint: check the user name and the password or token"
+    )]
+    Rejected { host: String, answer: Box<Answer> },
+    /// These credentials, or none, may not do that.
+    #[error("{answer}; hint: does `{namespace}` exist, and may {who} do that there?")]
+    Denied {
+        namespace: String,
+        who: &'static str,
+        answer: Box<Answer>,
+    },
+    #[error("{0}")]
+    NotFound(Box<Answer>),
+    /// 429 on any request, and GitHub's 403 that speaks of its rate limit.
+    #[error("{answer}; the registry limits the rate of requests")]
+    RateLimited {
+        answer: Box<Answer>,
+        /// How long the registry asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// No answer: DNS, connection, TLS, a broken connection or one without progress.
+    #[error("`{url}` cannot be reached: {reason}")]
+    Unreachable { url: String, reason: String },
+    /// 413.
+    #[error(
+        "{0}; hint: a limit of the registry, or of a proxy before it, on the size of one request"
+    )]
+    TooLarge(Box<Answer>),
+    /// A manifest was refused because something it refers to is not in the repository.
+    #[error("{0}; something the manifest refers to is not in the repository")]
+    ChildMissing(Box<Answer>),
+    /// The upload has to start anew: its session is gone, did not receive every byte, or lost its token half-way.
+    #[error("{0}; the upload has to start again")]
+    UploadLost(Box<Answer>),
+    /// Any other answer that is not success.
+    #[error("{0}")]
+    Status(Box<Answer>),
+    /// Content that does not have its digest.
+    #[error("`{url}` sent content with the digest `{actual}` instead of `{expected}`")]
+    DigestMismatch {
+        url: String,
+        expected: Digest,
+        actual: Digest,
+    },
+    /// An answer that the distribution specification does not allow.
+    #[error("`{url}` answered against the specification: {reason}")]
+    Protocol { url: String, reason: String },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The registry's name is not one.
+    #[error(transparent)]
+    Host(#[from] ReferenceError),
+}
+
+/// An answer that was not success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub method: String,
+    /// Without its query.
+    pub url: String,
+    pub status: u16,
+    /// The specification's error code, `MANIFEST_UNKNOWN`, if the body held one.
+    pub code: Option<String>,
+    /// What the body said, shortened; often empty.
+    pub message: String,
+}
+
+impl Error {
+    /// Whether the same request may succeed later without anyone changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::RateLimited { .. }
+            | Error::Unreachable { .. }
+            | Error::UploadLost(_)
+            | Error::DigestMismatch { .. } => true,
+            Error::Status(answer) => matches!(answer.status, 408 | 425 | 500 | 502..=504 | 506..),
+            _ => false,
+        }
+    }
+
+    /// The HTTP status, if there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        self.answer().map(|answer| answer.status)
+    }
+
+    /// The answer that is the error, if there was one.
+    pub fn answer(&self) -> Option<&Answer> {
+        match self {
+            Error::Rejected { answer, .. }
+            | Error::Denied { answer, .. }
+            | Error::RateLimited { answer, .. }
+            | Error::NotFound(answer)
+            | Error::TooLarge(answer)
+            | Error::ChildMissing(answer)
+            | Error::UploadLost(answer)
+            | Error::Status(answer) => Some(answer),
+            Error::Unreachable { .. }
+            | Error::DigestMismatch { .. }
+            | Error::Protocol { .. }
+            | Error::Manifest(_)
+            | Error::Host(_) => None,
+        }
+    }
+}
+
+/// An answer that was not success, with the one header that matters then.
+pub(super) struct Failure {
+    pub answer: Answer,
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// The case that it is; `denied` gives the namespace and the user that a denial is about.
+    pub(super) fn into_error(self, denied: impl FnOnce() -> (String, &'static str)) -> Error {
+        let Failure {
+            answer,
+            retry_after,
+        } = self;
+        let answer = Box::new(answer);
+        let code = answer.code.as_deref().unwrap_or_default();
+        match (answer.status, code) {
+            (429, _) => Error::RateLimited {
+                answer,
+                retry_after,
+            },
+            // GitHub's secondary limit is a 403; it asks for at least a minute.
+            (403, _)
+                if retry_after.is_some()
+                    || answer.message.to_lowercase().contains("rate limit") =>
+            {
+                Error::RateLimited {
+                    answer,
+                    retry_after: retry_after.or(Some(Duration::from_secs(60))),
+                }
+            }
+            (401 | 403, _) => {
+                let (namespace, who) = denied();
+                Error::Denied {
+                    namespace,
+                    who,
+                    answer,
+                }
+            }
+            (413, _) => Error::TooLarge(answer),
+            (_, "MANIFEST_BLOB_UNKNOWN") => Error::ChildMissing(answer),
+            (_, "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN") if answer.method == "PUT" => {
+                Error::ChildMissing(answer)
+            }
+            (416, _) | (_, "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "DIGEST_INVALID") => {
+                Error::UploadLost(answer)
+            }
+            (404, _) => Error::NotFound(answer),
+            _ => Error::Status(answer),
+        }
+    }
+}
+
+impl Answer {
+    /// Reads what `body` says: the specification's JSON, the token endpoints' JSON, or a line of plain text.
+    pub(super) fn new(method: &str, url: String, status: u16, body: &[u8]) -> Answer {
+        let (code, message) = match serde_json::from_slice::<serde_json::Value>(body) {
+            Ok(json) => {
+                let first = &json["errors"][0];
+                let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+                let message = text(&first["message"])
+                    .filter(|message| !message.is_empty())
+                    .or_else(|| text(&json["message"]))
+                    .or_else(|| text(&json["error_description"]))
+                    .or_else(|| text(&json["details"]))
+                    .or_else(|| text(&json["error"]));
+                (text(&first["code"]), message.unwrap_or_default())
+            }
+            Err(_) => {
+                let text = String::from_utf8_lossy(body);
+                let is_page = text.trim_start().starts_with('<');
+                (
+                    None,
+                    if is_page {
+                        String::new()
+                    } else {
+                        text.into_owned()
+                    },
+                )
+            }
+        };
+        Answer {
+            method: method.to_owned(),
+            url,
+            status,
+            code,
+            message: presentable(&message),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{} {}` answered {}", self.method, self.url, self.status)?;
+        if let Some(code) = &self.code {
+            write!(f, " {code}")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// One line of at most 300 characters, its URLs without their queries (a storage back end may echo a signed one).
+fn presentable(message: &str) -> String {
+    let words = message
+        .split_whitespace()
+        .map(|word| match word.find("://") {
+            Some(_) => word.split(['?', '#']).next().unwrap_or_default(),
+            None => word,
+        });
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(method: &str, status: u16, body: &str, retry_after: Option<u64>) -> Error {
+        let answer = Answer::new(
+            method,
+            "https://r/v2/ns/a/x".to_owned(),
+            status,
+            body.as_bytes(),
+        );
+        let retry_after = retry_after.map(Duration::from_secs);
+        Failure {
+            answer,
+            retry_after,
+        }
+        .into_error(|| ("r/ns".to_owned(), "this user"))
+    }
+
+    fn coded(code: &str) -> String {
+        format!(r#"{{"errors":[{{"code":"{code}","message":"some words"}}]}}"#)
+    }
+
+    #[test]
+    fn the_registrys_words_are_kept() {
+        assert_eq!(
+            error("PUT", 400, &coded("MANIFEST_INVALID"), None).to_string(),
+            "`PUT https://r/v2/ns/a/x` answered 400 MANIFEST_INVALID: some words"
+        );
+        assert_eq!(
+            error("GET", 500, "<html>nginx</html>", None).to_string(),
+            "`GET https://r/v2/ns/a/x` answered 500"
+        );
+    }
+
+    #[test]
+    fn a_denial_asks_whether_the_namespace_exists() {
+        let text = error("POST", 403, &coded("DENIED"), None).to_string();
+        assert!(
+            text.ends_with("hint: does `r/ns` exist, and may this user do that there?"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn githubs_secondary_limit_is_a_limit_and_other_403_are_final() {
+        let body = r#"{"message":"You have exceeded a secondary rate limit."}"#;
+        let limited = error("PUT", 403, body, None);
+        assert!(limited.is_transient());
+        assert!(matches!(
+            limited,
+            Error::RateLimited { retry_after: Some(wait), .. } if wait.as_secs() == 60
+        ));
+        assert!(matches!(
+            error("HEAD", 403, "", Some(5)),
+            Error::RateLimited { .. }
+        ));
+        assert!(!error("PUT", 403, "no", None).is_transient());
+    }
+
+    #[test]
+    fn each_answer_is_the_case_it_means() {
+        type Case = (&'static str, u16, &'static str, fn(&Error) -> bool);
+        let cases: [Case; 9] = [
+            ("GET", 429, "", |e| matches!(e, Error::RateLimited { .. })),
+            ("PUT", 413, "", |e| matches!(e, Error::TooLarge(_))),
+            ("PUT", 404, "MANIFEST_BLOB_UNKNOWN", |e| {
+                matches!(e, Error::ChildMissing(_))
+            }),
+            ("PUT", 400, "MANIFEST_UNKNOWN", |e| {
+                matches!(e, Error::ChildMissing(_))
+            }),
+            ("GET", 404, "MANIFEST_UNKNOWN", |e| {
+                matches!(e, Error::NotFound(_))
+            }),
+            ("PUT", 404, "BLOB_UPLOAD_UNKNOWN", |e| {
+                matches!(e, Error::UploadLost(_)) && e.is_transient()
+            }),
+            ("PATCH", 416, "", |e| matches!(e, Error::UploadLost(_))),
+            ("GET", 503, "", Error::is_transient),
+            ("GET", 501, "", |e| !e.is_transient()),
+        ];
+        for (method, status, code, is_right) in cases {
+            let error = error(method, status, &coded(code), None);
+            assert!(is_right(&error), "{error:?}");
+            assert_eq!(error.status(), Some(status));
+        }
+    }
+
+    #[test]
+    fn a_signed_url_in_a_body_loses_its_signature() {
+        let text = error(
+            "GET",
+            403,
+            "denied: https://blob/x?sig=SECRET was used",
+            None,
+        )
+        .to_string();
+        assert!(
+            text.contains("https://blob/x was used") && !text.contains("SECRET"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! The media types of manifests, and what kind each is.
+//!
+//! It refuses to know content. Invariant: what [`is_manifest`] accepts is exactly what [`ACCEPT`] asks for.
+
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// The `Accept` header of every manifest request.
+pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
+    application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.docker.distribution.manifest.v2+json";
+
+/// A manifest that lists other manifests.
+pub fn is_index(media_type: &str) -> bool {
+    matches!(media_type, OCI_INDEX | DOCKER_LIST)
+}
+
+/// A manifest of one image or artifact.
+pub fn is_image(media_type: &str) -> bool {
+    matches!(media_type, OCI_MANIFEST | DOCKER_MANIFEST)
+}
+
+/// Either of the two; anything else is a blob.
+pub fn is_manifest(media_type: &str) -> bool {
+    is_index(media_type) || is_image(media_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_what_is_understood() {
+        let asked: Vec<&str> = ACCEPT.split(", ").collect();
+        assert_eq!(
+            asked,
+            [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST]
+        );
+        assert!(asked.iter().all(|media_type| is_manifest(media_type)));
+        assert!(!is_manifest("application/vnd.oci.image.config.v1+json"));
+    }
+}

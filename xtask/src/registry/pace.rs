@@ -1,0 +1,179 @@
+//! When a request may go out: the host's pause after a rate limit, Docker Hub's ceiling, and waits between tries.
+//!
+//! It refuses to know requests. Invariant: a pause holds back every request to the host, not only the one that met it.
+
+use std::hash::BuildHasher as _;
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+/// The longest pause that is waited out; a registry that asks for more has ended this run's work with it.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The pause when a registry limits the rate and names no time.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+
+/// One host's pace.
+pub(super) struct Pace {
+    /// The time between requests in the long run, if there is a ceiling.
+    interval: Option<Duration>,
+    times: Mutex<Times>,
+}
+
+struct Times {
+    resume: Instant,
+    /// When the next request would go out if all had been spread evenly.
+    due: Instant,
+}
+
+/// Requests that may go out at once before the ceiling spreads them.
+const BURST: u32 = 100;
+
+impl Pace {
+    pub(super) fn unlimited() -> Pace {
+        Pace::with_interval(None)
+    }
+
+    /// At most 1000 requests in any minute: Docker Hub's abuse limit trips at 2000 to 3000 from one address
+    /// (jenkins-infra/helpdesk#4029). Of those [`BURST`] may come at once, the rest evenly.
+    pub(super) fn docker_hub() -> Pace {
+        Pace::with_interval(Some(Duration::from_secs(60) / (1000 - BURST)))
+    }
+
+    fn with_interval(interval: Option<Duration>) -> Pace {
+        let now = Instant::now();
+        Pace {
+            interval,
+            times: Mutex::new(Times {
+                resume: now,
+                due: now,
+            }),
+        }
+    }
+
+    /// Waits until a request may go out.
+    pub(super) async fn turn(&self) {
+        if let Some(interval) = self.interval {
+            let wait = self.times().reserve(Instant::now(), interval);
+            tokio::time::sleep(wait).await;
+        }
+        loop {
+            let pause = self
+                .times()
+                .resume
+                .saturating_duration_since(Instant::now());
+            if pause.is_zero() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Holds back every request for as long as the registry asked.
+    pub(super) fn pause(&self, retry_after: Option<Duration>) {
+        let pause = retry_after.unwrap_or(DEFAULT_PAUSE);
+        if pause <= LONGEST_PAUSE {
+            let mut times = self.times();
+            times.resume = times.resume.max(Instant::now() + pause);
+        }
+    }
+
+    fn times(&self) -> std::sync::MutexGuard<'_, Times> {
+        self.times.lock().expect("no holder panics")
+    }
+}
+
+impl Times {
+    /// Takes the next place in line; returns how long it is from `now`.
+    fn reserve(&mut self, now: Instant, interval: Duration) -> Duration {
+        let due = self.due.max(now);
+        self.due = due + interval;
+        due.saturating_duration_since(now + interval * BURST)
+    }
+}
+
+/// The wait before the next try, after `tried` tries that failed: doubling from half a second, with jitter.
+pub(super) fn backoff(tried: u32) -> Duration {
+    let longest = Duration::from_millis(500 << tried.min(6));
+    // The standard library's hasher keys are the randomness that is at hand.
+    let random = std::hash::RandomState::new().hash_one(tried) as f64 / u64::MAX as f64;
+    longest.mul_f64(0.5 + random / 2.0)
+}
+
+/// The `Retry-After` of an answer, which is in seconds or a date (RFC 9110, 10.2.3).
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let date = httpdate::parse_http_date(value).ok()?;
+            Some(date.duration_since(now).unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_hub_gets_at_most_a_thousand_requests_a_minute() {
+        let pace = Pace::docker_hub();
+        let interval = pace.interval.unwrap();
+        let start = Instant::now();
+        let mut now = start;
+        let mut times = Times {
+            resume: start,
+            due: start,
+        };
+        let mut sent = Vec::new();
+        for _ in 0..3000 {
+            now += times.reserve(now, interval);
+            sent.push(now - start);
+        }
+        assert!(sent[BURST as usize].is_zero(), "the first go out at once");
+        for window in sent.windows(1002) {
+            let span = window[1001] - window[0];
+            assert!(span >= Duration::from_secs(60), "{span:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pause_holds_back_every_request() {
+        let pace = Pace::unlimited();
+        let asked = Duration::from_millis(50);
+        let start = Instant::now();
+        pace.pause(Some(asked));
+        pace.pause(Some(Duration::ZERO));
+        pace.pause(Some(LONGEST_PAUSE * 2));
+        tokio::join!(pace.turn(), pace.turn());
+        assert!(start.elapsed() >= asked);
+        assert!(start.elapsed() < LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn waits_double_and_end_somewhere() {
+        for (tried, longest) in [(0, 500), (1, 1000), (2, 2000), (6, 32_000), (99, 32_000)] {
+            let wait = backoff(tried).as_millis();
+            assert!((longest / 2..=longest).contains(&wait), "{tried}: {wait}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let now = httpdate::parse_http_date("Fri, 20 Nov 2026 10:00:00 GMT").unwrap();
+        let read = |value: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+            retry_after(&headers, now)
+        };
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(
+            read("Fri, 20 Nov 2026 10:00:30 GMT"),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(read("Fri, 20 Nov 2026 09:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(read("soon"), None);
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+}

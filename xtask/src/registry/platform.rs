@@ -1,0 +1,102 @@
+//! The platform of an image: `linux/arm64/v8` for people, an object in an index.
+//!
+//! It refuses to know which platforms exist or match each other. Invariant: what an index says of a platform survives
+//! a round trip.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// OCI image index, `platform`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Platform {
+    pub architecture: String,
+    pub os: String,
+    #[serde(
+        rename = "os.version",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub os_version: Option<String>,
+    #[serde(
+        rename = "os.features",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub os_features: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// Only in Docker's manifest lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<String>>,
+}
+
+/// Text that is not a platform.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a platform; hint: `os/architecture` or `os/architecture/variant`, such as `linux/arm64`"
+)]
+pub struct PlatformError(String);
+
+impl FromStr for Platform {
+    type Err = PlatformError;
+
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
+        let part_is_right = |part: &&str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        };
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts[..] {
+            [os, architecture] => (os, architecture, None),
+            [os, architecture, variant] => (os, architecture, Some(variant)),
+            _ => return Err(PlatformError(text.to_owned())),
+        };
+        if !parts.iter().all(part_is_right) {
+            return Err(PlatformError(text.to_owned()));
+        }
+        Ok(Platform {
+            architecture: architecture.to_owned(),
+            os: os.to_owned(),
+            os_version: None,
+            os_features: None,
+            variant: variant.map(str::to_owned),
+            features: None,
+        })
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        if let Some(variant) = &self.variant {
+            write!(f, "/{variant}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_reads_back_as_it_was_written() {
+        for text in ["linux/amd64", "linux/arm/v7", "unknown/unknown"] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
+        }
+        for text in ["linux", "", "linux/", "a/b/c/d", "linux/amd 64"] {
+            assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn windows_keeps_its_version() {
+        let json = r#"{"architecture":"amd64","os":"windows","os.version":"10.0.17763.1"}"#;
+        let platform: Platform = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&platform).unwrap(), json);
+    }
+}

@@ -1,0 +1,233 @@
+//! One repository: what may be done there, and its manifests.
+//!
+//! It refuses to know what a manifest refers to. Invariant: a manifest is handed out only after its digest was checked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, Request, Response, StatusCode};
+use url::Url;
+
+use super::auth::{Access, Scope};
+use super::client::Connection;
+use super::digest::Digest;
+use super::error::Error;
+use super::manifest::{Descriptor, Manifest};
+use super::media;
+use super::reference::TagOrDigest;
+use super::transport::Progress;
+use crate::secret::public_url;
+
+/// A repository of a registry; cheap to clone.
+#[derive(Clone)]
+pub struct Repository {
+    pub(super) connection: Arc<Connection>,
+    pub(super) path: Arc<str>,
+}
+
+impl Repository {
+    pub(super) fn new(connection: Arc<Connection>, path: &str) -> Repository {
+        Repository {
+            connection,
+            path: path.into(),
+        }
+    }
+
+    /// Whether these credentials may push here: an upload is opened, and cancelled.
+    pub async fn may_push(&self) -> Result<(), Error> {
+        let session = self.open_upload().await?;
+        let cancel = Request::new(Method::DELETE, session);
+        // GitHub answers 405; an abandoned session expires by itself.
+        let _ = self
+            .connection
+            .attempt(cancel, &self.scope(Access::Push), Progress::default())
+            .await;
+        Ok(())
+    }
+
+    /// What is at `at`, or `None`. At Docker Hub this does not count as a pull, which [`Self::get_manifest`] does.
+    pub async fn head_manifest(&self, at: &TagOrDigest) -> Result<Option<Descriptor>, Error> {
+        let request = self.manifest_request(Method::HEAD, at);
+        let Some(response) = found(
+            self.connection
+                .send(request, &self.scope(Access::Pull))
+                .await,
+        )?
+        else {
+            return Ok(None);
+        };
+        if let Some(descriptor) = described(response.headers(), at) {
+            return Ok(Some(descriptor));
+        }
+        // Not every registry tells by HEAD what a manifest is.
+        Ok(self
+            .get_manifest(at)
+            .await?
+            .map(|manifest| manifest.descriptor()))
+    }
+
+    /// The manifest at `at`, its digest checked, or `None`.
+    pub async fn get_manifest(&self, at: &TagOrDigest) -> Result<Option<Manifest>, Error> {
+        let scope = self.scope(Access::Pull);
+        let fetch = async || {
+            let request = self.manifest_request(Method::GET, at);
+            let mut response = self
+                .connection
+                .attempt(request, &scope, Progress::default())
+                .await?;
+            let bytes = self
+                .connection
+                .transport
+                .body(&mut response, LARGEST_MANIFEST)
+                .await?;
+            verified(&response, at, bytes)
+        };
+        found(self.connection.retry(fetch).await)
+    }
+
+    /// Puts `manifest`, byte for byte, at `at`; returns the digest under which the registry has it.
+    pub async fn put_manifest(
+        &self,
+        at: &TagOrDigest,
+        manifest: &Manifest,
+    ) -> Result<Digest, Error> {
+        let mut request = self.manifest_request(Method::PUT, at);
+        let media_type =
+            HeaderValue::from_str(manifest.media_type()).map_err(|_| Error::Protocol {
+                url: public_url(request.url()),
+                reason: format!("`{}` cannot be sent as a media type", manifest.media_type()),
+            })?;
+        request.headers_mut().insert(CONTENT_TYPE, media_type);
+        *request.body_mut() = Some(manifest.bytes().clone().into());
+        let response = self
+            .connection
+            .send(request, &self.scope(Access::Push))
+            .await?;
+        let Some(actual) = stated_digest(response.headers()) else {
+            return Ok(manifest.digest().clone());
+        };
+        let expected = actual.same_algorithm(manifest.bytes());
+        if actual == expected {
+            Ok(actual)
+        } else {
+            Err(Error::Protocol {
+                url: public_url(response.url()),
+                reason: format!("it took the manifest `{expected}` for `{actual}`"),
+            })
+        }
+    }
+
+    /// Opens an upload; returns where it goes on.
+    pub(super) async fn open_upload(&self) -> Result<Url, Error> {
+        let request = Request::new(Method::POST, self.url(format_args!("blobs/uploads/")));
+        let response = self
+            .connection
+            .send(request, &self.scope(Access::Push))
+            .await?;
+        if response.status() == StatusCode::ACCEPTED {
+            location(&response)
+        } else {
+            Err(Error::Protocol {
+                url: public_url(response.url()),
+                reason: format!(
+                    "{} where an upload should have been opened",
+                    response.status()
+                ),
+            })
+        }
+    }
+
+    pub(super) fn scope(&self, access: Access) -> Scope {
+        Scope {
+            repository: self.path.to_string(),
+            access,
+        }
+    }
+
+    pub(super) fn url(&self, rest: fmt::Arguments<'_>) -> Url {
+        let mut url = self.connection.base.clone();
+        url.set_path(&format!("/v2/{}/{rest}", self.path));
+        url
+    }
+
+    fn manifest_request(&self, method: Method, at: &TagOrDigest) -> Request {
+        let mut request = Request::new(method, self.url(format_args!("manifests/{at}")));
+        request
+            .headers_mut()
+            .insert(ACCEPT, HeaderValue::from_static(media::ACCEPT));
+        request
+    }
+}
+
+/// Registries take manifests up to 4 MiB (distribution specification); this leaves room for those that take more.
+const LARGEST_MANIFEST: usize = 16 << 20;
+
+/// 404 as an absence.
+pub(super) fn found<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where an answer says to go on: relative or absolute, with its query kept.
+pub(super) fn location(response: &Response) -> Result<Url, Error> {
+    let text = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let url = text.and_then(|text| response.url().join(text).ok());
+    url.ok_or_else(|| Error::Protocol {
+        url: public_url(response.url()),
+        reason: "no usable `Location`".to_owned(),
+    })
+}
+
+fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
+    headers
+        .get("docker-content-digest")?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// The descriptor that the headers of a HEAD amount to, if they are complete.
+fn described(headers: &HeaderMap, at: &TagOrDigest) -> Option<Descriptor> {
+    let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = media_type.split(';').next()?.trim();
+    let size = headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    let digest = match at {
+        TagOrDigest::Digest(digest) => digest.clone(),
+        TagOrDigest::Tag(_) => stated_digest(headers)?,
+    };
+    media::is_manifest(media_type).then(|| Descriptor::new(media_type, digest, size))
+}
+
+/// The manifest that was sent, if it has the digest that was asked for and the one that was stated.
+fn verified(response: &Response, at: &TagOrDigest, bytes: Bytes) -> Result<Manifest, Error> {
+    let stated = stated_digest(response.headers());
+    let expected = match at {
+        TagOrDigest::Digest(digest) => Some(digest.clone()),
+        TagOrDigest::Tag(_) => stated,
+    };
+    let actual = match &expected {
+        Some(expected) => expected.same_algorithm(&bytes),
+        None => Digest::sha256_of(&bytes),
+    };
+    if let Some(expected) = expected.filter(|expected| *expected != actual) {
+        return Err(Error::DigestMismatch {
+            url: public_url(response.url()),
+            expected,
+            actual,
+        });
+    }
+    let content_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    Ok(Manifest::received(content_type, bytes, actual))
+}
