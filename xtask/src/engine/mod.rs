@@ -1,1 +1,26 @@
-//! engine
+//! The container engine behind our own verbs: connect, build, inspect, tag, push.
+//!
+//! The only place that names bollard, and with it the place for its faults and for those of the engines 20.10 to 29.
+//! It refuses to know versions, registries' settings and what is to be released; it never prints or reads settings,
+//! and it never tries twice: whoever calls decides that, by [`Error::is_transient`].
+//!
+//! Every verb is a future, and dropping it is how one cancels: the connection closes, and the engine gives up the
+//! build or push that was running on it.
+
+mod answer;
+mod build;
+mod connect;
+mod context;
+mod error;
+mod ignore;
+mod image;
+mod progress;
+mod push;
+mod trace;
+
+pub use build::BuildPlan;
+pub use connect::Engine;
+pub use error::Error;
+pub use image::{Image, ImageId};
+pub use progress::Progress;
+pub use push::{Credentials, Pushed};

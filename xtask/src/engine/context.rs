@@ -1,0 +1,378 @@
+//! The build context: a directory as a stream of tar, without what `.dockerignore` excludes.
+//!
+//! The same files give the same bytes: names are sorted, times are the release's, owners are root; modes and symbolic
+//! links are kept. Contents pass through a small buffer only. Knows nothing of builds and engines.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use tar::{Builder, EntryType, Header};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Error;
+use super::ignore::Ignore;
+
+/// Size of a piece, in bytes; four of them are in flight at most.
+const PIECE: usize = 256 * 1024;
+
+/// Streams the directory `context`. `dockerfile` is the path of the Dockerfile in it, `timestamp` the time of every
+/// file, in seconds since 1970.
+///
+/// What cannot be read ends the stream with an error and is told in full on the channel.
+pub(super) fn stream(
+    context: PathBuf,
+    dockerfile: String,
+    timestamp: u64,
+) -> (
+    impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    oneshot::Receiver<Error>,
+) {
+    let (pieces, mut received) = mpsc::channel(4);
+    let (fault, faults) = oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        let out = io::BufWriter::with_capacity(PIECE, Pieces(pieces.clone()));
+        let packed = pack(&context, &dockerfile, timestamp, out);
+        // When nobody reads any more, that is why packing failed, and the reason is theirs.
+        if let Err(error) = packed
+            && !pieces.is_closed()
+        {
+            let text = error.to_string();
+            let _ = fault.send(error);
+            let _ = pieces.blocking_send(Err(io::Error::other(text)));
+        }
+    });
+    (
+        stream::poll_fn(move |context| received.poll_recv(context)),
+        faults,
+    )
+}
+
+/// Writes the archive of `context` to `out`.
+fn pack(context: &Path, dockerfile: &str, timestamp: u64, out: impl Write) -> Result<(), Error> {
+    let ignore = ignore_file(context, dockerfile)?;
+    let mut entries = Vec::new();
+    list(context, "", &ignore, &mut entries)?;
+    let mut archive = Builder::new(out);
+    for entry in &entries {
+        append(&mut archive, entry, timestamp).map_err(|source| Error::Context {
+            path: entry.source.clone(),
+            source,
+        })?;
+    }
+    archive
+        .into_inner()
+        .and_then(|mut out| out.flush())
+        .map_err(|source| Error::Context {
+            path: context.to_owned(),
+            source,
+        })
+}
+
+/// The rules for this build: of `<Dockerfile>.dockerignore`, else of `.dockerignore`, else none.
+///
+/// The Dockerfile and `.dockerignore` are always sent: the engine needs the one and may want the other.
+fn ignore_file(context: &Path, dockerfile: &str) -> Result<Ignore, Error> {
+    const COMMON: &str = ".dockerignore";
+    let mut ignore = Ignore::default();
+    for name in [&*format!("{dockerfile}{COMMON}"), COMMON] {
+        let path = context.join(name);
+        let rules = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            text => text.and_then(|text| Ignore::parse(&text).map_err(io::Error::other)),
+        };
+        ignore = rules.map_err(|source| Error::Context { path, source })?;
+        break;
+    }
+    ignore.keep(dockerfile);
+    ignore.keep(COMMON);
+    Ok(ignore)
+}
+
+struct Entry {
+    source: PathBuf,
+    /// Relative to the context, with slashes.
+    name: String,
+    metadata: Metadata,
+}
+
+/// Appends what is below `directory`, a path in the context that ends in a slash or is empty, to `entries`.
+fn list(
+    source: &Path,
+    directory: &str,
+    ignore: &Ignore,
+    entries: &mut Vec<Entry>,
+) -> Result<(), Error> {
+    let fault = |path: &Path, source| Error::Context {
+        path: path.to_owned(),
+        source,
+    };
+    let mut children = fs::read_dir(source)
+        .and_then(|children| children.collect::<io::Result<Vec<_>>>())
+        .map_err(|error| fault(source, error))?;
+    children.sort_by_key(|child| child.file_name());
+    for child in children {
+        let source = child.path();
+        let name = match child.file_name().to_str() {
+            Some(name) => format!("{directory}{name}"),
+            None => {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8");
+                return Err(fault(&source, error));
+            }
+        };
+        let excluded = ignore.excludes(&name);
+        let metadata = child.metadata().map_err(|error| fault(&source, error))?;
+        let at = entries.len();
+        if metadata.is_dir() && (!excluded || ignore.may_keep_below(&name)) {
+            list(&source, &format!("{name}/"), ignore, entries)?;
+        }
+        // An excluded directory goes along when something in it does, in front of it.
+        if !excluded || entries.len() > at {
+            let entry = Entry {
+                source,
+                name,
+                metadata,
+            };
+            entries.insert(at, entry);
+        }
+    }
+    Ok(())
+}
+
+fn append(archive: &mut Builder<impl Write>, entry: &Entry, timestamp: u64) -> io::Result<()> {
+    let Entry {
+        source,
+        name,
+        metadata,
+    } = entry;
+    let mut header = Header::new_gnu();
+    header.set_mode(mode(metadata));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(timestamp);
+    header.set_size(0);
+    if metadata.is_symlink() {
+        header.set_entry_type(EntryType::Symlink);
+        archive.append_link(&mut header, name, fs::read_link(source)?)
+    } else if metadata.is_dir() {
+        header.set_entry_type(EntryType::Directory);
+        archive.append_data(&mut header, format!("{name}/"), io::empty())
+    } else if metadata.is_file() {
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(metadata.len());
+        let mut content = File::open(source)?.take(metadata.len());
+        archive.append_data(&mut header, name, &mut content)?;
+        match content.limit() {
+            0 => Ok(()),
+            _ => Err(io::Error::other("it became shorter while it was read")),
+        }
+    } else {
+        // A socket or a device: nothing that an image can hold.
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn mode(metadata: &Metadata) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o7777
+}
+
+/// Windows knows no modes; Docker's own client makes everything executable there.
+#[cfg(not(unix))]
+fn mode(_: &Metadata) -> u32 {
+    0o755
+}
+
+/// Hands pieces over to the stream, and fails when it is gone.
+struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for Pieces {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.0
+            .blocking_send(Ok(Bytes::copy_from_slice(piece)))
+            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    /// A directory with these files; a name that ends in a slash is a directory.
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = root.path().join(name);
+            if name.ends_with('/') {
+                fs::create_dir_all(path).unwrap();
+            } else {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, content).unwrap();
+            }
+        }
+        root
+    }
+
+    fn packed(root: &Path, dockerfile: &str) -> Vec<u8> {
+        let mut archive = Vec::new();
+        pack(root, dockerfile, 1_700_000_000, &mut archive).unwrap();
+        archive
+    }
+
+    fn names(root: &Path, dockerfile: &str) -> Vec<String> {
+        let archive = packed(root, dockerfile);
+        tar::Archive::new(&*archive)
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn names_are_sorted_and_excluded_ones_missing() {
+        let root = directory(&[
+            (".dockerignore", "*.tmp\ndata\n!data/keep/it"),
+            ("Dockerfile", ""),
+            ("b/2", ""),
+            ("b/1.tmp", ""),
+            ("a.tmp", ""),
+            ("a", ""),
+            ("data/drop", ""),
+            ("data/keep/it", ""),
+            ("data/other/", ""),
+        ]);
+        assert_eq!(
+            names(root.path(), "Dockerfile"),
+            [
+                ".dockerignore",
+                "Dockerfile",
+                "a",
+                "b/",
+                "b/1.tmp",
+                "b/2",
+                "data/",
+                "data/keep/",
+                "data/keep/it",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_dockerfile_is_sent_even_when_excluded() {
+        let root = directory(&[
+            (".dockerignore", "**"),
+            ("docker/Dockerfile", ""),
+            ("docker/x", ""),
+        ]);
+        assert_eq!(
+            names(root.path(), "docker/Dockerfile"),
+            [".dockerignore", "docker/", "docker/Dockerfile"]
+        );
+    }
+
+    #[test]
+    fn a_dockerfiles_own_ignore_file_goes_first() {
+        let root = directory(&[
+            (".dockerignore", "a"),
+            ("Dockerfile", ""),
+            ("Dockerfile.dockerignore", "b"),
+            ("a", ""),
+            ("b", ""),
+        ]);
+        assert_eq!(
+            names(root.path(), "Dockerfile"),
+            [
+                ".dockerignore",
+                "Dockerfile",
+                "Dockerfile.dockerignore",
+                "a"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_malformed_ignore_file_is_named() {
+        let root = directory(&[(".dockerignore", "ok\n[a"), ("Dockerfile", "")]);
+        let error = pack(root.path(), "Dockerfile", 0, io::sink()).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(".dockerignore") && text.contains("line 2"),
+            "{text}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn modes_and_links_are_kept_and_times_and_owners_are_not() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let root = directory(&[("run", "#!"), ("Dockerfile", "")]);
+        fs::set_permissions(root.path().join("run"), fs::Permissions::from_mode(0o4755)).unwrap();
+        symlink("run", root.path().join("walk")).unwrap();
+        symlink("/nowhere", root.path().join("lost")).unwrap();
+
+        let archive = packed(root.path(), "Dockerfile");
+        let mut seen = Vec::new();
+        for entry in tar::Archive::new(&*archive).entries().unwrap() {
+            let entry = entry.unwrap();
+            let header = entry.header();
+            assert_eq!(header.mtime().unwrap(), 1_700_000_000);
+            assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
+            let link = entry.link_name().unwrap().map(|l| l.display().to_string());
+            seen.push((
+                entry.path().unwrap().display().to_string(),
+                header.mode().unwrap(),
+                link,
+            ));
+        }
+        assert_eq!(seen[1], ("lost".into(), 0o777, Some("/nowhere".into())));
+        assert_eq!(seen[2], ("run".into(), 0o4755, None));
+        assert_eq!(seen[3], ("walk".into(), 0o777, Some("run".into())));
+    }
+
+    #[test]
+    fn long_names_survive() {
+        let name = format!("{}/{}", "d".repeat(120), "f".repeat(120));
+        let root = directory(&[("Dockerfile", ""), (&name, "x")]);
+        assert!(names(root.path(), "Dockerfile").contains(&name));
+    }
+
+    #[tokio::test]
+    async fn the_stream_is_the_archive() {
+        let root = directory(&[
+            ("Dockerfile", "FROM scratch"),
+            ("big", &"x".repeat(3 << 20)),
+        ]);
+        let (pieces, _faults) = stream(
+            root.path().to_owned(),
+            "Dockerfile".to_owned(),
+            1_700_000_000,
+        );
+        let mut pieces = pin!(pieces);
+        let mut archive = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            archive.extend_from_slice(&piece.unwrap());
+        }
+        assert_eq!(archive, packed(root.path(), "Dockerfile"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_context_is_told_on_the_channel() {
+        let (pieces, mut faults) = stream("no/such/place".into(), "Dockerfile".to_owned(), 0);
+        assert!(pin!(pieces).next().await.unwrap().is_err());
+        let fault = faults.try_recv().unwrap().to_string();
+        assert!(fault.contains("no/such/place"), "{fault}");
+    }
+}

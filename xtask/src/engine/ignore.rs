@@ -1,0 +1,330 @@
+//! The rules of a `.dockerignore` file.
+//!
+//! Patterns mean what they mean to Docker (<https://docs.docker.com/build/concepts/context/#dockerignore-files> and,
+//! where that page is silent, moby/patternmatcher): they are relative to the context's root, match whole names, and
+//! cover what lies below a directory they match; the last rule that applies decides. Knows nothing of files.
+
+use std::iter::Peekable;
+use std::ops::RangeInclusive;
+use std::str::Chars;
+
+/// An ordered list of rules.
+#[derive(Debug, Default)]
+pub(super) struct Ignore {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    /// `!pattern`: what it matches is sent after all.
+    exception: bool,
+    pattern: Vec<Token>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Token {
+    Char(char),
+    /// `?`
+    AnyChar,
+    /// `*`
+    AnyName,
+    /// `**/`: no directory, or some
+    Directories,
+    /// `**` at the end
+    Everything,
+    /// `[a-z]`, `[^a-z]`
+    Class(bool, Vec<RangeInclusive<char>>),
+}
+
+impl Ignore {
+    /// Reads a `.dockerignore` file.
+    ///
+    /// # Errors
+    /// A sentence that names the line and what is wrong with its pattern.
+    pub(super) fn parse(text: &str) -> Result<Ignore, String> {
+        let mut ignore = Ignore::default();
+        for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            // Only at the very start is a `#` a comment.
+            let line = if line.starts_with('#') {
+                ""
+            } else {
+                line.trim()
+            };
+            if line.is_empty() {
+                continue;
+            }
+            let (exception, pattern) = match line.strip_prefix('!') {
+                Some(rest) => (true, rest.trim()),
+                None => (false, line),
+            };
+            let pattern =
+                compile(pattern).map_err(|why| format!("line {}: `{line}` {why}", number + 1))?;
+            ignore.rules.push(Rule { exception, pattern });
+        }
+        Ok(ignore)
+    }
+
+    /// Sends the file at `path` whatever the rules so far say.
+    pub(super) fn keep(&mut self, path: &str) {
+        let pattern = path.chars().map(Token::Char).collect();
+        self.rules.push(Rule {
+            exception: true,
+            pattern,
+        });
+    }
+
+    /// Whether the file or directory at `path` stays behind. `path` is relative and has slashes.
+    pub(super) fn excludes(&self, path: &str) -> bool {
+        let path: Vec<char> = path.chars().collect();
+        let mut excluded = false;
+        for rule in &self.rules {
+            // A rule that would change nothing need not match.
+            if rule.exception == excluded && rule.covers(&path) {
+                excluded = !rule.exception;
+            }
+        }
+        excluded
+    }
+
+    /// Whether anything below the excluded directory `path` might be sent nevertheless.
+    pub(super) fn may_keep_below(&self, path: &str) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.exception && rule.reaches_below(path))
+    }
+}
+
+impl Rule {
+    /// Whether the pattern matches `path` or a directory above it.
+    fn covers(&self, path: &[char]) -> bool {
+        let above = (0..path.len()).filter(|at| path[*at] == '/');
+        above
+            .chain([path.len()])
+            .any(|end| matches(&self.pattern, &path[..end]))
+    }
+
+    /// Whether the pattern may match something below `directory`: they agree as far as the pattern is literal.
+    fn reaches_below(&self, directory: &str) -> bool {
+        let mut own = self.pattern.iter();
+        for c in directory.chars().chain(['/']) {
+            match own.next() {
+                Some(Token::Char(own)) if *own == c => {}
+                Some(Token::Char(_)) | None => return false,
+                Some(_) => return true,
+            }
+        }
+        true
+    }
+}
+
+fn matches(pattern: &[Token], path: &[char]) -> bool {
+    let Some((token, rest)) = pattern.split_first() else {
+        return path.is_empty();
+    };
+    let one = |fits: bool| fits && matches(rest, &path[1..]);
+    match token {
+        Token::Char(own) => one(path.first() == Some(own)),
+        Token::AnyChar => one(path.first().is_some_and(|c| *c != '/')),
+        Token::Class(negated, ranges) => one(path
+            .first()
+            .is_some_and(|c| ranges.iter().any(|range| range.contains(c)) != *negated)),
+        Token::AnyName => {
+            let name = path.iter().take_while(|c| **c != '/').count();
+            (0..=name).any(|end| matches(rest, &path[end..]))
+        }
+        Token::Directories => {
+            let below = (0..path.len()).filter(|at| path[*at] == '/');
+            matches(rest, path) || below.map(|at| at + 1).any(|at| matches(rest, &path[at..]))
+        }
+        Token::Everything => true,
+    }
+}
+
+fn compile(pattern: &str) -> Result<Vec<Token>, &'static str> {
+    if pattern.is_empty() {
+        return Err("is not a pattern");
+    }
+    let pattern = cleaned(pattern);
+    let mut tokens = Vec::new();
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        tokens.push(match c {
+            '*' if chars.next_if_eq(&'*').is_some() => {
+                chars.next_if_eq(&'/');
+                match chars.peek() {
+                    Some(_) => Token::Directories,
+                    None => Token::Everything,
+                }
+            }
+            '*' => Token::AnyName,
+            '?' => Token::AnyChar,
+            '[' => class(&mut chars)?,
+            '\\' => Token::Char(chars.next().ok_or("ends in a lone backslash")?),
+            c => Token::Char(c),
+        });
+    }
+    Ok(tokens)
+}
+
+/// The rest of a `[…]`.
+fn class(chars: &mut Peekable<Chars>) -> Result<Token, &'static str> {
+    let negated = chars.next_if_eq(&'^').is_some();
+    let mut ranges = Vec::new();
+    loop {
+        let first = match chars.next() {
+            Some(']') if !ranges.is_empty() => return Ok(Token::Class(negated, ranges)),
+            c => unescaped(c, chars)?,
+        };
+        let last = match chars.next_if_eq(&'-') {
+            Some(_) => unescaped(chars.next(), chars)?,
+            None => first,
+        };
+        ranges.push(first..=last);
+    }
+}
+
+fn unescaped(c: Option<char>, chars: &mut Peekable<Chars>) -> Result<char, &'static str> {
+    let c = if c == Some('\\') { chars.next() } else { c };
+    c.ok_or("has a `[` without its `]`")
+}
+
+/// A pattern as Go's `filepath.Clean` leaves it, without the slash in front: `/a//b/../c/` is `a/c`.
+fn cleaned(pattern: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for name in pattern.split('/') {
+        match name {
+            "" | "." => {}
+            ".." if names.last().is_some_and(|last| *last != "..") => {
+                names.pop();
+            }
+            // Above the root there is nothing.
+            ".." if pattern.starts_with('/') => {}
+            name => names.push(name),
+        }
+    }
+    names.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excluded(rules: &str, path: &str) -> bool {
+        Ignore::parse(rules).unwrap().excludes(path)
+    }
+
+    #[test]
+    fn patterns_match_as_dockers_do() {
+        for (pattern, path, expected) in [
+            ("*", "file.go", true),
+            ("*.go", "file.go", true),
+            ("*.go", "dir/file.go", false),
+            ("*/temp*", "somedir/temporary.txt", true),
+            ("*/temp*", "somedir/temp/deep/file", true),
+            ("*/*/temp*", "somedir/subdir/temporary.txt", true),
+            ("*/temp*", "temp", false),
+            ("temp?", "tempa", true),
+            ("temp?", "temp", false),
+            ("temp?x", "temp/x", false),
+            ("docs", "docs/README.md", true),
+            ("docs/", "docs/README.md", true),
+            ("/docs", "docs/README.md", true),
+            ("docs", "my/docs", false),
+            ("a//b/./c/../d", "a/b/d", true),
+            (".", "anything", false),
+            ("../x", "x", false),
+            ("**", "dir/file", true),
+            ("**/", "dir/file", true),
+            ("**/*.go", "file.go", true),
+            ("**/*.go", "a/b/file.go", true),
+            ("**/dir2/*", "dir/dir2/file", true),
+            ("**/**/*.txt", "file.txt", true),
+            ("**/file", "xfile", false),
+            ("a**/*.txt", "a/dir/dir/file.txt", true),
+            ("abc/**", "abc", false),
+            ("abc/**", "abc/def/ghi", true),
+            ("abc/**/z", "abc/z", true),
+            ("abc/**/z", "abc/x/y/z", true),
+            ("a[b-d]e", "ace", true),
+            ("a[b-d]e", "aae", false),
+            ("a[^b-d]e", "aze", true),
+            ("a[^b-d]e", "ace", false),
+            (r"a[\]]e", "a]e", true),
+            (r"a\*b", "a*b", true),
+            (r"a\*b", "axb", false),
+            ("a(b)|c+.$", "a(b)|c+.$", true),
+            (".*", ".foo", true),
+            (".*", "foo", false),
+            ("[a-ζ]*", "α", true),
+        ] {
+            assert_eq!(excluded(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn the_last_rule_that_applies_decides() {
+        for (rules, path, expected) in [
+            ("*.md\n!README.md", "README.md", false),
+            (
+                "*.md\n!README*.md\nREADME-secret.md",
+                "README-secret.md",
+                true,
+            ),
+            (
+                "*.md\nREADME-secret.md\n!README*.md",
+                "README-secret.md",
+                false,
+            ),
+            ("!file.go\n*.go", "file.go", true),
+            ("docs\n!docs/README.md", "docs/README.md", false),
+            ("docs\n!docs/README.md", "docs/other.md", true),
+            ("**\n!util/docker/web", "util/docker/web/foo", false),
+            (
+                "**\n!util/docker/web\nutil/docker/web/foo",
+                "util/docker/web/foo",
+                true,
+            ),
+        ] {
+            assert_eq!(excluded(rules, path), expected, "{rules:?} {path}");
+        }
+    }
+
+    #[test]
+    fn comments_blank_lines_and_spaces_say_nothing() {
+        let rules = "\u{feff}# comment\r\n\r\n   \n  bin  \n  ! bin/keep \n";
+        assert!(excluded(rules, "bin/x"));
+        assert!(!excluded(rules, "bin/keep"));
+        assert!(!excluded(rules, "# comment"));
+        assert!(
+            excluded(" #x", "#x"),
+            "a comment starts at the line's start"
+        );
+    }
+
+    #[test]
+    fn a_malformed_pattern_is_named_with_its_line() {
+        for rules in ["ok\n[a", "ok\n!", "ok\nx\\", "ok\n[]", "ok\n[a-"] {
+            let error = Ignore::parse(rules).unwrap_err();
+            assert!(error.starts_with("line 2: `"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_kept_path_is_literal() {
+        let mut ignore = Ignore::parse("**").unwrap();
+        ignore.keep("docker/Dockerfile[1]");
+        assert!(!ignore.excludes("docker/Dockerfile[1]"));
+        assert!(ignore.excludes("docker/Dockerfile1"));
+    }
+
+    #[test]
+    fn a_directory_is_searched_only_for_an_exception() {
+        let searched = |rules: &str, path| Ignore::parse(rules).unwrap().may_keep_below(path);
+        assert!(!searched("a", "a"));
+        assert!(searched("a\n!a/b/c", "a"));
+        assert!(searched("a\n!a/b/c", "a/b"));
+        assert!(!searched("a\n!a/b/c", "a/d"));
+        assert!(!searched("a\n!ab", "a"));
+        assert!(searched("a\n!**/x", "a/d"));
+    }
+}

@@ -1,0 +1,113 @@
+//! Images in the engine: what they are, and a second name for one.
+
+use std::fmt;
+
+use bollard::errors::Error as Bollard;
+use bollard::query_parameters::TagImageOptionsBuilder;
+
+use super::error::Error;
+use super::{Engine, answer::Broken};
+
+/// The engine's own name of an image: `sha256:…`.
+///
+/// It is the digest of the image's config, or, in an engine with the containerd image store, of its manifest: good to
+/// name the image to the same engine, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ImageId(pub(super) String);
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An image as the engine describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    pub id: ImageId,
+    /// `linux`
+    pub os: String,
+    /// `amd64`, `arm64`
+    pub architecture: String,
+    /// Where it was pushed to or pulled from: `repository@sha256:…`, the digest of the manifest there.
+    pub repo_digests: Vec<String>,
+}
+
+impl Engine {
+    /// The image of that name or id, or `None` when the engine has none.
+    pub async fn image(&self, name: &str) -> Result<Option<Image>, Error> {
+        match self.docker.inspect_image(name).await {
+            Ok(image) => Ok(Some(Image {
+                id: ImageId(image.id.unwrap_or_default()),
+                os: image.os.unwrap_or_default(),
+                architecture: image.architecture.unwrap_or_default(),
+                repo_digests: image.repo_digests.unwrap_or_default(),
+            })),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(Error::broken(
+                format!("inspection of `{name}`"),
+                error.into(),
+            )),
+        }
+    }
+
+    /// Gives `image` another name, such as `127.0.0.1:5000/ns/app:1.2.3`, and takes that name from any other image.
+    pub async fn tag(&self, image: &ImageId, reference: &str) -> Result<(), Error> {
+        let (repository, tag) = repository_and_tag(reference)?;
+        let options = TagImageOptionsBuilder::default()
+            .repo(repository)
+            .tag(tag)
+            .build();
+        match self.docker.tag_image(&image.0, Some(options)).await {
+            Err(error) if is_not_found(&error) => Err(Error::NoSuchImage(image.to_string())),
+            Err(error) => Err(Error::broken(
+                format!("tagging of `{reference}`"),
+                Broken::from(error),
+            )),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// `127.0.0.1:5000/ns/app:1.2.3` as `127.0.0.1:5000/ns/app` and `1.2.3`.
+///
+/// A missing tag is an error because the engine would take it for `latest` here and for every tag there is in a push.
+pub(super) fn repository_and_tag(reference: &str) -> Result<(&str, &str), Error> {
+    match reference.rsplit_once(':') {
+        Some((repository, tag))
+            if !repository.is_empty() && !tag.is_empty() && !tag.contains('/') =>
+        {
+            Ok((repository, tag))
+        }
+        _ => Err(Error::NoTag(reference.to_owned())),
+    }
+}
+
+fn is_not_found(error: &Bollard) -> bool {
+    matches!(
+        error,
+        Bollard::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_not_a_tag() {
+        assert_eq!(
+            repository_and_tag("127.0.0.1:5000/ns/app:1.2.3").unwrap(),
+            ("127.0.0.1:5000/ns/app", "1.2.3")
+        );
+        for reference in ["127.0.0.1:5000/ns/app", "app", "app:", ":1"] {
+            assert!(
+                matches!(repository_and_tag(reference), Err(Error::NoTag(_))),
+                "{reference}"
+            );
+        }
+    }
+}

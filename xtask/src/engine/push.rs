@@ -1,0 +1,164 @@
+//! Pushes one tag to its registry.
+//!
+//! A push has succeeded when the engine names the digest that the registry now holds, and not before. Credentials are
+//! handed over for the one call; they are never stored in the engine.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::PushImageOptionsBuilder;
+
+use super::answer::next;
+use super::image::repository_and_tag;
+use super::progress::Layers;
+use super::{Engine, Error, Progress};
+use crate::secret::Secret;
+
+/// A push of which the engine says nothing for this long is stuck.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// Who pushes.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    pub username: String,
+    pub password: Secret<String>,
+}
+
+/// What the registry holds after a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// Of the manifest: `sha256:…`.
+    pub digest: String,
+    /// Of the manifest, in bytes.
+    pub size: u64,
+    /// What was sent for it, as the engine counts (see [`Progress`]); 0 when the registry had every layer.
+    pub bytes: u64,
+}
+
+impl Engine {
+    /// Pushes the image that the engine knows as `reference` (`127.0.0.1:5000/ns/app:1.2.3`).
+    ///
+    /// Once, that is: the engine itself repeats a failed layer for about a minute before it gives up.
+    ///
+    /// # Errors
+    /// [`Error::CredentialsRefused`], [`Error::Denied`], [`Error::Transient`], [`Error::Refused`] are the registry's
+    /// answers, [`Error::NoSuchImage`] and [`Error::Stalled`] the engine's.
+    pub async fn push(
+        &self,
+        reference: &str,
+        credentials: Option<&Credentials>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Pushed, Error> {
+        let (repository, tag) = repository_and_tag(reference)?;
+        let options = PushImageOptionsBuilder::default().tag(tag).build();
+        let credentials = credentials.map(|credentials| DockerCredentials {
+            username: Some(credentials.username.clone()),
+            password: Some(credentials.password.expose().clone()),
+            serveraddress: Some(server_address(repository).to_owned()),
+            ..DockerCredentials::default()
+        });
+        let mut answer = pin!(
+            self.docker
+                .push_image(repository, Some(options), credentials)
+        );
+
+        let mut layers = Layers::default();
+        let mut proof = None;
+        loop {
+            let line = match next(&mut answer, IDLE).await {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(broken) => return Err(Error::push(reference, broken)),
+            };
+            if let Some(detail) = line.progress_detail
+                && let Some(current) = detail.current
+            {
+                layers.observe(bytes(current), bytes(detail.total.unwrap_or_default()));
+                progress(layers.progress());
+            }
+            if let Some(status) = line.status {
+                proof = digest_line(&status, tag).or(proof);
+            }
+        }
+        let (digest, size) = proof.ok_or_else(|| Error::Transient {
+            reference: reference.to_owned(),
+            reason: "the engine ended without naming a digest".to_owned(),
+        })?;
+        Ok(Pushed {
+            digest,
+            size,
+            bytes: layers.progress().current,
+        })
+    }
+}
+
+/// `1.2.3: digest: sha256:… size: 740`, the last line of a push that succeeded, in every engine.
+fn digest_line(status: &str, tag: &str) -> Option<(String, u64)> {
+    let (digest, size) = status
+        .strip_prefix(tag)?
+        .strip_prefix(": digest: ")?
+        .split_once(" size: ")?;
+    digest
+        .starts_with("sha256:")
+        .then_some((digest.to_owned(), size.trim().parse().ok()?))
+}
+
+/// Which registry the credentials are for: an engine with the containerd image store sends them to no other.
+fn server_address(repository: &str) -> &str {
+    /// Docker Hub's name in credentials since its first version.
+    const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+    match repository.split_once('/') {
+        Some(("docker.io" | "index.docker.io", _)) => DOCKER_HUB,
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => DOCKER_HUB,
+    }
+}
+
+fn bytes(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_digest_of_the_pushed_tag_is_a_proof() {
+        assert_eq!(
+            digest_line("1.2: digest: sha256:ab size: 740", "1.2"),
+            Some(("sha256:ab".to_owned(), 740))
+        );
+        for status in [
+            "1.2.3: digest: sha256:ab size: 740",
+            "1.2: digest: sha256:ab size: many",
+            "1.2: digest: none size: 1",
+            "Pushed",
+        ] {
+            assert_eq!(digest_line(status, "1.2"), None, "{status}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_for_the_host_in_the_name() {
+        for (repository, address) in [
+            ("docker.io/ns/app", "https://index.docker.io/v1/"),
+            ("ns/app", "https://index.docker.io/v1/"),
+            ("app", "https://index.docker.io/v1/"),
+            ("127.0.0.1:5000/ns/app", "127.0.0.1:5000"),
+            ("localhost/app", "localhost"),
+            ("hagicode.azurecr.io/app", "hagicode.azurecr.io"),
+        ] {
+            assert_eq!(server_address(repository), address, "{repository}");
+        }
+    }
+
+    #[test]
+    fn credentials_do_not_print_the_password() {
+        let credentials = Credentials {
+            username: "robot$x".to_owned(),
+            password: Secret::new("hunter22".to_owned()),
+        };
+        assert!(!format!("{credentials:?}").contains("hunter22"));
+    }
+}

@@ -1,0 +1,244 @@
+//! BuildKit's trace as lines of text, in the form that `docker build --progress=plain` made familiar.
+//!
+//! Steps run in parallel, so every line carries its step's number, and a line is told only when it is whole.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
+
+/// How many lines a failed build shows.
+const TAIL: usize = 20;
+
+/// A program that never ends its line is cut here, in bytes.
+const LONGEST_LINE: usize = 16 * 1024;
+
+/// Turns traces into lines, and remembers the last of them.
+pub(super) struct Trace<'a> {
+    log: &'a (dyn Fn(&str) + Send + Sync),
+    tail: VecDeque<String>,
+    steps: HashMap<String, Step>,
+}
+
+struct Step {
+    number: usize,
+    named: bool,
+    ended: bool,
+    /// Downloads and the like that were told.
+    done: HashSet<String>,
+    /// Output without its line break yet.
+    partial: Vec<u8>,
+}
+
+impl<'a> Trace<'a> {
+    pub(super) fn new(log: &'a (dyn Fn(&str) + Send + Sync)) -> Self {
+        Trace {
+            log,
+            tail: VecDeque::new(),
+            steps: HashMap::new(),
+        }
+    }
+
+    /// Tells what `status` adds.
+    pub(super) fn observe(&mut self, status: StatusResponse) {
+        // A message may end a step and hold its last words: names first, output next, endings last.
+        for vertex in &status.vertexes {
+            self.name(vertex);
+        }
+        for part in status.statuses {
+            if part.completed.is_some() && self.step(&part.vertex).done.insert(part.id.clone()) {
+                self.tell(&part.vertex, &format!("{} done", part.id));
+            }
+        }
+        for warning in status.warnings {
+            let short = String::from_utf8_lossy(&warning.short).into_owned();
+            self.tell(&warning.vertex, &format!("WARNING: {short}"));
+        }
+        for output in status.logs {
+            self.output(&output.vertex, &output.msg);
+        }
+        for vertex in &status.vertexes {
+            self.end(vertex);
+        }
+    }
+
+    /// The last lines that were told.
+    pub(super) fn into_tail(self) -> Vec<String> {
+        self.tail.into()
+    }
+
+    fn name(&mut self, vertex: &Vertex) {
+        let begun = vertex.cached || vertex.started.is_some();
+        let step = self.step(&vertex.digest);
+        if begun && !step.named {
+            step.named = true;
+            self.tell(&vertex.digest, &vertex.name);
+        }
+    }
+
+    fn end(&mut self, vertex: &Vertex) {
+        let over = vertex.completed.is_some() || !vertex.error.is_empty();
+        let step = self.step(&vertex.digest);
+        if !over || step.ended {
+            return;
+        }
+        step.ended = true;
+        let rest = std::mem::take(&mut step.partial);
+        if !rest.is_empty() {
+            self.tell(&vertex.digest, &text(&rest));
+        }
+        if !vertex.error.is_empty() {
+            self.tell(&vertex.digest, &format!("ERROR: {}", vertex.error));
+        } else if vertex.cached {
+            self.tell(&vertex.digest, "CACHED");
+        } else {
+            self.tell(&vertex.digest, "DONE");
+        }
+    }
+
+    fn output(&mut self, vertex: &str, bytes: &[u8]) {
+        let partial = &mut self.step(vertex).partial;
+        partial.extend_from_slice(bytes);
+        let whole = match partial.iter().rposition(|byte| *byte == b'\n') {
+            Some(at) => at + 1,
+            None if partial.len() > LONGEST_LINE => partial.len(),
+            None => return,
+        };
+        let lines: Vec<u8> = partial.drain(..whole).collect();
+        for line in text(&lines).lines() {
+            self.tell(vertex, line);
+        }
+    }
+
+    fn tell(&mut self, vertex: &str, line: &str) {
+        let line = format!("#{} {}", self.step(vertex).number, line.trim_end());
+        (self.log)(&line);
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line);
+    }
+
+    fn step(&mut self, vertex: &str) -> &mut Step {
+        let number = self.steps.len() + 1;
+        self.steps.entry(vertex.to_owned()).or_insert_with(|| Step {
+            number,
+            named: false,
+            ended: false,
+            done: HashSet::new(),
+            partial: Vec::new(),
+        })
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use bollard::moby::buildkit::v1::{VertexLog, VertexStatus};
+
+    use super::*;
+
+    fn vertex(digest: &str) -> Vertex {
+        Vertex {
+            digest: digest.to_owned(),
+            name: format!("step {digest}"),
+            started: Some(Default::default()),
+            ..Vertex::default()
+        }
+    }
+
+    fn output(vertex: &str, text: &str) -> VertexLog {
+        VertexLog {
+            vertex: vertex.to_owned(),
+            msg: text.into(),
+            ..VertexLog::default()
+        }
+    }
+
+    /// What is told of these traces, and what remains of it.
+    fn told(traces: Vec<StatusResponse>) -> (Vec<String>, Vec<String>) {
+        let lines = Mutex::new(Vec::new());
+        let log = |line: &str| lines.lock().unwrap().push(line.to_owned());
+        let mut trace = Trace::new(&log);
+        for status in traces {
+            trace.observe(status);
+        }
+        let tail = trace.into_tail();
+        (lines.into_inner().unwrap(), tail)
+    }
+
+    #[test]
+    fn a_step_is_named_once_and_its_lines_are_whole() {
+        let (lines, _) = told(vec![
+            StatusResponse {
+                vertexes: vec![vertex("a"), vertex("b")],
+                logs: vec![output("b", "one\ntw")],
+                ..Default::default()
+            },
+            StatusResponse {
+                vertexes: vec![Vertex {
+                    completed: Some(Default::default()),
+                    ..vertex("b")
+                }],
+                logs: vec![output("b", "o\nrest")],
+                ..Default::default()
+            },
+        ]);
+        assert_eq!(
+            lines,
+            [
+                "#1 step a",
+                "#2 step b",
+                "#2 one",
+                "#2 two",
+                "#2 rest",
+                "#2 DONE"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_error_comes_after_the_last_words() {
+        let (lines, tail) = told(vec![StatusResponse {
+            vertexes: vec![Vertex {
+                error: "exit code: 7".to_owned(),
+                ..vertex("a")
+            }],
+            logs: vec![output("a", &"word\n".repeat(30))],
+            ..Default::default()
+        }]);
+        assert_eq!(lines.len(), 32);
+        assert_eq!(tail.len(), TAIL);
+        assert_eq!(tail.last().unwrap(), "#1 ERROR: exit code: 7");
+        assert_eq!(tail[0], "#1 word");
+    }
+
+    #[test]
+    fn a_finished_download_is_told_once() {
+        let done = StatusResponse {
+            vertexes: vec![vertex("a")],
+            statuses: vec![VertexStatus {
+                id: "sha256:ab".to_owned(),
+                vertex: "a".to_owned(),
+                completed: Some(Default::default()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let (lines, _) = told(vec![done.clone(), done]);
+        assert_eq!(lines, ["#1 step a", "#1 sha256:ab done"]);
+    }
+
+    #[test]
+    fn an_endless_line_does_not_fill_the_memory() {
+        let (lines, _) = told(vec![StatusResponse {
+            logs: vec![output("a", &"x".repeat(LONGEST_LINE + 1))],
+            ..Default::default()
+        }]);
+        assert_eq!(lines.len(), 1);
+    }
+}
