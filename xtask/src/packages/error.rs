@@ -56,6 +56,12 @@ pub enum Error {
         assets: Vec<String>,
     },
 
+    #[error("there is no package for `{platform}` in `{}`; hint: run `cargo xtask download`", .directory.display())]
+    NotDownloaded {
+        directory: PathBuf,
+        platform: String,
+    },
+
     /// Every source failed; one complaint for each different failure, in order.
     #[error("the package `{name}` cannot be downloaded: {}", .complaints.join("; "))]
     Download {

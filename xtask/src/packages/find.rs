@@ -14,14 +14,19 @@ use super::package::{is_for, runtime};
 pub fn find(directory: &Path, platform: &str) -> Result<PathBuf, Error> {
     let wanted = runtime(platform);
     let mut names: Vec<String> = match directory.read_dir() {
-        Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect(),
+        Ok(entries) => entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect(),
         Err(_) => Vec::new(),
     };
     names.retain(|name| name.ends_with(".zip") && is_for(name, &wanted));
     names.sort();
     match &names[..] {
         [name] => Ok(directory.join(name)),
-        [] => Err(Error::NotDownloaded { directory: directory.to_owned(), platform: platform.to_owned() }),
+        [] => Err(Error::NotDownloaded {
+            directory: directory.to_owned(),
+            platform: platform.to_owned(),
+        }),
         _ => Err(Error::Ambiguous {
             version: directory.display().to_string(),
             platform: platform.to_owned(),

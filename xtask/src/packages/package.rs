@@ -122,7 +122,7 @@ impl Asset {
 }
 
 /// What package names call a platform: .NET's runtime identifiers.
-fn runtime(platform: &str) -> String {
+pub(super) fn runtime(platform: &str) -> String {
     let (os, architecture) = platform.split_once('/').unwrap_or(("linux", platform));
     let architecture = match architecture {
         "amd64" => "x64",
@@ -135,7 +135,7 @@ fn runtime(platform: &str) -> String {
 }
 
 /// Whether `name` holds the words of `runtime` one after the other. Whole words: `linux-arm` is not in `linux-arm64`.
-fn is_for(name: &str, runtime: &str) -> bool {
+pub(super) fn is_for(name: &str, runtime: &str) -> bool {
     let name: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
     let runtime: Vec<&str> = runtime.split('-').collect();
     name.windows(runtime.len()).any(|words| words == runtime)

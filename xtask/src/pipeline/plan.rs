@@ -127,7 +127,13 @@ impl ReleasePlan {
 
     /// The dry run: every scheduled step, and what could not be checked without network, engine and credentials.
     pub fn to_text(&self, steps: &graph::Plan, settings: &Settings) -> String {
-        let mut text = format!("release {} as `{}`\n", self.version, self.git_tag);
+        let mut text = match settings.release {
+            Some(_) => format!("release {} as `{}`\n", self.version, self.git_tag),
+            None => format!(
+                "no version is given, so this is the plan for {}\n",
+                self.version
+            ),
+        };
         for step in &steps.steps {
             let lines = if step.skipped {
                 vec!["left out by --skip".to_owned()]

@@ -224,8 +224,8 @@ impl Environment {
 
 fn unreadable(path: &Path, text: &str, error: &dotenvy::Error) -> String {
     let mut sentence = format!("`{}` cannot be read", path.display());
-    if let dotenvy::Error::LineParse(line, _) = error
-        && let Some(number) = text.lines().position(|candidate| candidate == line)
+    if let dotenvy::Error::LineParse(part, _) = error
+        && let Some(number) = text.lines().position(|line| line.contains(part.as_str()))
     {
         sentence += &format!(": line {} is not `NAME=value`", number + 1);
     }

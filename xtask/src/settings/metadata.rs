@@ -1,9 +1,9 @@
 //! `[workspace.metadata.release]`: the facts of a release that are committed with the project.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::bad_input;
@@ -18,7 +18,8 @@ pub(super) struct Facts {
     pub github_repository: String,
     #[serde(default)]
     pub require: Require,
-    pub registries: BTreeMap<String, RegistryFacts>,
+    /// In the order of the file.
+    pub registries: IndexMap<String, RegistryFacts>,
 }
 
 #[derive(Debug, Deserialize)]

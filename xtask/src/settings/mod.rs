@@ -34,7 +34,7 @@ pub struct Settings {
     pub base_image: String,
     /// Secret, because it may carry an Azure signature.
     pub package_index: Secret<Url>,
-    /// In the order of their names in the metadata table.
+    /// In the order of the metadata tables.
     pub registries: Vec<RegistrySettings>,
     pub require: Require,
     pub github: GithubSettings,
