@@ -1,1 +1,17 @@
-//! github
+//! GitHub releases over the REST API, on github.com and GitHub Enterprise Server.
+//!
+//! Refuses to know what is released, settings and the terminal. Invariant: a new release is a draft until each of its
+//! assets is there and complete; its publication is the last request.
+
+mod answer;
+mod client;
+mod error;
+mod plan;
+mod publish;
+mod release;
+mod retry;
+mod upload;
+
+pub use client::Github;
+pub use error::Error;
+pub use plan::{Asset, Event, Plan, Published};

@@ -1,0 +1,230 @@
+//! Requests to the API: signed, judged, repeated, paged.
+//!
+//! Refuses to know what a release is. Invariant: the token goes to the API's own origin and to the upload address that
+//! the API gave, to nothing else.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::{Client, Method, RequestBuilder};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::answer::{self, decode, next, silent, unreachable};
+use super::error::Error;
+use super::plan::Event;
+use crate::secret::{Secret, public_url};
+
+/// One repository on one GitHub.
+pub struct Github {
+    http: Client,
+    /// `…/repos/owner/name`
+    root: Url,
+    pub(super) repository: String,
+    /// `Bearer …`, marked as sensitive.
+    authorization: HeaderValue,
+}
+
+/// What is told of a run; see [`Event`].
+pub(super) type Progress<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
+
+/// The API lists at most 10,000 releases: <https://docs.github.com/en/rest/releases/releases#list-releases>.
+const MOST_PAGES: usize = 100;
+
+impl Github {
+    /// `api` is `https://api.github.com`, or `https://HOST/api/v3` on an Enterprise Server. `http` must not have a
+    /// read timeout: reqwest applies it to the wait for an answer, so to every long upload.
+    ///
+    /// # Errors
+    /// [`Error::Api`], [`Error::Repository`], [`Error::Token`]: nothing is asked of the server.
+    pub fn new(
+        http: Client,
+        api: &Url,
+        repository: &str,
+        token: Secret<String>,
+    ) -> Result<Self, Error> {
+        let loopback = match api.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        let allowed = api.scheme() == "https" || (api.scheme() == "http" && loopback);
+        let mut root = api.clone();
+        root.set_query(None);
+        root.set_fragment(None);
+        let (Some((owner, name)), Ok(mut segments)) = (parts(repository), root.path_segments_mut())
+        else {
+            return Err(Error::Repository(repository.to_owned()));
+        };
+        if !allowed {
+            return Err(Error::Api(public_url(api)));
+        }
+        segments.pop_if_empty().extend(["repos", owner, name]);
+        drop(segments);
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+            .map_err(|_| Error::Token)?;
+        authorization.set_sensitive(true);
+        Ok(Github {
+            http,
+            root,
+            repository: repository.to_owned(),
+            authorization,
+        })
+    }
+
+    /// An address below the repository's; each segment is encoded.
+    pub(super) fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.root.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(segments);
+        }
+        url
+    }
+
+    /// Whether an address that the API gave is as well protected as the API's own.
+    pub(super) fn trusts(&self, url: &Url) -> bool {
+        url.scheme() == self.root.scheme()
+    }
+
+    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.http
+            .request(method, url)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "application/vnd.github+json")
+            .header("x-github-api-version", "2022-11-28")
+            // GitHub refuses requests without one.
+            .header(USER_AGENT, "cargo-xtask")
+    }
+
+    /// One request with a JSON body, answered with JSON. A POST is made once: after a
+    /// failure the caller has to look.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        method: Method,
+        url: &Url,
+        body: &Value,
+        progress: Progress<'_>,
+    ) -> Result<T, Error> {
+        let (_, bytes) = self.repeat(what, method, url, body, progress).await?;
+        decode(what, &bytes)
+    }
+
+    /// All pages of a list.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        mut url: Url,
+        progress: Progress<'_>,
+    ) -> Result<Vec<T>, Error> {
+        url.query_pairs_mut().append_pair("per_page", "100");
+        let mut all = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let (headers, bytes) = self
+                .repeat(what, Method::GET, &url, &Value::Null, progress)
+                .await?;
+            all.append(&mut decode(what, &bytes)?);
+            let Some(next) = next(&headers, &url) else {
+                break;
+            };
+            if next.origin() != self.root.origin() {
+                let reason = format!("the next page is at `{}`", public_url(&next));
+                return Err(Error::Unexpected { what, reason });
+            }
+            url = next;
+        }
+        Ok(all)
+    }
+
+    /// Deletes; what is not there is deleted already.
+    pub(super) async fn delete(
+        &self,
+        what: &'static str,
+        url: &Url,
+        progress: Progress<'_>,
+    ) -> Result<(), Error> {
+        match self
+            .repeat(what, Method::DELETE, url, &Value::Null, progress)
+            .await
+        {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn repeat(
+        &self,
+        what: &'static str,
+        method: Method,
+        url: &Url,
+        body: &Value,
+        progress: Progress<'_>,
+    ) -> Result<(HeaderMap, Vec<u8>), Error> {
+        let mut next = 2;
+        loop {
+            let mut request = self.request(method.clone(), url.clone());
+            if !body.is_null() {
+                request = request.json(body);
+            }
+            let error = match tokio::time::timeout(answer::LIMIT, request.send()).await {
+                Ok(Ok(response)) => match answer::read(what, &self.repository, response).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                },
+                Ok(Err(error)) => unreachable(what, error),
+                Err(_) => silent(what),
+            };
+            let Some(wait) = error.wait(next).filter(|_| method != Method::POST) else {
+                return Err(error);
+            };
+            pause(&error, wait, progress).await;
+            next += 1;
+        }
+    }
+}
+
+/// Waits, and says why.
+pub(super) async fn pause(error: &Error, wait: Duration, progress: Progress<'_>) {
+    progress(Event::Waiting {
+        reason: error.to_string(),
+        wait,
+    });
+    tokio::time::sleep(wait).await;
+}
+
+/// `owner/name`, of the characters that GitHub allows.
+fn parts(repository: &str) -> Option<(&str, &str)> {
+    let (owner, name) = repository.split_once('/')?;
+    let plain = |text: &str, more: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
+        !text.is_empty() && text.chars().all(allowed)
+    };
+    let good = plain(owner, "-_") && plain(name, "-_.") && name != "." && name != "..";
+    good.then_some((owner, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_owner_and_name() {
+        assert_eq!(
+            parts("HagiCode-org/releases"),
+            Some(("HagiCode-org", "releases"))
+        );
+        for wrong in [
+            "releases",
+            "a/b/c",
+            "a/",
+            "/b",
+            "a/..",
+            "a b/c",
+            "https://github.com/a/b",
+        ] {
+            assert_eq!(parts(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! From a plan to a published release.
+//!
+//! Refuses to know requests (`client`) and bytes (`upload`). Invariant: look, then act: after a failure that leaves
+//! open whether GitHub did it, GitHub is asked, and nothing is made twice.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::client::{Github, Progress, pause};
+use super::error::Error;
+use super::plan::{Asset, Plan, Published};
+use super::release::{Draft, Release, Stored, described};
+
+/// What became of an asset.
+enum Fate {
+    Uploaded,
+    Skipped,
+    Replaced,
+}
+
+impl Github {
+    /// Makes GitHub's release of the plan's tag what the plan says: creates it as a draft or takes the one there is,
+    /// brings the assets, and publishes it last. Assets that the plan does not name are left alone. A release that is
+    /// published already stays so meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unfinished`] when a draft is left, around the reason; otherwise the reason itself.
+    pub async fn publish(
+        &self,
+        plan: &Plan,
+        progress: &(dyn Fn(super::Event<'_>) + Send + Sync),
+    ) -> Result<Published, Error> {
+        plan.check()?;
+        let found = self.find(&plan.tag, progress).await?;
+        let created = found.is_none();
+        let release = match found {
+            Some(release) => release,
+            None => self.create(plan, progress).await?,
+        };
+        let draft = release.draft;
+        let finished = self.finish(plan, release, created, progress).await;
+        finished.map_err(|source| match draft {
+            true => Error::Unfinished {
+                tag: plan.tag.clone(),
+                source: Box::new(source),
+            },
+            false => source,
+        })
+    }
+
+    /// The release of a tag, or its draft, which GitHub does not find by the tag.
+    async fn find(&self, tag: &str, progress: Progress<'_>) -> Result<Option<Release>, Error> {
+        let url = self.url(&["releases", "tags", tag]);
+        let what = "look for the release";
+        match self
+            .call(what, Method::GET, &url, &Value::Null, progress)
+            .await
+        {
+            Ok(release) => return Ok(Some(release)),
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let url = self.url(&["releases"]);
+        let releases: Vec<Release> = self.list("list the releases", url, progress).await?;
+        Ok(releases.into_iter().find(|release| release.tag_name == tag))
+    }
+
+    async fn create(&self, plan: &Plan, progress: Progress<'_>) -> Result<Release, Error> {
+        let url = self.url(&["releases"]);
+        let body = described(plan, Draft::Stays);
+        let mut next = 2;
+        loop {
+            let what = "create the release";
+            let error = match self.call(what, Method::POST, &url, &body, progress).await {
+                Ok(release) => return Ok(release),
+                Err(error) => error,
+            };
+            let Some(wait) = error.wait(next) else {
+                return Err(error);
+            };
+            pause(&error, wait, progress).await;
+            if let Some(release) = self.find(&plan.tag, progress).await? {
+                return Ok(release);
+            }
+            next += 1;
+        }
+    }
+
+    async fn finish(
+        &self,
+        plan: &Plan,
+        release: Release,
+        created: bool,
+        progress: Progress<'_>,
+    ) -> Result<Published, Error> {
+        let mut published = Published {
+            url: release.html_url.clone(),
+            created,
+            uploaded: Vec::new(),
+            skipped: Vec::new(),
+            replaced: Vec::new(),
+        };
+        let mut stored = self.stored(&release, progress).await?;
+        for asset in &plan.assets {
+            let there = take(&mut stored, asset);
+            let list = match self.bring(&release, asset, there, progress).await? {
+                Fate::Uploaded => &mut published.uploaded,
+                Fate::Skipped => &mut published.skipped,
+                Fate::Replaced => &mut published.replaced,
+            };
+            list.push(asset.name.clone());
+        }
+        if !release.matches(plan) {
+            let what = "publish the release";
+            let url = self.url(&["releases", &release.id.to_string()]);
+            let body = described(plan, Draft::Ends);
+            let release: Release = self
+                .call(what, Method::PATCH, &url, &body, progress)
+                .await?;
+            // A draft's page has another address.
+            published.url = release.html_url;
+        }
+        Ok(published)
+    }
+
+    async fn stored(
+        &self,
+        release: &Release,
+        progress: Progress<'_>,
+    ) -> Result<Vec<Stored>, Error> {
+        let url = self.url(&["releases", &release.id.to_string(), "assets"]);
+        self.list("list the assets", url, progress).await
+    }
+
+    /// Sees to it that the release holds the asset; `there` is what it holds under that name.
+    async fn bring(
+        &self,
+        release: &Release,
+        asset: &Asset,
+        mut there: Option<Stored>,
+        progress: Progress<'_>,
+    ) -> Result<Fate, Error> {
+        if there.as_ref().is_some_and(|stored| stored.is(asset)) {
+            return Ok(Fate::Skipped);
+        }
+        let fate = match there {
+            Some(_) => Fate::Replaced,
+            None => Fate::Uploaded,
+        };
+        let mut next = 2;
+        loop {
+            if let Some(stored) = there {
+                if stored.is(asset) {
+                    // The upload that failed had arrived.
+                    return Ok(fate);
+                }
+                let url = self.url(&["releases", "assets", &stored.id.to_string()]);
+                self.delete("delete an asset", &url, progress).await?;
+            }
+            let error = match self.upload(release, asset, progress).await {
+                Ok(stored) if stored.may_be(asset) => return Ok(fate),
+                Ok(_) => Error::Unexpected {
+                    what: "upload an asset",
+                    reason: format!("it holds other bytes than `{}`", asset.name),
+                },
+                Err(error) => error,
+            };
+            let Some(wait) = error.wait(next) else {
+                return Err(error);
+            };
+            pause(&error, wait, progress).await;
+            there = take(&mut self.stored(release, progress).await?, asset);
+            next += 1;
+        }
+    }
+}
+
+/// The stored asset of that name.
+fn take(stored: &mut Vec<Stored>, asset: &Asset) -> Option<Stored> {
+    let at = stored.iter().position(|stored| stored.name == asset.name)?;
+    Some(stored.swap_remove(at))
+}

@@ -1,0 +1,135 @@
+//! The two nouns of the API, as far as a release needs them, and what is to be done about an asset.
+//!
+//! Refuses to know requests. Invariant: bytes count as the same only by their digest.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::plan::{Asset, Plan};
+
+/// <https://docs.github.com/en/rest/releases/releases>
+#[derive(Debug, Deserialize)]
+pub(super) struct Release {
+    pub id: u64,
+    pub html_url: String,
+    /// A template: `…/assets{?name,label}`.
+    pub upload_url: String,
+    pub tag_name: String,
+    pub name: Option<String>,
+    pub body: Option<String>,
+    pub draft: bool,
+    pub prerelease: bool,
+}
+
+/// <https://docs.github.com/en/rest/releases/assets>
+#[derive(Debug, Deserialize)]
+pub(super) struct Stored {
+    pub id: u64,
+    pub name: String,
+    /// `uploaded`, or `starter` where an upload broke off.
+    state: String,
+    size: u64,
+    /// `sha256:…`; older servers, and assets from before June 2025, have none.
+    digest: Option<String>,
+}
+
+impl Release {
+    /// Whether it is published, and says what the plan says.
+    pub fn matches(&self, plan: &Plan) -> bool {
+        let lines = |text: &str| text.replace("\r\n", "\n").trim_end().to_owned();
+        !self.draft
+            && self.prerelease == plan.prerelease
+            && self.name.as_deref() == Some(&plan.name)
+            && lines(self.body.as_deref().unwrap_or_default()) == lines(&plan.notes)
+    }
+}
+
+impl Stored {
+    /// Whether it certainly is the asset: an equal size alone does not count, since a rebuilt package may have it too.
+    pub fn is(&self, asset: &Asset) -> bool {
+        self.may_be(asset) && self.digest.is_some() && asset.sha256.is_some()
+    }
+
+    /// Whether nothing that GitHub says of it speaks against it: enough for what was just sent.
+    pub fn may_be(&self, asset: &Asset) -> bool {
+        let digest = match (&self.digest, &asset.sha256) {
+            (Some(stored), Some(sha256)) => *stored == format!("sha256:{sha256}"),
+            _ => true,
+        };
+        self.state == "uploaded" && self.size == asset.size && digest
+    }
+}
+
+/// The body of the request that makes or changes the release.
+pub(super) fn described(plan: &Plan, draft: Draft) -> Value {
+    let mut body = json!({
+        "tag_name": plan.tag,
+        "name": plan.name,
+        "body": plan.notes,
+        "prerelease": plan.prerelease,
+        "draft": draft == Draft::Stays,
+    });
+    if draft == Draft::Ends {
+        // `legacy` compares versions and dates: a patch of an old version does not become the latest release.
+        body["make_latest"] = json!(if plan.prerelease { "false" } else { "legacy" });
+    }
+    if let Some(target) = &plan.target_commitish {
+        body["target_commitish"] = json!(target);
+    }
+    body
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Draft {
+    Stays,
+    Ends,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asset() -> Asset {
+        Asset {
+            path: "a.zip".into(),
+            name: "a.zip".to_owned(),
+            size: 5,
+            sha256: Some("ab".repeat(32)),
+        }
+    }
+
+    fn stored(state: &str, size: u64, digest: Option<&str>) -> Stored {
+        Stored {
+            id: 1,
+            name: "a.zip".to_owned(),
+            state: state.to_owned(),
+            size,
+            digest: digest.map(|hex| format!("sha256:{}", hex.repeat(32))),
+        }
+    }
+
+    #[test]
+    fn only_a_complete_asset_with_the_same_digest_is_the_asset() {
+        assert!(stored("uploaded", 5, Some("ab")).is(&asset()));
+        assert!(!stored("uploaded", 5, Some("cd")).is(&asset()));
+        assert!(!stored("uploaded", 6, Some("ab")).is(&asset()));
+        assert!(!stored("starter", 5, Some("ab")).is(&asset()));
+    }
+
+    #[test]
+    fn the_same_size_without_a_digest_is_not_enough() {
+        assert!(!stored("uploaded", 5, None).is(&asset()));
+        let unknown = Asset {
+            sha256: None,
+            ..asset()
+        };
+        assert!(!stored("uploaded", 5, Some("ab")).is(&unknown));
+    }
+
+    #[test]
+    fn what_was_just_sent_is_believed_without_a_digest_but_not_with_another() {
+        assert!(stored("uploaded", 5, None).may_be(&asset()));
+        assert!(!stored("uploaded", 4, None).may_be(&asset()));
+        assert!(!stored("uploaded", 5, Some("cd")).may_be(&asset()));
+    }
+}

@@ -1,0 +1,114 @@
+//! One asset on its way: streamed from the file, watched for stalls.
+//!
+//! Refuses to know whether the asset is needed and what a failure means. Invariant: memory holds one piece of the file,
+//! and the time is bounded by progress, never in total.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::stream;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Body, Method};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+use url::Url;
+
+use super::answer::{self, decode, unreachable};
+use super::client::{Github, Progress};
+use super::error::Error;
+use super::plan::{Asset, Event};
+use super::release::{Release, Stored};
+
+const WHAT: &str = "upload an asset";
+
+/// How long nothing may move; also how long GitHub may think once it has everything.
+const STALL: Duration = Duration::from_secs(120);
+
+/// How often progress is told and the watch looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Bytes read from the file at a time.
+const PIECE: usize = 128 << 10;
+
+impl Github {
+    /// Sends an asset once. After an error it may be there nevertheless, whole or as a `starter`.
+    pub(super) async fn upload(
+        &self,
+        release: &Release,
+        asset: &Asset,
+        progress: Progress<'_>,
+    ) -> Result<Stored, Error> {
+        let file = File::open(&asset.path).await.map_err(|source| Error::Io {
+            path: asset.path.clone(),
+            source,
+        })?;
+        let sent = Arc::new(AtomicU64::new(0));
+        let request = self
+            .request(Method::POST, self.upload_url(release, asset)?)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, asset.size)
+            .body(body(file, asset.size, sent.clone()));
+        let mut sending = std::pin::pin!(request.send());
+        let mut tick = tokio::time::interval(TICK);
+        let (mut before, mut moved) = (0, Instant::now());
+        let response = loop {
+            tokio::select! {
+                answer = &mut sending => break answer.map_err(|error| unreachable(WHAT, error))?,
+                _ = tick.tick() => {}
+            }
+            let sent = sent.load(Ordering::Relaxed);
+            if sent != before {
+                (before, moved) = (sent, Instant::now());
+                progress(asset.sent(sent));
+            } else if moved.elapsed() > STALL {
+                let reason = format!("nothing moved for {} s", STALL.as_secs());
+                return Err(Error::Unreachable { what: WHAT, reason });
+            }
+        };
+        let (_, bytes) = answer::read(WHAT, &self.repository, response).await?;
+        progress(asset.sent(asset.size));
+        decode(WHAT, &bytes)
+    }
+
+    /// The address that the API gives for this release, which is on another host on github.com.
+    fn upload_url(&self, release: &Release, asset: &Asset) -> Result<Url, Error> {
+        let template = &release.upload_url;
+        let plain = template
+            .split_once('{')
+            .map_or(template.as_str(), |(url, _)| url);
+        let mut url = Url::parse(plain)
+            .ok()
+            .filter(|url| self.trusts(url))
+            .ok_or_else(|| Error::Unexpected {
+                what: WHAT,
+                reason: "the upload address cannot be trusted".to_owned(),
+            })?;
+        url.query_pairs_mut().append_pair("name", &asset.name);
+        Ok(url)
+    }
+}
+
+impl Asset {
+    fn sent(&self, sent: u64) -> Event<'_> {
+        Event::Sent {
+            asset: &self.name,
+            sent,
+            size: self.size,
+        }
+    }
+}
+
+/// The first `size` bytes of the file; counts what the connection has taken.
+fn body(file: File, size: u64, sent: Arc<AtomicU64>) -> Body {
+    let start = (file.take(size), sent);
+    Body::wrap_stream(stream::try_unfold(start, |(mut file, sent)| async move {
+        let mut piece = vec![0; PIECE];
+        let read = file.read(&mut piece).await?;
+        piece.truncate(read);
+        sent.fetch_add(read as u64, Ordering::Relaxed);
+        let next = (read > 0).then(|| (Bytes::from(piece), (file, sent)));
+        std::io::Result::Ok(next)
+    }))
+}
