@@ -1,0 +1,4 @@
+//! The tests that need servers: one binary, so that they are linked once.
+
+mod engine;
+mod support;

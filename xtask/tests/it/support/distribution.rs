@@ -1,0 +1,104 @@
+//! A real registry: Debian's `docker-registry` (distribution 2.8) on a free port, with its own directory.
+//!
+//! It refuses to know what is done with it. Invariant: it is gone, with everything in it, when its handle is dropped.
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub struct Distribution {
+    /// `127.0.0.1:port`.
+    pub host: String,
+    server: Child,
+    _directory: TempDir,
+}
+
+impl Distribution {
+    /// A registry that is open to everyone.
+    pub fn open() -> Distribution {
+        Distribution::start(None)
+    }
+
+    /// A registry that knows one user.
+    pub fn with_user(name: &str, password: &str) -> Distribution {
+        Distribution::start(Some((name, password)))
+    }
+
+    fn start(user: Option<(&str, &str)>) -> Distribution {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let root = directory.path();
+        let auth = user.map(|user| {
+            let users = root.join("htpasswd");
+            std::fs::write(&users, htpasswd(user)).expect("the user file is written");
+            format!(
+                "auth:\n  htpasswd:\n    realm: test\n    path: {}\n",
+                users.display()
+            )
+        });
+        let address = free_address();
+        let config = format!(
+            "version: 0.1\nlog:\n  accesslog:\n    disabled: true\n\
+             storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
+             http:\n  addr: {address}\n{}",
+            root.join("data").display(),
+            auth.unwrap_or_default(),
+        );
+        let config_file = root.join("config.yml");
+        std::fs::write(&config_file, config).expect("the configuration is written");
+        let log = File::create(root.join("log")).expect("a log file");
+        let server = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config_file)
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("`docker-registry` starts; hint: apt-get install docker-registry");
+        let registry = Distribution {
+            host: address,
+            server,
+            _directory: directory,
+        };
+        registry.wait_until_up();
+        registry
+    }
+
+    fn wait_until_up(&self) {
+        let give_up = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(&self.host).is_err() {
+            assert!(
+                Instant::now() < give_up,
+                "the registry did not start: {}",
+                std::fs::read_to_string(self._directory.path().join("log")).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Distribution {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// A line of an htpasswd file; the registry takes bcrypt only.
+fn htpasswd((name, password): (&str, &str)) -> Vec<u8> {
+    let made = Command::new("htpasswd")
+        .args(["-Bbn", "-C", "4", name, password])
+        .output()
+        .expect("`htpasswd` runs; hint: apt-get install apache2-utils");
+    assert!(made.status.success(), "htpasswd: {made:?}");
+    made.stdout
+}
+
+/// An address nobody listens on.
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").to_string()
+}
