@@ -50,23 +50,18 @@ impl From<Bollard> for Broken {
                 message,
             } => Broken::Said(Some(status_code), clean(message.trim())),
             Bollard::DockerStreamError { error } => Broken::Said(None, clean(error.trim())),
-            error => Broken::Lost(clean(&chain(&error))),
+            error => Broken::Lost(root(&error)),
         }
     }
 }
 
-/// An error and its causes: bollard's own text stops at "client error (Connect)".
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
+/// What is at the bottom of an error: bollard's own text stops at "client error (Connect)".
+pub(super) fn root(error: &Bollard) -> String {
+    let mut error: &dyn std::error::Error = error;
+    while let Some(cause) = error.source() {
+        error = cause;
     }
-    text
+    clean(&error.to_string())
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub struct BuildPlan {
     pub platform: String,
     pub args: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
-    /// `SOURCE_DATE_EPOCH`: the time of every file sent, in seconds since 1970.
+    /// The time of every file sent, and the build argument `SOURCE_DATE_EPOCH`, in seconds since 1970.
     pub timestamp: u64,
 }
 
@@ -68,11 +68,8 @@ impl Engine {
             .version(BuilderVersion::BuilderBuildKit)
             .session(&session())
             .build();
-        let mut answer = pin!(self.docker.build_image(
-            options,
-            None,
-            Some(body_try_stream(archive))
-        ));
+        let docker = self.patient();
+        let mut answer = pin!(docker.build_image(options, None, Some(body_try_stream(archive))));
 
         let mut trace = Trace::new(log);
         let mut image = None;

@@ -9,8 +9,7 @@ use bollard::{BollardRequest, Docker};
 use url::Url;
 
 use super::Error;
-use super::answer::chain;
-use super::error::clean;
+use super::answer::root;
 use crate::secret::public_url;
 
 #[cfg(not(windows))]
@@ -21,8 +20,11 @@ const DEFAULT_HOST: &str = "npipe:////./pipe/docker_engine";
 /// An engine that does not tell its version within this time is not there.
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// Until the head of an answer: a build with a large context, or an export, answers late.
-const HEAD: Duration = Duration::from_secs(3600);
+/// Until the head of an answer; the body has no limit.
+const HEAD: Duration = Duration::from_secs(60);
+
+/// The same where an engine may have much to do before it says anything.
+const LATE_HEAD: Duration = Duration::from_secs(3600);
 
 /// A connection to a container engine that answered. Clones share it.
 #[derive(Clone, Debug)]
@@ -53,6 +55,11 @@ impl Engine {
             Err(_) => Err(no_engine(host, &Bollard::RequestTimeoutError)),
         }
     }
+
+    /// The connection for work that takes long; whoever reads its answer limits the silence in it.
+    pub(super) fn patient(&self) -> Docker {
+        self.docker.clone().with_timeout(LATE_HEAD)
+    }
 }
 
 fn no_engine(host: &str, error: &Bollard) -> Error {
@@ -62,7 +69,7 @@ fn no_engine(host: &str, error: &Bollard) -> Error {
         Bollard::UnsupportedURISchemeError { .. } => {
             "expected `unix://`, `tcp://`, `http://`, `https://` or `npipe://`".to_owned()
         }
-        error => clean(&chain(error)),
+        error => root(error),
     };
     let hint = if reason.to_lowercase().contains("permission denied") {
         "add your user to the group `docker` and log in again"

@@ -16,7 +16,7 @@ use crate::secret::public_url;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing answers at the address.
-    #[error("no container engine answers at `{host}`: {reason}\nhint: {hint}")]
+    #[error("no container engine answers at `{host}`: {reason}; hint: {hint}")]
     NoEngine {
         host: String,
         reason: String,

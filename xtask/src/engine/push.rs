@@ -58,10 +58,8 @@ impl Engine {
             serveraddress: Some(server_address(repository).to_owned()),
             ..DockerCredentials::default()
         });
-        let mut answer = pin!(
-            self.docker
-                .push_image(repository, Some(options), credentials)
-        );
+        let docker = self.patient();
+        let mut answer = pin!(docker.push_image(repository, Some(options), credentials));
 
         let mut layers = Layers::default();
         let mut proof = None;

@@ -6,6 +6,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
 
+use super::error::clean;
+
 /// How many lines a failed build shows.
 const TAIL: usize = 20;
 
@@ -69,6 +71,8 @@ impl<'a> Trace<'a> {
     fn name(&mut self, vertex: &Vertex) {
         let begun = vertex.cached || vertex.started.is_some();
         let step = self.step(&vertex.digest);
+        // A step may go on after its end: `FROM` resolves first and downloads later.
+        step.ended &= vertex.completed.is_some();
         if begun && !step.named {
             step.named = true;
             self.tell(&vertex.digest, &vertex.name);
@@ -110,7 +114,7 @@ impl<'a> Trace<'a> {
     }
 
     fn tell(&mut self, vertex: &str, line: &str) {
-        let line = format!("#{} {}", self.step(vertex).number, line.trim_end());
+        let line = format!("#{} {}", self.step(vertex).number, clean(line.trim_end()));
         (self.log)(&line);
         if self.tail.len() == TAIL {
             self.tail.pop_front();
@@ -215,6 +219,33 @@ mod tests {
         assert_eq!(tail.len(), TAIL);
         assert_eq!(tail.last().unwrap(), "#1 ERROR: exit code: 7");
         assert_eq!(tail[0], "#1 word");
+    }
+
+    #[test]
+    fn a_step_that_goes_on_after_its_end_may_still_fail() {
+        let ended = |error: &str| StatusResponse {
+            vertexes: vec![Vertex {
+                completed: Some(Default::default()),
+                error: error.to_owned(),
+                ..vertex("a")
+            }],
+            ..Default::default()
+        };
+        let going_on = StatusResponse {
+            vertexes: vec![vertex("a")],
+            ..Default::default()
+        };
+        let (lines, _) = told(vec![ended(""), ended(""), going_on, ended("no such layer")]);
+        assert_eq!(lines, ["#1 step a", "#1 DONE", "#1 ERROR: no such layer"]);
+    }
+
+    #[test]
+    fn a_signed_url_is_not_told_in_full() {
+        let (lines, _) = told(vec![StatusResponse {
+            logs: vec![output("a", "curl https://a.example/x?sig=s3cret\n")],
+            ..Default::default()
+        }]);
+        assert_eq!(lines, ["#1 curl https://a.example/x"]);
     }
 
     #[test]

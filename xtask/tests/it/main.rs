@@ -1,5 +1,8 @@
-//! The one integration binary.
+//! The tests that need servers or the engine: one binary, so that they are linked once.
 
+mod engine;
+mod github;
+mod packages;
 mod registry_client;
 mod support;
 mod tidy;
