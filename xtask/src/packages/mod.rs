@@ -23,3 +23,4 @@ pub use find::find;
 pub use index::{Index, Version, fetch_index};
 pub use package::Package;
 pub use source::Source;
+pub use verify::sha256;

@@ -43,7 +43,7 @@ fn verify(path: &Path, package: &Package) -> Result<String, Error> {
         let reason = format!("it has {length} bytes, expected {}", package.size);
         return Err(Error::refused(path, reason));
     }
-    let sha256 = digest(&mut file).map_err(Error::io("read", path))?;
+    let sha256 = sha256(&mut file).map_err(Error::io("read", path))?;
     match &package.sha256 {
         Some(expected) if *expected == sha256 => {}
         Some(expected) => {
@@ -60,7 +60,8 @@ fn verify(path: &Path, package: &Package) -> Result<String, Error> {
     Ok(sha256)
 }
 
-fn digest(file: &mut File) -> io::Result<String> {
+/// The SHA-256, in lowercase hex, of what is left to read.
+pub fn sha256(file: &mut impl Read) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 128 << 10];
     loop {

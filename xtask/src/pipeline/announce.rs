@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::fetch;
 use super::world::World;
-use crate::github::{Asset, Github, Plan};
+use crate::github::{Asset, Event, Github, Plan};
 use crate::graph::{self, Ended};
+use crate::packages;
 use crate::registry::TagOrDigest;
 use crate::settings::Require;
 
@@ -36,9 +39,9 @@ pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<
         &settings.repository,
         token,
     )?;
-    let plan = plan(world, &held)?;
+    let plan = plan(world, &held).await?;
     let published = github
-        .publish(&plan, &|current, total| context.progress(current, total))
+        .publish(&plan, &|event| tell(context, &event))
         .await?;
     let mut did = format!(
         "{} {}",
@@ -108,11 +111,12 @@ fn unmet(require: &Require, held: &Held, world: &World<'_>) -> Option<String> {
     }
 }
 
-fn plan(world: &World<'_>, held: &Held) -> Result<Plan> {
+async fn plan(world: &World<'_>, held: &Held) -> Result<Plan> {
     let version = &world.plan.version;
     let mut assets = Vec::new();
     for platform in &world.plan.platforms {
-        assets.push(Asset::from_file(&fetch::package(world.plan, platform)?)?);
+        let path = fetch::package(world.plan, platform)?;
+        assets.push(tokio::task::spawn_blocking(move || asset(path)).await??);
     }
     Ok(Plan {
         tag: world.plan.git_tag.clone(),
@@ -126,6 +130,31 @@ fn plan(world: &World<'_>, held: &Held) -> Result<Plan> {
             .as_ref()
             .map(|commit| commit.id.clone()),
     })
+}
+
+fn asset(path: PathBuf) -> Result<Asset> {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let mut file = File::open(&path).with_context(|| format!("`{}`", path.display()))?;
+    let size = file.metadata()?.len();
+    Ok(Asset {
+        sha256: Some(packages::sha256(&mut file)?),
+        path,
+        name,
+        size,
+    })
+}
+
+fn tell(context: &graph::Context<'_>, event: &Event<'_>) {
+    match event {
+        Event::Sent { sent, size, .. } => context.progress(*sent, *size),
+        Event::Waiting { reason, wait } => {
+            context.warn(&format!("{reason}; trying again in {} s", wait.as_secs()));
+        }
+    }
 }
 
 fn notes(held: &Held) -> String {
