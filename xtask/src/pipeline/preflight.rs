@@ -42,13 +42,19 @@ impl Answer<'_> {
         } = self.registry;
         let host = repository.host();
         Some(match (error, login) {
-            (registry::Error::Rejected { .. }, Login::Ready { variables, .. }) => format!(
-                "`{host}` refuses the credentials: {error}\nhint: check `{}` and `{}`",
-                variables.username, variables.password
-            ),
-            (registry::Error::Denied { .. }, Login::Ready { username, .. }) => format!(
-                "`{host}` denies the push to `{}`: {error}\nhint: does it exist there, and may `{username}` push to it?",
-                repository.path()
+            (registry::Error::Rejected { answer, .. }, Login::Ready { variables, .. }) => {
+                format!(
+                    "`{host}` refuses the credentials: {answer}\nhint: {}",
+                    variables.check()
+                )
+            }
+            (
+                registry::Error::Denied {
+                    namespace, answer, ..
+                },
+                Login::Ready { username, .. },
+            ) => format!(
+                "`{host}` denies the push: {answer}\nhint: does `{namespace}` exist there, and may `{username}` push to it?"
             ),
             _ => format!("`{host}`: {error}"),
         })

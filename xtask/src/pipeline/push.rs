@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::plan::{PushPlan, PushedImage};
 use super::world::World;
 use crate::engine::{self, Engine, Image};
+use crate::exit::bad_input;
 use crate::graph::{self, Ended};
-use crate::registry::{Content, Manifest, Repository, Tag, TagOrDigest, index_of};
+use crate::registry::{self, Content, Manifest, Repository, Tag, TagOrDigest, index_of};
 use crate::settings::Login;
 
 /// How often a push is tried; the failures between must be transient.
@@ -40,7 +41,9 @@ pub async fn target(
     if let Some(refusal) = world.refusals().get(&plan.registry) {
         bail!("{refusal}");
     }
-    let published = publish(world, plan, context).await?;
+    let published = publish(world, plan, context)
+        .await
+        .map_err(|error| explained(world, plan, error))?;
     let what = match &published.set[..] {
         [] => "already there, nothing pushed".to_owned(),
         set => format!(
@@ -52,6 +55,21 @@ pub async fn target(
     let did = format!("{what}: {} {}", published.reference, published.digest);
     world.published().insert(plan.registry.clone(), published);
     Ok(Ended::Done(did))
+}
+
+/// Names the variables to look at, when the credentials were refused after all.
+fn explained(world: &World<'_>, plan: &PushPlan, error: anyhow::Error) -> anyhow::Error {
+    let by_engine = matches!(
+        error.downcast_ref(),
+        Some(engine::Error::CredentialsRefused { .. })
+    );
+    let by_registry = matches!(error.downcast_ref(), Some(registry::Error::Rejected { .. }));
+    match &world.registry(&plan.registry).login {
+        Login::Ready { variables, .. } if by_engine || by_registry => {
+            bad_input(format!("{error:#}\nhint: {}", variables.check()))
+        }
+        _ => error,
+    }
 }
 
 /// Makes `plan` true.

@@ -41,6 +41,11 @@ pub struct Variables {
 }
 
 impl Variables {
+    /// The advice after they were refused.
+    pub fn check(&self) -> String {
+        format!("check `{}` and `{}`", self.username, self.password)
+    }
+
     /// The sentence that says they are missing.
     pub fn missing(&self) -> String {
         format!("`{}` and `{}` are not set", self.username, self.password)

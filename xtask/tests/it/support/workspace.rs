@@ -1,0 +1,136 @@
+//! A workspace to release from, and the built program run in it as a person runs it.
+//!
+//! Invariant: the program sees the variables given here and no others, and the images it made are gone when the
+//! workspace is dropped.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// One registry of a workspace: name, prefix, host, namespace.
+pub type Entry<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+pub struct Workspace {
+    directory: TempDir,
+    pub image: String,
+    variables: Vec<(String, String)>,
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Workspace {
+    pub fn new(platforms: &[&str], registries: &[Entry<'_>]) -> Workspace {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let image = format!("xtask-test-{}-{count}", std::process::id());
+        let mut facts = format!(
+            "[workspace]\n[workspace.metadata.release]\nimage = \"{image}\"\nplatforms = {platforms:?}\n\
+             base-image = \"scratch\"\npackage-index = \"http://127.0.0.1:1/\"\n\
+             github-repository = \"acme/product\"\n"
+        );
+        for (name, prefix, host, namespace) in registries {
+            facts += &format!(
+                "[workspace.metadata.release.registries.{name}]\nprefix = \"{prefix}\"\n\
+                 registry = \"{host}\"\nnamespace = \"{namespace}\"\n"
+            );
+        }
+        let workspace = Workspace { directory: tempfile::tempdir().unwrap(), image, variables: Vec::new() };
+        workspace.write("Cargo.toml", &facts);
+        let docker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker");
+        for entry in docker.read_dir().unwrap() {
+            let entry = entry.unwrap();
+            std::fs::create_dir_all(workspace.path().join("docker")).unwrap();
+            std::fs::copy(entry.path(), workspace.path().join("docker").join(entry.file_name())).unwrap();
+        }
+        workspace.with("SOURCE_DATE_EPOCH", "1767225600")
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Workspace {
+        self.set(name, value);
+        self
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn write(&self, name: &str, content: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
+    /// The program with `arguments`, ready to be started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).current_dir(self.path()).env_clear().kill_on_drop(true);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if let Some(host) = std::env::var_os("DOCKER_HOST")
+            && !self.variables.iter().any(|(name, _)| name == "DOCKER_HOST")
+        {
+            command.env("DOCKER_HOST", host);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(self.command(arguments).output().await.unwrap())
+    }
+}
+
+impl Run {
+    pub fn of(output: std::process::Output) -> Run {
+        Run {
+            code: output.status.code().expect("the program exits by itself"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Fails unless the program ended with `code` and said each of `parts`.
+    #[track_caller]
+    pub fn expect(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, code, "{self}");
+        for part in parts {
+            assert!(self.stdout.contains(part) || self.stderr.contains(part), "`{part}` was not said:\n{self}");
+        }
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        let list = std::process::Command::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+        let Ok(list) = { list }.output() else { return };
+        let list = String::from_utf8_lossy(&list.stdout).into_owned();
+        let own: Vec<&str> = list.lines().filter(|name| name.contains(&format!("{}:", self.image))).collect();
+        if !own.is_empty() {
+            let _ = std::process::Command::new("docker").args(["image", "rm", "--force"]).args(own).output();
+        }
+    }
+}
