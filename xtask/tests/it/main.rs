@@ -1,0 +1,5 @@
+//! One binary of integration tests: the modules under test against real servers.
+
+mod github;
+mod packages;
+mod support;
