@@ -226,4 +226,31 @@ mod tests {
             assert_eq!(parts(wrong), None, "{wrong}");
         }
     }
+
+    #[test]
+    fn a_client_is_made_for_a_safe_address_and_a_real_repository_only() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let make = |api: &str, repository, token: &str| {
+            let (api, token) = (Url::parse(api).unwrap(), Secret::new(token.to_owned()));
+            Github::new(Client::new(), &api, repository, token).err()
+        };
+        assert!(make("https://api.github.com", "a/b", "t").is_none());
+        assert!(make("http://localhost:1/api/v3", "a/b", "t").is_none());
+        assert!(matches!(
+            make("http://ghe.example.com", "a/b", "t"),
+            Some(Error::Api(_))
+        ));
+        assert!(matches!(
+            make("mailto:a@b.example", "a/b", "t"),
+            Some(Error::Api(_))
+        ));
+        assert!(matches!(
+            make("https://api.github.com", "a", "t"),
+            Some(Error::Repository(_))
+        ));
+        assert!(matches!(
+            make("https://api.github.com", "a/b", "t\n"),
+            Some(Error::Token)
+        ));
+    }
 }

@@ -6,7 +6,6 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use url::Url;
 use xtask::github::{Asset, Error, Event, Github, Plan, Published};
 use xtask::secret::Secret;
 
@@ -379,30 +378,4 @@ async fn the_token_does_not_follow_a_link_to_another_host() {
     let error = publish(&github, &sample.plan).await.unwrap_err();
     assert!(matches!(error, Error::Unexpected { .. }), "{error}");
     assert_eq!(other.log(), Vec::<String>::new());
-}
-
-#[test]
-fn a_client_is_made_for_a_safe_address_and_a_real_repository_only() {
-    let make = |api: &str, repository, token: &str| {
-        let (api, token) = (Url::parse(api).unwrap(), Secret::new(token.to_owned()));
-        Github::new(client(), &api, repository, token).err()
-    };
-    assert!(make("https://api.github.com", "a/b", "t").is_none());
-    assert!(make("http://localhost:1/api/v3", "a/b", "t").is_none());
-    assert!(matches!(
-        make("http://ghe.example.com", "a/b", "t"),
-        Some(Error::Api(_))
-    ));
-    assert!(matches!(
-        make("mailto:a@b.example", "a/b", "t"),
-        Some(Error::Api(_))
-    ));
-    assert!(matches!(
-        make("https://api.github.com", "a", "t"),
-        Some(Error::Repository(_))
-    ));
-    assert!(matches!(
-        make("https://api.github.com", "a/b", "t\n"),
-        Some(Error::Token)
-    ));
 }
