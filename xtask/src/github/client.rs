@@ -50,19 +50,15 @@ impl Github {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         };
-        let allowed = api.scheme() == "https" || (api.scheme() == "http" && loopback);
+        if api.scheme() != "https" && !(api.scheme() == "http" && loopback) {
+            return Err(Error::Api(public_url(api)));
+        }
+        let (owner, name) =
+            parts(repository).ok_or_else(|| Error::Repository(repository.to_owned()))?;
         let mut root = api.clone();
         root.set_query(None);
         root.set_fragment(None);
-        let (Some((owner, name)), Ok(mut segments)) = (parts(repository), root.path_segments_mut())
-        else {
-            return Err(Error::Repository(repository.to_owned()));
-        };
-        if !allowed {
-            return Err(Error::Api(public_url(api)));
-        }
-        segments.pop_if_empty().extend(["repos", owner, name]);
-        drop(segments);
+        let root = below(root, &["repos", owner, name]);
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))
             .map_err(|_| Error::Token)?;
         authorization.set_sensitive(true);
@@ -76,11 +72,7 @@ impl Github {
 
     /// An address below the repository's; each segment is encoded.
     pub(super) fn url(&self, segments: &[&str]) -> Url {
-        let mut url = self.root.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(segments);
-        }
-        url
+        below(self.root.clone(), segments)
     }
 
     /// Whether an address that the API gave is as well protected as the API's own.
@@ -162,7 +154,7 @@ impl Github {
         body: &Value,
         progress: Progress<'_>,
     ) -> Result<(HeaderMap, Vec<u8>), Error> {
-        let mut next = 2;
+        let mut number = 2;
         loop {
             let mut request = self.request(method.clone(), url.clone());
             if !body.is_null() {
@@ -176,11 +168,11 @@ impl Github {
                 Ok(Err(error)) => unreachable(what, error),
                 Err(_) => silent(what),
             };
-            let Some(wait) = error.wait(next).filter(|_| method != Method::POST) else {
+            let Some(wait) = error.wait(number).filter(|_| method != Method::POST) else {
                 return Err(error);
             };
             pause(&error, wait, progress).await;
-            next += 1;
+            number += 1;
         }
     }
 }
@@ -192,6 +184,13 @@ pub(super) async fn pause(error: &Error, wait: Duration, progress: Progress<'_>)
         wait,
     });
     tokio::time::sleep(wait).await;
+}
+
+fn below(mut url: Url, segments: &[&str]) -> Url {
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
 }
 
 /// `owner/name`, of the characters that GitHub allows.
@@ -226,5 +225,32 @@ mod tests {
         ] {
             assert_eq!(parts(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_client_is_made_for_a_safe_address_and_a_real_repository_only() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let make = |api: &str, repository, token: &str| {
+            let (api, token) = (Url::parse(api).unwrap(), Secret::new(token.to_owned()));
+            Github::new(Client::new(), &api, repository, token).err()
+        };
+        assert!(make("https://api.github.com", "a/b", "t").is_none());
+        assert!(make("http://localhost:1/api/v3", "a/b", "t").is_none());
+        assert!(matches!(
+            make("http://ghe.example.com", "a/b", "t"),
+            Some(Error::Api(_))
+        ));
+        assert!(matches!(
+            make("mailto:a@b.example", "a/b", "t"),
+            Some(Error::Api(_))
+        ));
+        assert!(matches!(
+            make("https://api.github.com", "a", "t"),
+            Some(Error::Repository(_))
+        ));
+        assert!(matches!(
+            make("https://api.github.com", "a/b", "t\n"),
+            Some(Error::Token)
+        ));
     }
 }

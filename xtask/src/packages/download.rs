@@ -96,6 +96,12 @@ pub async fn download(
         }
         sources = willing;
     }
+    // Nothing to go on from.
+    if fs::metadata(&part).await.is_ok_and(|part| part.len() == 0) {
+        fs::remove_file(&part)
+            .await
+            .map_err(Error::io("remove", &part))?;
+    }
     Err(Error::Download {
         name: package.name.clone(),
         complaints,

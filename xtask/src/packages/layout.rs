@@ -177,7 +177,8 @@ impl Tree {
                     }
                 });
             // Only directories may be met again, and only under the same spelling.
-            if !new && !(node.directory && directory && node.name == *part) {
+            let again = node.directory && directory && node.name == *part;
+            if !(new || again) {
                 return false;
             }
             parent = node.id;

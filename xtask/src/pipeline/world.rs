@@ -118,6 +118,8 @@ impl<'w> World<'w> {
 /// For packages and GitHub. No total timeout: a package may be large; a stalled one is given up.
 fn http() -> Result<reqwest::Client> {
     reqwest::Client::builder()
+        // A redirect would carry the signed URL of a package along in `Referer`.
+        .referer(false)
         .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
         .read_timeout(Duration::from_secs(60))

@@ -1,6 +1,10 @@
 //! The tests that need servers or the engine: one binary, so that they are linked once.
 
 mod engine;
+mod extract;
+mod github;
+mod packages;
 mod registry_client;
+mod release;
 mod support;
 mod tidy;

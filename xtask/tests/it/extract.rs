@@ -1,0 +1,141 @@
+//! Archives that are good and archives that are not.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use xtask::packages::extract;
+
+use crate::support::names;
+use crate::support::zips::{build, forge, package, zip};
+
+/// Extracts over an earlier `lib-amd64/`; on refusal checks that it is untouched and nothing is left beside it.
+fn unpack(bytes: &[u8]) -> Result<tempfile::TempDir, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let (zip, into) = (dir.path().join("p.zip"), dir.path().join("out/lib-amd64"));
+    fs::write(&zip, bytes).unwrap();
+    fs::create_dir_all(&into).unwrap();
+    fs::write(into.join("old"), "old").unwrap();
+    let extracted = extract(&zip, &into);
+    assert_eq!(names(&dir.path().join("out")), ["lib-amd64"]);
+    assert_eq!(names(dir.path()), ["out", "p.zip"]);
+    if let Err(error) = extracted {
+        assert!(error.is_input(), "{error}");
+        assert_eq!(names(&into), ["old"]);
+        return Err(error.to_string());
+    }
+    Ok(dir)
+}
+
+#[test]
+fn a_package_replaces_the_directory_with_its_permissions_and_links() {
+    let bytes = build(|zip| {
+        use std::io::Write as _;
+        let mode = |mode| zip::write::SimpleFileOptions::default().unix_permissions(mode);
+        zip.add_directory("lib/", mode(0o755)).unwrap();
+        zip.start_file("lib/bin/app", mode(0o755)).unwrap();
+        zip.write_all(b"app").unwrap();
+        zip.start_file("lib/app.dll", mode(0o640)).unwrap();
+        zip.add_symlink("lib/bin/current", "../app.dll", mode(0o777))
+            .unwrap();
+    });
+    let dir = unpack(&bytes).unwrap();
+    let lib = dir.path().join("out/lib-amd64");
+    assert_eq!(names(&lib), ["app.dll", "bin"]);
+    let mode = |path: &str| fs::metadata(lib.join(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(
+        [mode(""), mode("bin"), mode("bin/app"), mode("app.dll")],
+        [0o755, 0o755, 0o755, 0o640]
+    );
+    assert_eq!(fs::read(lib.join("bin/app")).unwrap(), b"app");
+    assert_eq!(
+        fs::read_link(lib.join("bin/current")).unwrap(),
+        Path::new("../app.dll")
+    );
+}
+
+#[test]
+fn a_first_extraction_makes_the_directory_and_clears_what_a_killed_run_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let (zip, out) = (dir.path().join("p.zip"), dir.path().join("out"));
+    fs::write(&zip, package(1000)).unwrap();
+    fs::create_dir_all(out.join(".lib-amd64.extracting/new/x")).unwrap();
+    let extracted = extract(&zip, &out.join("lib-amd64")).unwrap();
+    assert_eq!((extracted.files, extracted.bytes), (2, 1023));
+    assert_eq!(names(&out), ["lib-amd64"]);
+    assert_eq!(names(&out.join("lib-amd64")), ["data", "start.sh"]);
+}
+
+#[test]
+fn an_archive_that_would_write_elsewhere_is_refused() {
+    let one = zip(&[("good", 0o644, b"good"), ("AAAAevil", 0o644, b"evil")]);
+    for name in [
+        "../.evil",
+        "..\\.evil",
+        "/tmp/evi",
+        "C:\\\\evil",
+        "a/../../",
+        "a\0b\0evil",
+    ] {
+        let error = unpack(&forge(one.clone(), b"AAAAevil", name.as_bytes())).unwrap_err();
+        assert!(error.contains("its entry `"), "{error}");
+    }
+    let through = build(|zip| {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.add_symlink("out", "/tmp", options).unwrap();
+        zip.start_file("good", options).unwrap();
+    });
+    assert!(unpack(&through).unwrap_err().contains("symbolic link"));
+}
+
+#[test]
+fn an_archive_that_takes_a_path_twice_is_refused() {
+    let two = zip(&[("README", 0o644, b"1"), ("readyy", 0o644, b"2")]);
+    assert!(unpack(&two).is_ok());
+    let folded = forge(two.clone(), b"readyy", b"readme");
+    assert!(unpack(&folded).unwrap_err().contains("takes a path"));
+    let same = forge(two, b"readyy", b"README");
+    assert!(unpack(&same).unwrap_err().contains("same name"));
+}
+
+#[test]
+fn an_archive_that_expands_absurdly_is_refused() {
+    let zeros = vec![0; 70 << 20];
+    let bomb = zip(&[("zeros", 0o644, &zeros)]);
+    assert!(unpack(&bomb).unwrap_err().contains("expands from"));
+    // The same with a small size in its headers: the truth comes out while reading.
+    let (true_size, small) = (u32::try_from(zeros.len()).unwrap(), 5_u32);
+    let lie = forge(bomb, &true_size.to_le_bytes(), &small.to_le_bytes());
+    assert!(unpack(&lie).is_err());
+}
+
+#[test]
+fn an_archive_that_is_damaged_encrypted_or_empty_is_refused() {
+    let good = package(1000);
+    for length in [0, 10, good.len() / 2, good.len() - 1] {
+        let error = unpack(&good[..length]).unwrap_err();
+        assert!(error.contains("zip file"), "{length}: {error}");
+    }
+    let mut damaged = good.clone();
+    damaged[600] ^= 1;
+    assert!(unpack(&damaged).unwrap_err().contains("no intact zip file"));
+    // Bit 0 of the flags, in the central directory's entry: its signature, two versions, the flags.
+    let plain = zip(&[("a", 0o644, b"a")]);
+    let mut encrypted = plain.clone();
+    let entry = plain
+        .windows(4)
+        .position(|bytes| bytes == b"PK\x01\x02")
+        .unwrap();
+    encrypted[entry + 8] |= 1;
+    assert!(unpack(&encrypted).unwrap_err().contains("encrypted"));
+    assert!(unpack(&zip(&[])).unwrap_err().contains("no files"));
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_this_machines_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let zip = dir.path().join("p.zip");
+    fs::write(&zip, package(100)).unwrap();
+    let error = extract(&zip, &zip.join("lib-amd64")).unwrap_err();
+    assert!(!error.is_input(), "{error}");
+}
