@@ -85,7 +85,7 @@ async fn show(product: &Product) -> Result<()> {
             println!("        nothing");
         }
         for (digest, references) in held {
-            println!("        {digest}  {}", references.join(" "));
+            println!("        {digest:.19}  {}", references.join(" "));
         }
     }
     let held = one.held().await?;
