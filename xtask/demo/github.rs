@@ -10,11 +10,11 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse as _;
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use xtask::registry::Digest;
 
 use crate::serve::serve as listen;
 
@@ -133,7 +133,7 @@ async fn upload(
             "name": name,
             "state": "uploaded",
             "size": body.len(),
-            "digest": format!("sha256:{:x}", Sha256::digest(&body)),
+            "digest": Digest::sha256_of(&body).as_str(),
         });
         assets.push(asset.clone());
         Ok((StatusCode::CREATED, Json(asset)))

@@ -4,7 +4,7 @@ use anyhow::Result;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
+use xtask::registry::Digest;
 
 use crate::product::Product;
 use crate::serve::serve as listen;
@@ -22,7 +22,7 @@ pub async fn serve(product: &Product) -> Result<String> {
             "name": name,
             "path": path,
             "size": package.len(),
-            "sha256": format!("{:x}", Sha256::digest(&package)),
+            "sha256": Digest::sha256_of(&package).hex(),
         }));
         let package = axum::body::Bytes::from(package);
         router = router.route(&format!("/{path}"), get(async move || package));

@@ -1,5 +1,6 @@
 //! A registry of its own user and password. Refuses to know why it is written to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -85,9 +86,9 @@ impl Registry {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Every tag, as `repository:tag` and its digest, as anybody sees them over HTTP.
-    pub async fn held(&self) -> Result<Vec<(String, String)>> {
-        let mut held = Vec::new();
+    /// Every digest that has tags, and these as `repository:tag`, as anybody sees them over HTTP.
+    pub async fn held(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        let mut held: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let catalog = self.get("_catalog").await?;
         for repository in names(&catalog["repositories"]) {
             let list = self.get(&format!("{repository}/tags/list")).await?;
@@ -98,7 +99,8 @@ impl Registry {
                     .headers()
                     .get("docker-content-digest")
                     .context("a manifest without digest")?;
-                held.push((format!("{repository}:{tag}"), digest.to_str()?.to_owned()));
+                let references = held.entry(digest.to_str()?.to_owned()).or_default();
+                references.push(format!("{repository}:{tag}"));
             }
         }
         Ok(held)
