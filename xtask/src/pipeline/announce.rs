@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::fetch;
 use super::world::World;
+use crate::exit::bad_input;
 use crate::github::{Asset, Event, Github, Plan};
 use crate::graph::{self, Ended};
 use crate::packages;
@@ -42,7 +43,14 @@ pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<
     let plan = plan(world, &held).await?;
     let published = github
         .publish(&plan, &|event| tell(context, &event))
-        .await?;
+        .await
+        .map_err(|error| {
+            if error.is_input() {
+                bad_input(error)
+            } else {
+                error.into()
+            }
+        })?;
     let mut did = format!(
         "{} {}",
         if published.created {

@@ -115,14 +115,14 @@ impl<'w> World<'w> {
     }
 }
 
-/// For packages and GitHub. No total timeout: a package may be large; a stalled one is given up.
+/// For packages and GitHub, which notice a stall themselves: reqwest's own read timeout also runs while a long upload
+/// waits for its answer.
 fn http() -> Result<reqwest::Client> {
     reqwest::Client::builder()
         // A redirect would carry the signed URL of a package along in `Referer`.
         .referer(false)
         .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(60))
         .build()
         .context("the HTTP client cannot be set up")
 }

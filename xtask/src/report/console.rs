@@ -221,6 +221,10 @@ impl Console {
     }
 
     fn finished(&self, row: &Row) {
+        if row.status == Status::NotRun {
+            // The reason has been told, and the summary tells it again.
+            return;
+        }
         let group = self
             .targets()
             .remove(&row.target)
@@ -246,7 +250,8 @@ impl Console {
         let (title, rest) = line.split_once('\n').unwrap_or((&line, ""));
         self.say(&format!("::group::{title}"));
         for line in group.iter().map(String::as_str).chain(rest.lines()) {
-            self.say(line);
+            // A line of a build log must not become a workflow command.
+            self.say(&format!("| {line}"));
         }
         self.say("::endgroup::");
         if row.status == Status::Failed {

@@ -4,95 +4,27 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::distribution::{Distribution, free_address};
-use crate::support::feed::Feed;
-use crate::support::github::{FakeGithub, TOKEN};
-use crate::support::workspace::Workspace;
-use crate::support::zips;
+use crate::support::github::TOKEN;
+use crate::support::stage::{PASSWORD, Stage, VERSION, docker, package, skopeo_raw, zip_name};
+use crate::support::workspace::{Run, Workspace};
 
-const VERSION: &str = "1.2.3";
 const TAGS: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
-/// Characters that base64, JSON, shells and URLs treat differently.
-const PASSWORD: &str = "p>>>p~~~?$";
-
-/// Everything a release talks to, and a workspace set up for it. The first two registries are live.
-struct Stage {
-    feed: Feed,
-    github: FakeGithub,
-    registries: Vec<Distribution>,
-    workspace: Workspace,
-}
-
-impl Stage {
-    /// With `live` registries of the usual three; the others are dead addresses.
-    async fn new(live: usize) -> Stage {
-        let feed = Feed::start().await;
-        feed.publish(VERSION, &[(&zip_name("x64"), &package("amd64")), (&zip_name("arm64"), &package("arm64"))]);
-        let github = FakeGithub::start().await;
-        let registries: Vec<_> = (0..live).map(|_| Distribution::with_user("robot$ci", PASSWORD)).collect();
-        let host = |number: usize| registries.get(number).map_or_else(free_address, |it| it.host.clone());
-        let mut workspace = Workspace::new(
-            &["linux/amd64", "linux/arm64"],
-            &[
-                ("dockerhub", "DOCKER", &host(0), "team"),
-                ("azure", "AZURE_ACR", &host(1), ""),
-                ("aliyun", "ALIYUN_ACR", &host(2), "other/team"),
-            ],
-        );
-        for prefix in ["DOCKER", "AZURE_ACR", "ALIYUN_ACR"] {
-            workspace.set(&format!("{prefix}_USERNAME"), "robot$ci");
-            workspace.set(&format!("{prefix}_PASSWORD"), PASSWORD);
-        }
-        workspace.set("RELEASE_VERSION", VERSION);
-        workspace.set("RELEASE_PACKAGE_INDEX_URL", feed.url("").as_str());
-        workspace.set("GITHUB_API_URL", github.api().as_str());
-        workspace.set("GITHUB_TOKEN", TOKEN);
-        Stage { feed, github, registries, workspace }
-    }
-
-    /// What skopeo reads under `tag` from the registry of that number.
-    fn raw(&self, number: usize, tag: &str) -> Vec<u8> {
-        let image = &self.workspace.image;
-        let path = [format!("team/{image}"), image.clone(), format!("other/team/{image}")][number].clone();
-        skopeo_raw(&format!("{}/{path}:{tag}", self.registries[number].host))
-            .unwrap_or_else(|error| panic!("skopeo: {error}"))
-    }
-}
-
-fn zip_name(runtime: &str) -> String {
-    format!("product-{VERSION}-linux-{runtime}-nort.zip")
-}
-
-/// A package as the product's: everything in `lib/`. With it comes a shell, so that the image can be run.
-fn package(architecture: &str) -> Vec<u8> {
-    let shell = std::fs::read("/bin/busybox").expect("a static busybox; hint: xtask/tests/setup");
-    zips::zip(&[
-        ("lib/Product.runtimeconfig.json", 0o644, b"{}"),
-        ("lib/Product.dll", 0o644, architecture.as_bytes()),
-        ("lib/busybox", 0o755, &shell),
-    ])
-}
-
-fn skopeo_raw(reference: &str) -> Result<Vec<u8>, String> {
-    let output = Command::new("skopeo")
-        .args(["inspect", "--raw", "--tls-verify=false", "--creds", &format!("robot$ci:{PASSWORD}")])
-        .arg(format!("docker://{reference}"))
-        .output()
-        .expect("skopeo runs; hint: xtask/tests/setup");
-    if output.status.success() { Ok(output.stdout) } else { Err(String::from_utf8_lossy(&output.stderr).into()) }
-}
-
-fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().expect("docker runs; hint: xtask/tests/setup");
-    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
     let stage = Stage::new(2).await;
-    let run = stage.workspace.run(&["release", "--report", "report.json"]).await;
-    run.expect(3, &["docker-push-aliyun  Failed", "docker-push         Succeeded", "partly done"]);
+    let run = stage
+        .workspace
+        .run(&["release", "--report", "report.json"])
+        .await;
+    run.expect(
+        3,
+        &[
+            "docker-push-aliyun  Failed",
+            "docker-push         Succeeded",
+            "partly done",
+        ],
+    );
 
     let expected = stage.raw(0, VERSION);
     for tag in TAGS {
@@ -118,48 +50,127 @@ async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_registries_get_one_index_of_two_platforms_and_the_image_runs() {
     let stage = Stage::new(3).await;
-    stage.workspace.run(&["Release"]).await.expect(0, &["release 1.2.3: done"]);
+    stage
+        .workspace
+        .run(&["Release"])
+        .await
+        .expect(0, &["release 1.2.3: done"]);
 
     let raw = stage.raw(0, VERSION);
     assert!((1..3).all(|number| TAGS.iter().all(|tag| stage.raw(number, tag) == raw)));
     let index: Value = serde_json::from_slice(&raw).unwrap();
-    let platforms: Vec<&str> =
-        index["manifests"].as_array().unwrap().iter().map(|it| it["platform"]["architecture"].as_str().unwrap()).collect();
+    let platforms: Vec<&str> = index["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["platform"]["architecture"].as_str().unwrap())
+        .collect();
     assert_eq!(platforms, ["amd64", "arm64"]);
 
     // A fresh pull by the engine, through the index, by another user of the registry.
     let host = &stage.registries[0].host;
-    docker(&["login", "--username", "robot$ci", "--password", PASSWORD, host]);
+    docker(&[
+        "login",
+        "--username",
+        "robot$ci",
+        "--password",
+        PASSWORD,
+        host,
+    ]);
     let reference = format!("{host}/team/{}:latest", stage.workspace.image);
     docker(&["pull", "--quiet", &reference]);
     docker(&["logout", host]);
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    let said = docker(&["run", "--rm", "--entrypoint", "/app/busybox", &reference, "cat", "/app/Product.dll"]);
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    let said = docker(&[
+        "run",
+        "--rm",
+        "--entrypoint",
+        "/app/busybox",
+        &reference,
+        "cat",
+        "/app/Product.dll",
+    ]);
     assert_eq!(said, architecture);
-    let config: Value = serde_json::from_str(&docker(&["inspect", "--format", "{{json .Config}}", &reference])).unwrap();
-    assert_eq!(config["Labels"]["org.opencontainers.image.version"], VERSION);
-    assert_eq!(config["Labels"]["org.opencontainers.image.created"], "2026-01-01T00:00:00Z");
+    let config: Value = serde_json::from_str(&docker(&[
+        "inspect",
+        "--format",
+        "{{json .Config}}",
+        &reference,
+    ]))
+    .unwrap();
+    assert_eq!(
+        config["Labels"]["org.opencontainers.image.version"],
+        VERSION
+    );
+    assert_eq!(
+        config["Labels"]["org.opencontainers.image.created"],
+        "2026-01-01T00:00:00Z"
+    );
     assert!(config["ExposedPorts"]["5000/tcp"].is_object(), "{config}");
-    assert_ne!(config["User"].as_str().unwrap().parse::<u32>().or(config["User"].as_str().unwrap().split(':').next().unwrap().parse()).unwrap(), 0);
+    assert_ne!(
+        config["User"]
+            .as_str()
+            .unwrap()
+            .parse::<u32>()
+            .or(config["User"]
+                .as_str()
+                .unwrap()
+                .split(':')
+                .next()
+                .unwrap()
+                .parse())
+            .unwrap(),
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_platform_is_pushed_without_an_index() {
     let stage = Stage::new(1).await;
-    let facts = stage.workspace.read("Cargo.toml").replace("[\"linux/amd64\", \"linux/arm64\"]", "[\"linux/arm64\"]");
+    let facts = stage
+        .workspace
+        .read("Cargo.toml")
+        .replace("[\"linux/amd64\", \"linux/arm64\"]", "[\"linux/arm64\"]");
     stage.workspace.write("Cargo.toml", &facts);
-    stage.workspace.run(&["docker-push"]).await.expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest"]);
+    stage
+        .workspace
+        .run(&["docker-push"])
+        .await
+        .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest"]);
     let manifest: Value = serde_json::from_slice(&stage.raw(0, "1")).unwrap();
     assert!(manifest["config"].is_object(), "{manifest}");
-    stage.workspace.run(&["docker-push"]).await.expect(0, &["already there, nothing pushed"]);
+    stage
+        .workspace
+        .run(&["docker-push"])
+        .await
+        .expect(0, &["already there, nothing pushed"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prerelease_moves_no_tag() {
     let mut stage = Stage::new(1).await;
-    stage.feed.publish("2.0.0-beta.1", &[(&zip_name("x64"), &package("amd64")), (&zip_name("arm64"), &package("arm64"))]);
+    stage.feed.publish(
+        "2.0.0-beta.1",
+        &[
+            (&zip_name("x64"), &package("amd64")),
+            (&zip_name("arm64"), &package("arm64")),
+        ],
+    );
     stage.workspace.set("RELEASE_VERSION", "v2.0.0-beta.1");
-    stage.workspace.run(&["release", "--skip", "docker-push-azure", "docker-push-aliyun"]).await.expect(0, &["done"]);
+    stage
+        .workspace
+        .run(&[
+            "release",
+            "--skip",
+            "docker-push-azure",
+            "docker-push-aliyun",
+        ])
+        .await
+        .expect(0, &["done"]);
     assert!(!stage.raw(0, "2.0.0-beta.1").is_empty());
     let image = &stage.workspace.image;
     let latest = skopeo_raw(&format!("{}/team/{image}:latest", stage.registries[0].host));
@@ -170,16 +181,30 @@ async fn a_prerelease_moves_no_tag() {
 #[tokio::test(flavor = "multi_thread")]
 async fn require_holds_the_github_release_back() {
     let stage = Stage::new(1).await;
-    let facts = stage.workspace.read("Cargo.toml").replace("github-repository", "require = \"all\"\ngithub-repository");
+    let facts = stage
+        .workspace
+        .read("Cargo.toml")
+        .replace("github-repository", "require = \"all\"\ngithub-repository");
     stage.workspace.write("Cargo.toml", &facts);
     let run = stage.workspace.run(&["release"]).await;
-    run.expect(1, &["github-release      Skipped", "the image is not on azure, aliyun", "docker-push         Succeeded"]);
+    run.expect(
+        1,
+        &[
+            "github-release      Skipped",
+            "the image is not on azure, aliyun",
+            "docker-push         Succeeded",
+        ],
+    );
     assert!(stage.github.state().releases.is_empty());
 
     // Once they hold it, the release can be made alone: the registries are asked.
     let facts = facts.replace("require = \"all\"", "require = [\"dockerhub\"]");
     stage.workspace.write("Cargo.toml", &facts);
-    stage.workspace.run(&["github-release"]).await.expect(0, &["created"]);
+    stage
+        .workspace
+        .run(&["github-release"])
+        .await
+        .expect(0, &["created"]);
     assert!(stage.github.release().notes.contains("sha256:"));
 }
 
@@ -192,10 +217,18 @@ async fn a_registry_is_added_in_the_table_alone() {
             stage.registries[0].host
         );
     stage.workspace.write("Cargo.toml", &facts);
-    stage.workspace.run(&["docker-push-harbor"]).await.expect(2, &["`HARBOR_USERNAME` and `HARBOR_PASSWORD` are not set"]);
+    stage
+        .workspace
+        .run(&["docker-push-harbor"])
+        .await
+        .expect(2, &["`HARBOR_USERNAME` and `HARBOR_PASSWORD` are not set"]);
     stage.workspace.set("HARBOR_USERNAME", "robot$ci");
     stage.workspace.set("HARBOR_PASSWORD", PASSWORD);
-    stage.workspace.run(&["DockerPushHarbor"]).await.expect(0, &["docker-push-harbor: Succeeded"]);
+    stage
+        .workspace
+        .run(&["DockerPushHarbor"])
+        .await
+        .expect(0, &["docker-push-harbor: Succeeded"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,51 +239,23 @@ async fn a_laptop_without_credentials_skips_and_ci_does_not() {
         stage.workspace.set(&format!("{prefix}_PASSWORD"), "");
     }
     let skipped = "`AZURE_ACR_USERNAME` and `AZURE_ACR_PASSWORD` are not set";
-    stage.workspace.run(&["docker-push-all", "--strict"]).await.expect(2, &[skipped, "ALIYUN_ACR_USERNAME"]);
-    stage.workspace.run(&["docker-push-all"]).await.expect(0, &["docker-push-azure   Skipped", skipped]);
+    stage
+        .workspace
+        .run(&["docker-push-all", "--strict"])
+        .await
+        .expect(2, &[skipped, "ALIYUN_ACR_USERNAME"]);
+    stage
+        .workspace
+        .run(&["docker-push-all"])
+        .await
+        .expect(0, &["docker-push-azure   Skipped", skipped]);
     stage.workspace.set("DOCKER_USERNAME", "");
     stage.workspace.set("DOCKER_PASSWORD", "");
-    stage.workspace.run(&["docker-push-all"]).await.expect(2, &["no registry has credentials"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn bad_input_is_a_clear_sentence_and_touches_nothing() {
-    let mut stage = Stage::new(2).await;
-    stage.feed.publish("3.0.0", &[(&zip_name("x64"), b"no zip at all"), (&zip_name("arm64"), &package("arm64"))]);
-    stage.feed.publish("4.0.0", &[(&zip_name("x64"), &package("amd64"))]);
-    let index = stage.feed.url("").to_string();
-    let cases: &[(&[(&str, &str)], &[&str], &[&str])] = &[
-        (&[], &["relaese"], &["unknown target `relaese`", "did you mean `release`?"]),
-        (&[], &["release", "--skip", "nosuch"], &["unknown target `nosuch`"]),
-        (&[], &[], &["no target is named", "docker-push-azure"]),
-        (&[("AZURE_ACR_PASSWORD", "")], &["release"], &["`AZURE_ACR_USERNAME` is set and `AZURE_ACR_PASSWORD` is not"]),
-        (&[("DOCKER_NAMESPACE", "Bad Name")], &["release"], &["`DOCKER_NAMESPACE`"]),
-        (&[("RELEASE_VERSION", "1.2")], &["release"], &["`1.2`", "1.2.3-beta.4"]),
-        (&[("RELEASE_VERSION", "")], &["release"], &["no version to release", "the newest in the package index is"]),
-        (&[("RELEASE_VERSION", "9.9.9")], &["release"], &["`9.9.9` is not in the package index"]),
-        (&[("RELEASE_VERSION", "3.0.0")], &["release"], &[&zip_name("x64")]),
-        (&[("RELEASE_VERSION", "4.0.0")], &["release"], &["no package for `linux/arm64`"]),
-        (&[("RELEASE_PACKAGE_INDEX_URL", "http://127.0.0.1:1/")], &["download"], &["cannot be read"]),
-        (&[("DOCKER_HOST", "unix:///nonexistent.sock")], &["release"], &["/nonexistent.sock", "docker.io"]),
-        (&[("AZURE_ACR_PASSWORD", "wrong")], &["release"], &["refuses the credentials", "`AZURE_ACR_PASSWORD`"]),
-        (&[("AZURE_ACR_PASSWORD", "wrong")], &["check"], &["refuses the credentials", "`AZURE_ACR_PASSWORD`"]),
-        (&[("GITHUB_TOKEN", "")], &["release"], &["`GITHUB_TOKEN` is not set"]),
-    ];
-    for (variables, arguments, parts) in cases {
-        stage.workspace.set("RELEASE_VERSION", VERSION);
-        stage.workspace.set("RELEASE_PACKAGE_INDEX_URL", &index);
-        let before = stage.workspace.command(arguments);
-        let mut command = before;
-        command.envs(variables.iter().copied());
-        crate::support::workspace::Run::of(command.output().await.unwrap()).expect(2, parts);
-    }
-    stage.workspace.write("docker/Dockerfile", "FROM scratch\nRUN [\"/nothing\"]\n");
-    stage.workspace.run(&["docker-push"]).await.expect(2, &["the build failed", "/nothing"]);
-
-    let catalog = reqwest::Client::new().get(format!("http://{}/v2/_catalog", stage.registries[0].host));
-    let catalog = catalog.basic_auth("robot$ci", Some(PASSWORD)).send().await.unwrap().text().await.unwrap();
-    assert_eq!(catalog.trim(), "{\"repositories\":[]}");
-    assert!(stage.github.state().releases.is_empty());
+    stage
+        .workspace
+        .run(&["docker-push-all"])
+        .await
+        .expect(2, &["no registry has credentials"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,24 +264,66 @@ async fn no_output_holds_a_secret() {
     stage.feed.require("sig=geheim%2Bgeheim");
     let index = format!("{}?sig=geheim%2Bgeheim", stage.feed.url("index.json"));
     stage.workspace.set("RELEASE_PACKAGE_INDEX_URL", &index);
-    for (name, file) in [("GITHUB_STEP_SUMMARY", "summary.md"), ("GITHUB_OUTPUT", "output.txt")] {
+    for (name, file) in [
+        ("GITHUB_STEP_SUMMARY", "summary.md"),
+        ("GITHUB_OUTPUT", "output.txt"),
+    ] {
         let path = stage.workspace.path().join(file);
         stage.workspace.set(name, path.to_str().unwrap());
     }
     stage.workspace.set("GITHUB_ACTIONS", "true");
-    let run = stage.workspace.run(&["release", "-vv", "--report", "report.json"]).await;
-    run.expect(3, &["::group::docker-build: Succeeded", "::error title=docker-push-aliyun::", "reqwest"]);
-    let dead = stage.workspace.command(&["release", "-vv"]).env("RELEASE_PACKAGE_INDEX_URL", "http://127.0.0.1:1/?sig=geheim%2Bgeheim").output().await.unwrap();
-    let dead = crate::support::workspace::Run::of(dead);
+    let run = stage
+        .workspace
+        .run(&["release", "-vv", "--report", "report.json"])
+        .await;
+    run.expect(
+        3,
+        &[
+            "::group::docker-build: Succeeded",
+            "::error title=docker-push-aliyun::",
+            "reqwest",
+        ],
+    );
+    let dead = stage
+        .workspace
+        .command(&["release", "-vv"])
+        .env(
+            "RELEASE_PACKAGE_INDEX_URL",
+            "http://127.0.0.1:1/?sig=geheim%2Bgeheim",
+        )
+        .output()
+        .await
+        .unwrap();
+    let dead = Run::of(dead);
     dead.expect(2, &["127.0.0.1:1"]);
 
     let summary = stage.workspace.read("summary.md");
-    assert!(summary.contains("| dockerhub | ") && summary.contains("| pushed |"), "{summary}");
+    assert!(
+        summary.contains("| dockerhub | ") && summary.contains("| pushed |"),
+        "{summary}"
+    );
     let output = stage.workspace.read("output.txt");
-    assert!(output.contains("version=1.2.3\n") && output.contains("digest=sha256:"), "{output}");
-    let everything = [run.stdout, run.stderr, dead.stdout, dead.stderr, summary, output, stage.workspace.read("report.json")];
+    assert!(
+        output.contains("version=1.2.3\n") && output.contains("digest=sha256:"),
+        "{output}"
+    );
+    let everything = [
+        run.stdout,
+        run.stderr,
+        dead.stdout,
+        dead.stderr,
+        summary,
+        output,
+        stage.workspace.read("report.json"),
+    ];
     for text in everything {
-        for secret in [PASSWORD, TOKEN, "geheim", "cD4+PnB+fn4/JA", "cD4-PnB-fn4_JA"] {
+        for secret in [
+            PASSWORD,
+            TOKEN,
+            "geheim",
+            "cD4+PnB+fn4/JA",
+            "cD4-PnB-fn4_JA",
+        ] {
             assert!(!text.contains(secret), "`{secret}` is in\n{text}");
         }
     }
@@ -284,15 +331,24 @@ async fn no_output_holds_a_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_needs_nothing_and_names_every_tag() {
-    let workspace = Workspace::new(&["linux/amd64", "linux/arm64"], &[("dockerhub", "DOCKER", "docker.io", "team"), ("azure", "AZURE_ACR", "x.azurecr.io", "")])
-        .with("DOCKER_HOST", "unix:///nonexistent.sock")
-        .with("RELEASE_VERSION", VERSION);
+    let workspace = Workspace::new(
+        &["linux/amd64", "linux/arm64"],
+        &[
+            ("dockerhub", "DOCKER", "docker.io", "team"),
+            ("azure", "AZURE_ACR", "x.azurecr.io", ""),
+        ],
+    )
+    .with("DOCKER_HOST", "unix:///nonexistent.sock")
+    .with("RELEASE_VERSION", VERSION);
     let run = workspace.run(&["release", "--dry-run"]).await;
     run.expect(0, &["not checked: ", "`GITHUB_TOKEN` is not set"]);
     for tag in TAGS {
         for repository in ["docker.io/team", "x.azurecr.io"] {
             let reference = format!("{repository}/{}:{tag}\n", workspace.image);
-            assert!(run.stdout.contains(&reference), "{reference} is not in {run}");
+            assert!(
+                run.stdout.contains(&reference),
+                "{reference} is not in {run}"
+            );
         }
     }
     assert!(!workspace.path().join("output").exists());
@@ -303,13 +359,28 @@ async fn an_interrupt_still_prints_the_summary() {
     // A feed that takes the connection and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let index = format!("http://{}/", silent.local_addr().unwrap());
-    let workspace = Workspace::new(&["linux/amd64"], &[("dockerhub", "DOCKER", "docker.io", "team")])
-        .with("RELEASE_VERSION", VERSION)
-        .with("RELEASE_PACKAGE_INDEX_URL", &index);
+    let workspace = Workspace::new(
+        &["linux/amd64"],
+        &[("dockerhub", "DOCKER", "docker.io", "team")],
+    )
+    .with("RELEASE_VERSION", VERSION)
+    .with("RELEASE_PACKAGE_INDEX_URL", &index);
     let child = workspace.command(&["extract"]).spawn().unwrap();
-    let (_connection, _) = tokio::task::spawn_blocking(move || silent.accept()).await.unwrap().unwrap();
+    let (_connection, _) = tokio::task::spawn_blocking(move || silent.accept())
+        .await
+        .unwrap()
+        .unwrap();
     let process = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-INT", &process]).status().unwrap().success());
-    let run = crate::support::workspace::Run::of(child.wait_with_output().await.unwrap());
-    run.expect(130, &["download  Aborted", "extract   NotRun", "interrupted"]);
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &process])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let run = Run::of(child.wait_with_output().await.unwrap());
+    run.expect(
+        130,
+        &["download  Aborted", "extract   NotRun", "interrupted"],
+    );
 }

@@ -121,7 +121,12 @@ fn only_the_report_prints() {
     only_in(
         "report",
         &[
-            "println!", "print!(", "eprint!(", "dbg!(", "stdout()", "stderr()",
+            "println!",
+            "print!(",
+            "eprint!(",
+            "dbg!(",
+            "io::stdout",
+            "io::stderr",
         ],
     );
 }

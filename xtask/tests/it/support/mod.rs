@@ -4,6 +4,7 @@ pub mod distribution;
 pub mod feed;
 pub mod github;
 pub mod server;
+pub mod stage;
 pub mod workspace;
 pub mod zips;
 

@@ -43,13 +43,21 @@ impl Workspace {
                  registry = \"{host}\"\nnamespace = \"{namespace}\"\n"
             );
         }
-        let workspace = Workspace { directory: tempfile::tempdir().unwrap(), image, variables: Vec::new() };
+        let workspace = Workspace {
+            directory: tempfile::tempdir().unwrap(),
+            image,
+            variables: Vec::new(),
+        };
         workspace.write("Cargo.toml", &facts);
         let docker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker");
         for entry in docker.read_dir().unwrap() {
             let entry = entry.unwrap();
             std::fs::create_dir_all(workspace.path().join("docker")).unwrap();
-            std::fs::copy(entry.path(), workspace.path().join("docker").join(entry.file_name())).unwrap();
+            std::fs::copy(
+                entry.path(),
+                workspace.path().join("docker").join(entry.file_name()),
+            )
+            .unwrap();
         }
         workspace.with("SOURCE_DATE_EPOCH", "1767225600")
     }
@@ -81,7 +89,11 @@ impl Workspace {
     /// The program with `arguments`, ready to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(arguments).current_dir(self.path()).env_clear().kill_on_drop(true);
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .kill_on_drop(true);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(host) = std::env::var_os("DOCKER_HOST")
@@ -89,7 +101,10 @@ impl Workspace {
         {
             command.env("DOCKER_HOST", host);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -112,25 +127,41 @@ impl Run {
     pub fn expect(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, code, "{self}");
         for part in parts {
-            assert!(self.stdout.contains(part) || self.stderr.contains(part), "`{part}` was not said:\n{self}");
+            assert!(
+                self.stdout.contains(part) || self.stderr.contains(part),
+                "`{part}` was not said:\n{self}"
+            );
         }
     }
 }
 
 impl std::fmt::Display for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
+        write!(
+            f,
+            "exit {}\n--- stdout\n{}--- stderr\n{}",
+            self.code, self.stdout, self.stderr
+        )
     }
 }
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        let list = std::process::Command::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-        let Ok(list) = { list }.output() else { return };
+        let docker = |arguments: &[&str]| {
+            std::process::Command::new("docker")
+                .args(arguments)
+                .output()
+        };
+        let Ok(list) = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]) else {
+            return;
+        };
         let list = String::from_utf8_lossy(&list.stdout).into_owned();
-        let own: Vec<&str> = list.lines().filter(|name| name.contains(&format!("{}:", self.image))).collect();
-        if !own.is_empty() {
-            let _ = std::process::Command::new("docker").args(["image", "rm", "--force"]).args(own).output();
+        let own = list
+            .lines()
+            .filter(|name| name.contains(&format!("{}:", self.image)));
+        let arguments: Vec<&str> = ["image", "rm", "--force"].into_iter().chain(own).collect();
+        if arguments.len() > 3 {
+            let _ = docker(&arguments);
         }
     }
 }
