@@ -1,3 +1,5 @@
 //! What the tests share.
 
 pub mod distribution;
+pub mod faulty;
+mod store;
