@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -33,8 +33,8 @@ pub struct Habits {
     pub hides_digests: bool,
     /// `Location` is absolute instead of relative.
     pub absolute_locations: bool,
-    /// Blobs are served by a second host, by redirect.
-    pub redirects_blobs: bool,
+    /// Blobs live on a second host: reads are redirected there, uploads go on there.
+    pub stores_elsewhere: bool,
     /// Ranges are ignored.
     pub ignores_ranges: bool,
     /// The answer to a mount; 201 mounts, 202 opens an upload.
@@ -73,6 +73,8 @@ pub enum Fault {
     Silence,
     /// Sends this much of the body and closes the connection.
     Cut(usize),
+    /// Does not know any token that it has issued, from this request on.
+    Expire,
     /// Spoils the first byte of the body.
     Garble,
 }
@@ -139,11 +141,6 @@ impl Faulty {
     /// The next request of `method` whose target contains `part` meets `fault`. Faults queue up.
     pub fn fault(&self, method: Method, part: &str, fault: Fault) {
         self.state().faults.push((method, part.to_owned(), fault));
-    }
-
-    /// Every token that was issued is worthless from now on.
-    pub fn expire_tokens(&self) {
-        self.state().tokens.clear();
     }
 
     /// What is stored, to look at or to prepare.
@@ -220,7 +217,13 @@ async fn handle(
         ));
     }
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let answer = state.lock().expect("no holder panics").answer(&seen, body);
+    let answer = {
+        let mut state = state.lock().expect("no holder panics");
+        if let Some(Fault::Expire) = fault {
+            state.tokens.clear();
+        }
+        state.answer(&seen, body)
+    };
     match fault {
         Some(Fault::Lie(status)) => Ok(respond(Answer::empty(status), &seen.method, None)),
         Some(Fault::Hangup) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -235,7 +238,7 @@ async fn handle(
             Ok(respond(Answer { body, ..answer }, &seen.method, None))
         }
         Some(Fault::Cut(length)) => Ok(respond(answer, &seen.method, Some(length))),
-        Some(Fault::Answer(..)) | None => Ok(respond(answer, &seen.method, None)),
+        Some(Fault::Answer(..) | Fault::Expire) | None => Ok(respond(answer, &seen.method, None)),
     }
 }
 
@@ -253,9 +256,13 @@ fn respond(answer: Answer, method: &Method, cut: Option<usize>) -> Response<Body
             .map_err(|never| match never {})
             .boxed_unsync(),
         Some(length) => {
-            let part = Ok(Frame::data(answer.body.slice(..length)));
-            let end = Err(io::ErrorKind::ConnectionAborted.into());
-            StreamBody::new(stream::iter([part, end])).boxed_unsync()
+            let part = stream::iter([Ok(Frame::data(answer.body.slice(..length)))]);
+            // Hyper sends what it has only when the body makes it wait.
+            let end = stream::once(async {
+                tokio::task::yield_now().await;
+                Err(io::ErrorKind::ConnectionAborted.into())
+            });
+            StreamBody::new(part.chain(end)).boxed_unsync()
         }
     };
     response.body(body).expect("a response")
@@ -280,13 +287,19 @@ impl State {
         let mut answer =
             self.store
                 .answer(&habits, &seen.method, rest, &query, &seen.headers, body);
-        if habits.redirects_blobs
-            && seen.host == "registry"
-            && seen.method == Method::GET
-            && rest.contains("/blobs/")
-        {
-            let storage = format!("http://{}{path}?sig=of-storage", self.storage_host);
-            answer = Answer::empty(307).with("location", storage);
+        if habits.stores_elsewhere && seen.host == "registry" {
+            let storage = format!("http://{}", self.storage_host);
+            for (_, value) in answer
+                .headers
+                .iter_mut()
+                .filter(|(name, _)| *name == "location")
+            {
+                value.insert_str(0, &storage);
+            }
+            if seen.method == Method::GET && rest.contains("/blobs/") {
+                answer =
+                    Answer::empty(307).with("location", format!("{storage}{path}?sig=of-storage"));
+            }
         }
         if habits.hides_digests {
             answer

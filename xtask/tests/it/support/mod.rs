@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod client;
 pub mod distribution;
 pub mod faulty;
 mod store;
