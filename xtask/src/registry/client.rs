@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Request, Response, StatusCode};
 use url::Url;
@@ -77,7 +78,7 @@ pub(super) struct Connection {
     pub transport: Transport,
     auth: Auth,
     pace: Pace,
-    retries: u32,
+    pub retries: u32,
     /// Whether one request has been through.
     opened: AtomicBool,
     /// Held by the very first request, so that the challenge is learned once and a wrong password is tried once,
@@ -136,6 +137,18 @@ impl Connection {
             self.pace.pause(*retry_after);
         }
         outcome
+    }
+
+    /// One try at an answer whose body is a short document of at most `limit` bytes.
+    pub(super) async fn document(
+        &self,
+        request: Request,
+        scope: &Scope,
+        limit: usize,
+    ) -> Result<(Response, Bytes), Error> {
+        let mut response = self.attempt(request, scope, Progress::default()).await?;
+        let body = self.transport.body(&mut response, limit).await?;
+        Ok((response, body))
     }
 
     async fn exchange(

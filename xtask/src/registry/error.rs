@@ -63,9 +63,12 @@ pub enum Error {
     Protocol { url: String, reason: String },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The registry's name is not one.
+    /// The registry's name, or a tag in its list, is not one.
     #[error(transparent)]
-    Host(#[from] ReferenceError),
+    Name(#[from] ReferenceError),
+    /// The body of an upload could not be read; not the registry's doing.
+    #[error("the content to upload could not be read: {0}")]
+    Source(String),
 }
 
 /// An answer that was not success.
@@ -114,7 +117,8 @@ impl Error {
             | Error::DigestMismatch { .. }
             | Error::Protocol { .. }
             | Error::Manifest(_)
-            | Error::Host(_) => None,
+            | Error::Name(_)
+            | Error::Source(_) => None,
         }
     }
 }
@@ -162,7 +166,8 @@ impl Failure {
             (_, "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN") if answer.method == "PUT" => {
                 Error::ChildMissing(answer)
             }
-            (416, _) | (_, "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "DIGEST_INVALID") => {
+            (416, _) if answer.method != "GET" => Error::UploadLost(answer),
+            (_, "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "DIGEST_INVALID") => {
                 Error::UploadLost(answer)
             }
             (404, _) => Error::NotFound(answer),

@@ -73,14 +73,9 @@ impl Repository {
         let scope = self.scope(Access::Pull);
         let fetch = async || {
             let request = self.manifest_request(Method::GET, at);
-            let mut response = self
+            let (response, bytes) = self
                 .connection
-                .attempt(request, &scope, Progress::default())
-                .await?;
-            let bytes = self
-                .connection
-                .transport
-                .body(&mut response, LARGEST_MANIFEST)
+                .document(request, &scope, LARGEST_MANIFEST)
                 .await?;
             verified(&response, at, bytes)
         };

@@ -17,6 +17,7 @@ use url::{Host, Url};
 use super::client::Options;
 use super::error::{Answer, Error, Failure};
 use super::pace;
+use super::resolve::Pinned;
 use crate::secret::public_url;
 
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub(super) struct Transport {
     http: Client,
     stall: Duration,
     plain_http: bool,
+    pinned: Pinned,
 }
 
 /// Counts pieces of a request body as they are taken, so that a slow upload is not taken for a dead one.
@@ -31,7 +33,6 @@ pub(super) struct Transport {
 pub(super) struct Progress(Arc<AtomicU64>);
 
 impl Progress {
-    #[expect(dead_code, reason = "uploads come with the blobs")]
     pub(super) fn step(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -44,6 +45,7 @@ impl Progress {
 impl Transport {
     pub(super) fn new(base: &Url, options: &Options) -> Result<Transport, Error> {
         let plain_http = options.plain_http;
+        let pinned = Pinned::default();
         let mut builder = Client::builder()
             .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")))
             // One HTTP/2 window shared by all bodies throttles parallel blobs (hyperium/hyper#1813).
@@ -61,7 +63,8 @@ impl Transport {
             }))
             // Shorter than the minute after which common proxies close idle connections.
             .pool_idle_timeout(Duration::from_secs(30))
-            .connect_timeout(options.connect_timeout);
+            .connect_timeout(options.connect_timeout)
+            .dns_resolver(pinned.clone());
         if is_loopback(base) {
             builder = builder.no_proxy();
         }
@@ -70,6 +73,7 @@ impl Transport {
             http,
             stall: options.stall_timeout,
             plain_http,
+            pinned,
         })
     }
 
@@ -90,7 +94,13 @@ impl Transport {
         let mut seen = progress.steps();
         loop {
             match tokio::time::timeout(self.stall, &mut answer).await {
-                Ok(answer) => return answer.map_err(|e| unreachable(&url, &e)),
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => {
+                    if error.is_connect() {
+                        self.pinned.release();
+                    }
+                    return Err(unreachable(&url, &error));
+                }
                 Err(_) if progress.steps() > seen => seen = progress.steps(),
                 Err(_) => return Err(self.stalled(&url)),
             }

@@ -7,5 +7,6 @@ mod github;
 mod packages;
 mod registry_client;
 mod release;
+mod registry_quirks;
 mod support;
 mod tidy;

@@ -1,28 +1,13 @@
-//! The registry client against a real registry, and against one that misbehaves.
+//! The registry client against a real registry, distribution 2.8.
 
+use bytes::Bytes;
+use futures_util::stream;
 use xtask::registry::{
-    Credentials, Descriptor, Digest, Error, Manifest, Options, Platform, Registry, Repository,
-    TagOrDigest, index_of, media,
+    Credentials, Descriptor, Digest, Error, Manifest, Mount, Platform, Repository, index_of, media,
 };
-use xtask::secret::Secret;
 
+use crate::support::client::{layer, login, registry, tag};
 use crate::support::distribution::{Distribution, free_address};
-
-fn registry(host: &str, credentials: Credentials) -> Registry {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Registry::new(host, credentials, Options::default()).expect("a client")
-}
-
-fn login(username: &str, password: &str) -> Credentials {
-    Credentials::Basic {
-        username: username.to_owned(),
-        password: Secret::new(password.to_owned()),
-    }
-}
-
-fn tag(text: &str) -> TagOrDigest {
-    TagOrDigest::Tag(text.parse().expect("a tag"))
-}
 
 const PASSWORD: &str = "p>>>p~~~?$";
 
@@ -122,4 +107,75 @@ async fn handles_work_from_many_tasks() {
     for task in (0..20).map(put).collect::<Vec<_>>() {
         assert_eq!(&task.await.unwrap().unwrap(), manifest.digest());
     }
+}
+
+#[tokio::test]
+async fn a_blob_is_streamed_there_and_back() {
+    let server = Distribution::with_user("user", PASSWORD);
+    let repository = registry(&server.host, login("user", PASSWORD)).repository("a");
+    let chunks: Vec<Bytes> = (0..80u8).map(|n| vec![n; 65_537].into()).collect();
+    let blob = layer(&chunks.concat());
+    assert!(!repository.has_blob(&blob.digest).await.unwrap());
+    assert!(repository.get_blob(&blob).await.unwrap().is_none());
+
+    let body = stream::iter(chunks.clone().into_iter().map(Ok));
+    repository.upload_blob(&blob, None, body).await.unwrap();
+    assert!(repository.has_blob(&blob.digest).await.unwrap());
+    let mut reader = repository
+        .get_blob(&blob)
+        .await
+        .unwrap()
+        .expect("it is there");
+    let mut back = Vec::new();
+    while let Some(chunk) = reader.chunk().await.unwrap() {
+        back.extend_from_slice(&chunk);
+    }
+    assert!(back == chunks.concat());
+}
+
+#[tokio::test]
+async fn an_image_is_assembled_mounted_and_listed() {
+    let server = Distribution::open();
+    let registry = registry(&server.host, Credentials::Anonymous);
+    let (first, second) = (
+        registry.repository("a/first"),
+        registry.repository("b/second"),
+    );
+    let (config, nothing) = (layer(b"{}"), layer(b""));
+    first
+        .upload_bytes(&config.digest, None, "{}".into())
+        .await
+        .unwrap();
+    first
+        .upload_bytes(&nothing.digest, None, Bytes::new())
+        .await
+        .unwrap();
+    for blob in [&config, &nothing] {
+        let mounted = second.mount_blob(&blob.digest, "a/first").await.unwrap();
+        assert!(matches!(mounted, Mount::Done));
+    }
+    // A blob that the other repository does not hold: distribution opens an upload instead.
+    let unknown = layer(b"more");
+    let Mount::Declined(Some(session)) =
+        second.mount_blob(&unknown.digest, "a/first").await.unwrap()
+    else {
+        panic!("an upload");
+    };
+    second
+        .upload_bytes(&unknown.digest, Some(session), "more".into())
+        .await
+        .unwrap();
+
+    let image = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST,
+        "config": config, "layers": [nothing, unknown]});
+    let image = Manifest::new(media::OCI_MANIFEST, image.to_string().into());
+    for name in ["1.0", "latest"] {
+        second.put_manifest(&tag(name), &image).await.unwrap();
+    }
+    let mut tags = second.tags().await.unwrap();
+    tags.sort();
+    assert_eq!(tags, ["1.0", "latest"].map(|name| name.parse().unwrap()));
+    assert_eq!(second.referrers(image.digest()).await.unwrap(), []);
+    let absent = registry.repository("nobody").tags().await.unwrap_err();
+    assert!(matches!(absent, Error::NotFound(_)), "{absent}");
 }

@@ -28,7 +28,6 @@ pub(in crate::registry) struct Scope {
 pub(in crate::registry) enum Access {
     Pull,
     Push,
-    #[cfg_attr(not(test), expect(dead_code, reason = "mounts come with the blobs"))]
     /// To push, and to read the repository that a blob is mounted from.
     Mount {
         from: String,

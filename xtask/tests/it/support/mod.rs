@@ -1,5 +1,6 @@
 //! Servers and samples that the tests share.
 
+pub mod client;
 pub mod distribution;
 pub mod feed;
 pub mod github;
@@ -29,3 +30,5 @@ pub fn names(dir: &Path) -> Vec<String> {
     names.sort();
     names
 }
+pub mod faulty;
+mod store;

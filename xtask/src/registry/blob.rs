@@ -1,0 +1,192 @@
+//! Blobs that are there: asked for, and read.
+//!
+//! It refuses to know where the bytes go. Invariant: [`Blob`] hands out the blob's bytes in order and each once,
+//! however often the connection breaks, and ends well only if size and digest are right.
+
+use bytes::{Buf as _, Bytes};
+use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::{Method, Request, Response, StatusCode};
+
+use super::auth::Access;
+use super::digest::{Digest, Hasher};
+use super::error::Error;
+use super::manifest::Descriptor;
+use super::pace;
+use super::repository::{Repository, found};
+use super::transport::Progress;
+use crate::secret::public_url;
+
+impl Repository {
+    /// Whether the blob is in this repository.
+    pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        let request = Request::new(Method::HEAD, self.url(format_args!("blobs/{digest}")));
+        let answer = self
+            .connection
+            .send(request, &self.scope(Access::Pull))
+            .await;
+        Ok(found(answer)?.is_some())
+    }
+
+    /// Begins to read the blob; `None` if it is not there.
+    pub async fn get_blob(&self, blob: &Descriptor) -> Result<Option<Blob>, Error> {
+        let open = || self.blob_from(&blob.digest, 0);
+        let Some(response) = found(self.connection.retry(open).await)? else {
+            return Ok(None);
+        };
+        Ok(Some(Blob {
+            repository: self.clone(),
+            hasher: Some(blob.digest.hasher()),
+            digest: blob.digest.clone(),
+            size: blob.size,
+            position: 0,
+            skip: 0,
+            failures: 0,
+            response,
+        }))
+    }
+
+    /// One try. The registry may redirect to a storage service, which does not get the credentials; its signed URLs
+    /// expire, so every try begins at the registry.
+    async fn blob_from(&self, digest: &Digest, position: u64) -> Result<Response, Error> {
+        let mut request = Request::new(Method::GET, self.url(format_args!("blobs/{digest}")));
+        if position > 0 {
+            let range =
+                HeaderValue::try_from(format!("bytes={position}-")).expect("digits are a header");
+            request.headers_mut().insert(RANGE, range);
+        }
+        let scope = self.scope(Access::Pull);
+        self.connection
+            .attempt(request, &scope, Progress::default())
+            .await
+    }
+}
+
+/// A blob that is being read.
+pub struct Blob {
+    repository: Repository,
+    digest: Digest,
+    size: u64,
+    response: Response,
+    /// `None` once the digest has been checked.
+    hasher: Option<Hasher>,
+    /// Bytes handed out.
+    position: u64,
+    /// Bytes that were handed out before and come again.
+    skip: u64,
+    /// Failures in a row, without a byte in between.
+    failures: u32,
+}
+
+impl Blob {
+    /// The next bytes; `None` at the end. After a transient failure the rest is asked for again, as often in a row as
+    /// the registry's options allow.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        while self.hasher.is_some() {
+            let error = match self
+                .repository
+                .connection
+                .transport
+                .chunk(&mut self.response)
+                .await
+            {
+                Ok(Some(chunk)) => match self.take(chunk)? {
+                    Some(chunk) => return Ok(Some(chunk)),
+                    None => continue,
+                },
+                Ok(None) if self.position == self.size => return self.finish(),
+                Ok(None) => self.broken(format!(
+                    "it ended after {} of {} bytes",
+                    self.position, self.size
+                )),
+                Err(error) => error,
+            };
+            self.resume(error).await?;
+        }
+        Ok(None)
+    }
+
+    /// What of `chunk` is new.
+    fn take(&mut self, mut chunk: Bytes) -> Result<Option<Bytes>, Error> {
+        let known = self.skip.min(chunk.len() as u64);
+        self.skip -= known;
+        chunk.advance(known as usize);
+        if chunk.is_empty() {
+            return Ok(None);
+        }
+        self.failures = 0;
+        self.position += chunk.len() as u64;
+        if self.position > self.size {
+            return Err(Error::Protocol {
+                url: public_url(self.response.url()),
+                reason: format!("more than the {} bytes of the blob", self.size),
+            });
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&chunk);
+        }
+        Ok(Some(chunk))
+    }
+
+    fn finish(&mut self) -> Result<Option<Bytes>, Error> {
+        match self.hasher.take().map(Hasher::finish) {
+            Some(actual) if actual != self.digest => Err(Error::DigestMismatch {
+                url: public_url(self.response.url()),
+                expected: self.digest.clone(),
+                actual,
+            }),
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens the rest of the blob; `error` is why, and what is returned when there have been enough tries.
+    async fn resume(&mut self, mut error: Error) -> Result<(), Error> {
+        loop {
+            if !error.is_transient() || self.failures >= self.repository.connection.retries {
+                return Err(error);
+            }
+            tokio::time::sleep(pace::backoff(self.failures)).await;
+            self.failures += 1;
+            match self.repository.blob_from(&self.digest, self.position).await {
+                Ok(response) => {
+                    self.skip = self.overlap(&response)?;
+                    self.response = response;
+                    return Ok(());
+                }
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    /// How many bytes of `response` were handed out already: all of them if the range was ignored.
+    fn overlap(&self, response: &Response) -> Result<u64, Error> {
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            return Ok(self.position);
+        }
+        let range = response
+            .headers()
+            .get(CONTENT_RANGE)
+            .and_then(|value| value.to_str().ok());
+        let start = range.and_then(|range| {
+            range
+                .trim_start_matches("bytes ")
+                .split('-')
+                .next()?
+                .parse::<u64>()
+                .ok()
+        });
+        match start {
+            Some(start) if start <= self.position => Ok(self.position - start),
+            _ => Err(Error::Protocol {
+                url: public_url(response.url()),
+                reason: format!("another range than from {}", self.position),
+            }),
+        }
+    }
+
+    fn broken(&self, reason: String) -> Error {
+        Error::Unreachable {
+            url: public_url(self.response.url()),
+            reason,
+        }
+    }
+}

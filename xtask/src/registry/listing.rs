@@ -1,0 +1,134 @@
+//! What a repository holds: its tags, and what refers to a manifest.
+//!
+//! It refuses to filter or sort. Invariant: a list is complete, to its last page, or an error.
+
+use reqwest::header::{HeaderMap, LINK};
+use reqwest::{Method, Request};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::auth::Access;
+use super::digest::Digest;
+use super::error::Error;
+use super::manifest::{Content, Descriptor, Index};
+use super::reference::{Tag, TagOrDigest};
+use super::repository::Repository;
+use crate::secret::public_url;
+
+impl Repository {
+    /// Every tag, in the registry's order; [`Error::NotFound`] if there is no such repository.
+    pub async fn tags(&self) -> Result<Vec<Tag>, Error> {
+        #[derive(Deserialize)]
+        struct Page {
+            /// `null` where the repository has lost its last tag.
+            tags: Option<Vec<String>>,
+        }
+        let mut first = self.url(format_args!("tags/list"));
+        // The longest page that registries serve.
+        first.set_query(Some("n=1000"));
+        let mut tags = Vec::new();
+        for page in self.pages::<Page>(first).await? {
+            for tag in page.tags.unwrap_or_default() {
+                tags.push(tag.parse()?);
+            }
+        }
+        Ok(tags)
+    }
+
+    /// The manifests whose subject is `digest`: by the referrers API or, where there is none, by the tag that stands
+    /// in for it (distribution specification, "Referrers Tag Schema").
+    pub async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let url = self.url(format_args!("referrers/{digest}"));
+        match self.pages::<Index>(url).await {
+            Ok(pages) => Ok(pages.into_iter().flat_map(|page| page.manifests).collect()),
+            // Registries without the API have no such route, and each says so with another status.
+            Err(error) if matches!(error.status(), Some(400 | 404 | 405 | 501)) => {
+                let tag: Tag = format!("{}-{}", digest.algorithm(), digest.hex()).parse()?;
+                let manifest = self.get_manifest(&TagOrDigest::Tag(tag)).await?;
+                match manifest.map(|manifest| manifest.content()).transpose()? {
+                    Some(Content::Index(index)) => Ok(index.manifests),
+                    Some(Content::Image(_)) | None => Ok(Vec::new()),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Follows the `Link` of each answer to the next.
+    async fn pages<T: DeserializeOwned>(&self, first: Url) -> Result<Vec<T>, Error> {
+        let scope = self.scope(Access::Pull);
+        let mut pages = Vec::new();
+        let mut next = Some(first);
+        while let Some(url) = next {
+            let wrong = |reason: String| Error::Protocol {
+                url: public_url(&url),
+                reason,
+            };
+            if pages.len() == MOST_PAGES {
+                return Err(wrong(format!("more than {MOST_PAGES} pages")));
+            }
+            let get = || {
+                self.connection.document(
+                    Request::new(Method::GET, url.clone()),
+                    &scope,
+                    LARGEST_PAGE,
+                )
+            };
+            let (response, body) = self.connection.retry(get).await?;
+            let page = serde_json::from_slice(&body);
+            pages.push(page.map_err(|e| wrong(format!("not the list that was asked for: {e}")))?);
+            next = next_page(response.headers(), response.url());
+        }
+        Ok(pages)
+    }
+}
+
+const MOST_PAGES: usize = 10_000;
+
+const LARGEST_PAGE: usize = 16 << 20;
+
+/// The target of `Link: <…>; rel="next"` (RFC 8288).
+fn next_page(headers: &HeaderMap, here: &Url) -> Option<Url> {
+    let values = headers
+        .get_all(LINK)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    for link in values.flat_map(|value| value.split(",").map(str::trim)) {
+        let Some((target, parameters)) =
+            link.strip_prefix('<').and_then(|link| link.split_once('>'))
+        else {
+            continue;
+        };
+        let is_next = |parameter: &str| matches!(parameter.trim(), "rel=next" | r#"rel="next""#);
+        if parameters.split(';').any(is_next) {
+            return here.join(target).ok();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        let here = Url::parse("https://r/v2/a/tags/list?n=1000").unwrap();
+        let next = |link: &str| {
+            let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);
+            next_page(&headers, &here).map(String::from)
+        };
+        let expected = Some("https://r/v2/a/tags/list?last=x&n=2".to_owned());
+        for link in [
+            r#"</v2/a/tags/list?last=x&n=2>; rel="next""#,
+            "<https://r/v2/a/tags/list?last=x&n=2>; rel=next",
+            r#"<https://r/first>; rel="first", <list?last=x&n=2>;title=a; rel="next""#,
+        ] {
+            assert_eq!(next(link), expected, "{link}");
+        }
+        for link in ["", r#"</x>; rel="prev""#, "/x; rel=next", "</x"] {
+            assert_eq!(next(link), None, "{link}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Name resolution that is asked once: a name keeps its first addresses for the whole run.
+//!
+//! A geo-replicated registry moves its name between replicas that do not yet hold the same blobs, so a push that
+//! follows it fails half-way (Azure/acr#588). Invariant: the addresses of a name change only after none of them could
+//! be connected to.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+/// The names seen so far; a clone shares them.
+#[derive(Clone, Default)]
+pub(super) struct Pinned(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
+
+impl Pinned {
+    /// Forgets every address, for one of them is dead.
+    pub(super) fn release(&self) {
+        self.0.lock().expect("no holder panics").clear();
+    }
+
+    fn get(&self, name: &str) -> Option<Vec<SocketAddr>> {
+        self.0.lock().expect("no holder panics").get(name).cloned()
+    }
+
+    /// Keeps `addresses`, unless others were faster; returns those that are kept.
+    fn keep(&self, name: String, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let mut names = self.0.lock().expect("no holder panics");
+        names.entry(name).or_insert(addresses).clone()
+    }
+}
+
+impl Resolve for Pinned {
+    fn resolve(&self, name: Name) -> Resolving {
+        let pinned = self.clone();
+        let name = name.as_str().to_owned();
+        Box::pin(async move {
+            let addresses = match pinned.get(&name) {
+                Some(addresses) => addresses,
+                None => {
+                    let asked = name.clone();
+                    // The port is replaced by that of the URL.
+                    let lookup = move || (asked.as_str(), 0).to_socket_addrs();
+                    let found = tokio::task::spawn_blocking(lookup).await??;
+                    pinned.keep(name, found.collect())
+                }
+            };
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn resolve(pinned: &Pinned, name: &str) -> Vec<SocketAddr> {
+        let addresses = pinned.resolve(name.parse().unwrap()).await;
+        addresses.expect(name).collect()
+    }
+
+    #[tokio::test]
+    async fn a_name_keeps_its_first_address_until_it_is_released() {
+        let pinned = Pinned::default();
+        let real = resolve(&pinned, "localhost").await;
+        assert!(real.iter().all(|address| address.ip().is_loopback()));
+
+        let first: SocketAddr = "192.0.2.1:0".parse().unwrap();
+        pinned.release();
+        pinned.keep("localhost".to_owned(), vec![first]);
+        assert_eq!(pinned.keep("localhost".to_owned(), real.clone()), [first]);
+        assert_eq!(resolve(&pinned, "localhost").await, [first]);
+
+        pinned.release();
+        assert_eq!(resolve(&pinned, "localhost").await, real);
+    }
+}

@@ -1,0 +1,194 @@
+//! Blobs that are not there yet: mounted from another repository, or uploaded.
+//!
+//! It refuses to know where the bytes come from and to send a stream twice: whoever can make the stream again retries.
+//! Invariant: success means that the registry has the blob under its digest.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use reqwest::{Body, Method, Request, StatusCode};
+use url::Url;
+
+use super::auth::Access;
+use super::digest::Digest;
+use super::error::Error;
+use super::manifest::Descriptor;
+use super::repository::{Repository, location};
+use super::transport::Progress;
+
+/// An upload that the registry has opened.
+pub struct Session(Url);
+
+/// How an attempt to mount ended.
+pub enum Mount {
+    /// The blob is in the repository now.
+    Done,
+    /// It has to be uploaded, in this session if there is one.
+    Declined(Option<Session>),
+}
+
+impl Repository {
+    /// Asks the registry to take the blob from its repository `from`.
+    ///
+    /// The specification lets a registry open an upload instead, and some refuse with an error what they do not allow
+    /// across projects; neither is a failure.
+    pub async fn mount_blob(&self, digest: &Digest, from: &str) -> Result<Mount, Error> {
+        let mut url = self.url(format_args!("blobs/uploads/"));
+        url.query_pairs_mut()
+            .append_pair("mount", digest.as_str())
+            .append_pair("from", from);
+        let scope = self.scope(Access::Mount {
+            from: from.to_owned(),
+        });
+        match self
+            .connection
+            .send(Request::new(Method::POST, url), &scope)
+            .await
+        {
+            Ok(response) if response.status() == StatusCode::CREATED => Ok(Mount::Done),
+            Ok(response) => Ok(Mount::Declined(location(&response).ok().map(Session))),
+            Err(Error::Denied { .. } | Error::NotFound(_)) => Ok(Mount::Declined(None)),
+            Err(Error::Status(answer)) if matches!(answer.status, 400 | 405) => {
+                Ok(Mount::Declined(None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Uploads a blob from `body`, which is of `blob.size` bytes and is sent once, in one unranged PATCH: what
+    /// Docker's engine does, and so what every registry takes.
+    ///
+    /// An error of `body` comes back as [`Error::Source`]; after a transient error the upload can be tried again with
+    /// another `body` and no session.
+    pub async fn upload_blob<S>(
+        &self,
+        blob: &Descriptor,
+        session: Option<Session>,
+        body: S,
+    ) -> Result<(), Error>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let session = self.session(session).await?;
+        let progress = Progress::default();
+        let fault = Arc::new(OnceLock::new());
+        let body = body.inspect({
+            let (progress, fault) = (progress.clone(), Arc::clone(&fault));
+            move |item| match item {
+                Ok(_) => progress.step(),
+                Err(error) => fault.set(error.to_string()).unwrap_or_default(),
+            }
+        });
+        let mut request = binary(Method::PATCH, session.clone(), Body::wrap_stream(body));
+        // Stated, for some proxies refuse a body in chunks.
+        request
+            .headers_mut()
+            .insert(CONTENT_LENGTH, blob.size.into());
+        let sent = self
+            .connection
+            .attempt(request, &self.scope(Access::Push), progress)
+            .await;
+        match (sent, fault.get()) {
+            (Ok(response), _) => {
+                let next = location(&response).unwrap_or(session);
+                self.commit(next, &blob.digest, Bytes::new()).await
+            }
+            (Err(_), Some(reason)) => Err(Error::Source(reason.clone())),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Uploads a small blob in one request.
+    pub async fn upload_bytes(
+        &self,
+        digest: &Digest,
+        session: Option<Session>,
+        bytes: Bytes,
+    ) -> Result<(), Error> {
+        let session = self.session(session).await?;
+        self.commit(session, digest, bytes).await
+    }
+
+    async fn session(&self, given: Option<Session>) -> Result<Url, Error> {
+        match given {
+            Some(Session(url)) => Ok(url),
+            None => self.open_upload().await,
+        }
+    }
+
+    /// Ends an upload. The registry may have stored the blob and yet time out, or not know the session any more
+    /// (GoogleContainerTools/jib#4301), so after a failure the blob itself is asked for.
+    async fn commit(&self, mut session: Url, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
+        add_digest(&mut session, digest);
+        let scope = self.scope(Access::Push);
+        let put = async || {
+            let request = binary(Method::PUT, session.clone(), bytes.clone().into());
+            let Err(error) = self
+                .connection
+                .attempt(request, &scope, Progress::default())
+                .await
+            else {
+                return Ok(());
+            };
+            if matches!(
+                error,
+                Error::Rejected { .. } | Error::Denied { .. } | Error::RateLimited { .. }
+            ) {
+                return Err(error);
+            }
+            let ask = Request::new(Method::HEAD, self.url(format_args!("blobs/{digest}")));
+            match self
+                .connection
+                .attempt(ask, &scope, Progress::default())
+                .await
+            {
+                Ok(_) => Ok(()),
+                Err(_) => Err(error),
+            }
+        };
+        self.connection.retry(put).await
+    }
+}
+
+fn binary(method: Method, url: Url, body: Body) -> Request {
+    let mut request = Request::new(method, url);
+    let media_type = HeaderValue::from_static("application/octet-stream");
+    request.headers_mut().insert(CONTENT_TYPE, media_type);
+    *request.body_mut() = Some(body);
+    request
+}
+
+/// Appends to the query as it is: what the registry put there is its own affair.
+fn add_digest(session: &mut Url, digest: &Digest) {
+    let digest = format!("digest={}%3A{}", digest.algorithm(), digest.hex());
+    let query = match session.query() {
+        Some(own) if !own.is_empty() => format!("{own}&{digest}"),
+        _ => digest,
+    };
+    session.set_query(Some(&query));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_joins_the_query_that_is_there() {
+        let digest = Digest::sha256_of(b"");
+        for (session, joined) in [
+            ("https://r/u/1", "https://r/u/1?digest=sha256%3A"),
+            ("https://r/u/1?", "https://r/u/1?digest=sha256%3A"),
+            (
+                "https://r/u/1?_state=a%2Fb%3D&x",
+                "https://r/u/1?_state=a%2Fb%3D&x&digest=sha256%3A",
+            ),
+        ] {
+            let mut url = Url::parse(session).unwrap();
+            add_digest(&mut url, &digest);
+            assert_eq!(url.as_str(), format!("{joined}{}", digest.hex()));
+        }
+    }
+}
