@@ -1,0 +1,157 @@
+//! A new index out of an old one: chosen platforms, without attestations. Pure.
+//!
+//! Invariant: what stays keeps its order, its annotations and every field nobody here knows.
+
+use serde_json::Value;
+
+use super::job::{Attestations, Policy};
+use crate::registry::{Content, Descriptor, Manifest, ManifestError, Platform};
+
+/// An index after a policy.
+#[derive(Debug)]
+pub(super) struct Filtered {
+    pub manifest: Manifest,
+    /// The platforms that were asked for and are not there.
+    pub missing: Vec<Platform>,
+    /// What the source has, when something is missing.
+    pub available: Vec<String>,
+}
+
+/// `manifest` as `policy` wants it; the same bytes when it wants nothing. Attestations go where their subject goes.
+///
+/// The manifest of a single image has no list to choose from; its platform is the caller's to compare.
+pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered, ManifestError> {
+    let untouched = Filtered { manifest: manifest.clone(), missing: Vec::new(), available: Vec::new() };
+    let Content::Index(index) = manifest.content()? else { return Ok(untouched) };
+    let wants = |platform: &Platform| policy.platforms.is_empty() || policy.platforms.iter().any(|it| fits(it, platform));
+    let stays = |child: &Descriptor| match (subject(child), &child.platform) {
+        (Some(subject), _) => {
+            let is_image = |it: &Descriptor| it.digest.as_str() == subject && it.platform.as_ref().is_some_and(wants);
+            policy.attestations != Attestations::Strip
+                && (policy.platforms.is_empty() || index.manifests.iter().any(is_image))
+        }
+        (None, Some(platform)) => wants(platform),
+        (None, None) => policy.platforms.is_empty(),
+    };
+    let kept: Vec<bool> = index.manifests.iter().map(stays).collect();
+    let platforms = || index.manifests.iter().filter(|child| subject(child).is_none()).filter_map(|it| it.platform.as_ref());
+    let missing: Vec<Platform> =
+        policy.platforms.iter().filter(|wanted| !platforms().any(|it| fits(wanted, it))).cloned().collect();
+    let available = platforms().map(ToString::to_string).collect();
+    if kept.iter().all(|kept| *kept) {
+        return Ok(Filtered { missing, available, ..untouched });
+    }
+    let mut document: Value = serde_json::from_slice(manifest.bytes()).expect("it was parsed before");
+    if let Some(Value::Array(children)) = document.get_mut("manifests") {
+        let mut kept = kept.iter();
+        children.retain(|_| *kept.next().unwrap_or(&true));
+    }
+    let bytes = serde_json::to_vec_pretty(&document).expect("a value is JSON");
+    Ok(Filtered { manifest: Manifest::new(manifest.media_type(), bytes.into()), missing, available })
+}
+
+/// Whether the index lists attestations at all.
+pub(super) fn has_attestations(manifest: &Manifest) -> bool {
+    matches!(manifest.content(), Ok(Content::Index(index)) if index.manifests.iter().any(|it| subject(it).is_some()))
+}
+
+/// The digest of the image that this child attests, if it is an attestation.
+///
+/// <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>
+fn subject(child: &Descriptor) -> Option<&str> {
+    let annotations = child.annotations.as_ref()?;
+    let is_attestation = annotations.get("vnd.docker.reference.type").is_some_and(|it| it == "attestation-manifest");
+    is_attestation.then(|| annotations.get("vnd.docker.reference.digest").map_or("", String::as_str))
+}
+
+/// Whether `platform` is what `wanted` asks for: a variant counts only when one is asked for.
+pub(super) fn fits(wanted: &Platform, platform: &Platform) -> bool {
+    wanted.os == platform.os
+        && wanted.architecture == platform.architecture
+        && (wanted.variant.is_none() || wanted.variant == platform.variant)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+    fn digest(fill: char) -> String {
+        format!("sha256:{}", fill.to_string().repeat(64))
+    }
+
+    /// amd64 with an attestation, arm64/v8, an entry without a platform.
+    fn index() -> Manifest {
+        let entry = |fill: char, platform: Value| {
+            let media_type = "application/vnd.oci.image.manifest.v1+json";
+            json!({"mediaType": media_type, "digest": digest(fill), "size": 7, "platform": platform})
+        };
+        let mut attestation = entry('c', json!({"os": "unknown", "architecture": "unknown"}));
+        attestation["annotations"] =
+            json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digest('a')});
+        let mut bare = entry('d', Value::Null);
+        bare.as_object_mut().unwrap().remove("platform");
+        let document = json!({
+            "schemaVersion": 2,
+            "x-unknown": [1],
+            "manifests": [
+                entry('a', json!({"os": "linux", "architecture": "amd64"})),
+                entry('b', json!({"os": "linux", "architecture": "arm64", "variant": "v8"})),
+                attestation,
+                bare,
+            ],
+            "annotations": {"kept": "yes"},
+        });
+        Manifest::new(OCI_INDEX, serde_json::to_vec(&document).unwrap().into())
+    }
+
+    fn fills(manifest: &Manifest) -> String {
+        let Content::Index(index) = manifest.content().unwrap() else { panic!("an index") };
+        index.manifests.iter().map(|it| it.digest.to_string().chars().last().unwrap()).collect()
+    }
+
+    fn policy(platforms: &[&str], attestations: Attestations) -> Policy {
+        let platforms = platforms.iter().map(|it| it.parse().unwrap()).collect();
+        Policy { platforms, lenient: false, attestations }
+    }
+
+    #[test]
+    fn without_wishes_the_bytes_are_the_same() {
+        let filtered = filtered(&index(), &policy(&[], Attestations::Auto)).unwrap();
+        assert_eq!(filtered.manifest, index());
+    }
+
+    #[test]
+    fn chosen_platforms_stay_with_their_attestations_and_everything_unknown() {
+        let kept = filtered(&index(), &policy(&["linux/amd64"], Attestations::Keep)).unwrap().manifest;
+        assert_eq!(fills(&kept), "ac");
+        let document: Value = serde_json::from_slice(kept.bytes()).unwrap();
+        assert_eq!((&document["annotations"]["kept"], &document["x-unknown"][0]), (&json!("yes"), &json!(1)));
+        let kept = filtered(&index(), &policy(&["linux/arm64"], Attestations::Keep)).unwrap().manifest;
+        assert_eq!(fills(&kept), "b");
+    }
+
+    #[test]
+    fn stripping_leaves_all_but_the_attestations() {
+        let kept = filtered(&index(), &policy(&[], Attestations::Strip)).unwrap().manifest;
+        assert_eq!(fills(&kept), "abd");
+        assert!(has_attestations(&index()) && !has_attestations(&kept));
+    }
+
+    #[test]
+    fn a_platform_that_is_not_there_is_named_with_those_that_are() {
+        let filtered = filtered(&index(), &policy(&["linux/amd64", "linux/s390x"], Attestations::Keep)).unwrap();
+        assert_eq!(filtered.missing, ["linux/s390x".parse().unwrap()]);
+        assert_eq!(filtered.available, ["linux/amd64", "linux/arm64/v8"]);
+    }
+
+    #[test]
+    fn a_variant_counts_only_when_asked_for() {
+        let fits = |a: &str, b: &str| fits(&a.parse().unwrap(), &b.parse().unwrap());
+        assert!(fits("linux/arm", "linux/arm/v7") && fits("linux/arm/v7", "linux/arm/v7"));
+        assert!(!fits("linux/arm/v6", "linux/arm/v7") && !fits("linux/arm/v7", "linux/arm"));
+    }
+}

@@ -1,0 +1,46 @@
+//! What is to be copied where, as plain data.
+
+use std::sync::Arc;
+
+use super::destination::Destination;
+use crate::registry::{Platform, Repository, Tag, TagOrDigest};
+
+/// One image of a source, and the places it is to go to.
+#[derive(Clone)]
+pub struct Job {
+    /// As people name it: `docker.io/library/nginx:1.27`.
+    pub name: String,
+    pub source: Repository,
+    pub at: TagOrDigest,
+    pub policy: Policy,
+    pub places: Vec<Place>,
+}
+
+/// A repository at a destination, and the tags that the image is to have there.
+#[derive(Clone)]
+pub struct Place {
+    pub destination: Arc<Destination>,
+    pub path: String,
+    /// Without any, the image is only reachable by its digest.
+    pub tags: Vec<Tag>,
+}
+
+/// What may become of an index on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Only these children, when any are named.
+    pub platforms: Vec<Platform>,
+    /// A platform that the source lacks does not keep the others from being copied.
+    pub lenient: bool,
+    pub attestations: Attestations,
+}
+
+/// What becomes of the attestations that BuildKit lists beside the images of an index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attestations {
+    Keep,
+    Strip,
+    /// Kept, unless the destination refuses them (Aliyun does: koordinator#3194).
+    #[default]
+    Auto,
+}

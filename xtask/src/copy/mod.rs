@@ -1,0 +1,21 @@
+//! The copier: ONE source, MANY registries.
+//!
+//! What holds, in order of importance: manifest bytes are never rewritten, unless a [`Policy`] asks for it; each blob is
+//! read from the source once, however many registries want it; a destination fails alone and a slow one slows nobody;
+//! children go before parents and tags last; what is there already costs one HEAD; memory is bounded. It refuses to
+//! know where the list of images comes from and how anything is shown.
+
+mod apply;
+mod destination;
+mod filter;
+mod image;
+mod job;
+mod outcome;
+mod run;
+mod spool;
+mod survey;
+
+pub use destination::Destination;
+pub use job::{Attestations, Job, Place, Policy};
+pub use outcome::{Bytes, Event, Listener, Row, Verdict};
+pub use run::{Mode, Options, run};

@@ -1,0 +1,73 @@
+//! What became of each image at each place, and what is told while it happens.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// How one image fared at one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// No tag was there before.
+    Created,
+    /// A tag named something else before.
+    Updated,
+    /// Everything was there already.
+    Equal,
+    /// Copied, but less than the source has.
+    Degraded,
+    Failed,
+}
+
+/// Bytes of blobs, by what was done with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bytes {
+    pub uploaded: u64,
+    /// Taken by the registry from another of its repositories.
+    pub mounted: u64,
+    /// There already.
+    pub skipped: u64,
+}
+
+/// One image at one place.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub image: String,
+    /// The destination's host.
+    pub destination: String,
+    /// Repository and first tag, or digest, at the destination.
+    pub reference: String,
+    pub tags: Vec<String>,
+    pub verdict: Verdict,
+    /// What the tags name now, or in a dry run would.
+    pub digest: Option<String>,
+    pub bytes: Bytes,
+    #[serde(serialize_with = "seconds", rename = "seconds")]
+    pub duration: Duration,
+    /// Why it failed, or what it lacks.
+    pub reason: Option<String>,
+    pub http_status: Option<u16>,
+    /// A platform that was asked for is missing.
+    pub incomplete: bool,
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Event<'e> {
+    /// So many more bytes are to go to this host.
+    Planned { destination: &'e str, bytes: u64 },
+    /// So many of them have gone.
+    Moved { destination: &'e str, bytes: u64 },
+    /// A blob was read from the source.
+    Read { bytes: u64 },
+    Finished { row: &'e Row },
+}
+
+/// Hears every [`Event`], from any thread.
+pub trait Listener: Send + Sync + 'static {
+    fn event(&self, event: Event<'_>);
+}
