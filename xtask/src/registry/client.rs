@@ -52,17 +52,17 @@ impl Registry {
         let host = canonical_host(host)?;
         let base = base_url(&host, options.plain_http)?;
         Ok(Registry(Arc::new(Connection {
-            transport: Transport::new(&base, &options)?,
+            base: base.clone(),
+            retries: options.retries,
+            transport: Transport::new(base, options),
             pace: if host == DOCKER_HUB {
                 Pace::docker_hub()
             } else {
                 Pace::unlimited()
             },
             auth: Auth::new(&host, credentials),
-            retries: options.retries,
             opened: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),
-            base,
         })))
     }
 
@@ -173,21 +173,20 @@ impl Connection {
                     .insert(AUTHORIZATION, authorization.header.clone());
             }
             let response = self.transport.exchange(request, progress).await?;
-            if response.status() == StatusCode::UNAUTHORIZED && self.is_ours(response.url()) {
+            let is_unauthorized =
+                response.status() == StatusCode::UNAUTHORIZED && self.is_ours(response.url());
+            if is_unauthorized {
                 let again = self
                     .auth
                     .learn(authorization.as_ref(), response.headers())
                     .await;
-                match spare {
-                    Some(spare) if again => {
-                        request = spare;
-                        continue;
-                    }
-                    None if again => {
-                        let failure = self.transport.failure(&method, response).await;
-                        return Err(Error::UploadLost(Box::new(failure.answer)));
-                    }
-                    _ => {}
+                if let Some(spare) = spare.filter(|_| again) {
+                    request = spare;
+                    continue;
+                }
+                if again {
+                    let failure = self.transport.failure(&method, response).await;
+                    return Err(Error::UploadLost(Box::new(failure.answer)));
                 }
             } else if authorization.is_some() {
                 self.auth.accept();
@@ -196,7 +195,11 @@ impl Connection {
                 return Ok(response);
             }
             let failure = self.transport.failure(&method, response).await;
-            return Err(self.auth.refused(failure, scope));
+            return Err(if is_unauthorized && authorization.is_some() {
+                self.auth.rejected(failure, scope)
+            } else {
+                self.auth.denied(failure, scope)
+            });
         }
     }
 

@@ -5,13 +5,13 @@
 //! large its bodies are.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Request, Response};
+use reqwest::{Client, ClientBuilder, Method, Request, Response};
 use url::{Host, Url};
 
 use super::client::Options;
@@ -20,12 +20,12 @@ use super::pace;
 use super::resolve::Pinned;
 use crate::secret::public_url;
 
-#[derive(Clone)]
 pub(super) struct Transport {
-    http: Client,
-    stall: Duration,
-    plain_http: bool,
+    base: Url,
+    options: Options,
     pinned: Pinned,
+    /// Made by the first request: reading the system's certificates takes longer than many a run needs in all.
+    client: OnceLock<Client>,
 }
 
 /// Counts pieces of a request body as they are taken, so that a slow upload is not taken for a dead one.
@@ -43,38 +43,14 @@ impl Progress {
 }
 
 impl Transport {
-    pub(super) fn new(base: &Url, options: &Options) -> Result<Transport, Error> {
-        let plain_http = options.plain_http;
-        let pinned = Pinned::default();
-        let mut builder = Client::builder()
-            .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")))
-            // One HTTP/2 window shared by all bodies throttles parallel blobs (hyperium/hyper#1813).
-            .http1_only()
-            // A redirect's target learns neither the credentials (reqwest drops them for another host) nor the URL.
-            .referer(false)
-            .redirect(Policy::custom(move |attempt| {
-                if attempt.previous().len() > 5 {
-                    attempt.error("too many redirects")
-                } else if is_allowed(attempt.url(), plain_http) {
-                    attempt.follow()
-                } else {
-                    attempt.error("a redirect to plain http")
-                }
-            }))
-            // Shorter than the minute after which common proxies close idle connections.
-            .pool_idle_timeout(Duration::from_secs(30))
-            .connect_timeout(options.connect_timeout)
-            .dns_resolver(pinned.clone());
-        if is_loopback(base) {
-            builder = builder.no_proxy();
+    /// For a registry at `base`.
+    pub(super) fn new(base: Url, options: Options) -> Transport {
+        Transport {
+            base,
+            options,
+            pinned: Pinned::default(),
+            client: OnceLock::new(),
         }
-        let http = builder.build().map_err(|e| unreachable(base, &e))?;
-        Ok(Transport {
-            http,
-            stall: options.stall_timeout,
-            plain_http,
-            pinned,
-        })
     }
 
     /// Sends `request` and awaits the head of its answer.
@@ -84,16 +60,16 @@ impl Transport {
         progress: &Progress,
     ) -> Result<Response, Error> {
         let url = request.url().clone();
-        if !is_allowed(&url, self.plain_http) {
+        if !is_allowed(&url, self.options.plain_http) {
             return Err(Error::Protocol {
                 url: public_url(&url),
                 reason: "it asks for plain http".to_owned(),
             });
         }
-        let mut answer = std::pin::pin!(self.http.execute(request));
+        let mut answer = std::pin::pin!(self.client()?.execute(request));
         let mut seen = progress.steps();
         loop {
-            match tokio::time::timeout(self.stall, &mut answer).await {
+            match tokio::time::timeout(self.options.stall_timeout, &mut answer).await {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => {
                     if error.is_connect() {
@@ -109,7 +85,7 @@ impl Transport {
 
     /// The next piece of an answer's body.
     pub(super) async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Error> {
-        match tokio::time::timeout(self.stall, response.chunk()).await {
+        match tokio::time::timeout(self.options.stall_timeout, response.chunk()).await {
             Ok(chunk) => chunk.map_err(|e| unreachable(response.url(), &e)),
             Err(_) => Err(self.stalled(response.url())),
         }
@@ -142,10 +118,51 @@ impl Transport {
         }
     }
 
+    fn client(&self) -> Result<&Client, Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = match self.builder().build() {
+            // No certificates on this machine are no obstacle to plain HTTP.
+            Err(_) if self.base.scheme() == "http" => self.builder().tls_certs_only([]).build(),
+            client => client,
+        };
+        let client = client.map_err(|e| unreachable(&self.base, &e))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        let plain_http = self.options.plain_http;
+        let builder = Client::builder()
+            .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")))
+            // One HTTP/2 window shared by all bodies throttles parallel blobs (hyperium/hyper#1813).
+            .http1_only()
+            // A redirect's target learns neither the credentials (reqwest drops them for another host) nor the URL.
+            .referer(false)
+            .redirect(Policy::custom(move |attempt| {
+                if attempt.previous().len() > 5 {
+                    attempt.error("too many redirects")
+                } else if is_allowed(attempt.url(), plain_http) {
+                    attempt.follow()
+                } else {
+                    attempt.error("a redirect to plain http")
+                }
+            }))
+            // Shorter than the minute after which common proxies close idle connections.
+            .pool_idle_timeout(Duration::from_secs(30))
+            .connect_timeout(self.options.connect_timeout)
+            .dns_resolver(self.pinned.clone());
+        if is_loopback(&self.base) {
+            builder.no_proxy()
+        } else {
+            builder
+        }
+    }
+
     fn stalled(&self, url: &Url) -> Error {
         Error::Unreachable {
             url: public_url(url),
-            reason: format!("no progress for {:?}", self.stall),
+            reason: format!("no progress for {:?}", self.options.stall_timeout),
         }
     }
 }

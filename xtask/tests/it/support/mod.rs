@@ -2,5 +2,6 @@
 
 pub mod client;
 pub mod distribution;
+pub mod door;
 pub mod faulty;
 mod store;
