@@ -93,7 +93,8 @@ impl Blob {
                     Some(chunk) => return Ok(Some(chunk)),
                     None => continue,
                 },
-                Ok(None) if self.position == self.size => return self.finish(),
+                // Also after an error: there is nothing more to ask for.
+                _ if self.position == self.size => return self.finish(),
                 Ok(None) => self.broken(format!(
                     "it ended after {} of {} bytes",
                     self.position, self.size
@@ -141,7 +142,7 @@ impl Blob {
     /// Opens the rest of the blob; `error` is why, and what is returned when there have been enough tries.
     async fn resume(&mut self, mut error: Error) -> Result<(), Error> {
         loop {
-            if !error.is_transient() || self.failures >= self.repository.connection.retries {
+            if !self.repository.connection.may_retry(&error, self.failures) {
                 return Err(error);
             }
             tokio::time::sleep(pace::backoff(self.failures)).await;

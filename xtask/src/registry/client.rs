@@ -78,7 +78,7 @@ pub(super) struct Connection {
     pub transport: Transport,
     auth: Auth,
     pace: Pace,
-    pub retries: u32,
+    retries: u32,
     /// Whether one request has been through.
     opened: AtomicBool,
     /// Held by the very first request, so that the challenge is learned once and a wrong password is tried once,
@@ -108,13 +108,21 @@ impl Connection {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            let too_long = matches!(&error, Error::RateLimited { retry_after: Some(wait), .. } if *wait > pace::LONGEST_PAUSE);
-            if !error.is_transient() || too_long || tried >= self.retries {
+            if !self.may_retry(&error, tried) {
                 return Err(error);
             }
             tokio::time::sleep(pace::backoff(tried)).await;
             tried += 1;
         }
+    }
+
+    /// Whether to try again after `error`, when `tried` tries have failed before.
+    pub(super) fn may_retry(&self, error: &Error, tried: u32) -> bool {
+        let wait = match error {
+            Error::RateLimited { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        error.is_transient() && wait <= pace::LONGEST_PAUSE && tried < self.retries
     }
 
     /// One try: waits its turn, signs in if asked to.
@@ -160,6 +168,7 @@ impl Connection {
         let method = request.method().clone();
         // An upload may be sent on to a host of the registry's choice, which gets no credentials.
         let is_ours = self.is_ours(request.url());
+        let mut refusals = 0;
         loop {
             let spare = request.try_clone();
             self.pace.turn().await;
@@ -176,17 +185,19 @@ impl Connection {
             let is_unauthorized =
                 response.status() == StatusCode::UNAUTHORIZED && self.is_ours(response.url());
             if is_unauthorized {
-                let again = self
-                    .auth
-                    .learn(authorization.as_ref(), response.headers())
-                    .await;
-                if let Some(spare) = spare.filter(|_| again) {
-                    request = spare;
-                    continue;
-                }
-                if again {
-                    let failure = self.transport.failure(&method, response).await;
-                    return Err(Error::UploadLost(Box::new(failure.answer)));
+                let headers = response.headers();
+                let again = self.auth.learn(authorization.as_ref(), headers).await;
+                match spare {
+                    Some(spare) if again && refusals < MOST_REFUSALS => {
+                        refusals += 1;
+                        request = spare;
+                        continue;
+                    }
+                    None if again => {
+                        let failure = self.transport.failure(&method, response).await;
+                        return Err(Error::UploadLost(Box::new(failure.answer)));
+                    }
+                    _ => {}
                 }
             } else if authorization.is_some() {
                 self.auth.accept();
@@ -208,6 +219,9 @@ impl Connection {
         origin(url) == origin(&self.base) && url.host_str() == self.base.host_str()
     }
 }
+
+/// A 401 is taken as news this often: once to learn how to sign in, once because a token died.
+const MOST_REFUSALS: u32 = 2;
 
 /// Where the registry that people call `host` answers.
 fn base_url(host: &str, plain_http: bool) -> Result<Url, ReferenceError> {

@@ -100,6 +100,16 @@ async fn who_may_only_read_is_denied_not_rejected() {
 }
 
 #[tokio::test]
+async fn many_denials_at_once_do_not_chase_each_others_tokens() {
+    let (server, _) = with_tokens().await;
+    let repository = registry(&server.host, login(USER, PASSWORD)).repository("readonly/app");
+    for outcome in join_all((0..20).map(|_| repository.may_push())).await {
+        assert!(matches!(outcome, Err(Error::Denied { .. })), "{outcome:?}");
+    }
+    assert!(server.count(Method::POST, "uploads") <= 3 * 20);
+}
+
+#[tokio::test]
 async fn an_identity_token_signs_in() {
     let (server, _) = with_tokens().await;
     let identity = Credentials::IdentityToken(Secret::new(IDENTITY.to_owned()));
