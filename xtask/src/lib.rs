@@ -7,13 +7,15 @@
 //! |---|---|---|
 //! | [`exit`] | the exit codes | |
 //! | [`secret`] | values that must not be printed | |
+//! | [`net`] | waits and readable reasons, for every HTTP client here | |
 //! | [`cli`] | the command line as types | |
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
-//! | [`registry`] | an OCI distribution client | secret |
+//! | [`registry`] | an OCI distribution client | net, secret |
+//! | [`copy`] | one source, many registries | net, registry, secret |
 //! | [`settings`] | everything read from outside | exit, secret, registry |
 //! | [`engine`] | the container engine | secret |
-//! | [`packages`] | package index, download, extract | secret |
-//! | [`github`] | releases and assets | secret |
+//! | [`packages`] | package index, download, extract | net, secret |
+//! | [`github`] | releases and assets | net, secret |
 //! | [`pipeline`] | the targets of a release | all of the above |
 //! | [`report`] | all printing | graph, exit, secret |
 //! | [`commands`] | one file for each subcommand: settings, pipeline and report wired together | everything |
@@ -22,10 +24,12 @@
 
 pub mod cli;
 pub mod commands;
+pub mod copy;
 pub mod engine;
 pub mod exit;
 pub mod github;
 pub mod graph;
+pub mod net;
 pub mod packages;
 pub mod pipeline;
 pub mod registry;

@@ -47,7 +47,7 @@ pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs)
         return Ok(Exit::Done);
     }
     if settings.release.is_none() {
-        return Err(pipeline::no_version(settings, world.http()?).await);
+        return Err(pipeline::no_version(settings).await);
     }
     if !unmet.is_empty() {
         return Err(bad_input(unmet.join("\n")));

@@ -91,7 +91,9 @@ impl Destination {
     }
 
     pub(super) fn settle(&self, digest: &Digest, path: &str) {
-        lock(&self.homes).entry(digest.clone()).or_insert_with(|| path.to_owned());
+        lock(&self.homes)
+            .entry(digest.clone())
+            .or_insert_with(|| path.to_owned());
     }
 }
 
@@ -119,7 +121,9 @@ impl Known {
     }
 
     pub fn has_blob(&self, digest: &Digest) -> bool {
-        lock(&self.blobs).get(digest).is_some_and(|cell| cell.initialized())
+        lock(&self.blobs)
+            .get(digest)
+            .is_some_and(|cell| cell.initialized())
     }
 
     /// Believes no more that the blob is there.

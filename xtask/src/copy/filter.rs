@@ -21,12 +21,22 @@ pub(super) struct Filtered {
 ///
 /// The manifest of a single image has no list to choose from; its platform is the caller's to compare.
 pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered, ManifestError> {
-    let untouched = Filtered { manifest: manifest.clone(), missing: Vec::new(), available: Vec::new() };
-    let Content::Index(index) = manifest.content()? else { return Ok(untouched) };
-    let wants = |platform: &Platform| policy.platforms.is_empty() || policy.platforms.iter().any(|it| fits(it, platform));
+    let untouched = Filtered {
+        manifest: manifest.clone(),
+        missing: Vec::new(),
+        available: Vec::new(),
+    };
+    let Content::Index(index) = manifest.content()? else {
+        return Ok(untouched);
+    };
+    let wants = |platform: &Platform| {
+        policy.platforms.is_empty() || policy.platforms.iter().any(|it| fits(it, platform))
+    };
     let stays = |child: &Descriptor| match (subject(child), &child.platform) {
         (Some(subject), _) => {
-            let is_image = |it: &Descriptor| it.digest.as_str() == subject && it.platform.as_ref().is_some_and(wants);
+            let is_image = |it: &Descriptor| {
+                it.digest.as_str() == subject && it.platform.as_ref().is_some_and(wants)
+            };
             policy.attestations != Attestations::Strip
                 && (policy.platforms.is_empty() || index.manifests.iter().any(is_image))
         }
@@ -34,20 +44,39 @@ pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered,
         (None, None) => policy.platforms.is_empty(),
     };
     let kept: Vec<bool> = index.manifests.iter().map(stays).collect();
-    let platforms = || index.manifests.iter().filter(|child| subject(child).is_none()).filter_map(|it| it.platform.as_ref());
-    let missing: Vec<Platform> =
-        policy.platforms.iter().filter(|wanted| !platforms().any(|it| fits(wanted, it))).cloned().collect();
+    let platforms = || {
+        index
+            .manifests
+            .iter()
+            .filter(|child| subject(child).is_none())
+            .filter_map(|it| it.platform.as_ref())
+    };
+    let missing: Vec<Platform> = policy
+        .platforms
+        .iter()
+        .filter(|wanted| !platforms().any(|it| fits(wanted, it)))
+        .cloned()
+        .collect();
     let available = platforms().map(ToString::to_string).collect();
     if kept.iter().all(|kept| *kept) {
-        return Ok(Filtered { missing, available, ..untouched });
+        return Ok(Filtered {
+            missing,
+            available,
+            ..untouched
+        });
     }
-    let mut document: Value = serde_json::from_slice(manifest.bytes()).expect("it was parsed before");
+    let mut document: Value =
+        serde_json::from_slice(manifest.bytes()).expect("it was parsed before");
     if let Some(Value::Array(children)) = document.get_mut("manifests") {
         let mut kept = kept.iter();
         children.retain(|_| *kept.next().unwrap_or(&true));
     }
     let bytes = serde_json::to_vec_pretty(&document).expect("a value is JSON");
-    Ok(Filtered { manifest: Manifest::new(manifest.media_type(), bytes.into()), missing, available })
+    Ok(Filtered {
+        manifest: Manifest::new(manifest.media_type(), bytes.into()),
+        missing,
+        available,
+    })
 }
 
 /// Whether the index lists attestations at all.
@@ -60,8 +89,14 @@ pub(super) fn has_attestations(manifest: &Manifest) -> bool {
 /// <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>
 fn subject(child: &Descriptor) -> Option<&str> {
     let annotations = child.annotations.as_ref()?;
-    let is_attestation = annotations.get("vnd.docker.reference.type").is_some_and(|it| it == "attestation-manifest");
-    is_attestation.then(|| annotations.get("vnd.docker.reference.digest").map_or("", String::as_str))
+    let is_attestation = annotations
+        .get("vnd.docker.reference.type")
+        .is_some_and(|it| it == "attestation-manifest");
+    is_attestation.then(|| {
+        annotations
+            .get("vnd.docker.reference.digest")
+            .map_or("", String::as_str)
+    })
 }
 
 /// Whether `platform` is what `wanted` asks for: a variant counts only when one is asked for.
@@ -90,8 +125,7 @@ mod tests {
             json!({"mediaType": media_type, "digest": digest(fill), "size": 7, "platform": platform})
         };
         let mut attestation = entry('c', json!({"os": "unknown", "architecture": "unknown"}));
-        attestation["annotations"] =
-            json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digest('a')});
+        attestation["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digest('a')});
         let mut bare = entry('d', Value::Null);
         bare.as_object_mut().unwrap().remove("platform");
         let document = json!({
@@ -109,13 +143,23 @@ mod tests {
     }
 
     fn fills(manifest: &Manifest) -> String {
-        let Content::Index(index) = manifest.content().unwrap() else { panic!("an index") };
-        index.manifests.iter().map(|it| it.digest.to_string().chars().last().unwrap()).collect()
+        let Content::Index(index) = manifest.content().unwrap() else {
+            panic!("an index")
+        };
+        index
+            .manifests
+            .iter()
+            .map(|it| it.digest.to_string().chars().last().unwrap())
+            .collect()
     }
 
     fn policy(platforms: &[&str], attestations: Attestations) -> Policy {
         let platforms = platforms.iter().map(|it| it.parse().unwrap()).collect();
-        Policy { platforms, lenient: false, attestations }
+        Policy {
+            platforms,
+            lenient: false,
+            attestations,
+        }
     }
 
     #[test]
@@ -126,24 +170,37 @@ mod tests {
 
     #[test]
     fn chosen_platforms_stay_with_their_attestations_and_everything_unknown() {
-        let kept = filtered(&index(), &policy(&["linux/amd64"], Attestations::Keep)).unwrap().manifest;
+        let kept = filtered(&index(), &policy(&["linux/amd64"], Attestations::Keep))
+            .unwrap()
+            .manifest;
         assert_eq!(fills(&kept), "ac");
         let document: Value = serde_json::from_slice(kept.bytes()).unwrap();
-        assert_eq!((&document["annotations"]["kept"], &document["x-unknown"][0]), (&json!("yes"), &json!(1)));
-        let kept = filtered(&index(), &policy(&["linux/arm64"], Attestations::Keep)).unwrap().manifest;
+        assert_eq!(
+            (&document["annotations"]["kept"], &document["x-unknown"][0]),
+            (&json!("yes"), &json!(1))
+        );
+        let kept = filtered(&index(), &policy(&["linux/arm64"], Attestations::Keep))
+            .unwrap()
+            .manifest;
         assert_eq!(fills(&kept), "b");
     }
 
     #[test]
     fn stripping_leaves_all_but_the_attestations() {
-        let kept = filtered(&index(), &policy(&[], Attestations::Strip)).unwrap().manifest;
+        let kept = filtered(&index(), &policy(&[], Attestations::Strip))
+            .unwrap()
+            .manifest;
         assert_eq!(fills(&kept), "abd");
         assert!(has_attestations(&index()) && !has_attestations(&kept));
     }
 
     #[test]
     fn a_platform_that_is_not_there_is_named_with_those_that_are() {
-        let filtered = filtered(&index(), &policy(&["linux/amd64", "linux/s390x"], Attestations::Keep)).unwrap();
+        let filtered = filtered(
+            &index(),
+            &policy(&["linux/amd64", "linux/s390x"], Attestations::Keep),
+        )
+        .unwrap();
         assert_eq!(filtered.missing, ["linux/s390x".parse().unwrap()]);
         assert_eq!(filtered.available, ["linux/amd64", "linux/arm64/v8"]);
     }

@@ -52,7 +52,11 @@ pub(super) enum SourceError {
 
 impl Shelf {
     pub fn new(listener: Arc<dyn Listener>) -> Arc<Self> {
-        Arc::new(Shelf { spools: Mutex::default(), lane: Arc::new(Semaphore::new(READS)), listener })
+        Arc::new(Shelf {
+            spools: Mutex::default(),
+            lane: Arc::new(Semaphore::new(READS)),
+            listener,
+        })
     }
 }
 
@@ -89,7 +93,10 @@ impl Image {
     pub async fn root(&self) -> Result<&Manifest, SourceError> {
         let read = || async {
             // By digest once it is known, so that a tag that moves meanwhile does not mix two images.
-            let at = self.head.get().map_or_else(|| self.job.at.clone(), |it| TagOrDigest::Digest(it.clone()));
+            let at = self
+                .head
+                .get()
+                .map_or_else(|| self.job.at.clone(), |it| TagOrDigest::Digest(it.clone()));
             let manifest = self.job.source.get_manifest(&at).await?;
             manifest.ok_or_else(|| SourceError::NoImage(self.job.name.clone()))
         };
@@ -104,34 +111,64 @@ impl Image {
             && !policy.platforms.is_empty()
         {
             let platform = self.platform(&image.config).await?;
-            filtered.missing.extend(policy.platforms.iter().filter(|it| !filter::fits(it, &platform)).cloned());
+            filtered.missing.extend(
+                policy
+                    .platforms
+                    .iter()
+                    .filter(|it| !filter::fits(it, &platform))
+                    .cloned(),
+            );
             filtered.available.push(platform.to_string());
         }
-        if !filtered.missing.is_empty() && (!policy.lenient || filtered.missing.len() == policy.platforms.len()) {
+        if !filtered.missing.is_empty()
+            && (!policy.lenient || filtered.missing.len() == policy.platforms.len())
+        {
             let wanted: Vec<String> = filtered.missing.iter().map(ToString::to_string).collect();
             let available = filtered.available.join(", ");
-            return Err(SourceError::NoPlatform { wanted: wanted.join(", "), available });
+            return Err(SourceError::NoPlatform {
+                wanted: wanted.join(", "),
+                available,
+            });
         }
         Ok(filtered)
     }
 
     /// The platform of a single image, which only its config tells.
-    async fn platform(&self, config: &Descriptor) -> Result<crate::registry::Platform, SourceError> {
+    async fn platform(
+        &self,
+        config: &Descriptor,
+    ) -> Result<crate::registry::Platform, SourceError> {
         use futures_util::TryStreamExt as _;
         let spool = self.spool(config)?;
-        let pieces: Vec<bytes::Bytes> =
-            spool.follow().try_collect().await.map_err(|error| SourceError::NoSpool(error.to_string()))?;
+        let pieces: Vec<bytes::Bytes> = spool
+            .follow()
+            .try_collect()
+            .await
+            .map_err(|error| SourceError::NoSpool(error.to_string()))?;
         serde_json::from_slice(&pieces.concat()).map_err(|error| {
             let url = format!("{}", config.digest);
-            SourceError::Registry(Error::Protocol { url, reason: format!("the config is not readable: {error}") })
+            SourceError::Registry(Error::Protocol {
+                url,
+                reason: format!("the config is not readable: {error}"),
+            })
         })
     }
 
     /// A manifest that an index of this image lists.
     pub async fn manifest(&self, child: &Descriptor) -> Result<Manifest, SourceError> {
-        let cell = Arc::clone(self.manifests.lock().expect("no holder panics").entry(child.digest.clone()).or_default());
+        let cell = Arc::clone(
+            self.manifests
+                .lock()
+                .expect("no holder panics")
+                .entry(child.digest.clone())
+                .or_default(),
+        );
         let read = || async {
-            let manifest = self.job.source.get_manifest(&TagOrDigest::Digest(child.digest.clone())).await?;
+            let manifest = self
+                .job
+                .source
+                .get_manifest(&TagOrDigest::Digest(child.digest.clone()))
+                .await?;
             manifest.ok_or_else(|| SourceError::NoChild(child.digest.clone()))
         };
         cell.get_or_try_init(read).await.cloned()
@@ -149,8 +186,14 @@ impl Image {
             _ => {
                 let listener = Arc::clone(&self.shelf.listener);
                 let read = move |bytes| listener.event(Event::Read { bytes });
-                let spool = Spool::start(self.job.source.clone(), blob.clone(), Arc::clone(&self.shelf.lane), read);
-                let spool = spool.map_err(|error: io::Error| SourceError::NoSpool(error.to_string()))?;
+                let spool = Spool::start(
+                    self.job.source.clone(),
+                    blob.clone(),
+                    Arc::clone(&self.shelf.lane),
+                    read,
+                );
+                let spool =
+                    spool.map_err(|error: io::Error| SourceError::NoSpool(error.to_string()))?;
                 spools.insert(blob.digest.clone(), Arc::downgrade(&spool));
                 spool
             }

@@ -59,12 +59,22 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
 #[derive(Debug)]
 pub enum Event<'e> {
     /// So many more bytes are to go to this host.
-    Planned { destination: &'e str, bytes: u64 },
+    Planned {
+        destination: &'e str,
+        bytes: u64,
+    },
     /// So many of them have gone.
-    Moved { destination: &'e str, bytes: u64 },
+    Moved {
+        destination: &'e str,
+        bytes: u64,
+    },
     /// A blob was read from the source.
-    Read { bytes: u64 },
-    Finished { row: &'e Row },
+    Read {
+        bytes: u64,
+    },
+    Finished {
+        row: &'e Row,
+    },
 }
 
 /// Hears every [`Event`], from any thread.

@@ -52,7 +52,10 @@ impl Spool {
             ..=SMALL => Store::Memory(std::sync::Mutex::default()),
             _ => Store::File(tempfile::tempfile()?),
         };
-        let spool = Arc::new(Spool { store, state: watch::Sender::new(State::Filling(0)) });
+        let spool = Arc::new(Spool {
+            store,
+            state: watch::Sender::new(State::Filling(0)),
+        });
         let weak = Arc::downgrade(&spool);
         tokio::spawn(async move {
             let filled = fill(&weak, &source, &blob, lane).await;
@@ -70,30 +73,43 @@ impl Spool {
     /// The blob from its first byte.
     pub fn follow(self: &Arc<Self>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let state = self.state.subscribe();
-        stream::try_unfold((Arc::clone(self), state, 0), async |(spool, mut state, position)| {
-            loop {
-                let seen = state.borrow_and_update().clone();
-                let ready = match seen {
-                    State::Filling(ready) => ready,
-                    State::Full => u64::MAX,
-                    State::Failed(reason) => return Err(io::Error::other(reason)),
-                };
-                if ready > position {
-                    let piece = spool.read(position, ready - position).await?;
-                    let next = position + piece.len() as u64;
-                    return Ok((!piece.is_empty()).then_some((piece, (spool, state, next))));
+        stream::try_unfold(
+            (Arc::clone(self), state, 0),
+            async |(spool, mut state, position)| {
+                loop {
+                    let seen = state.borrow_and_update().clone();
+                    let ready = match seen {
+                        State::Filling(ready) => ready,
+                        State::Full => u64::MAX,
+                        State::Failed(reason) => return Err(io::Error::other(reason)),
+                    };
+                    if ready > position {
+                        let piece = spool.read(position, ready - position).await?;
+                        let next = position + piece.len() as u64;
+                        return Ok((!piece.is_empty()).then_some((piece, (spool, state, next))));
+                    }
+                    // The spool itself holds the sender, so this only ends with news.
+                    state.changed().await.map_err(io::Error::other)?;
                 }
-                // The spool itself holds the sender, so this only ends with news.
-                state.changed().await.map_err(io::Error::other)?;
-            }
-        })
+            },
+        )
+    }
+
+    /// Whether nobody will ever get the blob from here.
+    pub fn has_failed(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Failed(_))
     }
 
     /// A small blob, once it is there; `None` for one that is in a file.
     pub async fn small(&self) -> io::Result<Option<Bytes>> {
-        let Store::Memory(bytes) = &self.store else { return Ok(None) };
+        let Store::Memory(bytes) = &self.store else {
+            return Ok(None);
+        };
         let mut state = self.state.subscribe();
-        let ended = state.wait_for(|state| !matches!(state, State::Filling(_))).await.map_err(io::Error::other)?;
+        let ended = state
+            .wait_for(|state| !matches!(state, State::Filling(_)))
+            .await
+            .map_err(io::Error::other)?;
         match &*ended {
             State::Failed(reason) => Err(io::Error::other(reason.clone())),
             _ => Ok(Some(bytes.lock().expect("no holder panics").clone())),
@@ -112,7 +128,9 @@ impl Spool {
             Store::File(_) => {
                 let spool = Arc::clone(self);
                 let read = tokio::task::spawn_blocking(move || {
-                    let Store::File(file) = &spool.store else { unreachable!("the store does not change") };
+                    let Store::File(file) = &spool.store else {
+                        unreachable!("the store does not change")
+                    };
                     let mut piece = BytesMut::zeroed(length);
                     let read = file.read_at(&mut piece, position)?;
                     piece.truncate(read);
@@ -133,7 +151,9 @@ impl Spool {
             Store::File(_) => {
                 let spool = Arc::clone(self);
                 let write = tokio::task::spawn_blocking(move || {
-                    let Store::File(file) = &spool.store else { unreachable!("the store does not change") };
+                    let Store::File(file) = &spool.store else {
+                        unreachable!("the store does not change")
+                    };
                     file.write_all_at(&piece, position)
                 });
                 write.await.map_err(io::Error::other)?
@@ -143,10 +163,22 @@ impl Spool {
 }
 
 /// Reads the blob into the spool; the error is a sentence.
-async fn fill(spool: &Weak<Spool>, source: &Repository, blob: &Descriptor, lane: Arc<Semaphore>) -> Result<(), String> {
-    let _permit: OwnedSemaphorePermit = lane.acquire_owned().await.map_err(|error| error.to_string())?;
-    let opened = source.get_blob(blob).await.map_err(|error| error.to_string())?;
-    let mut reader = opened.ok_or_else(|| format!("the source does not have the blob {}", blob.digest))?;
+async fn fill(
+    spool: &Weak<Spool>,
+    source: &Repository,
+    blob: &Descriptor,
+    lane: Arc<Semaphore>,
+) -> Result<(), String> {
+    let _permit: OwnedSemaphorePermit = lane
+        .acquire_owned()
+        .await
+        .map_err(|error| error.to_string())?;
+    let opened = source
+        .get_blob(blob)
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut reader =
+        opened.ok_or_else(|| format!("the source does not have the blob {}", blob.digest))?;
     let mut buffer = BytesMut::with_capacity(PIECE);
     let mut position = 0;
     loop {
@@ -154,7 +186,9 @@ async fn fill(spool: &Weak<Spool>, source: &Repository, blob: &Descriptor, lane:
         let is_end = chunk.is_none();
         buffer.extend_from_slice(&chunk.unwrap_or_default());
         if buffer.len() >= PIECE || is_end {
-            let Some(spool) = spool.upgrade() else { return Err("nobody wants it any more".to_owned()) };
+            let Some(spool) = spool.upgrade() else {
+                return Err("nobody wants it any more".to_owned());
+            };
             let piece = std::mem::replace(&mut buffer, BytesMut::with_capacity(PIECE)).freeze();
             let length = piece.len() as u64;
             spool.write(position, piece).await.map_err(|error| {

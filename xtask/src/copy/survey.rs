@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, try_join_all};
 
@@ -11,7 +12,9 @@ use super::destination::Known;
 use super::image::{Image, SourceError};
 use super::job::{Attestations, Place, Policy};
 use super::outcome::Bytes;
-use crate::registry::{Content, Descriptor, Digest, Error, Manifest, Platform, Repository, Tag, TagOrDigest};
+use crate::registry::{
+    Content, Descriptor, Digest, Error, Manifest, Platform, Repository, Tag, TagOrDigest,
+};
 
 /// From so many tags of a repository on, one listing is cheaper than asking for each.
 const WORTH_LISTING: usize = 8;
@@ -30,7 +33,7 @@ pub(super) struct Diff {
     pub present: u64,
     /// Platforms that were asked for and are not there.
     pub missing: Vec<Platform>,
-    /// The attestations are left out.
+    /// The attestations are left out, although nobody asked for that.
     pub stripped: bool,
 }
 
@@ -41,6 +44,20 @@ pub(super) enum CopyError {
     Source(#[from] SourceError),
     #[error("{0}")]
     Destination(#[from] Error),
+    #[error("not done within {0:?}")]
+    Late(Duration),
+}
+
+impl CopyError {
+    /// The HTTP status behind it, if there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            CopyError::Source(SourceError::Registry(error)) | CopyError::Destination(error) => {
+                error.status()
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Asks what `place` lacks of `image`. With `force`, everything is taken to be lacking.
@@ -66,7 +83,10 @@ pub(super) async fn survey(
         (None, image.digest().await?.clone())
     };
     let is_right = |digest: &Option<Digest>| !force && digest.as_ref() == Some(&root);
-    let wrong: Vec<_> = current.into_iter().filter(|(_, digest)| !is_right(digest)).collect();
+    let wrong: Vec<_> = current
+        .into_iter()
+        .filter(|(_, digest)| !is_right(digest))
+        .collect();
     let mut diff = Diff {
         root,
         wrong,
@@ -74,11 +94,12 @@ pub(super) async fn survey(
         blobs: Vec::new(),
         present: 0,
         missing: Vec::new(),
-        stripped: policy.attestations == Attestations::Strip,
+        stripped: false,
     };
     let by_digest = TagOrDigest::Digest(diff.root.clone());
     if diff.wrong.is_empty()
-        && (!place.tags.is_empty() || !force && repository.head_manifest(&by_digest).await?.is_some())
+        && (!place.tags.is_empty()
+            || !force && repository.head_manifest(&by_digest).await?.is_some())
     {
         diff.missing = filtered.map_or_else(Vec::new, |it| it.missing);
         return Ok(diff);
@@ -88,13 +109,19 @@ pub(super) async fn survey(
         None => image.filtered(policy).await?,
     };
     diff.missing = filtered.missing;
-    let walk = Walk { image, repository: &repository, known: &known, force };
+    let walk = Walk {
+        image,
+        repository: &repository,
+        known: &known,
+        force,
+    };
     let mut lack = walk.lack(filtered.manifest).await?;
     let mut seen = HashSet::new();
     lack.blobs.retain(|blob| seen.insert(blob.digest.clone()));
     lack.blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
     let mut seen = HashSet::new();
-    lack.manifests.retain(|manifest| seen.insert(manifest.digest().clone()));
+    lack.manifests
+        .retain(|manifest| seen.insert(manifest.digest().clone()));
     diff.manifests = lack.manifests;
     diff.blobs = lack.blobs;
     diff.present = lack.present;
@@ -108,12 +135,20 @@ async fn tags(
     place: &Place,
     siblings: usize,
 ) -> Result<Vec<(Tag, Option<Digest>)>, Error> {
-    let listed = if siblings >= WORTH_LISTING { Some(known.tags(repository).await?) } else { None };
+    let listed = if siblings >= WORTH_LISTING {
+        Some(known.tags(repository).await?)
+    } else {
+        None
+    };
     let ask = place.tags.iter().map(|tag| async move {
         let is_absent = listed.is_some_and(|tags| !tags.is_some_and(|tags| tags.contains(tag)));
         let head = match is_absent {
             true => None,
-            false => repository.head_manifest(&TagOrDigest::Tag(tag.clone())).await?,
+            false => {
+                repository
+                    .head_manifest(&TagOrDigest::Tag(tag.clone()))
+                    .await?
+            }
         };
         Ok::<_, Error>((tag.clone(), head.map(|head| head.digest)))
     });
@@ -140,9 +175,15 @@ impl Walk<'_> {
     fn lack(&self, manifest: Manifest) -> BoxFuture<'_, Result<Lack, CopyError>> {
         async move {
             let mut lack = Lack::default();
-            match manifest.content().map_err(|error| SourceError::from(Error::from(error)))? {
+            match manifest
+                .content()
+                .map_err(|error| SourceError::from(Error::from(error)))?
+            {
                 Content::Index(index) => {
-                    let children = index.manifests.iter().map(|child| self.lack_of_child(child));
+                    let children = index
+                        .manifests
+                        .iter()
+                        .map(|child| self.lack_of_child(child));
                     for below in try_join_all(children).await? {
                         lack.manifests.extend(below.manifests);
                         lack.blobs.extend(below.blobs);
@@ -151,7 +192,9 @@ impl Walk<'_> {
                 }
                 Content::Image(image) => {
                     let blobs = image.layers.iter().chain([&image.config]);
-                    let asked = blobs.map(|blob| async { Ok::<_, CopyError>((blob, self.has_blob(blob).await?)) });
+                    let asked = blobs.map(|blob| async move {
+                        Ok::<_, CopyError>((blob, self.has_blob(blob).await?))
+                    });
                     for (blob, is_present) in try_join_all(asked).await? {
                         match is_present {
                             true => lack.present += blob.size,
@@ -168,7 +211,10 @@ impl Walk<'_> {
 
     async fn lack_of_child(&self, child: &Descriptor) -> Result<Lack, CopyError> {
         let at = TagOrDigest::Digest(child.digest.clone());
-        if !self.force && !self.known.is_new() && self.repository.head_manifest(&at).await?.is_some() {
+        if !self.force
+            && !self.known.is_new()
+            && self.repository.head_manifest(&at).await?.is_some()
+        {
             return Ok(Lack::default());
         }
         self.lack(self.image.manifest(child).await?).await
@@ -195,6 +241,10 @@ impl Walk<'_> {
 impl Diff {
     /// The bytes as a dry run would count them.
     pub fn bytes(&self) -> Bytes {
-        Bytes { uploaded: self.blobs.iter().map(|blob| blob.size).sum(), mounted: 0, skipped: self.present }
+        Bytes {
+            uploaded: self.blobs.iter().map(|blob| blob.size).sum(),
+            mounted: 0,
+            skipped: self.present,
+        }
     }
 }

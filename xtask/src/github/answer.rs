@@ -3,7 +3,6 @@
 //! Refuses to know what was asked, but for its name. Invariant: time and memory are bounded, and an error holds what
 //! the server said, never an address.
 
-use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, LINK};
@@ -15,6 +14,7 @@ use url::Url;
 
 use super::error::Error;
 use super::retry::rate_limit;
+use crate::net;
 
 /// How long an answer may take: the head, and each piece of its body.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ pub(super) async fn read(
         match tokio::time::timeout(LIMIT, response.chunk()).await {
             Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
             Ok(Ok(None)) => break,
-            Ok(Err(error)) => return Err(unreachable(what, error)),
+            Ok(Err(error)) => return Err(unreachable(what, &error)),
             Err(_) => return Err(silent(what)),
         }
         if bytes.len() > LARGEST {
@@ -75,16 +75,12 @@ pub(super) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> R
     })
 }
 
-/// The innermost cause, which is the one that helps; never the address.
-pub(super) fn unreachable(what: &'static str, error: reqwest::Error) -> Error {
-    let error = error.without_url();
-    let mut reason = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        reason = error.to_string();
-        cause = error.source();
+/// Never shows the address.
+pub(super) fn unreachable(what: &'static str, error: &reqwest::Error) -> Error {
+    Error::Unreachable {
+        what,
+        reason: net::reason(error),
     }
-    Error::Unreachable { what, reason }
 }
 
 pub(super) fn silent(what: &'static str) -> Error {

@@ -9,11 +9,12 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT}
 use reqwest::{Client, Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::answer::{self, decode, next, silent, unreachable};
 use super::error::Error;
 use super::plan::Event;
+use crate::net;
 use crate::secret::{Secret, public_url};
 
 /// One repository on one GitHub.
@@ -44,13 +45,7 @@ impl Github {
         repository: &str,
         token: Secret<String>,
     ) -> Result<Self, Error> {
-        let loopback = match api.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        if api.scheme() != "https" && !(api.scheme() == "http" && loopback) {
+        if api.scheme() != "https" && !(api.scheme() == "http" && net::is_loopback(api)) {
             return Err(Error::Api(public_url(api)));
         }
         let (owner, name) =
@@ -165,7 +160,7 @@ impl Github {
                     Ok(answer) => return Ok(answer),
                     Err(error) => error,
                 },
-                Ok(Err(error)) => unreachable(what, error),
+                Ok(Err(error)) => unreachable(what, &error),
                 Err(_) => silent(what),
             };
             let Some(wait) = error.wait(number).filter(|_| method != Method::POST) else {

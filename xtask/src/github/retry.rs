@@ -3,13 +3,13 @@
 //! Refuses to know what is tried. Invariant: a refused token or a final refusal is never tried again, and every wait is
 //! bounded.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::error::Error;
+use crate::net;
 
 /// How often a request is made before its error stands.
 pub(super) const TRIES: u32 = 4;
@@ -28,19 +28,12 @@ impl Error {
             Error::RateLimited { wait, .. } => (*wait <= LONGEST).then_some(*wait),
             // Something may be there that was not seen before: looking again helps.
             Error::Exists { .. } | Error::Unreachable { .. } | Error::Unexpected { .. } => {
-                Some(backoff(next))
+                Some(net::backoff(next - 1))
             }
-            Error::Refused { status, .. } if *status >= 500 => Some(backoff(next)),
+            Error::Refused { status, .. } if *status >= 500 => Some(net::backoff(next - 1)),
             _ => None,
         }
     }
-}
-
-/// Half a second before the second try, doubled each time, and up to half as much again.
-fn backoff(next: u32) -> Duration {
-    let base = Duration::from_millis(500) * 2_u32.pow(next.saturating_sub(2));
-    let dice = RandomState::new().build_hasher().finish() % 1000;
-    base + base.mul_f64(dice as f64 / 2000.0)
 }
 
 /// The wait that a rate limit asks for; `None` if the answer is something else. The secondary limit is a 403 like a
@@ -58,13 +51,8 @@ pub(super) fn rate_limit(
         return None;
     }
     let header = |name: &str| headers.get(name)?.to_str().ok();
-    if let Some(after) = header(RETRY_AFTER.as_str()) {
-        let seconds = after.parse().ok().map(Duration::from_secs);
-        let date = || {
-            let date = httpdate::parse_http_date(after).ok()?;
-            Some(date.duration_since(now).unwrap_or_default())
-        };
-        return Some(seconds.or_else(date).unwrap_or(UNTIMED));
+    if headers.contains_key(RETRY_AFTER) {
+        return Some(net::retry_after(headers, now).unwrap_or(UNTIMED));
     }
     if header("x-ratelimit-remaining") == Some("0") {
         let reset = header("x-ratelimit-reset").and_then(|reset| reset.parse().ok());

@@ -55,7 +55,7 @@ impl Github {
         let (mut before, mut moved) = (0, Instant::now());
         let response = loop {
             tokio::select! {
-                answer = &mut sending => break answer.map_err(|error| unreachable(WHAT, error))?,
+                answer = &mut sending => break answer.map_err(|error| unreachable(WHAT, &error))?,
                 _ = tick.tick() => {}
             }
             let sent = sent.load(Ordering::Relaxed);

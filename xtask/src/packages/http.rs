@@ -3,8 +3,6 @@
 //! Refuses to know what the bytes are. Invariant: no wait is unbounded, no total time is; and no reason holds an
 //! address, since addresses carry signatures.
 
-use std::error::Error as _;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +10,7 @@ use reqwest::header::{ACCEPT_ENCODING, RANGE};
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
+use crate::net;
 use crate::secret::Secret;
 
 /// How long to wait for the connection and the answer's head together.
@@ -61,7 +60,7 @@ pub(super) async fn get(http: &Client, url: &Secret<Url>, from: u64) -> Result<R
     let response = tokio::time::timeout(ANSWER, request.send())
         .await
         .map_err(|_| Failure::passing(format!("no answer in {} s", ANSWER.as_secs())))?
-        .map_err(|error| Failure::passing(because(error)))?;
+        .map_err(|error| Failure::passing(net::reason(&error)))?;
     let status = response.status();
     if status.is_success() || (from > 0 && status == StatusCode::RANGE_NOT_SATISFIABLE) {
         return Ok(response);
@@ -78,28 +77,12 @@ pub(super) async fn chunk(response: &mut Response) -> Result<Option<Bytes>, Fail
     tokio::time::timeout(STALL, response.chunk())
         .await
         .map_err(|_| Failure::passing(format!("nothing arrived for {} s", STALL.as_secs())))?
-        .map_err(|error| Failure::passing(because(error)))
+        .map_err(|error| Failure::passing(net::reason(&error)))
 }
 
-/// Waits before round `round`: nothing before the first, then half a second, doubled each time, and up to half as much
-/// again so that parallel downloads do not return together.
+/// Waits before round `round`: nothing before the first.
 pub(super) async fn pause(round: u32) {
-    if round == 0 {
-        return;
+    if round > 0 {
+        tokio::time::sleep(net::backoff(round)).await;
     }
-    let base = Duration::from_millis(500) * 2_u32.pow(round - 1);
-    let dice = RandomState::new().build_hasher().finish() % 1000;
-    tokio::time::sleep(base + base.mul_f64(dice as f64 / 2000.0)).await;
-}
-
-/// The innermost cause, which is the one that helps ("connection refused"); never the address.
-fn because(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut reason = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        reason = error.to_string();
-        cause = error.source();
-    }
-    reason
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context as _, Result};
 
 use super::fetch;
-use super::world::World;
+use super::world::{World, http};
 use crate::exit::bad_input;
 use crate::github::{Asset, Event, Github, Plan};
 use crate::graph::{self, Ended};
@@ -35,7 +35,7 @@ pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<
         .ok_or_else(|| anyhow::anyhow!("`GITHUB_TOKEN` is not set"))?;
     let settings = &world.settings.github;
     let github = Github::new(
-        world.http()?.clone(),
+        http(&settings.api)?,
         &settings.api,
         &settings.repository,
         token,

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use indicatif::DecimalBytes;
 
 use super::plan::ReleasePlan;
-use super::world::World;
+use super::world::{World, http};
 use crate::exit::bad_input;
 use crate::graph::{self, Ended};
 use crate::packages::{self, Source};
@@ -17,7 +17,7 @@ use crate::settings::Settings;
 
 /// Fetches every package of the plan, all at once.
 pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
-    let http = world.http()?;
+    let http = &http(world.settings.package_index.expose())?;
     let source = Source::new(world.settings.package_index.clone()).map_err(fault)?;
     let index = packages::fetch_index(http, &source).await.map_err(fault)?;
     let platforms: Vec<String> = world
@@ -63,11 +63,12 @@ pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result
 }
 
 /// The error that no version is known, naming the newest one in the index.
-pub async fn no_version(settings: &Settings, http: &reqwest::Client) -> anyhow::Error {
+pub async fn no_version(settings: &Settings) -> anyhow::Error {
     let newest = async {
         let source = Source::new(settings.package_index.clone())?;
-        Ok::<_, packages::Error>(
-            packages::fetch_index(http, &source)
+        let http = http(settings.package_index.expose())?;
+        anyhow::Ok(
+            packages::fetch_index(&http, &source)
                 .await?
                 .newest()
                 .map(str::to_owned),

@@ -3,8 +3,6 @@
 //! Order: the platforms, the immutable tag, a HEAD that proves it, the moving tags. What the registry holds already is
 //! not pushed again.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::DecimalBytes;
 use serde::Serialize;
@@ -14,6 +12,7 @@ use super::world::World;
 use crate::engine::{self, Engine, Image};
 use crate::exit::bad_input;
 use crate::graph::{self, Ended};
+use crate::net;
 use crate::registry::{self, Content, Manifest, Repository, Tag, TagOrDigest, index_of};
 use crate::settings::Login;
 
@@ -212,7 +211,7 @@ impl Push<'_> {
                 Ok(pushed) => return Ok(pushed),
                 Err(error) if error.is_transient() && tries < TRIES => {
                     self.context.warn(&format!("{error}; trying again"));
-                    tokio::time::sleep(backoff(tries)).await;
+                    tokio::time::sleep(net::backoff(tries)).await;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -250,12 +249,4 @@ impl Push<'_> {
             None => bail!("`{tag}` was pushed, but the registry does not know it"),
         }
     }
-}
-
-/// 1 s, 2 s, … with jitter, so that registries that failed together are not asked together again.
-fn backoff(tries: u32) -> Duration {
-    let jitter = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |now| now.subsec_millis());
-    Duration::from_millis((1000 << (tries - 1)) + u64::from(jitter) / 2)
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::OnceCell;
+use url::Url;
 
 use super::plan::{PushPlan, ReleasePlan};
 use super::push::Published;
 use crate::engine::Engine;
 use crate::exit::bad_input;
+use crate::net;
 use crate::registry::{self, Credentials, Registry, Repository};
 use crate::settings::{Login, RegistrySettings, Settings};
 
@@ -21,7 +23,6 @@ pub struct World<'w> {
     pub plan: &'w ReleasePlan,
     /// The targets of this run.
     scheduled: Vec<String>,
-    http: OnceLock<reqwest::Client>,
     engine: OnceCell<Engine>,
     repositories: BTreeMap<&'w str, OnceLock<Repository>>,
     /// What each registry holds, by name, once its push target succeeded.
@@ -39,7 +40,6 @@ impl<'w> World<'w> {
             settings,
             plan,
             scheduled,
-            http: OnceLock::new(),
             engine: OnceCell::new(),
             repositories: settings
                 .registries
@@ -50,10 +50,6 @@ impl<'w> World<'w> {
             refusals: Mutex::default(),
             require_unmet: AtomicBool::new(false),
         }
-    }
-
-    pub fn http(&self) -> Result<&reqwest::Client> {
-        get_or_try(&self.http, http)
     }
 
     /// # Errors
@@ -115,16 +111,13 @@ impl<'w> World<'w> {
     }
 }
 
-/// For packages and GitHub, which notice a stall themselves: reqwest's own read timeout also runs while a long upload
-/// waits for its answer.
-fn http() -> Result<reqwest::Client> {
-    reqwest::Client::builder()
-        // A redirect would carry the signed URL of a package along in `Referer`.
-        .referer(false)
-        .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(10))
-        .build()
-        .context("the HTTP client cannot be set up")
+/// A client for packages or GitHub at `base`. Both notice a stall themselves: reqwest's own read timeout also runs while
+/// a long upload waits for its answer.
+pub fn http(base: &Url) -> Result<reqwest::Client> {
+    net::client(base, || {
+        reqwest::Client::builder().connect_timeout(Duration::from_secs(10))
+    })
+    .context("the HTTP client cannot be set up")
 }
 
 fn get_or_try<T>(cell: &OnceLock<T>, init: impl FnOnce() -> Result<T>) -> Result<&T> {

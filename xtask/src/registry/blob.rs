@@ -11,9 +11,9 @@ use super::auth::Access;
 use super::digest::{Digest, Hasher};
 use super::error::Error;
 use super::manifest::Descriptor;
-use super::pace;
 use super::repository::{Repository, found};
 use super::transport::Progress;
+use crate::net;
 use crate::secret::public_url;
 
 impl Repository {
@@ -93,7 +93,8 @@ impl Blob {
                     Some(chunk) => return Ok(Some(chunk)),
                     None => continue,
                 },
-                Ok(None) if self.position == self.size => return self.finish(),
+                // Also after an error: there is nothing more to ask for.
+                _ if self.position == self.size => return self.finish(),
                 Ok(None) => self.broken(format!(
                     "it ended after {} of {} bytes",
                     self.position, self.size
@@ -141,11 +142,11 @@ impl Blob {
     /// Opens the rest of the blob; `error` is why, and what is returned when there have been enough tries.
     async fn resume(&mut self, mut error: Error) -> Result<(), Error> {
         loop {
-            if !error.is_transient() || self.failures >= self.repository.connection.retries {
+            if !self.repository.connection.may_retry(&error, self.failures) {
                 return Err(error);
             }
-            tokio::time::sleep(pace::backoff(self.failures)).await;
             self.failures += 1;
+            tokio::time::sleep(net::backoff(self.failures)).await;
             match self.repository.blob_from(&self.digest, self.position).await {
                 Ok(response) => {
                     self.skip = self.overlap(&response)?;

@@ -17,7 +17,8 @@ use super::error::Error;
 use super::pace::{self, Pace};
 use super::reference::{DOCKER_HUB, ReferenceError, canonical_host};
 use super::repository::Repository;
-use super::transport::{Progress, Transport, is_loopback};
+use super::transport::{Progress, Transport};
+use crate::net::{self, is_loopback};
 
 /// A registry, signed in to with one set of credentials. A clone is another handle to the same.
 #[derive(Clone)]
@@ -52,17 +53,17 @@ impl Registry {
         let host = canonical_host(host)?;
         let base = base_url(&host, options.plain_http)?;
         Ok(Registry(Arc::new(Connection {
-            transport: Transport::new(&base, &options)?,
+            base: base.clone(),
+            retries: options.retries,
+            transport: Transport::new(base, options),
             pace: if host == DOCKER_HUB {
                 Pace::docker_hub()
             } else {
                 Pace::unlimited()
             },
             auth: Auth::new(&host, credentials),
-            retries: options.retries,
             opened: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),
-            base,
         })))
     }
 
@@ -78,7 +79,7 @@ pub(super) struct Connection {
     pub transport: Transport,
     auth: Auth,
     pace: Pace,
-    pub retries: u32,
+    retries: u32,
     /// Whether one request has been through.
     opened: AtomicBool,
     /// Held by the very first request, so that the challenge is learned once and a wrong password is tried once,
@@ -108,13 +109,21 @@ impl Connection {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            let too_long = matches!(&error, Error::RateLimited { retry_after: Some(wait), .. } if *wait > pace::LONGEST_PAUSE);
-            if !error.is_transient() || too_long || tried >= self.retries {
+            if !self.may_retry(&error, tried) {
                 return Err(error);
             }
-            tokio::time::sleep(pace::backoff(tried)).await;
             tried += 1;
+            tokio::time::sleep(net::backoff(tried)).await;
         }
+    }
+
+    /// Whether to try again after `error`, when `tried` tries have failed before.
+    pub(super) fn may_retry(&self, error: &Error, tried: u32) -> bool {
+        let wait = match error {
+            Error::RateLimited { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        error.is_transient() && wait <= pace::LONGEST_PAUSE && tried < self.retries
     }
 
     /// One try: waits its turn, signs in if asked to.
@@ -160,6 +169,7 @@ impl Connection {
         let method = request.method().clone();
         // An upload may be sent on to a host of the registry's choice, which gets no credentials.
         let is_ours = self.is_ours(request.url());
+        let mut refusals = 0;
         loop {
             let spare = request.try_clone();
             self.pace.turn().await;
@@ -173,13 +183,14 @@ impl Connection {
                     .insert(AUTHORIZATION, authorization.header.clone());
             }
             let response = self.transport.exchange(request, progress).await?;
-            if response.status() == StatusCode::UNAUTHORIZED && self.is_ours(response.url()) {
-                let again = self
-                    .auth
-                    .learn(authorization.as_ref(), response.headers())
-                    .await;
+            let is_unauthorized =
+                response.status() == StatusCode::UNAUTHORIZED && self.is_ours(response.url());
+            if is_unauthorized {
+                let headers = response.headers();
+                let again = self.auth.learn(authorization.as_ref(), headers).await;
                 match spare {
-                    Some(spare) if again => {
+                    Some(spare) if again && refusals < MOST_REFUSALS => {
+                        refusals += 1;
                         request = spare;
                         continue;
                     }
@@ -196,7 +207,11 @@ impl Connection {
                 return Ok(response);
             }
             let failure = self.transport.failure(&method, response).await;
-            return Err(self.auth.refused(failure, scope));
+            return Err(if is_unauthorized && authorization.is_some() {
+                self.auth.rejected(failure, scope)
+            } else {
+                self.auth.denied(failure, scope)
+            });
         }
     }
 
@@ -205,6 +220,9 @@ impl Connection {
         origin(url) == origin(&self.base) && url.host_str() == self.base.host_str()
     }
 }
+
+/// A 401 is taken as news this often: once to learn how to sign in, once because a token died.
+const MOST_REFUSALS: u32 = 2;
 
 /// Where the registry that people call `host` answers.
 fn base_url(host: &str, plain_http: bool) -> Result<Url, ReferenceError> {

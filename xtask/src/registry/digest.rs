@@ -125,6 +125,7 @@ impl Hasher {
     }
 }
 
+// Both names are of one length, which is where the colon is.
 const SHA256: &str = "sha256";
 const SHA512: &str = "sha512";
 

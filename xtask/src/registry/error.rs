@@ -27,8 +27,8 @@ pub enum Error {
     },
     #[error("{0}")]
     NotFound(Box<Answer>),
-    /// 429 on any request, and GitHub's 403 that speaks of its rate limit.
-    #[error("{answer}; the registry limits the rate of requests")]
+    /// 429 on any request, a 503 that names a time, and GitHub's 403 that speaks of its rate limit.
+    #[error("{answer}; the registry asks for a pause")]
     RateLimited {
         answer: Box<Answer>,
         /// How long the registry asked to be left alone.
@@ -140,6 +140,10 @@ impl Failure {
         let code = answer.code.as_deref().unwrap_or_default();
         match (answer.status, code) {
             (429, _) => Error::RateLimited {
+                answer,
+                retry_after,
+            },
+            (503, _) if retry_after.is_some() => Error::RateLimited {
                 answer,
                 retry_after,
             },
@@ -300,6 +304,10 @@ mod tests {
             Error::RateLimited { .. }
         ));
         assert!(!error("PUT", 403, "no", None).is_transient());
+        assert!(matches!(
+            error("GET", 503, "", Some(5)),
+            Error::RateLimited { .. }
+        ));
     }
 
     #[test]

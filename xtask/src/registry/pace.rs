@@ -1,12 +1,9 @@
-//! When a request may go out: the host's pause after a rate limit, Docker Hub's ceiling, and waits between tries.
+//! When a request may go out: the host's pause after a rate limit, and Docker Hub's ceiling.
 //!
 //! It refuses to know requests. Invariant: a pause holds back every request to the host, not only the one that met it.
 
-use std::hash::BuildHasher as _;
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
-
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use std::time::{Duration, Instant};
 
 /// The longest pause that is waited out; a registry that asks for more has ended this run's work with it.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -93,26 +90,6 @@ impl Times {
     }
 }
 
-/// The wait before the next try, after `tried` tries that failed: doubling from half a second, with jitter.
-pub(super) fn backoff(tried: u32) -> Duration {
-    let longest = Duration::from_millis(500 << tried.min(6));
-    // The standard library's hasher keys are the randomness that is at hand.
-    let random = std::hash::RandomState::new().hash_one(tried) as f64 / u64::MAX as f64;
-    longest.mul_f64(0.5 + random / 2.0)
-}
-
-/// The `Retry-After` of an answer, which is in seconds or a date (RFC 9110, 10.2.3).
-pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    match value.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => {
-            let date = httpdate::parse_http_date(value).ok()?;
-            Some(date.duration_since(now).unwrap_or_default())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,30 +127,5 @@ mod tests {
         tokio::join!(pace.turn(), pace.turn());
         assert!(start.elapsed() >= asked);
         assert!(start.elapsed() < LONGEST_PAUSE);
-    }
-
-    #[test]
-    fn waits_double_and_end_somewhere() {
-        for (tried, longest) in [(0, 500), (1, 1000), (2, 2000), (6, 32_000), (99, 32_000)] {
-            let wait = backoff(tried).as_millis();
-            assert!((longest / 2..=longest).contains(&wait), "{tried}: {wait}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        let now = httpdate::parse_http_date("Fri, 20 Nov 2026 10:00:00 GMT").unwrap();
-        let read = |value: &str| {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
-            retry_after(&headers, now)
-        };
-        assert_eq!(read("7"), Some(Duration::from_secs(7)));
-        assert_eq!(
-            read("Fri, 20 Nov 2026 10:00:30 GMT"),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(read("Fri, 20 Nov 2026 09:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(read("soon"), None);
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

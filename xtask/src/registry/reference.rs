@@ -225,34 +225,28 @@ pub(super) fn canonical_host(host: &str) -> Result<String, ReferenceError> {
 }
 
 fn is_host(text: &str) -> bool {
-    let (name, port) = if let Some(rest) = text.strip_prefix('[') {
-        match rest.split_once(']') {
-            Some((address, "")) => (address, None),
-            Some((address, port)) => (address, Some(port.strip_prefix(':').unwrap_or("?"))),
-            None => return false,
-        }
-    } else {
-        match text.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (text, None),
-        }
+    if let Some(rest) = text.strip_prefix('[') {
+        return rest.split_once(']').is_some_and(|(address, port)| {
+            let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
+            is_address && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        });
+    }
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
     };
-    let name_is_right = if text.starts_with('[') {
-        name.parse::<std::net::Ipv6Addr>().is_ok()
-    } else {
-        name.split('.').all(|label| {
-            !label.is_empty()
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        })
+    let is_label = |label: &str| {
+        let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(inside)
     };
-    let port_is_right = port.is_none_or(|port| {
-        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    });
-    name_is_right && port_is_right
+    name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`

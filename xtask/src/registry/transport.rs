@@ -4,28 +4,27 @@
 //! to loopback or by configuration, and an exchange ends when it makes no progress for the stall timeout, however
 //! large its bodies are.
 
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Request, Response};
-use url::{Host, Url};
+use reqwest::{Client, ClientBuilder, Method, Request, Response};
+use url::Url;
 
 use super::client::Options;
 use super::error::{Answer, Error, Failure};
-use super::pace;
 use super::resolve::Pinned;
+use crate::net::{self, is_loopback};
 use crate::secret::public_url;
 
-#[derive(Clone)]
 pub(super) struct Transport {
-    http: Client,
-    stall: Duration,
-    plain_http: bool,
+    base: Url,
+    options: Options,
     pinned: Pinned,
+    /// Made by the first request: reading the system's certificates takes longer than many a run needs in all.
+    client: OnceLock<Client>,
 }
 
 /// Counts pieces of a request body as they are taken, so that a slow upload is not taken for a dead one.
@@ -43,38 +42,14 @@ impl Progress {
 }
 
 impl Transport {
-    pub(super) fn new(base: &Url, options: &Options) -> Result<Transport, Error> {
-        let plain_http = options.plain_http;
-        let pinned = Pinned::default();
-        let mut builder = Client::builder()
-            .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")))
-            // One HTTP/2 window shared by all bodies throttles parallel blobs (hyperium/hyper#1813).
-            .http1_only()
-            // A redirect's target learns neither the credentials (reqwest drops them for another host) nor the URL.
-            .referer(false)
-            .redirect(Policy::custom(move |attempt| {
-                if attempt.previous().len() > 5 {
-                    attempt.error("too many redirects")
-                } else if is_allowed(attempt.url(), plain_http) {
-                    attempt.follow()
-                } else {
-                    attempt.error("a redirect to plain http")
-                }
-            }))
-            // Shorter than the minute after which common proxies close idle connections.
-            .pool_idle_timeout(Duration::from_secs(30))
-            .connect_timeout(options.connect_timeout)
-            .dns_resolver(pinned.clone());
-        if is_loopback(base) {
-            builder = builder.no_proxy();
+    /// For a registry at `base`.
+    pub(super) fn new(base: Url, options: Options) -> Transport {
+        Transport {
+            base,
+            options,
+            pinned: Pinned::default(),
+            client: OnceLock::new(),
         }
-        let http = builder.build().map_err(|e| unreachable(base, &e))?;
-        Ok(Transport {
-            http,
-            stall: options.stall_timeout,
-            plain_http,
-            pinned,
-        })
     }
 
     /// Sends `request` and awaits the head of its answer.
@@ -84,16 +59,16 @@ impl Transport {
         progress: &Progress,
     ) -> Result<Response, Error> {
         let url = request.url().clone();
-        if !is_allowed(&url, self.plain_http) {
+        if !is_allowed(&url, self.options.plain_http) {
             return Err(Error::Protocol {
                 url: public_url(&url),
                 reason: "it asks for plain http".to_owned(),
             });
         }
-        let mut answer = std::pin::pin!(self.http.execute(request));
+        let mut answer = std::pin::pin!(self.client()?.execute(request));
         let mut seen = progress.steps();
         loop {
-            match tokio::time::timeout(self.stall, &mut answer).await {
+            match tokio::time::timeout(self.options.stall_timeout, &mut answer).await {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => {
                     if error.is_connect() {
@@ -109,7 +84,7 @@ impl Transport {
 
     /// The next piece of an answer's body.
     pub(super) async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Error> {
-        match tokio::time::timeout(self.stall, response.chunk()).await {
+        match tokio::time::timeout(self.options.stall_timeout, response.chunk()).await {
             Ok(chunk) => chunk.map_err(|e| unreachable(response.url(), &e)),
             Err(_) => Err(self.stalled(response.url())),
         }
@@ -132,7 +107,7 @@ impl Transport {
 
     /// What an answer that is not success says.
     pub(super) async fn failure(&self, method: &Method, mut response: Response) -> Failure {
-        let retry_after = pace::retry_after(response.headers(), SystemTime::now());
+        let retry_after = net::retry_after(response.headers(), SystemTime::now());
         // What a broken body could have added is not worth losing the status for.
         let body = self.body(&mut response, 1 << 16).await.unwrap_or_default();
         let url = public_url(response.url());
@@ -142,21 +117,40 @@ impl Transport {
         }
     }
 
+    fn client(&self) -> Result<&Client, Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = net::client(&self.base, || self.builder());
+        let client = client.map_err(|e| unreachable(&self.base, &e))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        let plain_http = self.options.plain_http;
+        Client::builder()
+            // One HTTP/2 window shared by all bodies throttles parallel blobs (hyperium/hyper#1813).
+            .http1_only()
+            .redirect(Policy::custom(move |attempt| {
+                if attempt.previous().len() > 5 {
+                    attempt.error("too many redirects")
+                } else if is_allowed(attempt.url(), plain_http) {
+                    attempt.follow()
+                } else {
+                    attempt.error("a redirect to plain http")
+                }
+            }))
+            // Shorter than the minute after which common proxies close idle connections.
+            .pool_idle_timeout(Duration::from_secs(30))
+            .connect_timeout(self.options.connect_timeout)
+            .dns_resolver(self.pinned.clone())
+    }
+
     fn stalled(&self, url: &Url) -> Error {
         Error::Unreachable {
             url: public_url(url),
-            reason: format!("no progress for {:?}", self.stall),
+            reason: format!("no progress for {:?}", self.options.stall_timeout),
         }
-    }
-}
-
-/// Whether `url` is on this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
     }
 }
 
@@ -168,21 +162,10 @@ fn is_allowed(url: &Url, plain_http: bool) -> bool {
     }
 }
 
-/// reqwest's own text names only the layer; the deepest cause is the one that helps.
 fn unreachable(url: &Url, error: &reqwest::Error) -> Error {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    let reason = match cause.downcast_ref::<reqwest::Error>() {
-        // The error itself: its text would end in the whole URL.
-        Some(_) if error.is_timeout() => "timed out".to_owned(),
-        Some(_) => "the request failed".to_owned(),
-        None => cause.to_string(),
-    };
     Error::Unreachable {
         url: public_url(url),
-        reason,
+        reason: net::reason(error),
     }
 }
 

@@ -101,7 +101,7 @@ impl Repository {
         }
     }
 
-    /// Uploads a small blob in one request.
+    /// Uploads a blob of a few MiB at most, a config or an empty layer, with its commit.
     pub async fn upload_bytes(
         &self,
         digest: &Digest,

@@ -9,11 +9,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("cli", &[]),
     ("graph", &["exit", "secret"]),
-    ("registry", &["secret"]),
+    ("net", &[]),
+    ("registry", &["net", "secret"]),
+    ("copy", &["net", "registry", "secret"]),
     ("settings", &["exit", "secret", "registry"]),
     ("engine", &["secret"]),
-    ("packages", &["secret"]),
-    ("github", &["secret"]),
+    ("packages", &["net", "secret"]),
+    ("github", &["net", "secret"]),
     (
         "pipeline",
         &[

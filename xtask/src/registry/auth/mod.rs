@@ -116,7 +116,7 @@ impl Auth {
         let mut response = transport.exchange(request, &Progress::default()).await?;
         if !response.status().is_success() {
             let failure = transport.failure(&method, response).await;
-            return Err(self.refused(failure, scope));
+            return Err(self.rejected(failure, scope));
         }
         let body = transport.body(&mut response, 1 << 20).await?;
         let token = token.insert(Token::read(realm, &body, asked)?);
@@ -148,26 +148,26 @@ impl Auth {
         again
     }
 
-    /// The error that an unsuccessful answer is, be it the registry's or the token endpoint's.
-    pub(super) fn refused(&self, failure: Failure, scope: &Scope) -> Error {
-        let anonymous = self.credentials == Credentials::Anonymous;
-        let error = failure.into_error(|| {
-            let who = if anonymous {
-                "someone who is not signed in"
-            } else {
-                "this user"
-            };
-            (scope.namespace(&self.host), who)
-        });
-        match error {
-            Error::Denied { answer, .. }
-                if !anonymous && !self.accepted.load(Ordering::Relaxed) =>
-            {
-                let rejected = Error::Rejected {
-                    host: self.host.clone(),
-                    answer,
-                };
-                self.refusal.get_or_init(|| rejected).clone()
+    /// The error that an answer is to a request that did not put the login to the test.
+    pub(super) fn denied(&self, failure: Failure, scope: &Scope) -> Error {
+        let who = match self.credentials {
+            Credentials::Anonymous => "someone who is not signed in",
+            _ => "this user",
+        };
+        failure.into_error(|| (scope.namespace(&self.host), who))
+    }
+
+    /// The error that an answer is to a request that did: as long as these credentials have never been accepted, a
+    /// denial is about them.
+    pub(super) fn rejected(&self, failure: Failure, scope: &Scope) -> Error {
+        let is_known =
+            self.credentials == Credentials::Anonymous || self.accepted.load(Ordering::Relaxed);
+        match self.denied(failure, scope) {
+            Error::Denied { answer, .. } if !is_known => {
+                let host = self.host.clone();
+                self.refusal
+                    .get_or_init(|| Error::Rejected { host, answer })
+                    .clone()
             }
             error => error,
         }

@@ -1,7 +1,28 @@
 //! Clients of test registries, and things to put there.
 
-use xtask::registry::{Credentials, Descriptor, Digest, Options, Registry, TagOrDigest};
+use std::io;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use xtask::registry::{
+    Credentials, Descriptor, Digest, Options, Registry, Repository, TagOrDigest,
+};
 use xtask::secret::Secret;
+
+use super::door::{PASSWORD, USER};
+use super::faulty::{Faulty, Habits};
+
+/// A registry with these habits, and the repository `ns/app` of it, signed in.
+pub async fn serving(habits: Habits) -> (Faulty, Repository) {
+    let server = Faulty::start(habits).await;
+    let repository = registry(&server.host, login(USER, PASSWORD)).repository("ns/app");
+    (server, repository)
+}
+
+/// The same without habits.
+pub async fn open() -> (Faulty, Repository) {
+    serving(Habits::default()).await
+}
 
 pub fn registry(host: &str, credentials: Credentials) -> Registry {
     registry_with(host, credentials, Options::default())
@@ -27,4 +48,12 @@ pub fn tag(text: &str) -> TagOrDigest {
 pub fn layer(bytes: &[u8]) -> Descriptor {
     let media_type = "application/vnd.oci.image.layer.v1.tar";
     Descriptor::new(media_type, Digest::sha256_of(bytes), bytes.len() as u64)
+}
+
+/// A small blob.
+pub const CONTENT: &[u8] = b"the content of a layer";
+
+/// `bytes` as the body of an upload, in a few pieces.
+pub fn body(bytes: &'static [u8]) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::iter(bytes.chunks(3).map(|chunk| Ok(Bytes::from_static(chunk))))
 }

@@ -8,14 +8,12 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH};
+use hyper::header::CONTENT_LENGTH;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -23,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::door::{Door, Keeper};
 use super::store::{Answer, Store};
 
 /// What the registry always does.
@@ -44,21 +43,6 @@ pub struct Habits {
     /// The longest page of tags.
     pub page: Option<usize>,
 }
-
-/// How one signs in. The user is [`USER`] with [`PASSWORD`].
-#[derive(Clone, Copy, Default, PartialEq)]
-pub enum Door {
-    #[default]
-    Open,
-    Basic,
-    /// Tokens for scopes, from `/token`; nobody may push under `readonly/`.
-    Tokens,
-}
-
-pub const USER: &str = "robot$x";
-pub const PASSWORD: &str = "p>>>p~~~?$";
-/// Accepted by the token endpoint as an OAuth 2 refresh token.
-pub const IDENTITY: &str = "identity/token+";
 
 /// What the registry does wrong, once.
 #[derive(Clone)]
@@ -102,9 +86,7 @@ pub struct State {
     habits: Habits,
     faults: Vec<(Method, String, Fault)>,
     seen: Vec<Seen>,
-    /// Tokens and the scopes they are for.
-    tokens: Vec<(String, Vec<String>)>,
-    issued: usize,
+    keeper: Keeper,
     host: String,
     storage_host: String,
     pub store: Store,
@@ -118,11 +100,10 @@ impl Faulty {
             |listener: &TcpListener| listener.local_addr().expect("an address").to_string();
         let host = address(&registry);
         let state = Arc::new(Mutex::new(State {
+            keeper: Keeper::new(habits.door, &host),
             habits,
             faults: Vec::new(),
             seen: Vec::new(),
-            tokens: Vec::new(),
-            issued: 0,
             host: host.clone(),
             storage_host: address(&storage),
             store: Store::default(),
@@ -220,7 +201,7 @@ async fn handle(
     let answer = {
         let mut state = state.lock().expect("no holder panics");
         if let Some(Fault::Expire) = fault {
-            state.tokens.clear();
+            state.keeper.expire();
         }
         state.answer(&seen, body)
     };
@@ -275,13 +256,13 @@ impl State {
             .into_owned()
             .collect();
         if path == "/token" {
-            return self.issue(seen, &query, &body);
+            return self.keeper.issue(seen, &query, &body);
         }
         let Some(rest) = path.strip_prefix("/v2/") else {
             return Answer::empty(404);
         };
-        if seen.host == "registry" && !self.is_let_in(seen, rest) {
-            return self.challenge();
+        if seen.host == "registry" && !self.keeper.lets_in(seen, rest) {
+            return self.keeper.challenge();
         }
         let habits = self.habits.clone();
         let mut answer =
@@ -317,87 +298,4 @@ impl State {
         }
         answer
     }
-
-    fn challenge(&self) -> Answer {
-        let challenge = match self.habits.door {
-            Door::Tokens => format!(
-                r#"Bearer realm="http://{}/token",service="faulty""#,
-                self.host
-            ),
-            Door::Basic | Door::Open => r#"Basic realm="faulty""#.to_owned(),
-        };
-        let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
-        Answer {
-            body: body.into(),
-            ..Answer::empty(401)
-        }
-        .with("www-authenticate", challenge)
-    }
-
-    fn is_let_in(&self, seen: &Seen, rest: &str) -> bool {
-        let given = seen
-            .headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        match self.habits.door {
-            Door::Open => true,
-            Door::Basic => given == Some(&basic()),
-            Door::Tokens => {
-                let parts: Vec<&str> = rest.split('/').collect();
-                let end = parts
-                    .iter()
-                    .position(|part| matches!(*part, "blobs" | "manifests" | "tags" | "referrers"));
-                let repository = parts[..end.unwrap_or(parts.len())].join("/");
-                let is_read = matches!(seen.method, Method::GET | Method::HEAD);
-                let needed = format!(
-                    "repository:{repository}:{}",
-                    if is_read { "pull" } else { "pull,push" }
-                );
-                let token = given.and_then(|given| given.strip_prefix("Bearer "));
-                let scopes = self.tokens.iter().find(|(text, _)| Some(&**text) == token);
-                scopes.is_some_and(|(_, scopes)| {
-                    scopes.iter().any(|scope| scope.starts_with(&needed))
-                })
-            }
-        }
-    }
-
-    fn issue(&mut self, seen: &Seen, query: &[(String, String)], body: &[u8]) -> Answer {
-        let form: Vec<(String, String)> = url::form_urlencoded::parse(body).into_owned().collect();
-        let given = seen
-            .headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let all = || query.iter().chain(&form);
-        let value = |wanted: &str| {
-            all()
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.as_str())
-        };
-        let is_known = given == Some(&basic()) || value("refresh_token") == Some(IDENTITY);
-        if !is_known || value("service") != Some("faulty") {
-            return Answer::empty(401);
-        }
-        let asked = all()
-            .filter(|(name, _)| name == "scope")
-            .flat_map(|(_, value)| value.split(' '));
-        // A scope that is not granted in full is granted in part, as at Docker Hub.
-        let scopes = asked.map(|scope| match scope.starts_with("repository:readonly/") {
-            true => scope.replace("pull,push", "pull"),
-            false => scope.to_owned(),
-        });
-        let scopes = scopes.collect();
-        self.issued += 1;
-        let token = format!("token-{}", self.issued);
-        let body = format!(r#"{{"token":"{token}","expires_in":300}}"#);
-        self.tokens.push((token, scopes));
-        Answer {
-            body: body.into(),
-            ..Answer::empty(200)
-        }
-    }
-}
-
-fn basic() -> String {
-    format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")))
 }

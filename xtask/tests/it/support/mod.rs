@@ -2,10 +2,13 @@
 
 pub mod client;
 pub mod distribution;
+pub mod door;
+pub mod faulty;
 pub mod feed;
 pub mod github;
 pub mod server;
 pub mod stage;
+mod store;
 pub mod workspace;
 pub mod zips;
 
@@ -30,5 +33,6 @@ pub fn names(dir: &Path) -> Vec<String> {
     names.sort();
     names
 }
+pub mod door;
 pub mod faulty;
 mod store;

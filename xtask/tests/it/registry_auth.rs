@@ -1,0 +1,180 @@
+//! The registry client signing in: one test for each way that registries differ in it.
+
+use futures_util::future::join_all;
+use hyper::Method;
+use xtask::registry::{Credentials, Digest, Error, Repository};
+use xtask::secret::Secret;
+
+use crate::support::client::{CONTENT, body, layer, login, registry, serving, tag};
+use crate::support::door::{Door, IDENTITY, PASSWORD, USER};
+use crate::support::faulty::{Fault, Faulty, Habits};
+
+async fn with_tokens() -> (Faulty, Repository) {
+    serving(Habits {
+        door: Door::Tokens,
+        ..Habits::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn many_requests_share_one_challenge_and_one_token() {
+    let (server, repository) = with_tokens().await;
+    let at = tag("x");
+    for found in join_all((0..20).map(|_| repository.head_manifest(&at))).await {
+        assert_eq!(found.unwrap(), None);
+    }
+    assert_eq!(server.count(Method::GET, "/token"), 1);
+    assert_eq!(server.count(Method::HEAD, "/manifests/x"), 21);
+}
+
+#[tokio::test]
+async fn each_repository_and_action_has_its_own_token_and_a_wider_one_serves() {
+    let (server, repository) = with_tokens().await;
+    let other = registry(&server.host, login(USER, PASSWORD)).repository("ns/other");
+    repository.head_manifest(&tag("x")).await.unwrap();
+    repository.may_push().await.unwrap();
+    repository
+        .mount_blob(&Digest::sha256_of(b""), "ns/base")
+        .await
+        .unwrap();
+    other.may_push().await.unwrap();
+    other.head_manifest(&tag("x")).await.unwrap();
+    let tokens: Vec<String> = server
+        .seen()
+        .into_iter()
+        .map(|seen| seen.target)
+        .filter(|target| target.contains("/token"))
+        .collect();
+    assert_eq!(
+        tokens,
+        [
+            "/token?service=faulty&scope=repository%3Ans%2Fapp%3Apull",
+            "/token?service=faulty&scope=repository%3Ans%2Fapp%3Apull%2Cpush",
+            "/token?service=faulty&scope=repository%3Ans%2Fapp%3Apull%2Cpush&scope=repository%3Ans%2Fbase%3Apull",
+            "/token?service=faulty&scope=repository%3Ans%2Fother%3Apull%2Cpush",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once_however_many_ask() {
+    for door in [Door::Tokens, Door::Basic] {
+        let server = Faulty::start(Habits {
+            door,
+            ..Habits::default()
+        })
+        .await;
+        let registry = registry(&server.host, login(USER, "wrong"));
+        let repositories: Vec<Repository> = (0..20)
+            .map(|n| registry.repository(&format!("ns/{n}")))
+            .collect();
+        for outcome in join_all(repositories.iter().map(Repository::may_push)).await {
+            assert!(
+                matches!(outcome, Err(Error::Rejected { .. })),
+                "{outcome:?}"
+            );
+        }
+        let logins = server
+            .seen()
+            .iter()
+            .filter(|seen| seen.headers.contains_key("authorization"))
+            .count();
+        assert_eq!(logins, 1);
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_read_is_denied_not_rejected() {
+    let (server, _) = with_tokens().await;
+    let repository = registry(&server.host, login(USER, PASSWORD)).repository("readonly/app");
+    let error = repository.may_push().await.unwrap_err();
+    assert!(matches!(error, Error::Denied { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("does `{}/readonly` exist", server.host)),
+        "{error}"
+    );
+    assert_eq!(repository.head_manifest(&tag("x")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn many_denials_at_once_do_not_chase_each_others_tokens() {
+    let (server, _) = with_tokens().await;
+    let repository = registry(&server.host, login(USER, PASSWORD)).repository("readonly/app");
+    for outcome in join_all((0..20).map(|_| repository.may_push())).await {
+        assert!(matches!(outcome, Err(Error::Denied { .. })), "{outcome:?}");
+    }
+    assert!(server.count(Method::POST, "uploads") <= 3 * 20);
+}
+
+#[tokio::test]
+async fn an_identity_token_signs_in() {
+    let (server, _) = with_tokens().await;
+    let identity = Credentials::IdentityToken(Secret::new(IDENTITY.to_owned()));
+    registry(&server.host, identity)
+        .repository("ns/app")
+        .may_push()
+        .await
+        .unwrap();
+    assert_eq!(server.count(Method::POST, "/token"), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_died_is_replaced() {
+    let (server, repository) = with_tokens().await;
+    repository.head_manifest(&tag("x")).await.unwrap();
+    server.fault(Method::HEAD, "manifests", Fault::Expire);
+    assert_eq!(repository.head_manifest(&tag("x")).await.unwrap(), None);
+    assert_eq!(server.count(Method::GET, "/token"), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_died_before_the_commit_repeats_the_commit_only() {
+    let (server, repository) = with_tokens().await;
+    server.fault(Method::PUT, "uploads", Fault::Expire);
+    repository
+        .upload_blob(&layer(CONTENT), None, body(CONTENT))
+        .await
+        .unwrap();
+    assert_eq!(server.count(Method::PATCH, "uploads"), 1);
+    assert_eq!(server.count(Method::PUT, "uploads"), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_died_under_the_body_asks_for_the_upload_again() {
+    let (server, repository) = with_tokens().await;
+    server.fault(Method::PATCH, "uploads", Fault::Expire);
+    let error = repository
+        .upload_blob(&layer(CONTENT), None, body(CONTENT))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::UploadLost(_)) && error.is_transient(),
+        "{error}"
+    );
+    repository
+        .upload_blob(&layer(CONTENT), None, body(CONTENT))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_stumbles_is_asked_again() {
+    let (server, repository) = with_tokens().await;
+    let limit = Fault::Answer(429, &[("retry-after", "0")], "slow down");
+    server.fault(Method::GET, "/token", limit);
+    server.fault(Method::GET, "/token", Fault::Hangup);
+    assert_eq!(repository.head_manifest(&tag("x")).await.unwrap(), None);
+    assert_eq!(server.count(Method::GET, "/token"), 3);
+}
+
+#[tokio::test]
+async fn a_denial_to_a_request_without_credentials_is_not_about_them() {
+    let (server, repository) = serving(Habits::default()).await;
+    server.fault(Method::HEAD, "manifests", Fault::Answer(403, &[], "no"));
+    let error = repository.head_manifest(&tag("x")).await.unwrap_err();
+    assert!(matches!(error, Error::Denied { .. }), "{error}");
+    assert_eq!(repository.head_manifest(&tag("x")).await.unwrap(), None);
+}

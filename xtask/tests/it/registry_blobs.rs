@@ -1,0 +1,304 @@
+//! The registry client moving blobs: one test for each way that it goes wrong.
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use hyper::Method;
+use xtask::registry::{Blob, Descriptor, Error, Mount, Repository};
+
+use crate::support::client::{CONTENT, body, layer, login, open, registry, serving};
+use crate::support::door::{Door, PASSWORD, USER};
+use crate::support::faulty::{Fault, Faulty, Habits};
+
+async fn read(mut blob: Blob) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = blob.chunk().await? {
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// A repository that holds [`CONTENT`].
+async fn holding_content(habits: Habits) -> (Faulty, Repository, Descriptor) {
+    let (server, repository) = serving(habits).await;
+    let blob = layer(CONTENT);
+    let key = ("ns/app".to_owned(), blob.digest.clone());
+    server
+        .state()
+        .store
+        .blobs
+        .insert(key, Bytes::from_static(CONTENT));
+    (server, repository, blob)
+}
+
+#[tokio::test]
+async fn blobs_on_another_host_are_read_and_written_without_credentials() {
+    let habits = Habits {
+        door: Door::Tokens,
+        stores_elsewhere: true,
+        ..Habits::default()
+    };
+    let (server, repository, blob) = holding_content(habits).await;
+    let found = repository
+        .get_blob(&blob)
+        .await
+        .unwrap()
+        .expect("it is there");
+    assert_eq!(read(found).await.unwrap(), CONTENT);
+    repository
+        .upload_blob(&layer(b"other"), None, body(b"other"))
+        .await
+        .unwrap();
+    let seen = server.seen();
+    let elsewhere: Vec<_> = seen.iter().filter(|seen| seen.host == "storage").collect();
+    assert_eq!(
+        elsewhere
+            .iter()
+            .map(|seen| &seen.method)
+            .collect::<Vec<_>>(),
+        [Method::GET, Method::PATCH, Method::PUT]
+    );
+    for seen in elsewhere {
+        assert!(
+            !seen.headers.contains_key("authorization") && !seen.headers.contains_key("referer"),
+            "{seen:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_broken_download_goes_on_where_it_ended_from_a_fresh_url() {
+    let habits = Habits {
+        stores_elsewhere: true,
+        ..Habits::default()
+    };
+    let (server, repository, blob) = holding_content(habits).await;
+    server.fault(Method::GET, "sig=", Fault::Cut(4));
+    server.fault(Method::GET, "sig=", Fault::Cut(5));
+    let found = repository
+        .get_blob(&blob)
+        .await
+        .unwrap()
+        .expect("it is there");
+    assert_eq!(read(found).await.unwrap(), CONTENT);
+    let ranges: Vec<_> = server
+        .seen()
+        .iter()
+        .map(|seen| (seen.host, seen.headers.get("range").cloned()))
+        .collect();
+    let range = |text: &'static str| Some(hyper::header::HeaderValue::from_static(text));
+    assert_eq!(
+        ranges,
+        [
+            ("registry", None),
+            ("storage", None),
+            ("registry", range("bytes=4-")),
+            ("storage", range("bytes=4-")),
+            ("registry", range("bytes=9-")),
+            ("storage", range("bytes=9-")),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_registry_without_ranges_sends_bytes_again_that_are_dropped() {
+    let habits = Habits {
+        ignores_ranges: true,
+        ..Habits::default()
+    };
+    let (server, repository, blob) = holding_content(habits).await;
+    server.fault(Method::GET, "blobs", Fault::Cut(4));
+    let found = repository
+        .get_blob(&blob)
+        .await
+        .unwrap()
+        .expect("it is there");
+    assert_eq!(read(found).await.unwrap(), CONTENT);
+}
+
+#[tokio::test]
+async fn a_download_that_makes_no_headway_ends() {
+    let (server, repository, blob) = holding_content(Habits::default()).await;
+    for _ in 0..9 {
+        server.fault(Method::GET, "blobs", Fault::Cut(0));
+    }
+    let found = repository
+        .get_blob(&blob)
+        .await
+        .unwrap()
+        .expect("it is there");
+    let error = read(found).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn content_that_is_not_the_blob_is_an_error() {
+    let (server, repository, blob) = holding_content(Habits::default()).await;
+    server.fault(Method::GET, "blobs", Fault::Garble);
+    let garbled = repository
+        .get_blob(&blob)
+        .await
+        .unwrap()
+        .expect("it is there");
+    assert!(matches!(
+        read(garbled).await,
+        Err(Error::DigestMismatch { .. })
+    ));
+
+    let shorter = Descriptor {
+        size: blob.size - 1,
+        ..blob.clone()
+    };
+    let longer = repository
+        .get_blob(&shorter)
+        .await
+        .unwrap()
+        .expect("it is there");
+    assert!(matches!(read(longer).await, Err(Error::Protocol { .. })));
+}
+
+#[tokio::test]
+async fn an_upload_is_one_plain_patch_and_a_commit_that_keeps_the_query() {
+    for absolute_locations in [false, true] {
+        let (server, repository) = serving(Habits {
+            absolute_locations,
+            ..Habits::default()
+        })
+        .await;
+        let blob = layer(CONTENT);
+        repository
+            .upload_blob(&blob, None, body(CONTENT))
+            .await
+            .unwrap();
+        let seen = server.seen();
+        let methods: Vec<_> = seen.iter().map(|seen| &seen.method).collect();
+        assert_eq!(methods, [Method::POST, Method::PATCH, Method::PUT]);
+        assert_eq!(
+            seen[1].headers["content-length"],
+            CONTENT.len().to_string().as_str()
+        );
+        assert!(!seen[1].headers.contains_key("content-range"));
+        let query = format!("?_state=a%2Fb%3D&digest=sha256%3A{}", blob.digest.hex());
+        assert!(seen[2].target.ends_with(&query), "{}", seen[2].target);
+    }
+}
+
+#[tokio::test]
+async fn a_small_blob_is_uploaded_with_its_commit() {
+    let (server, repository) = open().await;
+    let blob = layer(CONTENT);
+    repository
+        .upload_bytes(&blob.digest, None, Bytes::from_static(CONTENT))
+        .await
+        .unwrap();
+    assert!(repository.has_blob(&blob.digest).await.unwrap());
+    assert_eq!(server.count(Method::PATCH, ""), 0);
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_although_the_blob_is_there_has_not_failed() {
+    for fault in [Fault::Lie(404), Fault::Lie(500), Fault::Hangup] {
+        let (server, repository) = open().await;
+        server.fault(Method::PUT, "uploads", fault);
+        repository
+            .upload_blob(&layer(CONTENT), None, body(CONTENT))
+            .await
+            .unwrap();
+        assert_eq!(server.count(Method::PUT, "uploads"), 1);
+        assert_eq!(server.count(Method::HEAD, "blobs"), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_asks_for_the_upload_again() {
+    let (server, repository) = open().await;
+    let gone = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}"#;
+    for _ in 0..3 {
+        server.fault(Method::PUT, "uploads", Fault::Answer(404, &[], gone));
+    }
+    let error = repository
+        .upload_blob(&layer(CONTENT), None, body(CONTENT))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::UploadLost(_)) && error.is_transient(),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_the_blob_are_not_accepted() {
+    let (_server, repository) = open().await;
+    let error = repository
+        .upload_blob(&layer(b"content"), None, body(b"c0ntent"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::UploadLost(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_source_that_fails_is_not_the_registrys_fault() {
+    let (_server, repository) = open().await;
+    let broken = body(CONTENT).chain(stream::iter([Err(std::io::Error::other("disk on fire"))]));
+    let blob = Descriptor {
+        size: 100,
+        ..layer(CONTENT)
+    };
+    let error = repository
+        .upload_blob(&blob, None, broken)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Source(reason) if reason == "disk on fire"),
+        "{error}"
+    );
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn a_mount_that_is_declined_goes_on_as_an_upload() {
+    for (status, sessions) in [
+        (202, true),
+        (400, false),
+        (401, false),
+        (403, false),
+        (404, false),
+        (405, false),
+    ] {
+        let habits = Habits {
+            door: Door::Tokens,
+            mount: Some(status),
+            ..Habits::default()
+        };
+        let (server, repository, blob) = holding_content(habits).await;
+        let target = registry(&server.host, login(USER, PASSWORD)).repository("ns/target");
+        drop(repository);
+        let Mount::Declined(session) = target.mount_blob(&blob.digest, "ns/app").await.unwrap()
+        else {
+            panic!("{status} is not a mount");
+        };
+        assert_eq!(session.is_some(), sessions, "{status}");
+        target
+            .upload_blob(&blob, session, body(CONTENT))
+            .await
+            .unwrap();
+        let plain_uploads =
+            server.count(Method::POST, "/blobs/uploads/") - server.count(Method::POST, "?mount=");
+        assert_eq!(plain_uploads, usize::from(!sessions));
+    }
+}
+
+#[tokio::test]
+async fn a_mount_that_is_granted_uploads_nothing() {
+    let (server, _, blob) = holding_content(Habits {
+        door: Door::Tokens,
+        ..Habits::default()
+    })
+    .await;
+    let target = registry(&server.host, login(USER, PASSWORD)).repository("ns/target");
+    assert!(matches!(
+        target.mount_blob(&blob.digest, "ns/app").await.unwrap(),
+        Mount::Done
+    ));
+    assert!(target.has_blob(&blob.digest).await.unwrap());
+}

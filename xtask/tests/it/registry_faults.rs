@@ -1,0 +1,235 @@
+//! The registry client on a registry's bad days, its manifests and its lists.
+
+use std::time::Duration;
+
+use futures_util::stream::StreamExt as _;
+use hyper::Method;
+use xtask::registry::{Credentials, Error, Manifest, Options, index_of, media};
+
+use crate::support::client::{CONTENT, body, layer, open, registry_with, serving, tag};
+use crate::support::faulty::{Fault, Habits};
+
+/// One try only, and a stall timeout that a test can wait for.
+fn impatient() -> Options {
+    Options {
+        retries: 0,
+        stall_timeout: Duration::from_millis(400),
+        ..Options::default()
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_pauses_the_host() {
+    let (server, repository) = open().await;
+    let limit = Fault::Answer(429, &[("retry-after", "1")], "slow down");
+    server.fault(Method::PUT, "manifests", limit);
+    let manifest = index_of(&[], None);
+    let at = tag("x");
+    let other = async {
+        while server.count(Method::PUT, "manifests") == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // The answer has arrived when the client asks no more; half of the pause is ample for that.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        repository.head_manifest(&at).await
+    };
+    let (put, head) = tokio::join!(repository.put_manifest(&at, &manifest), other);
+    put.unwrap();
+    head.unwrap();
+    let seen = server.seen();
+    for later in &seen[1..] {
+        assert!(later.at - seen[0].at >= Duration::from_secs(1), "{later:?}");
+    }
+    assert_eq!(seen.len(), 3);
+}
+
+#[tokio::test]
+async fn a_limit_of_hours_is_not_waited_out() {
+    let (server, repository) = open().await;
+    server.fault(
+        Method::HEAD,
+        "manifests",
+        Fault::Answer(429, &[("retry-after", "21600")], ""),
+    );
+    let error = repository.head_manifest(&tag("x")).await.unwrap_err();
+    assert!(
+        matches!(error, Error::RateLimited { retry_after: Some(wait), .. } if wait.as_secs() == 21_600),
+        "{error}"
+    );
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_stumbles_is_asked_again_but_not_for_ever() {
+    let (server, repository) = open().await;
+    server.fault(
+        Method::GET,
+        "manifests/x",
+        Fault::Answer(503, &[], "<html>"),
+    );
+    server.fault(Method::GET, "manifests/x", Fault::Hangup);
+    assert_eq!(repository.get_manifest(&tag("x")).await.unwrap(), None);
+    assert_eq!(server.count(Method::GET, "manifests/x"), 3);
+
+    for _ in 0..9 {
+        server.fault(Method::GET, "manifests/y", Fault::Answer(502, &[], ""));
+    }
+    let error = repository.get_manifest(&tag("y")).await.unwrap_err();
+    assert_eq!((error.status(), error.is_transient()), (Some(502), true));
+    assert_eq!(server.count(Method::GET, "manifests/y"), 3);
+}
+
+#[tokio::test]
+async fn a_registry_that_says_nothing_is_given_up() {
+    let (server, _) = open().await;
+    server.fault(Method::HEAD, "manifests", Fault::Silence);
+    let repository =
+        registry_with(&server.host, Credentials::Anonymous, impatient()).repository("a");
+    let error = repository.head_manifest(&tag("x")).await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("no progress for 400ms"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_upload_is_not_a_dead_one() {
+    let (server, _) = open().await;
+    let repository =
+        registry_with(&server.host, Credentials::Anonymous, impatient()).repository("a");
+    let slow = body(CONTENT).then(|chunk| async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        chunk
+    });
+    repository
+        .upload_blob(&layer(CONTENT), None, slow)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_a_final_answer() {
+    let (server, repository) = open().await;
+    server.fault(
+        Method::PUT,
+        "manifests",
+        Fault::Answer(413, &[], "<html>nginx</html>"),
+    );
+    let error = repository
+        .put_manifest(&tag("x"), &index_of(&[], None))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::TooLarge(_)) && !error.is_transient(),
+        "{error}"
+    );
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_digest_that_is_not_stated_is_computed() {
+    let (_server, repository) = serving(Habits {
+        hides_digests: true,
+        ..Habits::default()
+    })
+    .await;
+    let manifest = index_of(&[], None);
+    assert_eq!(
+        &repository.put_manifest(&tag("x"), &manifest).await.unwrap(),
+        manifest.digest()
+    );
+    let head = repository.head_manifest(&tag("x")).await.unwrap();
+    assert_eq!(head, Some(manifest.descriptor()));
+}
+
+#[tokio::test]
+async fn a_manifest_is_asked_for_by_head_alone_when_that_tells_all() {
+    let (server, repository) = open().await;
+    let manifest = index_of(&[], None);
+    repository.put_manifest(&tag("x"), &manifest).await.unwrap();
+    repository.head_manifest(&tag("x")).await.unwrap();
+    assert_eq!(server.count(Method::GET, ""), 0);
+}
+
+#[tokio::test]
+async fn a_manifest_that_does_not_have_its_digest_is_not_handed_out() {
+    let (server, repository) = open().await;
+    let manifest = index_of(&[], None);
+    repository.put_manifest(&tag("x"), &manifest).await.unwrap();
+    server.fault(Method::GET, "manifests", Fault::Garble);
+    assert_eq!(
+        repository.get_manifest(&tag("x")).await.unwrap(),
+        Some(manifest.clone())
+    );
+    for _ in 0..3 {
+        server.fault(Method::GET, "manifests", Fault::Garble);
+    }
+    let error = repository
+        .get_manifest(&manifest.digest().clone().into())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::DigestMismatch { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn tags_are_listed_to_the_last_page() {
+    let (server, repository) = serving(Habits {
+        page: Some(2),
+        ..Habits::default()
+    })
+    .await;
+    let names = ["a", "b", "c", "d", "e"];
+    for name in names {
+        repository
+            .put_manifest(&tag(name), &index_of(&[], None))
+            .await
+            .unwrap();
+    }
+    let tags: Vec<String> = repository
+        .tags()
+        .await
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(tags, names);
+    assert_eq!(server.count(Method::GET, "tags/list"), 3);
+}
+
+#[tokio::test]
+async fn referrers_are_found_with_the_api_and_without() {
+    for lists_referrers in [true, false] {
+        let (server, repository) = serving(Habits {
+            lists_referrers,
+            ..Habits::default()
+        })
+        .await;
+        let subject = index_of(&[], None);
+        let signature = serde_json::json!({"schemaVersion": 2, "config": layer(b"{}"), "layers": [],
+            "subject": subject.descriptor()});
+        let signature = Manifest::new(media::OCI_MANIFEST, signature.to_string().into());
+        repository
+            .put_manifest(&signature.digest().clone().into(), &signature)
+            .await
+            .unwrap();
+        if !lists_referrers {
+            assert_eq!(repository.referrers(subject.digest()).await.unwrap(), []);
+            let fallback = format!("sha256-{}", subject.digest().hex());
+            let index = index_of(&[signature.descriptor()], None);
+            repository
+                .put_manifest(&tag(&fallback), &index)
+                .await
+                .unwrap();
+        }
+        let found = repository.referrers(subject.digest()).await.unwrap();
+        assert_eq!(found, [signature.descriptor()]);
+        assert!(server.count(Method::GET, "/referrers/") > 0);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_cannot_be_cancelled_was_still_allowed() {
+    let (server, repository) = open().await;
+    repository.may_push().await.unwrap();
+    assert_eq!(server.count(Method::DELETE, "uploads"), 1);
+}
