@@ -1,7 +1,7 @@
 //! Releases one container image to many registries.
 //!
-//! The house, in reading order. Each module says in its first lines what it refuses to know; `tests/it/tidy.rs` fails
-//! on an import that this list does not allow.
+//! The house, in reading order. Each module says in its first lines what it refuses to know; `tests/it/tidy.rs` reads
+//! this table and fails on an import that its last column does not allow.
 //!
 //! | module | is | may import |
 //! |---|---|---|
@@ -12,13 +12,13 @@
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
 //! | [`registry`] | an OCI distribution client | net, secret |
 //! | [`copy`] | one source, many registries | net, registry, secret |
-//! | [`settings`] | everything read from outside | exit, secret, registry |
+//! | [`settings`] | everything read from outside | exit, registry, secret |
 //! | [`engine`] | the container engine | secret |
 //! | [`packages`] | package index, download, extract | net, secret |
 //! | [`github`] | releases and assets | net, secret |
-//! | [`pipeline`] | the targets of a release | all of the above |
-//! | [`report`] | all printing | graph, exit, secret |
-//! | [`commands`] | one file for each subcommand: settings, pipeline and report wired together | everything |
+//! | [`pipeline`] | the targets of a release | engine, exit, github, graph, net, packages, registry, secret, settings |
+//! | [`report`] | all printing | exit, graph, secret |
+//! | [`commands`] | a file for each subcommand | cli, exit, graph, pipeline, report, settings |
 //!
 //! [`run`] is the program.
 

@@ -33,6 +33,3 @@ pub fn names(dir: &Path) -> Vec<String> {
     names.sort();
     names
 }
-pub mod door;
-pub mod faulty;
-mod store;
