@@ -10,7 +10,7 @@ use crate::cli::{PlanFormat, ReleaseArgs};
 use crate::exit::{Exit, bad_input};
 use crate::graph::{self, Graph, Summary};
 use crate::pipeline::{self, ReleasePlan, World};
-use crate::report::{Console, Outcome, Table};
+use crate::report::{self, Console, Outcome, Table};
 use crate::settings::{Login, Release, Settings};
 
 /// Performs the targets that `args` names, or prints what they would do.
@@ -132,7 +132,7 @@ async fn interrupted() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-fn outcome<'o>(world: &World<'_>, summary: &'o Summary, exit: Exit) -> Outcome<'o> {
+fn outcome(world: &World<'_>, summary: &Summary, exit: Exit) -> Outcome {
     let columns = vec![
         "registry",
         "reference",
@@ -188,15 +188,14 @@ fn outcome<'o>(world: &World<'_>, summary: &'o Summary, exit: Exit) -> Outcome<'
     let version = world.plan.version.to_string();
     Outcome {
         title: format!("release {version}"),
-        summary,
         exit,
-        published: table,
+        tables: vec![report::targets(summary), table],
         outputs: vec![
             ("version", version.clone()),
             ("digest", digest),
             ("exit_code", (exit as u8).to_string()),
             ("registries", json!(registries).to_string()),
         ],
-        facts: json!({ "version": version, "git_tag": world.plan.git_tag, "registries": registries }),
+        facts: json!({ "targets": summary.rows, "version": version, "git_tag": world.plan.git_tag, "registries": registries }),
     }
 }

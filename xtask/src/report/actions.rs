@@ -17,18 +17,16 @@ pub(super) fn escape(text: &str) -> String {
         .replace('\n', "%0A")
 }
 
-pub(super) fn summary(outcome: &Outcome<'_>) -> String {
-    let mut text = format!("## {}: {}\n\n", outcome.title, outcome.verdict());
-    if !outcome.published.rows.is_empty() {
-        text += &outcome.published.to_markdown();
-        text.push('\n');
+pub(super) fn summary(outcome: &Outcome) -> String {
+    let mut text = format!("## {}: {}\n", outcome.title, outcome.verdict());
+    for table in outcome.tables.iter().filter(|table| !table.rows.is_empty()) {
+        text += &format!("\n{}", table.to_markdown());
     }
-    text += &outcome.targets().to_markdown();
     text
 }
 
 /// `name=value` lines; a value of several lines is refused by the format, so it is joined.
-pub(super) fn outputs(outcome: &Outcome<'_>) -> String {
+pub(super) fn outputs(outcome: &Outcome) -> String {
     let lines = outcome
         .outputs
         .iter()

@@ -122,11 +122,11 @@ impl Console {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn finish(&self, outcome: &Outcome<'_>, report: Option<&Path>) -> anyhow::Result<()> {
-        self.say(&format!("\n{}", outcome.targets().to_text()));
-        if !outcome.published.rows.is_empty() {
-            self.say(&outcome.published.to_text());
+    pub fn finish(&self, outcome: &Outcome, report: Option<&Path>) -> anyhow::Result<()> {
+        for table in outcome.tables.iter().filter(|table| !table.rows.is_empty()) {
+            self.say(&format!("\n{}", table.to_text().trim_end()));
         }
+        self.say("");
         self.say(&format!("{}: {}", outcome.title, outcome.verdict()));
         let actions = self.actions.iter();
         let summaries = actions

@@ -9,5 +9,5 @@ mod outcome;
 mod table;
 
 pub use console::Console;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, targets};
 pub use table::Table;

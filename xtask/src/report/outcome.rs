@@ -4,38 +4,22 @@ use serde_json::{Value, json};
 
 use super::table::Table;
 use crate::exit::Exit;
-use crate::graph::{Row, Status, Summary};
+use crate::graph::{Status, Summary};
 
 /// The end of a run.
-pub struct Outcome<'o> {
-    /// `Release 1.2.3`.
+pub struct Outcome {
+    /// `release 1.2.3`.
     pub title: String,
-    pub summary: &'o Summary,
     pub exit: Exit,
-    /// What was published where.
-    pub published: Table,
-    /// The same and more, for `--report`.
+    /// For people: the first is the one to look at first.
+    pub tables: Vec<Table>,
+    /// The same and more, for `--report`: an object.
     pub facts: Value,
     /// For the later steps of a workflow.
     pub outputs: Vec<(&'static str, String)>,
 }
 
-impl Outcome<'_> {
-    pub fn targets(&self) -> Table {
-        let rows = self.summary.rows.iter().map(|row| {
-            vec![
-                row.target.clone(),
-                format!("{:?}", row.status),
-                seconds(row),
-                row.note.clone(),
-            ]
-        });
-        Table {
-            columns: vec!["target", "status", "seconds", "what it did, or why not"],
-            rows: rows.collect(),
-        }
-    }
-
+impl Outcome {
     /// The sentence that the exit code stands for.
     pub fn verdict(&self) -> &'static str {
         match self.exit {
@@ -53,7 +37,6 @@ impl Outcome<'_> {
             "title": self.title,
             "exit_code": self.exit as u8,
             "verdict": self.verdict(),
-            "targets": self.summary.rows,
         });
         if let (Value::Object(report), Value::Object(facts)) = (&mut report, &self.facts) {
             report.extend(facts.clone());
@@ -62,9 +45,22 @@ impl Outcome<'_> {
     }
 }
 
-fn seconds(row: &Row) -> String {
-    match row.status {
-        Status::Skipped | Status::NotRun => "-".to_owned(),
-        _ => format!("{:.1}", row.duration.as_secs_f64()),
+/// The targets of a graph that was run.
+pub fn targets(summary: &Summary) -> Table {
+    let rows = summary.rows.iter().map(|row| {
+        let seconds = match row.status {
+            Status::Skipped | Status::NotRun => "-".to_owned(),
+            _ => format!("{:.1}", row.duration.as_secs_f64()),
+        };
+        vec![
+            row.target.clone(),
+            format!("{:?}", row.status),
+            seconds,
+            row.note.clone(),
+        ]
+    });
+    Table {
+        columns: vec!["target", "status", "seconds", "what it did, or why not"],
+        rows: rows.collect(),
     }
 }
