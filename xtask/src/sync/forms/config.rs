@@ -1,0 +1,55 @@
+//! image-syncer's single config file: `auth`, and `images` (a mapping) or `rules` (a list of `src`, `dest`, `tags`).
+
+use super::rule::Draft;
+use super::{Found, images};
+use crate::sync::document::{Node, Value};
+use crate::sync::reader::Reader;
+
+pub(super) fn read(reader: &mut Reader, document: &Node, found: &mut Found) {
+    let Some(fields) = reader.fields(document, &["auth", "images", "rules"]) else {
+        return;
+    };
+    if let Some(auth) = fields.get("auth") {
+        found.logins.read(reader, auth);
+    }
+    if let Some(node) = fields.get("images") {
+        match &node.value {
+            Value::Mapping(entries) => images::read(reader, entries, found),
+            _ => reader.problem(
+                node.place,
+                "`images` must be a mapping of sources to destinations",
+            ),
+        }
+    }
+    if let Some(node) = fields.get("rules") {
+        match &node.value {
+            Value::List(rules) => rules.iter().for_each(|node| rule(reader, node, found)),
+            _ => reader.problem(node.place, "`rules` must be a list"),
+        }
+    }
+}
+
+fn rule(reader: &mut Reader, node: &Node, found: &mut Found) {
+    let Some(fields) = reader.fields(node, &["src", "dest", "tags"]) else {
+        return;
+    };
+    let src = reader.required(&fields, "src");
+    let dest = reader.required(&fields, "dest");
+    let (Some(src), Some(dest)) = (src, dest) else {
+        return;
+    };
+    let source = reader.text(src, "`src`");
+    let targets = reader.texts(dest, "the destination `dest`");
+    let patterns = match fields.get("tags") {
+        Some(tags) => reader.texts(tags, "`tags`").map(Some),
+        None => Some(None),
+    };
+    if let (Some(source), Some(targets), Some(patterns)) = (source, targets, patterns) {
+        let draft = Draft {
+            source: (src.place, source),
+            targets,
+            patterns,
+        };
+        found.rules.extend(draft.rule(reader));
+    }
+}

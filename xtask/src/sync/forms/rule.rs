@@ -1,0 +1,61 @@
+//! One source and its destinations as a [`Rule`]: what image-syncer's two forms and our own have in common.
+
+use crate::sync::document::Place;
+use crate::sync::expression::{Expression, What};
+use crate::sync::reader::Reader;
+use crate::sync::request::{Attestations, Platforms, Rule};
+use crate::sync::select::{Select, TagFilter};
+
+/// Texts and their places; `patterns` are those written beside the source instead of in its name.
+pub(super) struct Draft {
+    pub source: (Place, String),
+    pub targets: Vec<(Place, String)>,
+    pub patterns: Option<Vec<(Place, String)>>,
+}
+
+impl Draft {
+    /// The rule, with everything that is copied copied as it is; or `None` and the problems.
+    pub(super) fn rule(self, reader: &mut Reader) -> Option<Rule> {
+        let (place, source) = &self.source;
+        let source = Expression::parse(source);
+        let source = reader.right(*place, source)?;
+        let select = match &self.patterns {
+            None => {
+                let select = source.select();
+                reader.right(*place, select)?
+            }
+            Some(_) if source.what != What::Nothing => {
+                let sentence = "the source names its tags already; hint: leave out `tags`";
+                reader.problem(*place, sentence);
+                return None;
+            }
+            Some(patterns) => {
+                let mut filter = TagFilter::all();
+                for (place, pattern) in patterns {
+                    let added = filter.add(pattern);
+                    reader.right(*place, added)?;
+                }
+                Select::Tags(filter)
+            }
+        };
+        let mut targets = Vec::new();
+        for (place, target) in &self.targets {
+            let target = source.target(&select, target);
+            // image-syncer, too, takes a repeated destination as one.
+            if let Some(target) = reader.right(*place, target)
+                && !targets.contains(&target)
+            {
+                targets.push(target);
+            }
+        }
+        Some(Rule {
+            source: source.repository,
+            select,
+            only: None,
+            targets,
+            platforms: Platforms::All,
+            attestations: Attestations::Auto,
+            origin: reader.origin(place.line),
+        })
+    }
+}
