@@ -5,58 +5,77 @@
 
 use std::collections::HashMap;
 
-use super::request::{Attestations, Copy, Platforms, Rule};
+use indexmap::IndexMap;
+
+use super::request::{Attestations, ImageCopy, Platforms, Rule};
 use crate::registry::{RepositoryName, Tag, TagOrDigest};
 
-/// A sentence for each tag that would receive different images.
-pub fn conflicts<'a>(work: impl IntoIterator<Item = (&'a Rule, &'a [Copy])>) -> Vec<String> {
-    let mut writes: HashMap<(&RepositoryName, &Tag), (&Rule, &TagOrDigest)> = HashMap::new();
-    let mut sentences = Vec::new();
+/// A sentence for each two rules and repository where a tag would receive different images.
+pub fn conflicts<'a>(work: impl IntoIterator<Item = (&'a Rule, &'a [ImageCopy])>) -> Vec<String> {
+    let mut written: HashMap<(&RepositoryName, &Tag), Image> = HashMap::new();
+    // One tag for each, and how many more there are.
+    let mut found: IndexMap<(&str, &str, &RepositoryName), (String, usize)> = IndexMap::new();
     for (rule, copies) in work {
         for copy in copies {
-            for destination in &copy.to {
-                for name in &destination.names {
-                    let TagOrDigest::Tag(tag) = name else {
-                        continue;
-                    };
-                    let image = (rule, &copy.source);
-                    let first = *writes
-                        .entry((&destination.repository, tag))
-                        .or_insert(image);
-                    if content(first) != content(image) {
-                        sentences.push(format!(
-                            "`{}:{tag}` would be written twice: from {} ({}) and from {} ({})",
-                            destination.repository,
-                            named(first),
-                            first.0.origin,
-                            named(image),
-                            rule.origin,
-                        ));
-                    }
+            for (repository, tag) in tags(copy) {
+                let image = Image {
+                    rule,
+                    name: &copy.source,
+                };
+                let first = *written.entry((repository, tag)).or_insert(image);
+                if first.content() == image.content() {
+                    continue;
                 }
+                found
+                    .entry((&first.rule.origin, &rule.origin, repository))
+                    .and_modify(|(_, more)| *more += 1)
+                    .or_insert_with(|| (sentence(repository, tag, first, image), 0));
             }
         }
     }
-    sentences
+    let sentences = found.into_values().map(|(sentence, more)| match more {
+        0 => sentence,
+        more => format!("{sentence}, and so would {more} more tags"),
+    });
+    sentences.collect()
 }
 
-type Image<'a> = (&'a Rule, &'a TagOrDigest);
-
-/// Everything that decides about the bytes.
-fn content<'a>(
-    (rule, name): Image<'a>,
-) -> (
-    &'a RepositoryName,
-    &'a TagOrDigest,
-    &'a Platforms,
-    Attestations,
-) {
-    (&rule.source, name, &rule.platforms, rule.attestations)
+/// What is written, and by whom.
+#[derive(Clone, Copy)]
+struct Image<'a> {
+    rule: &'a Rule,
+    name: &'a TagOrDigest,
 }
 
-fn named((rule, name): Image) -> String {
-    match name {
-        TagOrDigest::Tag(tag) => format!("`{}:{tag}`", rule.source),
-        TagOrDigest::Digest(digest) => format!("`{}@{digest}`", rule.source),
+impl Image<'_> {
+    /// Everything that decides about the bytes.
+    fn content(&self) -> (&RepositoryName, &TagOrDigest, &Platforms, Attestations) {
+        let rule = self.rule;
+        (&rule.source, self.name, &rule.platforms, rule.attestations)
     }
+}
+
+fn tags(copy: &ImageCopy) -> impl Iterator<Item = (&RepositoryName, &Tag)> {
+    copy.to.iter().flat_map(|destination| {
+        let tags = destination.names.iter().filter_map(|name| match name {
+            TagOrDigest::Tag(tag) => Some(tag),
+            TagOrDigest::Digest(_) => None,
+        });
+        tags.map(|tag| (&destination.repository, tag))
+    })
+}
+
+fn sentence(repository: &RepositoryName, tag: &Tag, first: Image, second: Image) -> String {
+    let named = |Image { rule, name }: Image| {
+        let mark = match name {
+            TagOrDigest::Tag(_) => ':',
+            TagOrDigest::Digest(_) => '@',
+        };
+        format!("`{}{mark}{name}` ({})", rule.source, rule.origin)
+    };
+    format!(
+        "`{repository}:{tag}` would be written twice: from {} and from {}",
+        named(first),
+        named(second)
+    )
 }

@@ -4,7 +4,7 @@
 //! accounts are called `robot$name`); a variable's value is not expanded again; errors name variables, never values.
 
 /// Looks a variable up; an empty one is `None`.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Why a value cannot be expanded.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

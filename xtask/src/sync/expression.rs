@@ -34,8 +34,9 @@ pub(super) enum ExpressionError {
     Digest(#[from] DigestError),
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    #[error("`{0}` is a URL; hint: leave out what is before the registry's host")]
-    Url(String),
+    // Without the URL: it may hold a password.
+    #[error("this is a URL; hint: leave out what is before the registry's host")]
+    Url,
     #[error("`{0}` begins a regular expression; hint: it ends with `/`, too")]
     OpenRegex(String),
     #[error("`{0}` is both source and destination")]
@@ -51,7 +52,7 @@ pub(super) enum ExpressionError {
 impl Expression {
     pub(super) fn parse(text: &str) -> Result<Expression, ExpressionError> {
         if text.contains("://") {
-            return Err(ExpressionError::Url(text.to_owned()));
+            return Err(ExpressionError::Url);
         }
         if let Some((name, regex)) = text.split_once(":/") {
             if !regex.ends_with('/') {
@@ -245,7 +246,7 @@ mod tests {
                 &format!("q.io/b@{other}"),
                 "another digest",
             ),
-            ("https://q.io/a", "q.io/b", "is a URL"),
+            ("https://q.io/a", "q.io/b", "this is a URL"),
             ("q.io/a:/x", "q.io/b", "begins a regular expression"),
             ("q.io/a:/(/", "q.io/b", "is not a regular expression"),
             ("q.io/a:", "q.io/b", "neither a tag nor a pattern"),

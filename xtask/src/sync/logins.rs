@@ -2,7 +2,7 @@
 //!
 //! It refuses to know how signing in works. Invariant: no message and no `Debug` output shows a password.
 
-use super::document::{Node, Place, Value};
+use super::document::{Entry, Node, Place, Value};
 use super::reader::Reader;
 use crate::registry::{Credentials, ReferenceError, RepositoryName};
 use crate::secret::Secret;
@@ -65,16 +65,15 @@ impl Logins {
             reader.problem(node.place, "logins must be a mapping of registries");
             return;
         };
-        for (key, node) in entries {
-            let prefix = reader.expand(key.place, &key.name);
-            let prefix = prefix.and_then(|text| prefix_of(reader, key.place, &text));
+        for (name, Entry { place, node }) in entries {
+            let prefix = reader.expand(*place, name);
+            let prefix = prefix.and_then(|text| prefix_of(reader, *place, &text));
             let login = login(reader, node);
             let (Some(prefix), Some(login)) = (prefix, login) else {
                 continue;
             };
             if self.entries.iter().any(|(known, _)| *known == prefix) {
-                let name = &key.name;
-                reader.problem(key.place, format!("there are two logins for `{name}`"));
+                reader.problem(*place, format!("there are two logins for `{name}`"));
             } else {
                 self.entries.push((prefix, login));
             }

@@ -8,6 +8,7 @@
 //! the text around one.
 
 mod bare;
+mod comments;
 mod conflict;
 mod document;
 mod expand;
@@ -22,8 +23,11 @@ mod select;
 
 pub use conflict::conflicts;
 pub use logins::{Login, Logins};
+pub use pattern::PatternError;
 pub use read::{Inputs, read};
-pub use request::{Attestations, Copy, Destination, Platforms, Request, Rule, Target, TargetTags};
+pub use request::{
+    Attestations, Destination, ImageCopy, Platforms, Request, Rule, Target, TargetTags,
+};
 pub use select::{Select, TagFilter};
 
 #[cfg(test)]

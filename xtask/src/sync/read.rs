@@ -11,7 +11,7 @@ use super::document::parse;
 use super::expand::Lookup;
 use super::forms::{self, Found};
 use super::reader::Reader;
-use super::request::{Copy, Platforms, Request, Rule};
+use super::request::{ImageCopy, Platforms, Request, Rule};
 use super::select::{Select, TagFilter};
 use crate::exit::bad_input;
 
@@ -67,7 +67,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     }
     narrow(&mut rules, inputs, &mut problems);
 
-    let copies: Vec<(&Rule, Vec<Copy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
+    let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
     problems.extend(conflicts(
         copies.iter().map(|(rule, copies)| (*rule, &copies[..])),
     ));

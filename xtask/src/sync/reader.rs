@@ -89,11 +89,10 @@ impl Reader<'_> {
             self.problem(node.place, format!("here must be a mapping with {keys}"));
             return None;
         };
-        for (key, _) in entries {
-            if !known.contains(&key.name.as_str()) {
-                let name = &key.name;
+        for (name, entry) in entries {
+            if !known.contains(&name.as_str()) {
                 let hint = suggestion(name, known);
-                self.problem(key.place, format!("unknown key `{name}`; hint: {hint}"));
+                self.problem(entry.place, format!("unknown key `{name}`; hint: {hint}"));
             }
         }
         Some(Fields {

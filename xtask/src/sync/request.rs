@@ -71,7 +71,7 @@ pub enum Attestations {
 
 /// One image and all the names it gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub struct ImageCopy {
     pub source: TagOrDigest,
     /// In the order of the rule's targets.
     pub to: Vec<Destination>,
@@ -91,31 +91,28 @@ impl Rule {
     }
 
     /// What the rule copies, given the tags of its source (`&[]` if it needs no listing).
-    pub fn copies(&self, listed: &[Tag]) -> Vec<Copy> {
+    pub fn copies(&self, listed: &[Tag]) -> Vec<ImageCopy> {
         match &self.select {
             // `only` narrows tags, and there is none here.
             Select::Digest(_) if self.only.is_some() => Vec::new(),
             Select::Digest(digest) => vec![self.copy(digest.clone().into())],
             Select::Tags(filter) => {
-                let mut chosen = filter.choose(listed);
-                if let Some(only) = &self.only {
-                    let kept = only.choose_among(&chosen);
-                    chosen.retain(|tag| kept.contains(tag));
-                }
-                chosen
-                    .into_iter()
-                    .map(|tag| self.copy(tag.into()))
-                    .collect()
+                let chosen = filter.choose(listed);
+                let kept = match &self.only {
+                    Some(only) => only.narrow(chosen),
+                    None => chosen,
+                };
+                kept.into_iter().map(|tag| self.copy(tag.into())).collect()
             }
         }
     }
 
-    fn copy(&self, source: TagOrDigest) -> Copy {
+    fn copy(&self, source: TagOrDigest) -> ImageCopy {
         let to = self.targets.iter().map(|target| Destination {
             repository: target.repository.clone(),
             names: target.tags.of(&source),
         });
-        Copy {
+        ImageCopy {
             to: to.collect(),
             source,
         }

@@ -8,6 +8,7 @@
 //! (besides the plain names).
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use semver::Version;
 
@@ -99,11 +100,11 @@ impl TagFilter {
             .collect()
     }
 
-    /// Like [`TagFilter::choose`], but plain names must be there, too.
-    pub(super) fn choose_among(&self, tags: &[Tag]) -> Vec<Tag> {
-        let mut chosen = self.choose(tags);
-        chosen.retain(|tag| tags.contains(tag));
-        chosen
+    /// Those of `tags` that are chosen, in their order.
+    pub(super) fn narrow(&self, mut tags: Vec<Tag>) -> Vec<Tag> {
+        let chosen: HashSet<Tag> = self.choose(&tags).into_iter().collect();
+        tags.retain(|tag| chosen.contains(tag));
+        tags
     }
 
     /// Without globs and regular expressions, the other patterns work on all tags; beside plain names, `!` alone does
@@ -205,7 +206,7 @@ mod tests {
         let names = TagFilter::names(tags("a b"));
         assert!(!names.needs_listing());
         assert_eq!(names.as_names(), Some(&tags("a b")[..]));
-        assert_eq!(names.choose_among(&tags("b c")), tags("b"));
+        assert_eq!(names.narrow(tags("b c")), tags("b"));
         assert!(TagFilter::all().needs_listing());
         assert_eq!(TagFilter::all().as_names(), None);
     }

@@ -33,23 +33,7 @@ fn rule(reader: &mut Reader, node: &Node, found: &mut Found) {
     let Some(fields) = reader.fields(node, &["src", "dest", "tags"]) else {
         return;
     };
-    let src = reader.required(&fields, "src");
-    let dest = reader.required(&fields, "dest");
-    let (Some(src), Some(dest)) = (src, dest) else {
-        return;
-    };
-    let source = reader.text(src, "`src`");
-    let targets = reader.texts(dest, "the destination `dest`");
-    let patterns = match fields.get("tags") {
-        Some(tags) => reader.texts(tags, "`tags`").map(Some),
-        None => Some(None),
-    };
-    if let (Some(source), Some(targets), Some(patterns)) = (source, targets, patterns) {
-        let draft = Draft {
-            source: (src.place, source),
-            targets,
-            patterns,
-        };
+    if let Some(draft) = Draft::read(reader, &fields, "src", "dest") {
         found.rules.extend(draft.rule(reader));
     }
 }

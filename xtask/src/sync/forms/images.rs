@@ -1,20 +1,21 @@
 //! image-syncer's images: a mapping of a source to one destination or several.
 
+use indexmap::IndexMap;
+
 use super::Found;
 use super::rule::Draft;
-use crate::sync::document::{Key, Node};
+use crate::sync::document::Entry;
 use crate::sync::reader::Reader;
 
-pub(super) fn read(reader: &mut Reader, entries: &[(Key, Node)], found: &mut Found) {
-    for (key, node) in entries {
-        let source = reader.expand(key.place, &key.name);
-        let what = format!("the destination of `{}`", key.name);
-        let targets = reader.texts(node, &what);
+pub(super) fn read(reader: &mut Reader, entries: &IndexMap<String, Entry>, found: &mut Found) {
+    for (name, Entry { place, node }) in entries {
+        let source = reader.expand(*place, name);
+        let targets = reader.texts(node, &format!("the destination of `{name}`"));
         let (Some(source), Some(targets)) = (source, targets) else {
             continue;
         };
         let draft = Draft {
-            source: (key.place, source),
+            source: (*place, source),
             targets,
             patterns: None,
         };

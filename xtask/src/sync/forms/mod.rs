@@ -82,5 +82,5 @@ fn looks_like_logins(document: &Node) -> bool {
         return false;
     };
     let has_password = |node: &Node| node.value.get("password").is_some();
-    has_password(document) || entries.iter().any(|(_, node)| has_password(node))
+    has_password(document) || entries.values().any(|entry| has_password(&entry.node))
 }

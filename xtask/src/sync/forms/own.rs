@@ -13,14 +13,8 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
     let Some(fields) = reader.fields(node, KEYS) else {
         return;
     };
-    let source = reader.required(&fields, "source");
-    let source = source.and_then(|node| Some((node.place, reader.text(node, "`source`")?)));
-    let targets = reader.required(&fields, "targets");
-    let targets = targets.and_then(|node| reader.texts(node, "`targets`"));
-    let patterns = match fields.get("tags") {
-        Some(node) => reader.texts(node, "`tags`").map(Some),
-        None => Some(None),
-    };
+    let draft = Draft::read(reader, &fields, "source", "targets");
+    let rule = draft.and_then(|draft| draft.rule(reader));
     let platforms = match fields.get("platforms") {
         Some(node) => platforms(reader, node),
         None => Some(Platforms::All),
@@ -29,15 +23,6 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
         Some(node) => attestations(reader, node),
         None => Some(Attestations::Auto),
     };
-    let (Some(source), Some(targets), Some(patterns)) = (source, targets, patterns) else {
-        return;
-    };
-    let draft = Draft {
-        source,
-        targets,
-        patterns,
-    };
-    let rule = draft.rule(reader);
     if let (Some(mut rule), Some(platforms), Some(attestations)) = (rule, platforms, attestations) {
         rule.platforms = platforms;
         rule.attestations = attestations;

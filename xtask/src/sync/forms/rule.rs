@@ -2,7 +2,7 @@
 
 use crate::sync::document::Place;
 use crate::sync::expression::{Expression, What};
-use crate::sync::reader::Reader;
+use crate::sync::reader::{Fields, Reader};
 use crate::sync::request::{Attestations, Platforms, Rule};
 use crate::sync::select::{Select, TagFilter};
 
@@ -14,6 +14,32 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// The values of `source_key`, `targets_key` and, at will, `tags`.
+    pub(super) fn read(
+        reader: &mut Reader,
+        fields: &Fields,
+        source_key: &str,
+        targets_key: &str,
+    ) -> Option<Draft> {
+        let source = reader.required(fields, source_key);
+        let source = source.and_then(|node| {
+            let text = reader.text(node, &format!("`{source_key}`"))?;
+            Some((node.place, text))
+        });
+        let targets = reader.required(fields, targets_key);
+        let targets = targets
+            .and_then(|node| reader.texts(node, &format!("the destination `{targets_key}`")));
+        let patterns = match fields.get("tags") {
+            Some(node) => Some(reader.texts(node, "`tags`")?),
+            None => None,
+        };
+        Some(Draft {
+            source: source?,
+            targets: targets?,
+            patterns,
+        })
+    }
+
     /// The rule, with everything that is copied copied as it is; or `None` and the problems.
     pub(super) fn rule(self, reader: &mut Reader) -> Option<Rule> {
         let (place, source) = &self.source;
