@@ -82,6 +82,21 @@ impl Reader<'_> {
         texts.into_iter().collect()
     }
 
+    /// What `one` makes of each text of a list. `None` if any of them is wrong.
+    pub(super) fn each<T>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        one: fn(&mut Self, Place, &str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let texts = self.texts(node, what)?;
+        let all: Vec<Option<T>> = texts
+            .iter()
+            .map(|(place, text)| one(self, *place, text))
+            .collect();
+        all.into_iter().collect()
+    }
+
     /// A mapping that has no keys but those `known`.
     pub(super) fn fields<'n>(&mut self, node: &'n Node, known: &[&str]) -> Option<Fields<'n>> {
         let Value::Mapping(entries) = &node.value else {

@@ -3,7 +3,8 @@
 
 use super::Found;
 use super::rule::Draft;
-use crate::sync::document::Node;
+use crate::registry::Platform;
+use crate::sync::document::{Node, Place};
 use crate::sync::reader::{Reader, suggestion};
 use crate::sync::request::{Attestations, Platforms};
 
@@ -16,7 +17,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
     let draft = Draft::read(reader, &fields, "source", "targets");
     let rule = draft.and_then(|draft| draft.rule(reader));
     let platforms = match fields.get("platforms") {
-        Some(node) => platforms(reader, node),
+        Some(node) => reader
+            .each(node, "`platforms`", platform)
+            .map(Platforms::Exactly),
         None => Some(Platforms::All),
     };
     let attestations = match fields.get("attestations") {
@@ -30,14 +33,8 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
     }
 }
 
-fn platforms(reader: &mut Reader, node: &Node) -> Option<Platforms> {
-    let texts = reader.texts(node, "`platforms`")?;
-    let platforms: Vec<_> = texts
-        .iter()
-        .map(|(place, text)| reader.right(*place, text.parse()))
-        .collect();
-    let platforms: Option<Vec<_>> = platforms.into_iter().collect();
-    Some(Platforms::Exactly(platforms?))
+fn platform(reader: &mut Reader, place: Place, text: &str) -> Option<Platform> {
+    reader.right(place, text.parse())
 }
 
 fn attestations(reader: &mut Reader, node: &Node) -> Option<Attestations> {

@@ -25,9 +25,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
     let target = reader.required(&fields, "target");
     let target = target.and_then(|node| target_of(reader, node, &mut found.bare));
     let tags = reader.required(&fields, "tags");
-    let tags = tags.and_then(|node| each(reader, node, "`tags`", tag));
+    let tags = tags.and_then(|node| reader.each(node, "`tags`", tag));
     let platforms = reader.required(&fields, "architectures");
-    let platforms = platforms.and_then(|node| each(reader, node, "`architectures`", architecture));
+    let platforms = platforms.and_then(|node| reader.each(node, "`architectures`", architecture));
     if let (Some((source, select)), Some(repository), Some(tags), Some(platforms)) =
         (source, target, tags, platforms)
     {
@@ -68,20 +68,6 @@ fn target_of(reader: &mut Reader, node: &Node, bare: &mut Option<Bare>) -> Optio
     }
     let repository = Bare::get(bare, reader).repository(&text);
     reader.right(node.place, repository)
-}
-
-fn each<T>(
-    reader: &mut Reader,
-    node: &Node,
-    what: &str,
-    one: fn(&mut Reader, Place, &str) -> Option<T>,
-) -> Option<Vec<T>> {
-    let texts = reader.texts(node, what)?;
-    let all: Vec<Option<T>> = texts
-        .iter()
-        .map(|(place, text)| one(reader, *place, text))
-        .collect();
-    all.into_iter().collect()
 }
 
 fn tag(reader: &mut Reader, place: Place, text: &str) -> Option<Tag> {

@@ -1,6 +1,8 @@
 //! Files on disk and variables, as the tests of this module need them.
 
-mod examples;
+mod bare;
+mod image_syncer;
+mod own;
 mod problems;
 
 use super::*;
