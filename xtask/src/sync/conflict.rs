@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 
-use super::request::{Attestations, ImageCopy, Platforms, Rule};
+use super::request::{ImageCopy, Rule};
+use crate::copy::Policy;
 use crate::registry::{RepositoryName, Tag, TagOrDigest};
 
 /// A sentence for each two rules and repository where a tag would receive different images.
@@ -18,10 +19,7 @@ pub fn conflicts<'a>(work: impl IntoIterator<Item = (&'a Rule, &'a [ImageCopy])>
     for (rule, copies) in work {
         for copy in copies {
             for (repository, tag) in tags(copy) {
-                let image = Image {
-                    rule,
-                    name: &copy.source,
-                };
+                let image = Image { rule, at: &copy.at };
                 let first = *written.entry((repository, tag)).or_insert(image);
                 if first.content() == image.content() {
                     continue;
@@ -44,34 +42,28 @@ pub fn conflicts<'a>(work: impl IntoIterator<Item = (&'a Rule, &'a [ImageCopy])>
 #[derive(Clone, Copy)]
 struct Image<'a> {
     rule: &'a Rule,
-    name: &'a TagOrDigest,
+    at: &'a TagOrDigest,
 }
 
 impl Image<'_> {
     /// Everything that decides about the bytes.
-    fn content(&self) -> (&RepositoryName, &TagOrDigest, &Platforms, Attestations) {
-        let rule = self.rule;
-        (&rule.source, self.name, &rule.platforms, rule.attestations)
+    fn content(&self) -> (&RepositoryName, &TagOrDigest, &Policy) {
+        (&self.rule.source, self.at, &self.rule.policy)
     }
 }
 
 fn tags(copy: &ImageCopy) -> impl Iterator<Item = (&RepositoryName, &Tag)> {
-    copy.to.iter().flat_map(|destination| {
-        let tags = destination.names.iter().filter_map(|name| match name {
-            TagOrDigest::Tag(tag) => Some(tag),
-            TagOrDigest::Digest(_) => None,
-        });
-        tags.map(|tag| (&destination.repository, tag))
-    })
+    let to = copy.to.iter();
+    to.flat_map(|(repository, tags)| tags.iter().map(move |tag| (repository, tag)))
 }
 
 fn sentence(repository: &RepositoryName, tag: &Tag, first: Image, second: Image) -> String {
-    let named = |Image { rule, name }: Image| {
-        let mark = match name {
+    let named = |Image { rule, at }: Image| {
+        let mark = match at {
             TagOrDigest::Tag(_) => ':',
             TagOrDigest::Digest(_) => '@',
         };
-        format!("`{}{mark}{name}` ({})", rule.source, rule.origin)
+        format!("`{}{mark}{at}` ({})", rule.source, rule.origin)
     };
     format!(
         "`{repository}:{tag}` would be written twice: from {} and from {}",

@@ -1,7 +1,7 @@
-//! A YAML or JSON file as a tree of nodes, each with its place.
+//! A YAML or JSON file as a tree of nodes, each with its position.
 //!
 //! JSON is read as the YAML it is, with `//` comments. It refuses to know what the keys mean and what type a scalar
-//! looks like: `1.10` stays `1.10`. Invariant: its errors tell a place and a reason, never the text that stands there.
+//! looks like: `1.10` stays `1.10`. Invariant: its errors tell a position and a reason, never the text that stands there.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ use super::comments::without_comments;
 
 /// Line and column, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub line: usize,
     pub column: usize,
 }
 
 pub(super) struct Node {
-    pub place: Place,
+    pub position: Position,
     pub value: Value,
 }
 
@@ -33,14 +33,14 @@ pub(super) enum Value {
 
 pub(super) struct Entry {
     /// Of the key.
-    pub place: Place,
+    pub position: Position,
     pub node: Node,
 }
 
 /// Why a file is not a document.
 #[derive(Debug)]
 pub(super) struct Fault {
-    pub place: Place,
+    pub position: Position,
     pub reason: String,
 }
 
@@ -54,7 +54,7 @@ impl Value {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, column {}", self.line, self.column)
     }
@@ -68,34 +68,36 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
     };
     let mut document = None;
     loop {
-        let (event, place) = tree.next()?;
+        let (event, position) = tree.next()?;
         match event {
             Event::StreamEnd => break,
             Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
             _ if document.is_some() => {
-                return Err(place.fault("a second document begins; hint: one file is one document"));
+                return Err(
+                    position.fault("a second document begins; hint: one file is one document")
+                );
             }
-            event => document = Some(tree.node(event, place, 0)?),
+            event => document = Some(tree.node(event, position, 0)?),
         }
     }
     Ok(document.unwrap_or(Node {
-        place: Place { line: 1, column: 1 },
+        position: Position { line: 1, column: 1 },
         value: Value::Nothing,
     }))
 }
 
-impl Place {
+impl Position {
     fn fault(self, reason: impl Into<String>) -> Fault {
         Fault {
-            place: self,
+            position: self,
             reason: reason.into(),
         }
     }
 }
 
-impl From<Span> for Place {
+impl From<Span> for Position {
     fn from(span: Span) -> Self {
-        Place {
+        Position {
             line: span.start.line(),
             column: span.start.col() + 1,
         }
@@ -110,20 +112,20 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, Place), Fault> {
+    fn next(&mut self) -> Result<(Event<'a>, Position), Fault> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, span.into())),
             Some(Err(error)) => {
-                let place: Place = Span::empty(*error.marker()).into();
-                Err(place.fault(reason(error.info())))
+                let position: Position = Span::empty(*error.marker()).into();
+                Err(position.fault(reason(error.info())))
             }
-            None => Ok((Event::StreamEnd, Place { line: 1, column: 1 })),
+            None => Ok((Event::StreamEnd, Position { line: 1, column: 1 })),
         }
     }
 
-    fn node(&mut self, event: Event<'a>, place: Place, depth: usize) -> Result<Node, Fault> {
+    fn node(&mut self, event: Event<'a>, position: Position, depth: usize) -> Result<Node, Fault> {
         if depth > DEEPEST {
-            return Err(place.fault("the nesting is too deep"));
+            return Err(position.fault("the nesting is too deep"));
         }
         let value = match event {
             Event::Scalar(_, _, _, tag)
@@ -133,7 +135,9 @@ impl<'a> Tree<'a> {
                     .as_deref()
                     .is_some_and(|tag| !Tag::is_yaml_core_schema(tag)) =>
             {
-                return Err(place.fault("hint: text that begins with `!` must be in quotes"));
+                return Err(position.fault(
+                    "YAML tags are not read; hint: text that begins with `!` must be in quotes",
+                ));
             }
             Event::Scalar(text, ScalarStyle::Plain, ..) if matches!(&*text, "" | "~" | "null") => {
                 Value::Nothing
@@ -144,36 +148,36 @@ impl<'a> Tree<'a> {
                 loop {
                     match self.next()? {
                         (Event::SequenceEnd, _) => break Value::List(items),
-                        (event, place) => items.push(self.node(event, place, depth + 1)?),
+                        (event, position) => items.push(self.node(event, position, depth + 1)?),
                     }
                 }
             }
             Event::MappingStart(..) => Value::Mapping(self.mapping(depth)?),
-            Event::Alias(_) => return Err(place.fault(ALIAS)),
-            _ => return Err(place.fault("the document is not complete")),
+            Event::Alias(_) => return Err(position.fault(ALIAS)),
+            _ => return Err(position.fault("the document is not complete")),
         };
-        Ok(Node { place, value })
+        Ok(Node { position, value })
     }
 
     fn mapping(&mut self, depth: usize) -> Result<IndexMap<String, Entry>, Fault> {
         let mut entries: IndexMap<String, Entry> = IndexMap::new();
         loop {
-            let (event, place) = self.next()?;
+            let (event, position) = self.next()?;
             if event == Event::MappingEnd {
                 return Ok(entries);
             }
-            let Value::Text(name) = self.node(event, place, depth + 1)?.value else {
-                return Err(place.fault("a key must be text"));
+            let Value::Text(name) = self.node(event, position, depth + 1)?.value else {
+                return Err(position.fault("a key must be text"));
             };
             if let Some(first) = entries.get(&name) {
-                let line = first.place.line;
-                return Err(place.fault(format!(
+                let line = first.position.line;
+                return Err(position.fault(format!(
                     "the key `{name}` is given twice, first in line {line}"
                 )));
             }
             let (event, at) = self.next()?;
             let node = self.node(event, at, depth + 1)?;
-            entries.insert(name, Entry { place, node });
+            entries.insert(name, Entry { position, node });
         }
     }
 }
@@ -194,26 +198,26 @@ fn reason(info: &str) -> String {
 mod tests {
     use super::*;
 
-    fn place(text: &str, key: &str) -> String {
+    fn position(text: &str, key: &str) -> String {
         parse(text)
             .unwrap()
             .value
             .get(key)
             .unwrap()
-            .place
+            .position
             .to_string()
     }
 
     fn fault(text: &str) -> String {
         let fault = parse(text).err().expect(text);
-        format!("{}: {}", fault.place, fault.reason)
+        format!("{}: {}", fault.position, fault.reason)
     }
 
     #[test]
     fn every_node_knows_its_place() {
-        assert_eq!(place("a: 1\nb:\n  - c\n", "b"), "line 3, column 3");
+        assert_eq!(position("a: 1\nb:\n  - c\n", "b"), "line 3, column 3");
         assert_eq!(
-            place("{\n\t\"a\": [], // [\n\t\"b\": {}\n}", "b"),
+            position("{\n\t\"a\": [], // [\n\t\"b\": {}\n}", "b"),
             "line 3, column 7"
         );
     }
@@ -245,7 +249,7 @@ mod tests {
             ),
             (
                 "- a\n- !hunter2",
-                "line 2, column 3: hint: text that begins with `!`",
+                "line 2, column 3: YAML tags are not read",
             ),
             ("a: [*]", "text that begins with `*`"),
             ("- &hunter2 a\n- *hunter2", "text that begins with `*`"),

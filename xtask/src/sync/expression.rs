@@ -151,11 +151,12 @@ impl Expression {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::{Attestations, Platforms, Rule};
+    use crate::copy::Policy;
+    use crate::sync::Rule;
 
     const DIGEST: &str = "sha256:14b267eb38aa85fd12d0e168fffa2d8a6187ac53a14a0212b0d4fce8d729598c";
 
-    /// `source->name name, …` for every copy.
+    /// `source->tag` for every copy.
     fn pair(source: &str, destination: &str, listed: &str) -> Result<String, ExpressionError> {
         let source = Expression::parse(source)?;
         let select = source.select()?;
@@ -165,14 +166,13 @@ mod tests {
             select,
             only: None,
             targets: vec![target],
-            platforms: Platforms::All,
-            attestations: Attestations::Auto,
+            policy: Policy::default(),
             origin: String::new(),
         };
         let listed: Vec<Tag> = listed.split(' ').filter_map(|t| t.parse().ok()).collect();
         let copies = rule.copies(&listed).into_iter().map(|copy| {
-            let names: Vec<&str> = copy.to[0].names.iter().map(|n| n.as_str()).collect();
-            format!("{}->{}", copy.source, names.join("+"))
+            let tags: Vec<&str> = copy.to[0].1.iter().map(Tag::as_str).collect();
+            format!("{}->{}", copy.at, tags.join("+"))
         });
         Ok(copies.collect::<Vec<_>>().join(" "))
     }
@@ -187,10 +187,7 @@ mod tests {
             ("quay.io/a/b:/a+/", "aa->aa"),
             ("quay.io/a/b:/^v[12]|@/", "v1.0->v1.0 v2.0->v2.0"),
             ("quay.io/a/b:v*", "v1.0->v1.0 v2.0->v2.0"),
-            (
-                &format!("quay.io/a/b@{DIGEST}"),
-                &format!("{DIGEST}->{DIGEST}"),
-            ),
+            (&format!("quay.io/a/b@{DIGEST}"), &format!("{DIGEST}->")),
             (
                 &format!("quay.io/a/b:v1@{DIGEST}"),
                 &format!("{DIGEST}->v1"),
@@ -218,7 +215,7 @@ mod tests {
             (
                 &format!("q.io/a@{DIGEST}"),
                 &format!("q.io/b@{DIGEST}"),
-                &format!("{DIGEST}->{DIGEST}"),
+                &format!("{DIGEST}->"),
             ),
         ] {
             assert_eq!(pair(source, destination, "v9").unwrap(), copies, "{source}");

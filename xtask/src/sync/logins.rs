@@ -2,7 +2,7 @@
 //!
 //! It refuses to know how signing in works. Invariant: no message and no `Debug` output shows a password.
 
-use super::document::{Entry, Node, Place, Value};
+use super::document::{Entry, Node, Position, Value};
 use super::reader::Reader;
 use crate::registry::{Credentials, ReferenceError, RepositoryName};
 use crate::secret::Secret;
@@ -62,18 +62,18 @@ impl Logins {
     /// Adds the logins in a mapping of the form `{registry[/namespace]: {username, password, insecure}}`.
     pub(super) fn read(&mut self, reader: &mut Reader, node: &Node) {
         let Value::Mapping(entries) = &node.value else {
-            reader.problem(node.place, "logins must be a mapping of registries");
+            reader.problem(node.position, "logins must be a mapping of registries");
             return;
         };
-        for (name, Entry { place, node }) in entries {
-            let prefix = reader.expand(*place, name);
-            let prefix = prefix.and_then(|text| prefix_of(reader, *place, &text));
+        for (name, Entry { position, node }) in entries {
+            let prefix = reader.expand(*position, name);
+            let prefix = prefix.and_then(|text| prefix_of(reader, *position, &text));
             let login = login(reader, node);
             let (Some(prefix), Some(login)) = (prefix, login) else {
                 continue;
             };
             if self.entries.iter().any(|(known, _)| *known == prefix) {
-                reader.problem(*place, format!("there are two logins for `{name}`"));
+                reader.problem(*position, format!("there are two logins for `{name}`"));
             } else {
                 self.entries.push((prefix, login));
             }
@@ -102,17 +102,17 @@ impl Prefix {
     }
 }
 
-fn prefix_of(reader: &mut Reader, place: Place, text: &str) -> Option<Prefix> {
+fn prefix_of(reader: &mut Reader, position: Position, text: &str) -> Option<Prefix> {
     let trimmed = text.trim_end_matches('/');
     let (host, path) = trimmed.split_once('/').unwrap_or((trimmed, ""));
     if !host.contains(['.', ':']) && host != "localhost" {
         reader.problem(
-            place,
+            position,
             format!("`{text}` does not begin with a registry; hint: `docker.io/{trimmed}` is on Docker Hub"),
         );
         return None;
     }
-    reader.right(place, Prefix::new(host, path))
+    reader.right(position, Prefix::new(host, path))
 }
 
 fn login(reader: &mut Reader, node: &Node) -> Option<Login> {
@@ -123,7 +123,7 @@ fn login(reader: &mut Reader, node: &Node) -> Option<Login> {
             Value::Text(text) if text == "true" => true,
             Value::Text(text) if text == "false" => false,
             _ => {
-                reader.problem(insecure.place, "`insecure` is `true` or `false`");
+                reader.problem(insecure.position, "`insecure` is `true` or `false`");
                 return None;
             }
         },
@@ -139,7 +139,7 @@ fn login(reader: &mut Reader, node: &Node) -> Option<Login> {
             }
         }
         _ => {
-            reader.problem(node.place, "`username` and `password` belong together");
+            reader.problem(node.position, "`username` and `password` belong together");
             return None;
         }
     };

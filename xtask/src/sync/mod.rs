@@ -25,9 +25,7 @@ pub use conflict::conflicts;
 pub use logins::{Login, Logins};
 pub use pattern::PatternError;
 pub use read::{Inputs, read};
-pub use request::{
-    Attestations, Destination, ImageCopy, Platforms, Request, Rule, Target, TargetTags,
-};
+pub use request::{ImageCopy, Request, Rule, Target, TargetTags};
 pub use select::{Select, TagFilter};
 
 #[cfg(test)]

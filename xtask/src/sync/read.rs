@@ -11,7 +11,7 @@ use super::document::parse;
 use super::expand::Lookup;
 use super::forms::{self, Found};
 use super::reader::Reader;
-use super::request::{ImageCopy, Platforms, Request, Rule};
+use super::request::{ImageCopy, Request, Rule};
 use super::select::{Select, TagFilter};
 use crate::exit::bad_input;
 
@@ -50,7 +50,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
         with_file(path, lookup, &mut problems, |reader, text| {
             match parse(text) {
                 Ok(document) => found.logins.read(reader, &document),
-                Err(fault) => reader.problem(fault.place, fault.reason),
+                Err(fault) => reader.problem(fault.position, fault.reason),
             }
         });
     }
@@ -120,10 +120,7 @@ fn narrow(rules: &mut [Rule], inputs: &Inputs, problems: &mut Vec<String>) {
             _ => rule.only = Some(filter.clone()),
         }
         if !platforms.is_empty() {
-            rule.platforms = match rule.platforms {
-                Platforms::Available(_) => Platforms::Available(platforms.clone()),
-                Platforms::All | Platforms::Exactly(_) => Platforms::Exactly(platforms.clone()),
-            };
+            rule.policy.platforms = platforms.clone();
         }
     }
 }

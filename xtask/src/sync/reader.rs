@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::document::{Node, Place, Value};
+use super::document::{Node, Position, Value};
 use super::expand::{Lookup, expand};
 
 /// Reads one file.
@@ -18,7 +18,7 @@ pub(super) struct Reader<'a> {
 
 /// The values of a mapping whose keys are known.
 pub(super) struct Fields<'n> {
-    pub place: Place,
+    pub position: Position,
     node: &'n Node,
 }
 
@@ -28,48 +28,48 @@ impl Reader<'_> {
         format!("`{}`, line {line}", self.file)
     }
 
-    pub(super) fn problem(&mut self, place: Place, sentence: impl fmt::Display) {
+    pub(super) fn problem(&mut self, position: Position, sentence: impl fmt::Display) {
         self.problems
-            .push(format!("`{}`, {place}: {sentence}", self.file));
+            .push(format!("`{}`, {position}: {sentence}", self.file));
     }
 
     /// The value of `result`; its error is a problem.
     pub(super) fn right<T, E: fmt::Display>(
         &mut self,
-        place: Place,
+        position: Position,
         result: Result<T, E>,
     ) -> Option<T> {
-        result.map_err(|error| self.problem(place, error)).ok()
+        result.map_err(|error| self.problem(position, error)).ok()
     }
 
     /// `text` with its variables.
-    pub(super) fn expand(&mut self, place: Place, text: &str) -> Option<String> {
+    pub(super) fn expand(&mut self, position: Position, text: &str) -> Option<String> {
         let expanded = expand(text, self.lookup);
-        self.right(place, expanded)
+        self.right(position, expanded)
     }
 
     /// A text that is not empty; `what` it is, for messages: "the password".
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         let text = match &node.value {
-            Value::Text(text) => self.expand(node.place, text)?,
+            Value::Text(text) => self.expand(node.position, text)?,
             Value::Nothing => String::new(),
             Value::List(_) | Value::Mapping(_) => {
-                self.problem(node.place, format!("{what} must be a text"));
+                self.problem(node.position, format!("{what} must be a text"));
                 return None;
             }
         };
         if text.is_empty() {
-            self.problem(node.place, format!("{what} is empty"));
+            self.problem(node.position, format!("{what} is empty"));
             return None;
         }
         Some(text)
     }
 
     /// One text or a list of them, none empty. `None` if any of them is wrong.
-    pub(super) fn texts(&mut self, node: &Node, what: &str) -> Option<Vec<(Place, String)>> {
+    pub(super) fn texts(&mut self, node: &Node, what: &str) -> Option<Vec<(Position, String)>> {
         let items = match &node.value {
             Value::List(items) if items.is_empty() => {
-                self.problem(node.place, format!("{what} is empty"));
+                self.problem(node.position, format!("{what} is empty"));
                 return None;
             }
             Value::List(items) => items.as_slice(),
@@ -77,7 +77,7 @@ impl Reader<'_> {
         };
         let texts: Vec<_> = items
             .iter()
-            .map(|item| Some((item.place, self.text(item, what)?)))
+            .map(|item| Some((item.position, self.text(item, what)?)))
             .collect();
         texts.into_iter().collect()
     }
@@ -87,12 +87,12 @@ impl Reader<'_> {
         &mut self,
         node: &Node,
         what: &str,
-        one: fn(&mut Self, Place, &str) -> Option<T>,
+        one: fn(&mut Self, Position, &str) -> Option<T>,
     ) -> Option<Vec<T>> {
         let texts = self.texts(node, what)?;
         let all: Vec<Option<T>> = texts
             .iter()
-            .map(|(place, text)| one(self, *place, text))
+            .map(|(position, text)| one(self, *position, text))
             .collect();
         all.into_iter().collect()
     }
@@ -101,17 +101,20 @@ impl Reader<'_> {
     pub(super) fn fields<'n>(&mut self, node: &'n Node, known: &[&str]) -> Option<Fields<'n>> {
         let Value::Mapping(entries) = &node.value else {
             let keys = quoted(known);
-            self.problem(node.place, format!("here must be a mapping with {keys}"));
+            self.problem(node.position, format!("here must be a mapping with {keys}"));
             return None;
         };
         for (name, entry) in entries {
             if !known.contains(&name.as_str()) {
                 let hint = suggestion(name, known);
-                self.problem(entry.place, format!("unknown key `{name}`; hint: {hint}"));
+                self.problem(
+                    entry.position,
+                    format!("unknown key `{name}`; hint: {hint}"),
+                );
             }
         }
         Some(Fields {
-            place: node.place,
+            position: node.position,
             node,
         })
     }
@@ -120,7 +123,7 @@ impl Reader<'_> {
     pub(super) fn required<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<&'n Node> {
         let node = fields.get(key);
         if node.is_none() {
-            self.problem(fields.place, format!("`{key}` is missing"));
+            self.problem(fields.position, format!("`{key}` is missing"));
         }
         node
     }

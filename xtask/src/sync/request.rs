@@ -3,7 +3,8 @@
 //! It refuses to know files and networks. Invariant: the names are valid, and no rule copies an image onto itself.
 
 use super::{Logins, Select, TagFilter};
-use crate::registry::{Platform, RepositoryName, Tag, TagOrDigest};
+use crate::copy::Policy;
+use crate::registry::{RepositoryName, Tag, TagOrDigest};
 
 /// Everything the files asked for.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ pub struct Rule {
     pub only: Option<TagFilter>,
     /// At least one.
     pub targets: Vec<Target>,
-    pub platforms: Platforms,
-    pub attestations: Attestations,
+    /// As far as the files and the command line say it: the default leaves every byte as it is.
+    pub policy: Policy,
     /// Where the rule is written, for messages: "`images.yaml`, line 3".
     pub origin: String,
 }
@@ -36,52 +37,24 @@ pub struct Target {
     pub tags: TargetTags,
 }
 
-/// The names of the images at a target.
+/// The tags of the images at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetTags {
-    /// As at the source: the tag, or only the digest.
+    /// As at the source; for a digest, none.
     Same,
     /// A source tag and its new name.
     Renamed(Vec<(Tag, Tag)>),
-    /// The one image of the rule under each of these names.
+    /// The one image of the rule gets all of these.
     Named(Vec<Tag>),
 }
 
-/// Which platforms of an image are copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Platforms {
-    /// The manifest as it is: the bytes do not change.
-    All,
-    /// Exactly these; one that the source lacks fails the image.
-    Exactly(Vec<Platform>),
-    /// Those of these that can be copied (the transfer tool's rule): one that fails is told, the others go on, and a
-    /// source of a single platform is copied as it is.
-    Available(Vec<Platform>),
-}
-
-/// What happens to the `unknown/unknown` attestations in an index.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Attestations {
-    Keep,
-    Strip,
-    /// Kept, unless the target refuses the index for them.
-    #[default]
-    Auto,
-}
-
-/// One image and all the names it gets.
+/// One image and all the tags it gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageCopy {
-    pub source: TagOrDigest,
-    /// In the order of the rule's targets.
-    pub to: Vec<Destination>,
-}
-
-/// A repository and the names an image gets there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
-    pub repository: RepositoryName,
-    pub names: Vec<TagOrDigest>,
+    /// At the source.
+    pub at: TagOrDigest,
+    /// In the order of the rule's targets. Without tags, the image is only reachable by its digest.
+    pub to: Vec<(RepositoryName, Vec<Tag>)>,
 }
 
 impl Rule {
@@ -107,28 +80,27 @@ impl Rule {
         }
     }
 
-    fn copy(&self, source: TagOrDigest) -> ImageCopy {
-        let to = self.targets.iter().map(|target| Destination {
-            repository: target.repository.clone(),
-            names: target.tags.of(&source),
-        });
+    fn copy(&self, at: TagOrDigest) -> ImageCopy {
+        let to = self.targets.iter();
+        let to = to.map(|target| (target.repository.clone(), target.tags.of(&at)));
         ImageCopy {
             to: to.collect(),
-            source,
+            at,
         }
     }
 }
 
 impl TargetTags {
-    fn of(&self, source: &TagOrDigest) -> Vec<TagOrDigest> {
+    fn of(&self, source: &TagOrDigest) -> Vec<Tag> {
         match (self, source) {
-            (TargetTags::Same, source) => vec![source.clone()],
-            (TargetTags::Named(names), _) => names.iter().cloned().map(Into::into).collect(),
-            (TargetTags::Renamed(pairs), source) => pairs
+            (TargetTags::Same, TagOrDigest::Tag(tag)) => vec![tag.clone()],
+            (TargetTags::Named(tags), _) => tags.clone(),
+            (TargetTags::Renamed(pairs), TagOrDigest::Tag(tag)) => pairs
                 .iter()
-                .filter(|(old, _)| *source == TagOrDigest::Tag(old.clone()))
-                .map(|(_, new)| new.clone().into())
+                .filter(|(old, _)| old == tag)
+                .map(|(_, new)| new.clone())
                 .collect(),
+            (TargetTags::Same | TargetTags::Renamed(_), TagOrDigest::Digest(_)) => Vec::new(),
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn read(reader: &mut Reader, document: &Node, found: &mut Found) {
         match &node.value {
             Value::Mapping(entries) => images::read(reader, entries, found),
             _ => reader.problem(
-                node.place,
+                node.position,
                 "`images` must be a mapping of sources to destinations",
             ),
         }
@@ -24,7 +24,7 @@ pub(super) fn read(reader: &mut Reader, document: &Node, found: &mut Found) {
     if let Some(node) = fields.get("rules") {
         match &node.value {
             Value::List(rules) => rules.iter().for_each(|node| rule(reader, node, found)),
-            _ => reader.problem(node.place, "`rules` must be a list"),
+            _ => reader.problem(node.position, "`rules` must be a list"),
         }
     }
 }

@@ -8,14 +8,14 @@ use crate::sync::document::Entry;
 use crate::sync::reader::Reader;
 
 pub(super) fn read(reader: &mut Reader, entries: &IndexMap<String, Entry>, found: &mut Found) {
-    for (name, Entry { place, node }) in entries {
-        let source = reader.expand(*place, name);
+    for (name, Entry { position, node }) in entries {
+        let source = reader.expand(*position, name);
         let targets = reader.texts(node, &format!("the destination of `{name}`"));
         let (Some(source), Some(targets)) = (source, targets) else {
             continue;
         };
         let draft = Draft {
-            source: (*place, source),
+            source: (*position, source),
             targets,
             patterns: None,
         };

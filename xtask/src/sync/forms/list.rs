@@ -3,11 +3,12 @@
 //! Any text that is no other form is read as this one, so no message shows a line: it may be of some file with secrets.
 
 use super::Found;
+use crate::copy::Policy;
 use crate::registry::Reference;
 use crate::sync::bare::Bare;
-use crate::sync::document::Place;
+use crate::sync::document::Position;
 use crate::sync::reader::Reader;
-use crate::sync::request::{Attestations, Platforms, Rule, Target, TargetTags};
+use crate::sync::request::{Rule, Target, TargetTags};
 use crate::sync::select::{Select, TagFilter};
 
 /// Whether the first line that says something is no YAML or JSON but a bare word.
@@ -20,20 +21,20 @@ pub(super) fn is_list(text: &str) -> bool {
 }
 
 pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
-    for (place, line) in lines(text) {
-        let Some(line) = reader.expand(place, line) else {
+    for (position, line) in lines(text) {
+        let Some(line) = reader.expand(position, line) else {
             continue;
         };
         let Ok(source) = line.parse::<Reference>() else {
             reader.problem(
-                place,
+                position,
                 "this is not the name of an image; hint: the file is read as a plain list, with `[registry/]name[:tag]` on each line",
             );
             continue;
         };
         let name = source.repository.path().rsplit('/').next();
         let repository = Bare::get(&mut found.bare, reader).repository(name.unwrap_or_default());
-        let Some(repository) = reader.right(place, repository) else {
+        let Some(repository) = reader.right(position, repository) else {
             continue;
         };
         let (select, tags) = match (source.digest.clone(), source.tag.clone()) {
@@ -45,7 +46,7 @@ pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
             }
         };
         if repository == source.repository {
-            reader.problem(place, "this image is in `REGISTRY` already");
+            reader.problem(position, "this image is in `REGISTRY` already");
             continue;
         }
         found.rules.push(Rule {
@@ -53,15 +54,14 @@ pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
             select,
             only: None,
             targets: vec![Target { repository, tags }],
-            platforms: Platforms::All,
-            attestations: Attestations::Auto,
-            origin: reader.origin(place.line),
+            policy: Policy::default(),
+            origin: reader.origin(position.line),
         });
     }
 }
 
 /// The lines that say something, without their comments.
-fn lines(text: &str) -> impl Iterator<Item = (Place, &str)> {
+fn lines(text: &str) -> impl Iterator<Item = (Position, &str)> {
     let text = text.trim_start_matches('\u{feff}');
     text.lines().enumerate().filter_map(|(index, line)| {
         let end = line
@@ -76,10 +76,10 @@ fn lines(text: &str) -> impl Iterator<Item = (Place, &str)> {
             .map_or(line.len(), |(at, _)| at);
         let said = line[..end].trim();
         let column = line.chars().take_while(|c| c.is_whitespace()).count() + 1;
-        let place = Place {
+        let position = Position {
             line: index + 1,
             column,
         };
-        (!said.is_empty() && said != "---").then_some((place, said))
+        (!said.is_empty() && said != "---").then_some((position, said))
     })
 }

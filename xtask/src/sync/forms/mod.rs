@@ -33,7 +33,7 @@ pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
     } else {
         match parse(text) {
             Ok(document) => tree(reader, &document, found),
-            Err(fault) => reader.problem(fault.place, fault.reason),
+            Err(fault) => reader.problem(fault.position, fault.reason),
         }
     }
     if found.rules.len() == rules && reader.problems.len() == problems {
@@ -47,7 +47,7 @@ fn tree(reader: &mut Reader, document: &Node, found: &mut Found) {
     let has = |key| document.value.get(key).is_some();
     match &document.value {
         Value::Nothing => {}
-        Value::Text(_) => reader.problem(document.place, "here must be a mapping or a list"),
+        Value::Text(_) => reader.problem(document.position, "here must be a mapping or a list"),
         Value::List(entries) => {
             for node in entries {
                 entry(reader, node, found);
@@ -60,7 +60,7 @@ fn tree(reader: &mut Reader, document: &Node, found: &mut Found) {
             config::read(reader, document, found);
         }
         Value::Mapping(_) if looks_like_logins(document) => reader.problem(
-            document.place,
+            document.position,
             "here are logins, not images; hint: give this file with `--auth`",
         ),
         Value::Mapping(entries) => images::read(reader, entries, found),

@@ -3,10 +3,10 @@
 
 use super::Found;
 use super::rule::Draft;
+use crate::copy::{Attestations, Policy};
 use crate::registry::Platform;
-use crate::sync::document::{Node, Place};
+use crate::sync::document::{Node, Position};
 use crate::sync::reader::{Reader, suggestion};
-use crate::sync::request::{Attestations, Platforms};
 
 const KEYS: &[&str] = &["source", "targets", "tags", "platforms", "attestations"];
 
@@ -17,24 +17,25 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
     let draft = Draft::read(reader, &fields, "source", "targets");
     let rule = draft.and_then(|draft| draft.rule(reader));
     let platforms = match fields.get("platforms") {
-        Some(node) => reader
-            .each(node, "`platforms`", platform)
-            .map(Platforms::Exactly),
-        None => Some(Platforms::All),
+        Some(node) => reader.each(node, "`platforms`", platform),
+        None => Some(Vec::new()),
     };
     let attestations = match fields.get("attestations") {
         Some(node) => attestations(reader, node),
-        None => Some(Attestations::Auto),
+        None => Some(Attestations::default()),
     };
     if let (Some(mut rule), Some(platforms), Some(attestations)) = (rule, platforms, attestations) {
-        rule.platforms = platforms;
-        rule.attestations = attestations;
+        rule.policy = Policy {
+            platforms,
+            attestations,
+            ..Policy::default()
+        };
         found.rules.push(rule);
     }
 }
 
-fn platform(reader: &mut Reader, place: Place, text: &str) -> Option<Platform> {
-    reader.right(place, text.parse())
+fn platform(reader: &mut Reader, position: Position, text: &str) -> Option<Platform> {
+    reader.right(position, text.parse())
 }
 
 fn attestations(reader: &mut Reader, node: &Node) -> Option<Attestations> {
@@ -45,7 +46,7 @@ fn attestations(reader: &mut Reader, node: &Node) -> Option<Attestations> {
         other => {
             let hint = suggestion(other, &["keep", "strip", "auto"]);
             reader.problem(
-                node.place,
+                node.position,
                 format!("`attestations` cannot be `{other}`; hint: {hint}"),
             );
             return None;

@@ -1,16 +1,17 @@
 //! One source and its destinations as a [`Rule`]: what image-syncer's two forms and our own have in common.
 
-use crate::sync::document::Place;
+use crate::copy::Policy;
+use crate::sync::document::Position;
 use crate::sync::expression::{Expression, What};
 use crate::sync::reader::{Fields, Reader};
-use crate::sync::request::{Attestations, Platforms, Rule};
+use crate::sync::request::Rule;
 use crate::sync::select::{Select, TagFilter};
 
 /// Texts and their places; `patterns` are those written beside the source instead of in its name.
 pub(super) struct Draft {
-    pub source: (Place, String),
-    pub targets: Vec<(Place, String)>,
-    pub patterns: Option<Vec<(Place, String)>>,
+    pub source: (Position, String),
+    pub targets: Vec<(Position, String)>,
+    pub patterns: Option<Vec<(Position, String)>>,
 }
 
 impl Draft {
@@ -24,7 +25,7 @@ impl Draft {
         let source = reader.required(fields, source_key);
         let source = source.and_then(|node| {
             let text = reader.text(node, &format!("`{source_key}`"))?;
-            Some((node.place, text))
+            Some((node.position, text))
         });
         let targets = reader.required(fields, targets_key);
         let targets = targets
@@ -42,33 +43,33 @@ impl Draft {
 
     /// The rule, with everything that is copied copied as it is; or `None` and the problems.
     pub(super) fn rule(self, reader: &mut Reader) -> Option<Rule> {
-        let (place, source) = &self.source;
+        let (position, source) = &self.source;
         let source = Expression::parse(source);
-        let source = reader.right(*place, source)?;
+        let source = reader.right(*position, source)?;
         let select = match &self.patterns {
             None => {
                 let select = source.select();
-                reader.right(*place, select)?
+                reader.right(*position, select)?
             }
             Some(_) if source.what != What::Nothing => {
                 let sentence = "the source names its tags already; hint: leave out `tags`";
-                reader.problem(*place, sentence);
+                reader.problem(*position, sentence);
                 return None;
             }
             Some(patterns) => {
                 let mut filter = TagFilter::all();
-                for (place, pattern) in patterns {
+                for (position, pattern) in patterns {
                     let added = filter.add(pattern);
-                    reader.right(*place, added)?;
+                    reader.right(*position, added)?;
                 }
                 Select::Tags(filter)
             }
         };
         let mut targets = Vec::new();
-        for (place, target) in &self.targets {
+        for (position, target) in &self.targets {
             let target = source.target(&select, target);
             // image-syncer, too, takes a repeated destination as one.
-            if let Some(target) = reader.right(*place, target)
+            if let Some(target) = reader.right(*position, target)
                 && !targets.contains(&target)
             {
                 targets.push(target);
@@ -79,9 +80,8 @@ impl Draft {
             select,
             only: None,
             targets,
-            platforms: Platforms::All,
-            attestations: Attestations::Auto,
-            origin: reader.origin(place.line),
+            policy: Policy::default(),
+            origin: reader.origin(position.line),
         })
     }
 }

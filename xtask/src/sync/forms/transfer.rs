@@ -4,11 +4,12 @@
 //! `source` means.
 
 use super::Found;
+use crate::copy::Policy;
 use crate::registry::{Platform, Reference, RepositoryName, Tag};
 use crate::sync::bare::Bare;
-use crate::sync::document::{Node, Place};
+use crate::sync::document::{Node, Position};
 use crate::sync::reader::{Reader, suggestion};
-use crate::sync::request::{Attestations, Platforms, Rule, Target, TargetTags};
+use crate::sync::request::{Rule, Target, TargetTags};
 use crate::sync::select::{Select, TagFilter};
 
 const KEYS: &[&str] = &["source", "target", "tags", "architectures"];
@@ -39,16 +40,20 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
                 repository,
                 tags: TargetTags::Named(tags),
             }],
-            platforms: Platforms::Available(platforms),
-            attestations: Attestations::Auto,
-            origin: reader.origin(node.place.line),
+            // One architecture that fails lets the others go on.
+            policy: Policy {
+                platforms,
+                lenient: true,
+                ..Policy::default()
+            },
+            origin: reader.origin(node.position.line),
         });
     }
 }
 
 fn source_of(reader: &mut Reader, node: &Node) -> Option<(RepositoryName, Select)> {
     let text = reader.text(node, "`source`")?;
-    let source: Reference = reader.right(node.place, text.parse())?;
+    let source: Reference = reader.right(node.position, text.parse())?;
     let select = match &source.digest {
         Some(digest) => Select::Digest(digest.clone()),
         None => Select::Tags(TagFilter::names(vec![source.tag_or_latest()])),
@@ -61,27 +66,27 @@ fn target_of(reader: &mut Reader, node: &Node, bare: &mut Option<Bare>) -> Optio
     let first = text.split('/').next().unwrap_or_default();
     if text.contains([':', '@']) || (first.contains('.') && first != text) {
         reader.problem(
-            node.place,
+            node.position,
             format!("`target` is a name only, not `{text}`; hint: `REGISTRY` says where, and `tags` under which tags"),
         );
         return None;
     }
     let repository = Bare::get(bare, reader).repository(&text);
-    reader.right(node.place, repository)
+    reader.right(node.position, repository)
 }
 
-fn tag(reader: &mut Reader, place: Place, text: &str) -> Option<Tag> {
-    reader.right(place, text.parse())
+fn tag(reader: &mut Reader, position: Position, text: &str) -> Option<Tag> {
+    reader.right(position, text.parse())
 }
 
-fn architecture(reader: &mut Reader, place: Place, text: &str) -> Option<Platform> {
+fn architecture(reader: &mut Reader, position: Position, text: &str) -> Option<Platform> {
     if !ARCHITECTURES.contains(&text) {
         let hint = suggestion(text, ARCHITECTURES);
         reader.problem(
-            place,
+            position,
             format!("unknown architecture `{text}`; hint: {hint}"),
         );
         return None;
     }
-    reader.right(place, format!("linux/{text}").parse())
+    reader.right(position, format!("linux/{text}").parse())
 }

@@ -122,7 +122,7 @@ docker.io/newbe36524/another-image: hagicode.azurecr.io/another-image
         request.rules[1].origin.rsplit('/').next(),
         Some("images.yaml`, line 3")
     );
-    assert_eq!(request.rules[1].platforms, Platforms::All);
+    assert_eq!(request.rules[1].policy, crate::copy::Policy::default());
 
     let request =
         read_text("docker.io/newbe36524/hagicode:v* : hagicode.azurecr.io/hagicode:v*\n").unwrap();
@@ -169,7 +169,7 @@ quay.io/coreos/:
             format!("{from} v1.0 {to} v1.0"),
             format!("{from} v1.0 {to} v1.0"),
             format!("{from} v2.0 {to} v2.0"),
-            format!("{from} {digest} {to} {digest}"),
+            format!("{from} {digest} {to} "),
             format!("{from} v1.1 {to}1 v1.1"),
             format!("{from} v1.1 {to}2 v1.1"),
             format!("{from} aa {to} aa"),

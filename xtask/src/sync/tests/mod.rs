@@ -58,15 +58,10 @@ fn copies(request: &Request, listed: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for rule in &request.rules {
         for copy in rule.copies(&listed) {
-            for destination in copy.to {
-                let names: Vec<&str> = destination.names.iter().map(|n| n.as_str()).collect();
-                lines.push(format!(
-                    "{} {} -> {} {}",
-                    rule.source,
-                    copy.source,
-                    destination.repository,
-                    names.join(" ")
-                ));
+            for (repository, tags) in copy.to {
+                let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+                let (source, tags) = (&rule.source, tags.join(" "));
+                lines.push(format!("{source} {} -> {repository} {tags}", copy.at));
             }
         }
     }

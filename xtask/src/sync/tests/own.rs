@@ -1,6 +1,8 @@
 //! Our own form, and the command line's filters.
 
 use super::*;
+use crate::copy::Attestations;
+use crate::registry::Platform;
 
 #[test]
 fn our_own_form_is_read() {
@@ -24,9 +26,9 @@ attestations: strip
                 format!("{from} registry.cn-beijing.aliyuncs.com/hagicode/hagicode v1.3.0"),
             ]
         );
-        let amd64 = "linux/amd64".parse().unwrap();
-        assert_eq!(request.rules[0].platforms, Platforms::Exactly(vec![amd64]));
-        assert_eq!(request.rules[0].attestations, Attestations::Strip);
+        let amd64: Platform = "linux/amd64".parse().unwrap();
+        assert_eq!(request.rules[0].policy.platforms, [amd64]);
+        assert_eq!(request.rules[0].policy.attestations, Attestations::Strip);
     }
 }
 
@@ -65,8 +67,8 @@ a.io/digest@sha256:14b267eb38aa85fd12d0e168fffa2d8a6187ac53a14a0212b0d4fce8d7295
         ]
     );
     assert!(!request.rules[0].needs_listing());
-    let arm64 = "linux/arm64".parse().unwrap();
-    assert_eq!(request.rules[0].platforms, Platforms::Exactly(vec![arm64]));
+    let arm64: Platform = "linux/arm64".parse().unwrap();
+    assert_eq!(request.rules[0].policy.platforms, [arm64]);
 
     let sentence = read_files(&[("images.yaml", images)], &[], |inputs| {
         inputs.tags = vec!["/(/".to_owned()];
