@@ -12,6 +12,7 @@
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
 //! | [`registry`] | an OCI distribution client | net, secret |
 //! | [`copy`] | one source, many registries | net, registry, secret |
+//! | [`sync`] | what `sync` is asked for: five forms of input, one request | copy, exit, registry, secret |
 //! | [`settings`] | everything read from outside | exit, registry, secret |
 //! | [`engine`] | the container engine | secret |
 //! | [`packages`] | package index, download, extract | net, secret |
@@ -36,6 +37,7 @@ pub mod registry;
 pub mod report;
 pub mod secret;
 pub mod settings;
+pub mod sync;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,0 +1,79 @@
+//! Where images go whose destination is written without a registry: the transfer tool's and the plain list's.
+//!
+//! The variables are those of the two tools: `REGISTRY`; `REGISTRY_NAMESPACE`, `NAMESPACE` or `ALIYUN_NAMESPACE`;
+//! `REGISTRY_USER` and `REGISTRY_PASSWORD`, or `ALIYUN_USERNAME` and `ALIYUN_PASSWORD`. The first that is set counts.
+
+use super::logins::Login;
+use super::reader::Reader;
+use crate::registry::{Credentials, ReferenceError, RepositoryName};
+use crate::secret::Secret;
+
+/// A registry, a namespace there, and who signs in.
+pub(super) struct Bare {
+    host: String,
+    namespace: Option<String>,
+    pub login: Option<Login>,
+}
+
+const NAMESPACE: [&str; 3] = ["REGISTRY_NAMESPACE", "NAMESPACE", "ALIYUN_NAMESPACE"];
+const LOGIN: [(&str, &str); 2] = [
+    ("REGISTRY_USER", "REGISTRY_PASSWORD"),
+    ("ALIYUN_USERNAME", "ALIYUN_PASSWORD"),
+];
+
+impl Bare {
+    /// The one of this run. What is wrong with it is a problem when it is first asked for, and a stand-in lets the
+    /// reading go on.
+    pub(super) fn get<'b>(found: &'b mut Option<Bare>, reader: &mut Reader) -> &'b Bare {
+        found.get_or_insert_with(|| Bare::new(reader))
+    }
+
+    /// The repository of the image `name`.
+    pub(super) fn repository(&self, name: &str) -> Result<RepositoryName, ReferenceError> {
+        match &self.namespace {
+            Some(namespace) => RepositoryName::new(&self.host, &format!("{namespace}/{name}")),
+            None => RepositoryName::new(&self.host, name),
+        }
+    }
+
+    /// The registry, as login files name it.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn new(reader: &mut Reader) -> Bare {
+        let lookup = reader.lookup;
+        let mut problem = |sentence| reader.problems.push(sentence);
+        let host = lookup("REGISTRY").unwrap_or_else(|| {
+            let file = &reader.file;
+            problem(format!(
+                "`REGISTRY` is not set: `{file}` names destinations without a registry; hint: also `REGISTRY_NAMESPACE`, `REGISTRY_USER` and `REGISTRY_PASSWORD`"
+            ));
+            "registry.invalid".to_owned()
+        });
+        let namespace = NAMESPACE.into_iter().find_map(lookup);
+        let mut login = None;
+        for (user, password) in LOGIN {
+            match (lookup(user), lookup(password)) {
+                (None, None) => continue,
+                (Some(username), Some(password)) => {
+                    login = Some(Login {
+                        credentials: Credentials::Basic {
+                            username,
+                            password: Secret::new(password),
+                        },
+                        plain_http: false,
+                    });
+                }
+                (Some(_), None) => problem(format!("`{user}` is set, but `{password}` is not")),
+                (None, Some(_)) => problem(format!("`{password}` is set, but `{user}` is not")),
+            }
+            break;
+        }
+        Bare {
+            host,
+            namespace,
+            login,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Two images for one tag: whichever came last would win.
+//!
+//! Pure; it is asked when the files are read, and again once the tags of the sources are known. It refuses to know
+//! digests: two names count as two images even if they mean the same one today.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+
+use super::request::{ImageCopy, Rule};
+use crate::copy::Policy;
+use crate::registry::{RepositoryName, Tag, TagOrDigest};
+
+/// A sentence for each two rules and repository where a tag would receive different images.
+pub fn conflicts<'a>(work: impl IntoIterator<Item = (&'a Rule, &'a [ImageCopy])>) -> Vec<String> {
+    let mut written: HashMap<(&RepositoryName, &Tag), Image> = HashMap::new();
+    // One tag for each, and how many more there are.
+    let mut found: IndexMap<(&str, &str, &RepositoryName), (String, usize)> = IndexMap::new();
+    for (rule, copies) in work {
+        for copy in copies {
+            for (repository, tag) in tags(copy) {
+                let image = Image { rule, at: &copy.at };
+                let first = *written.entry((repository, tag)).or_insert(image);
+                if first.content() == image.content() {
+                    continue;
+                }
+                found
+                    .entry((&first.rule.origin, &rule.origin, repository))
+                    .and_modify(|(_, more)| *more += 1)
+                    .or_insert_with(|| (sentence(repository, tag, first, image), 0));
+            }
+        }
+    }
+    let sentences = found.into_values().map(|(sentence, more)| match more {
+        0 => sentence,
+        more => format!("{sentence}, and so would {more} more tags"),
+    });
+    sentences.collect()
+}
+
+/// What is written, and by whom.
+#[derive(Clone, Copy)]
+struct Image<'a> {
+    rule: &'a Rule,
+    at: &'a TagOrDigest,
+}
+
+impl Image<'_> {
+    /// Everything that decides about the bytes.
+    fn content(&self) -> (&RepositoryName, &TagOrDigest, &Policy) {
+        (&self.rule.source, self.at, &self.rule.policy)
+    }
+}
+
+fn tags(copy: &ImageCopy) -> impl Iterator<Item = (&RepositoryName, &Tag)> {
+    let to = copy.to.iter();
+    to.flat_map(|(repository, tags)| tags.iter().map(move |tag| (repository, tag)))
+}
+
+fn sentence(repository: &RepositoryName, tag: &Tag, first: Image, second: Image) -> String {
+    let named = |Image { rule, at }: Image| {
+        let mark = match at {
+            TagOrDigest::Tag(_) => ':',
+            TagOrDigest::Digest(_) => '@',
+        };
+        format!("`{}{mark}{at}` ({})", rule.source, rule.origin)
+    };
+    format!(
+        "`{repository}:{tag}` would be written twice: from {} and from {}",
+        named(first),
+        named(second)
+    )
+}

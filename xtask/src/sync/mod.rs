@@ -1,0 +1,32 @@
+//! What `cargo xtask sync` is asked for: the files of five forms, read and validated into one plain [`Request`].
+//!
+//! The forms are told apart by their content, never by their names: image-syncer's images (a mapping), its old config
+//! (`auth` with `images` or `rules`), the transfer tool's `images.json` (entries with `source`, `target`,
+//! `architectures`), our own (entries with `source` and `targets`), and the plain list (a name on each line). It
+//! refuses to know networks: which tags a repository has is told to it ([`Rule::copies`]). Invariants: all problems of
+//! all files are told together, each with its line and column, before anything is done; no message shows a password or
+//! the text around one.
+
+mod bare;
+mod comments;
+mod conflict;
+mod document;
+mod expand;
+mod expression;
+mod forms;
+mod logins;
+mod pattern;
+mod read;
+mod reader;
+mod request;
+mod select;
+
+pub use conflict::conflicts;
+pub use logins::{Login, Logins};
+pub use pattern::PatternError;
+pub use read::{Inputs, read};
+pub use request::{ImageCopy, Request, Rule, Target, TargetTags};
+pub use select::{Select, TagFilter};
+
+#[cfg(test)]
+mod tests;

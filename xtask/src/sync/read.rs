@@ -1,0 +1,126 @@
+//! From the command line's files and filters to a [`Request`].
+//!
+//! It reads the named files and nothing else; variables come through a lookup.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::conflict::conflicts;
+use super::document::parse;
+use super::expand::Lookup;
+use super::forms::{self, Found};
+use super::reader::Reader;
+use super::request::{ImageCopy, Request, Rule};
+use super::select::{Select, TagFilter};
+use crate::exit::bad_input;
+
+/// What the command line names.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// In any of the five forms: `FILE`, `--images FILE`, `--config FILE`.
+    pub files: Vec<PathBuf>,
+    /// `--auth FILE`: logins.
+    pub auth: Option<PathBuf>,
+    /// `--tags`: patterns that leave only some of the tags that the files choose.
+    pub tags: Vec<String>,
+    /// `--platform`: in place of those in the files.
+    pub platforms: Vec<String>,
+}
+
+/// Reads and validates everything, with `lookup` for variables (an unset and an empty one are `None`). Blocking.
+///
+/// # Errors
+/// [`BadInput`](crate::exit::BadInput) with one line for each problem.
+pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Request> {
+    let mut problems = Vec::new();
+    let mut found = Found::default();
+    if inputs.files.is_empty() {
+        problems.push(
+            "nothing says what to copy; hint: `cargo xtask sync FILE`, for example `docker/sync.yaml`"
+                .to_owned(),
+        );
+    }
+    for path in &inputs.files {
+        with_file(path, lookup, &mut problems, |reader, text| {
+            forms::read(reader, text, &mut found);
+        });
+    }
+    if let Some(path) = &inputs.auth {
+        with_file(path, lookup, &mut problems, |reader, text| {
+            match parse(text) {
+                Ok(document) => found.logins.read(reader, &document),
+                Err(fault) => reader.problem(fault.position, fault.reason),
+            }
+        });
+    }
+    let Found {
+        mut rules,
+        mut logins,
+        bare,
+    } = found;
+    if let Some(bare) = &bare
+        && let Some(login) = &bare.login
+        && let Err(error) = logins.add_fallback(bare.host(), login.clone())
+    {
+        problems.push(format!("`REGISTRY`: {error}"));
+    }
+    narrow(&mut rules, inputs, &mut problems);
+
+    let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
+    problems.extend(conflicts(
+        copies.iter().map(|(rule, copies)| (*rule, &copies[..])),
+    ));
+    if !problems.is_empty() {
+        return Err(bad_input(problems.join("\n")));
+    }
+    Ok(Request { rules, logins })
+}
+
+fn with_file(
+    path: &Path,
+    lookup: Lookup,
+    problems: &mut Vec<String>,
+    read: impl FnOnce(&mut Reader, &str),
+) {
+    let file = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => read(
+            &mut Reader {
+                file,
+                lookup,
+                problems,
+            },
+            &text,
+        ),
+        Err(error) => problems.push(format!("`{file}` cannot be read: {error}")),
+    }
+}
+
+/// Applies the filters of the command line.
+fn narrow(rules: &mut [Rule], inputs: &Inputs, problems: &mut Vec<String>) {
+    let mut filter = TagFilter::all();
+    for pattern in &inputs.tags {
+        if let Err(error) = filter.add(pattern) {
+            problems.push(format!("`--tags`: {error}"));
+        }
+    }
+    let mut platforms = Vec::new();
+    for platform in &inputs.platforms {
+        match platform.parse() {
+            Ok(platform) => platforms.push(platform),
+            Err(error) => problems.push(format!("`--platform`: {error}")),
+        }
+    }
+    for rule in rules {
+        match &mut rule.select {
+            _ if inputs.tags.is_empty() => {}
+            // All tags, and of them some: those need not be listed if they are named.
+            Select::Tags(all) if all.is_all() => *all = filter.clone(),
+            _ => rule.only = Some(filter.clone()),
+        }
+        if !platforms.is_empty() {
+            rule.policy.platforms = platforms.clone();
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What reading one file has in common for all forms: texts, lists and fields of nodes, and the problems on the way.
+//!
+//! It refuses to know what the fields mean. Invariants: whoever gets `None` can rely on the problem having been noted;
+//! the problems noted here show keys and variables, never a value.
+
+use std::fmt;
+
+use super::document::{Node, Position, Value};
+use super::expand::{Lookup, expand};
+
+/// Reads one file.
+pub(super) struct Reader<'a> {
+    /// As the user names it.
+    pub file: String,
+    pub lookup: Lookup<'a>,
+    pub problems: &'a mut Vec<String>,
+}
+
+/// The values of a mapping whose keys are known.
+pub(super) struct Fields<'n> {
+    pub position: Position,
+    node: &'n Node,
+}
+
+impl Reader<'_> {
+    /// Where something is written, for messages.
+    pub(super) fn origin(&self, line: usize) -> String {
+        format!("`{}`, line {line}", self.file)
+    }
+
+    pub(super) fn problem(&mut self, position: Position, sentence: impl fmt::Display) {
+        self.problems
+            .push(format!("`{}`, {position}: {sentence}", self.file));
+    }
+
+    /// The value of `result`; its error is a problem.
+    pub(super) fn right<T, E: fmt::Display>(
+        &mut self,
+        position: Position,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result.map_err(|error| self.problem(position, error)).ok()
+    }
+
+    /// `text` with its variables.
+    pub(super) fn expand(&mut self, position: Position, text: &str) -> Option<String> {
+        let expanded = expand(text, self.lookup);
+        self.right(position, expanded)
+    }
+
+    /// A text that is not empty; `what` it is, for messages: "the password".
+    pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        let text = match &node.value {
+            Value::Text(text) => self.expand(node.position, text)?,
+            Value::Nothing => String::new(),
+            Value::List(_) | Value::Mapping(_) => {
+                self.problem(node.position, format!("{what} must be a text"));
+                return None;
+            }
+        };
+        if text.is_empty() {
+            self.problem(node.position, format!("{what} is empty"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// One text or a list of them, none empty. `None` if any of them is wrong.
+    pub(super) fn texts(&mut self, node: &Node, what: &str) -> Option<Vec<(Position, String)>> {
+        let items = match &node.value {
+            Value::List(items) if items.is_empty() => {
+                self.problem(node.position, format!("{what} is empty"));
+                return None;
+            }
+            Value::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let texts: Vec<_> = items
+            .iter()
+            .map(|item| Some((item.position, self.text(item, what)?)))
+            .collect();
+        texts.into_iter().collect()
+    }
+
+    /// What `one` makes of each text of a list. `None` if any of them is wrong.
+    pub(super) fn each<T>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        one: fn(&mut Self, Position, &str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let texts = self.texts(node, what)?;
+        let all: Vec<Option<T>> = texts
+            .iter()
+            .map(|(position, text)| one(self, *position, text))
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// A mapping that has no keys but those `known`.
+    pub(super) fn fields<'n>(&mut self, node: &'n Node, known: &[&str]) -> Option<Fields<'n>> {
+        let Value::Mapping(entries) = &node.value else {
+            let keys = quoted(known);
+            self.problem(node.position, format!("here must be a mapping with {keys}"));
+            return None;
+        };
+        for (name, entry) in entries {
+            if !known.contains(&name.as_str()) {
+                let hint = suggestion(name, known);
+                self.problem(
+                    entry.position,
+                    format!("unknown key `{name}`; hint: {hint}"),
+                );
+            }
+        }
+        Some(Fields {
+            position: node.position,
+            node,
+        })
+    }
+
+    /// The value of a field that must be there.
+    pub(super) fn required<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<&'n Node> {
+        let node = fields.get(key);
+        if node.is_none() {
+            self.problem(fields.position, format!("`{key}` is missing"));
+        }
+        node
+    }
+}
+
+impl<'n> Fields<'n> {
+    pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
+        self.node.value.get(key)
+    }
+}
+
+/// "did you mean `tags`?", or what there is.
+pub(super) fn suggestion(wrong: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|right| (strsim::damerau_levenshtein(right, wrong), right))
+        .min()
+        .filter(|&(distance, _)| distance <= 1 + wrong.len() / 4);
+    match nearest {
+        Some((_, right)) => format!("did you mean `{right}`?"),
+        None => format!("there are {}", quoted(known)),
+    }
+}
+
+fn quoted(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    words.join(", ")
+}

@@ -1,0 +1,106 @@
+//! What is to be copied where, as plain data: the same for every form of input.
+//!
+//! It refuses to know files and networks. Invariant: the names are valid, and no rule copies an image onto itself.
+
+use super::{Logins, Select, TagFilter};
+use crate::copy::Policy;
+use crate::registry::{RepositoryName, Tag, TagOrDigest};
+
+/// Everything the files asked for.
+#[derive(Debug)]
+pub struct Request {
+    /// In the order of the files.
+    pub rules: Vec<Rule>,
+    /// Who signs in where, as far as the files say it.
+    pub logins: Logins,
+}
+
+/// One repository, what to take from it, and where to put it.
+#[derive(Debug)]
+pub struct Rule {
+    pub source: RepositoryName,
+    pub select: Select,
+    /// What the command line leaves of the selection; `None` is all of it.
+    pub only: Option<TagFilter>,
+    /// At least one.
+    pub targets: Vec<Target>,
+    /// As far as the files and the command line say it: the default leaves every byte as it is.
+    pub policy: Policy,
+    /// Where the rule is written, for messages: "`images.yaml`, line 3".
+    pub origin: String,
+}
+
+/// One repository that receives the images of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub repository: RepositoryName,
+    pub tags: TargetTags,
+}
+
+/// The tags of the images at a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetTags {
+    /// As at the source; for a digest, none.
+    Same,
+    /// A source tag and its new name.
+    Renamed(Vec<(Tag, Tag)>),
+    /// The one image of the rule gets all of these.
+    Named(Vec<Tag>),
+}
+
+/// One image and all the tags it gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageCopy {
+    /// At the source.
+    pub at: TagOrDigest,
+    /// In the order of the rule's targets. Without tags, the image is only reachable by its digest.
+    pub to: Vec<(RepositoryName, Vec<Tag>)>,
+}
+
+impl Rule {
+    /// Whether [`Rule::copies`] must be told the tags of the source.
+    pub fn needs_listing(&self) -> bool {
+        matches!(&self.select, Select::Tags(filter) if filter.needs_listing())
+    }
+
+    /// What the rule copies, given the tags of its source (`&[]` if it needs no listing).
+    pub fn copies(&self, listed: &[Tag]) -> Vec<ImageCopy> {
+        match &self.select {
+            // `only` narrows tags, and there is none here.
+            Select::Digest(_) if self.only.is_some() => Vec::new(),
+            Select::Digest(digest) => vec![self.copy(digest.clone().into())],
+            Select::Tags(filter) => {
+                let chosen = filter.choose(listed);
+                let kept = match &self.only {
+                    Some(only) => only.narrow(chosen),
+                    None => chosen,
+                };
+                kept.into_iter().map(|tag| self.copy(tag.into())).collect()
+            }
+        }
+    }
+
+    fn copy(&self, at: TagOrDigest) -> ImageCopy {
+        let to = self.targets.iter();
+        let to = to.map(|target| (target.repository.clone(), target.tags.of(&at)));
+        ImageCopy {
+            to: to.collect(),
+            at,
+        }
+    }
+}
+
+impl TargetTags {
+    fn of(&self, source: &TagOrDigest) -> Vec<Tag> {
+        match (self, source) {
+            (TargetTags::Same, TagOrDigest::Tag(tag)) => vec![tag.clone()],
+            (TargetTags::Named(tags), _) => tags.clone(),
+            (TargetTags::Renamed(pairs), TagOrDigest::Tag(tag)) => pairs
+                .iter()
+                .filter(|(old, _)| old == tag)
+                .map(|(_, new)| new.clone())
+                .collect(),
+            (TargetTags::Same | TargetTags::Renamed(_), TagOrDigest::Digest(_)) => Vec::new(),
+        }
+    }
+}

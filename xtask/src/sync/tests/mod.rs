@@ -1,0 +1,81 @@
+//! Files on disk and variables, as the tests of this module need them.
+
+mod bare;
+mod image_syncer;
+mod own;
+mod problems;
+
+use super::*;
+use crate::exit::Exit;
+use crate::registry::{Credentials, Tag};
+
+/// Reads files given as (name, text); `auth.yaml` goes to `--auth`.
+fn read_files(
+    files: &[(&str, &str)],
+    variables: &[(&str, &str)],
+    narrow: impl FnOnce(&mut Inputs),
+) -> Result<Request, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let mut inputs = Inputs::default();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        if *name == "auth.yaml" {
+            inputs.auth = Some(path);
+        } else {
+            inputs.files.push(path);
+        }
+    }
+    narrow(&mut inputs);
+    let lookup = |name: &str| {
+        let variable = variables.iter().find(|(known, _)| *known == name);
+        variable.map(|(_, value)| (*value).to_owned())
+    };
+    read(&inputs, &lookup).map_err(|error| {
+        assert_eq!(crate::exit::code(&error), Exit::Usage);
+        let directory = format!("{}/", directory.path().display());
+        error.to_string().replace(&directory, "")
+    })
+}
+
+fn read_text(text: &str) -> Result<Request, String> {
+    read_files(&[("images.yaml", text)], VARIABLES, |_| {})
+}
+
+const VARIABLES: &[(&str, &str)] = &[
+    ("REGISTRY", "registry.cn-beijing.aliyuncs.com"),
+    ("REGISTRY_NAMESPACE", "your-namespace"),
+    ("REGISTRY_USER", "your-username"),
+    ("REGISTRY_PASSWORD", "your-password"),
+];
+
+/// A line for each copy and destination, for a source with the tags `listed`.
+fn copies(request: &Request, listed: &str) -> Vec<String> {
+    let listed: Vec<Tag> = listed
+        .split_whitespace()
+        .map(|t| t.parse().unwrap())
+        .collect();
+    let mut lines = Vec::new();
+    for rule in &request.rules {
+        for copy in rule.copies(&listed) {
+            for (repository, tags) in copy.to {
+                let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+                let (source, tags) = (&rule.source, tags.join(" "));
+                lines.push(format!("{source} {} -> {repository} {tags}", copy.at));
+            }
+        }
+    }
+    lines
+}
+
+fn login(request: &Request, repository: &str) -> Option<(String, String, bool)> {
+    let login = request.logins.find(&repository.parse().unwrap())?;
+    match &login.credentials {
+        Credentials::Basic { username, password } => Some((
+            username.clone(),
+            password.expose().clone(),
+            login.plain_http,
+        )),
+        _ => None,
+    }
+}

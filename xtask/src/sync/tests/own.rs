@@ -1,0 +1,86 @@
+//! Our own form, and the command line's filters.
+
+use super::*;
+use crate::copy::Attestations;
+use crate::registry::Platform;
+
+#[test]
+fn our_own_form_is_read() {
+    let text = r#"
+source: docker.io/newbe36524/hagicode
+targets: [hagicode.azurecr.io/hagicode, "${REGISTRY}/hagicode/hagicode"]
+tags: ["v*", "!*-nightly", "semver:>=1.2", "newest:1"]
+platforms: [linux/amd64]
+attestations: strip
+"#;
+    for text in [
+        text.to_owned(),
+        format!("- {}", text.trim().replace('\n', "\n  ")),
+    ] {
+        let request = read_text(&text).unwrap();
+        let from = "docker.io/newbe36524/hagicode v1.3.0 ->";
+        assert_eq!(
+            copies(&request, "v1.1.0 v1.2.0 v1.3.0 v9.0.0-nightly latest"),
+            [
+                format!("{from} hagicode.azurecr.io/hagicode v1.3.0"),
+                format!("{from} registry.cn-beijing.aliyuncs.com/hagicode/hagicode v1.3.0"),
+            ]
+        );
+        let amd64: Platform = "linux/amd64".parse().unwrap();
+        assert_eq!(request.rules[0].policy.platforms, [amd64]);
+        assert_eq!(request.rules[0].policy.attestations, Attestations::Strip);
+    }
+}
+
+#[test]
+fn the_projects_own_file_mirrors_the_product_to_two_registries() {
+    let request = read_text(include_str!("../../../../docker/sync.yaml")).unwrap();
+    let from = "docker.io/newbe36524/hagicode any ->";
+    assert_eq!(
+        copies(&request, "any"),
+        [
+            format!("{from} hagicode.azurecr.io/hagicode any"),
+            format!("{from} registry.cn-hangzhou.aliyuncs.com/hagicode/hagicode any"),
+        ]
+    );
+}
+
+#[test]
+fn the_command_line_narrows_what_the_files_choose() {
+    let images = "a.io/all: b.io/all
+a.io/two:1,2: b.io/two:one,two
+a.io/regex:/^[12]$/: b.io/regex
+a.io/digest@sha256:14b267eb38aa85fd12d0e168fffa2d8a6187ac53a14a0212b0d4fce8d729598c: b.io/digest
+";
+    let request = read_files(&[("images.yaml", images)], &[], |inputs| {
+        inputs.tags = vec!["2".to_owned(), "7".to_owned()];
+        inputs.platforms = vec!["linux/arm64".to_owned()];
+    })
+    .unwrap();
+    assert_eq!(
+        copies(&request, "1 2 3"),
+        [
+            "a.io/all 2 -> b.io/all 2",
+            "a.io/all 7 -> b.io/all 7",
+            "a.io/two 2 -> b.io/two two",
+            "a.io/regex 2 -> b.io/regex 2",
+        ]
+    );
+    assert!(!request.rules[0].needs_listing());
+    let arm64: Platform = "linux/arm64".parse().unwrap();
+    assert_eq!(request.rules[0].policy.platforms, [arm64]);
+
+    let sentence = read_files(&[("images.yaml", images)], &[], |inputs| {
+        inputs.tags = vec!["/(/".to_owned()];
+        inputs.platforms = vec!["amd64".to_owned()];
+    })
+    .unwrap_err();
+    assert!(
+        sentence.contains("`--tags`: `(` is not a regular expression"),
+        "{sentence}"
+    );
+    assert!(
+        sentence.contains("`--platform`: `amd64` is not a platform"),
+        "{sentence}"
+    );
+}

@@ -1,0 +1,141 @@
+//! What is said about bad files, and what is not.
+
+use super::*;
+
+#[test]
+fn two_images_for_one_tag_are_found_before_and_after_listing() {
+    let sentence = read_text("a.io/x:1: c.io/y\nb.io/x:1: c.io/y\na.io/z:1: c.io/y\n").unwrap_err();
+    assert_eq!(sentence.lines().count(), 2, "{sentence}");
+    assert!(
+        sentence.starts_with("`c.io/y:1` would be written twice: from `a.io/x:1` ("),
+        "{sentence}"
+    );
+
+    let same = read_text("a.io/x:1: c.io/y\na.io/x:1,2: c.io/y\na.io/x: c.io/y\n");
+    assert_eq!(same.unwrap().rules.len(), 3);
+
+    let request = read_text("a.io/x: c.io/y\nb.io/x: c.io/y\n").unwrap();
+    let found = |first: &str, second: &str| {
+        let copies: Vec<_> = request
+            .rules
+            .iter()
+            .zip([first, second])
+            .map(|(rule, tag)| (rule, rule.copies(&[tag.parse().unwrap()])))
+            .collect();
+        conflicts(copies.iter().map(|(rule, copies)| (*rule, &copies[..]))).len()
+    };
+    assert_eq!(found("1", "1"), 1);
+    assert_eq!(found("1", "2"), 0);
+}
+
+#[test]
+fn every_problem_of_every_file_is_told_with_its_place() {
+    let images = "a.io/x: ''
+a.io/y: a.io/y
+a.io/z:/(/: b.io/z
+a.io/v: ${NO}/v
+a.io/w: []
+a.io/u: {a: b}
+";
+    let own = r#"[{"source": "a.io/x", "targetz": ["b.io/x"], "targets": [], "attestations": "stripp"},
+ {"source": "a.io/x", "target": "b.io/x", "tags": [], "architectures": ["amd46"]},
+ {"source": "a.io/x:1", "targets": "b.io/x", "tags": "2"}]"#;
+    let sentence =
+        read_files(&[("images.yaml", images), ("own.json", own)], &[], |_| {}).unwrap_err();
+    let lines: Vec<&str> = sentence.lines().collect();
+    let expected = [
+        "`images.yaml`, line 1, column 9: the destination of `a.io/x` is empty",
+        "`images.yaml`, line 2, column 9: `a.io/y` is both source and destination",
+        "`images.yaml`, line 3, column 1: `(` is not a regular expression: ",
+        "`images.yaml`, line 4, column 9: the variable `NO` is not set",
+        "`images.yaml`, line 5, column 9: the destination of `a.io/w` is empty",
+        "`images.yaml`, line 6, column 9: the destination of `a.io/u` must be a text",
+        "`own.json`, line 1, column 23: unknown key `targetz`; hint: did you mean `targets`?",
+        "`own.json`, line 1, column 57: the destination `targets` is empty",
+        "`own.json`, line 1, column 77: `attestations` cannot be `stripp`; hint: did you mean `strip`?",
+        "`own.json`, line 2, column 33: `target` is a name only, not `b.io/x`",
+        "`own.json`, line 2, column 51: `tags` is empty",
+        "`own.json`, line 2, column 73: unknown architecture `amd46`; hint: did you mean `amd64`?",
+        "`own.json`, line 3, column 13: the source names its tags already",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{sentence}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}\n{expected}");
+    }
+}
+
+#[test]
+fn files_that_say_nothing_are_refused() {
+    for text in [
+        "",
+        "# only\n\n# comments\n",
+        "---\n",
+        "[]",
+        "{}",
+        "rules: []",
+        "null: x",
+    ] {
+        let sentence = read_text(text).expect_err(text);
+        assert!(sentence.starts_with("`images.yaml`"), "{text}: {sentence}");
+    }
+    let sentence = read_files(&[], &[], |_| {}).unwrap_err();
+    assert!(
+        sentence.starts_with("nothing says what to copy"),
+        "{sentence}"
+    );
+    let absent = |inputs: &mut Inputs| inputs.files = vec!["/no/such/images.yaml".into()];
+    let sentence = read_files(&[], &[], absent).unwrap_err();
+    assert!(
+        sentence.starts_with("`/no/such/images.yaml` cannot be read: "),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn no_message_shows_a_password() {
+    let images = ("images.yaml", "a.io/x: b.io/x");
+    for auth in [
+        "a.io:\n  username: me\n  pasword: Hunter2!",
+        "a.io:\n  username: me\n  password: Hunter2!: x",
+        "a.io:\n  username: me\n\tpassword: Hunter2!",
+        "a.io:\n  password: Hunter2!",
+        "a.io: Hunter2!",
+        "a.io: [Hunter2!]",
+        "- Hunter2!",
+        "Hunter2!",
+        "a.io:\n  username: {}\n  password: Hunter2!",
+        "a.io: {username: me, password: [Hunter2!]}",
+        "a.io: {username: me, password: Hunter2!, insecure: Hunter2!}",
+        "a.io: {username: me, password: 'Hunter2!${'}",
+        "a.io: {username: me, password: '${{ Hunter2! }}'}",
+        "nothost: {username: me, password: Hunter2!}",
+        "a.io: {username: '', password: Hunter2!}",
+        "a.io: {username: me, password: Hunter2!}\na.io/: {username: me, password: Hunter2!}",
+    ] {
+        let sentence = read_files(&[images, ("auth.yaml", auth)], &[], |_| {}).expect_err(auth);
+        assert!(
+            sentence.starts_with("`auth.yaml`, line "),
+            "{auth}: {sentence}"
+        );
+        assert!(!sentence.contains("Hunter2"), "{sentence}");
+    }
+    for (text, reason) in [
+        (
+            "a.io: {username: me, password: Hunter2!}",
+            "give this file with `--auth`",
+        ),
+        (
+            "username: me\npassword: Hunter2!",
+            "give this file with `--auth`",
+        ),
+        ("DOCKER_PASSWORD=Hunter2!", "is not the name of an image"),
+        (
+            "{\"auth\": {\"a.io\": {\"pass\": \"Hunter2!\"}}}",
+            "unknown key `pass`",
+        ),
+    ] {
+        let sentence = read_text(text).expect_err(text);
+        assert!(sentence.contains(reason), "{text}: {sentence}");
+        assert!(!sentence.contains("Hunter2"), "{sentence}");
+    }
+}
