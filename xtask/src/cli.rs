@@ -1,6 +1,7 @@
 //! The command line as types: no input, no output.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -24,10 +25,20 @@ pub struct Cli {
 }
 
 impl Cli {
-    pub fn common(&self) -> &CommonArgs {
+    /// The version that a release is about.
+    pub fn release_version(&self) -> Option<&str> {
         match &self.command {
-            Some(Command::Check(args)) => &args.common,
-            None => &self.release.common,
+            Some(Command::Check(args)) => args.common.release_version.as_deref(),
+            Some(Command::Sync(_)) => None,
+            None => self.release.common.release_version.as_deref(),
+        }
+    }
+
+    pub fn verbose(&self) -> u8 {
+        match &self.command {
+            Some(Command::Check(args)) => args.common.verbose,
+            Some(Command::Sync(args)) => args.verbose,
+            None => self.release.common.verbose,
         }
     }
 }
@@ -36,6 +47,8 @@ impl Cli {
 pub enum Command {
     /// Validate all settings and ask every registry whether these credentials may push; change nothing
     Check(CheckArgs),
+    /// Keep repositories equal between registries; each blob is read from the source once for all of them
+    Sync(SyncArgs),
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +76,61 @@ pub struct ReleaseArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// What to copy, in any of the forms that are understood (README.md); told apart by content
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The same as FILE, as image-syncer has it
+    #[arg(long, value_name = "FILE")]
+    pub images: Vec<PathBuf>,
+    /// The same as FILE, as image-syncer's old form has it
+    #[arg(long, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// Who signs in where, as image-syncer has it
+    #[arg(long, value_name = "FILE")]
+    pub auth: Option<PathBuf>,
+    /// Only these of the tags: `v*`, `!*-nightly`, `semver:>=1.2`, `newest:10`
+    #[arg(long, value_name = "PATTERN", num_args = 1..)]
+    pub tags: Vec<String>,
+    /// Only these platforms of an index: `linux/amd64`
+    #[arg(long, value_name = "PLATFORM", num_args = 1..)]
+    pub platform: Vec<String>,
+    /// How many images are on their way to one registry at once
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub proc: u16,
+    /// How often a request is tried again after a failure that may pass
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=20))]
+    pub retries: u32,
+    /// How long one image may take at one registry: `90s`, `30m`
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+    /// Print what is missing, changed or equal at each registry and how many bytes would move; write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Move everything, whatever is there
+    #[arg(long)]
+    pub force: bool,
+    /// Only what failed according to this earlier report
+    #[arg(long, value_name = "REPORT")]
+    pub only_failed: Option<PathBuf>,
+    /// Write the reference of each image that is in place to this file, one on a line
+    #[arg(long, value_name = "FILE")]
+    pub succeeded: Option<PathBuf>,
+    /// Append what is said to this file too
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// How much is said: `debug`, `info`, `warn` or `error`
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: log::Level,
+    /// Write what was done to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// `-vv` shows what the libraries log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
 }
 
 #[derive(Debug, Args)]

@@ -19,7 +19,7 @@
 //! | [`github`] | releases and assets | net, secret |
 //! | [`pipeline`] | the targets of a release | engine, exit, github, graph, net, packages, registry, secret, settings |
 //! | [`report`] | all printing | exit, graph, secret |
-//! | [`commands`] | a file for each subcommand | cli, exit, graph, pipeline, report, settings |
+//! | [`commands`] | a file for each subcommand | cli, copy, exit, graph, pipeline, registry, report, settings, sync |
 //!
 //! [`run`] is the program.
 
@@ -46,7 +46,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Parser as _;
 
-use cli::{Cli, Command, CommonArgs};
+use cli::{Cli, Command};
 use exit::Exit;
 use report::Console;
 use settings::{Environment, Settings};
@@ -70,14 +70,14 @@ pub async fn run(
             };
         }
     };
-    let common = cli.common();
-    let early = Console::new(environment.redactor(), common.verbose);
-    let (settings, console) = match start(environment, directory, common) {
+    let early = Console::new(environment.redactor(), cli.verbose());
+    let (settings, console) = match start(environment, directory, &cli) {
         Ok(started) => started,
         Err(error) => return failed(&early, &error),
     };
     let exit = match &cli.command {
         Some(Command::Check(args)) => commands::check(&settings, &console, args).await,
+        Some(Command::Sync(args)) => commands::sync(&settings, &console, args).await,
         None => commands::release(&settings, &console, &cli.release).await,
     };
     exit.unwrap_or_else(|error| failed(&console, &error))
@@ -86,18 +86,18 @@ pub async fn run(
 fn start(
     environment: Environment,
     directory: &Path,
-    common: &CommonArgs,
+    cli: &Cli,
 ) -> Result<(Settings, Arc<Console>)> {
-    let settings = Settings::load(environment, directory, common.release_version.as_deref())?;
-    let redactor = settings.redactor.clone();
+    let settings = Settings::load(environment, directory, cli.release_version())?;
+    let redactor = settings.environment.redactor();
     let console = match &settings.actions {
         Some(files) => Console::for_actions(
             redactor,
-            common.verbose,
+            cli.verbose(),
             files.summary.as_deref(),
             files.output.as_deref(),
         ),
-        None => Console::new(redactor, common.verbose),
+        None => Console::new(redactor, cli.verbose()),
     };
     console.show_logs();
     Ok((settings, console))

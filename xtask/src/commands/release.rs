@@ -6,6 +6,7 @@ use anyhow::Result;
 use futures_util::FutureExt as _;
 use serde_json::json;
 
+use super::interrupt::interrupted;
 use crate::cli::{PlanFormat, ReleaseArgs};
 use crate::exit::{Exit, bad_input};
 use crate::graph::{self, Graph, Summary};
@@ -115,21 +116,6 @@ fn check_logins(world: &World<'_>) -> Result<()> {
     } else {
         Err(bad_input(problems.join("\n")))
     }
-}
-
-/// Ctrl-C, or what a runner sends when it cancels a job.
-async fn interrupted() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 fn outcome(world: &World<'_>, summary: &Summary, exit: Exit) -> Outcome {

@@ -55,7 +55,7 @@ impl Destination {
         })
     }
 
-    pub(super) fn repository(&self, path: &str) -> Repository {
+    pub fn repository(&self, path: &str) -> Repository {
         self.registry.repository(path)
     }
 

@@ -25,6 +25,17 @@ pub struct Place {
     pub tags: Vec<Tag>,
 }
 
+impl Place {
+    /// The place's first name; `at` is the image's at the source.
+    pub fn reference(&self, at: &TagOrDigest) -> String {
+        let repository = format!("{}/{}", self.destination.host, self.path);
+        match self.tags.first() {
+            Some(tag) => format!("{repository}:{tag}"),
+            None => format!("{repository}@{at}"),
+        }
+    }
+}
+
 /// What may become of an index on its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::registry::RepositoryName;
 
 /// How one image fared at one place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// No tag was there before.
@@ -49,6 +51,46 @@ pub struct Row {
     pub http_status: Option<u16>,
     /// A platform that was asked for is missing.
     pub incomplete: bool,
+}
+
+impl Row {
+    /// An image that did not even begin to move to `repository`.
+    pub fn failed(
+        image: String,
+        repository: &RepositoryName,
+        reason: String,
+        http_status: Option<u16>,
+    ) -> Self {
+        Row {
+            image,
+            destination: repository.host().to_owned(),
+            reference: repository.to_string(),
+            tags: Vec::new(),
+            verdict: Verdict::Failed,
+            digest: None,
+            bytes: Bytes::default(),
+            duration: Duration::ZERO,
+            reason: Some(reason),
+            http_status,
+            incomplete: false,
+        }
+    }
+
+    /// The reference of each tag, or the one by digest.
+    pub fn references(&self) -> Vec<String> {
+        let [first, more @ ..] = &self.tags[..] else {
+            return vec![self.reference.clone()];
+        };
+        let repository = self
+            .reference
+            .strip_suffix(first)
+            .unwrap_or(&self.reference);
+        [first]
+            .into_iter()
+            .chain(more)
+            .map(|tag| format!("{repository}{tag}"))
+            .collect()
+    }
 }
 
 fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

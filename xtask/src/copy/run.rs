@@ -101,15 +101,10 @@ fn key(place: &Place) -> (String, String) {
 }
 
 fn unfinished(job: &Job, place: &Place) -> Row {
-    let host = &place.destination.host;
-    let reference = match (place.tags.first(), &job.at) {
-        (Some(tag), _) => format!("{host}/{}:{tag}", place.path),
-        (None, at) => format!("{host}/{}@{at}", place.path),
-    };
     Row {
         image: job.name.clone(),
-        destination: host.clone(),
-        reference,
+        destination: place.destination.host.clone(),
+        reference: place.reference(&job.at),
         tags: place.tags.iter().map(ToString::to_string).collect(),
         verdict: Verdict::Failed,
         digest: None,

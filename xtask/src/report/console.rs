@@ -1,29 +1,31 @@
 //! The console: bars on a terminal, plain lines in a log, groups and annotations in GitHub Actions.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::actions;
 use super::outcome::Outcome;
 use crate::graph::{Event, Listener, Row, Status, Tone};
-use crate::secret::Redactor;
+use crate::secret::{Redactor, Secret};
 
 /// Where nobody watches a bar, a running transfer says a line this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Everything the program prints goes through here.
 pub struct Console {
-    redactor: Redactor,
+    redactor: RwLock<Redactor>,
     verbose: u8,
     bars: MultiProgress,
     terminal: bool,
     actions: Option<ActionsFiles>,
     targets: Mutex<BTreeMap<String, Running>>,
+    log: Mutex<Option<File>>,
 }
 
 /// The files of a step of GitHub Actions.
@@ -45,12 +47,13 @@ impl Console {
     /// `verbose` counts the `-v`.
     pub fn new(redactor: Redactor, verbose: u8) -> Arc<Self> {
         Arc::new(Console {
-            redactor,
+            redactor: RwLock::new(redactor),
             verbose,
             bars: MultiProgress::new(),
             terminal: std::io::stderr().is_terminal(),
             actions: None,
             targets: Mutex::default(),
+            log: Mutex::default(),
         })
     }
 
@@ -81,9 +84,54 @@ impl Console {
         }
     }
 
+    /// Appends everything that is said to this file too, each line with its time.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open_log(&self, path: &Path) -> anyhow::Result<()> {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|error| unwritable(path, &error))?;
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok(())
+    }
+
+    /// Masks these from now on too.
+    pub fn mask<'s>(&self, secrets: impl Iterator<Item = &'s Secret<String>>) {
+        let mut redactor = self
+            .redactor
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        secrets.for_each(|secret| redactor.add(secret));
+    }
+
+    fn redact(&self, text: &str) -> String {
+        self.redactor
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .redact(text)
+            .into_owned()
+    }
+
+    /// Ends the bars.
+    pub fn clear(&self) {
+        self.targets().clear();
+        // A terminal that is gone is no reason to stop.
+        let _ = self.bars.clear();
+    }
+
     /// A line for people.
     pub fn say(&self, text: &str) {
-        let text = self.redactor.redact(text);
+        let text = self.redact(text);
+        if let Some(log) = &mut *self.log.lock().unwrap_or_else(PoisonError::into_inner) {
+            let now = humantime::format_rfc3339_seconds(SystemTime::now());
+            for line in text.lines().filter(|line| !line.is_empty()) {
+                // A full disk is told by what fails for it.
+                let _ = writeln!(log, "{now} {line}");
+            }
+        }
         self.bars.suspend(|| {
             // A closed stderr is no reason to stop a release.
             let _ = writeln!(std::io::stderr().lock(), "{text}");
@@ -92,7 +140,7 @@ impl Console {
 
     /// Data.
     pub fn print(&self, text: &str) {
-        let text = self.redactor.redact(text);
+        let text = self.redact(text);
         let mut stdout = std::io::stdout().lock();
         // `| head` closes stdout early.
         let _ = stdout.write_all(text.as_bytes());
@@ -135,21 +183,18 @@ impl Console {
         let outputs =
             actions.filter_map(|files| Some((files.output.as_ref()?, actions::outputs(outcome))));
         for (path, text) in summaries.chain(outputs) {
-            actions::append(path, &self.redactor.redact(&text))
-                .map_err(|error| unwritable(path, &error))?;
+            actions::append(path, &self.redact(&text)).map_err(|error| unwritable(path, &error))?;
         }
         if let Some(path) = report {
             let text = serde_json::to_string_pretty(&outcome.to_json())? + "\n";
-            std::fs::write(path, self.redactor.redact(&text).as_bytes())
+            std::fs::write(path, self.redact(&text).as_bytes())
                 .map_err(|error| unwritable(path, &error))?;
         }
         Ok(())
     }
 
     fn targets(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
-        self.targets
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn started(&self, target: &str) {
@@ -184,9 +229,7 @@ impl Console {
             return;
         };
         if self.terminal && tone == Tone::Detail && self.verbose == 0 {
-            running
-                .bar
-                .set_message(self.redactor.redact(text).into_owned());
+            running.bar.set_message(self.redact(text));
         } else if self.actions.is_some() {
             running.group.push(text.to_owned());
         } else {

@@ -117,6 +117,30 @@ pub const VARIABLES: &[Variable] = &[
         "unix:///var/run/docker.sock",
     ),
     plain(
+        "DOCKER_CONFIG",
+        "the directory of Docker's `config.json`, whose logins `sync` uses last; unset means `~/.docker`",
+        "",
+    ),
+    plain(
+        "REGISTRY",
+        "`sync`: where images go whose destination is written without a registry",
+        "registry.cn-beijing.aliyuncs.com",
+    ),
+    plain(
+        "REGISTRY_NAMESPACE",
+        "`sync`: the namespace there; `NAMESPACE` and `ALIYUN_NAMESPACE` are older names of it",
+        "",
+    ),
+    plain(
+        "REGISTRY_USER",
+        "`sync`: the user there; `ALIYUN_USERNAME` is an older name of it",
+        "",
+    ),
+    secret(
+        "REGISTRY_PASSWORD",
+        "`sync`: that user's password; `ALIYUN_PASSWORD` is an older name of it",
+    ),
+    plain(
         "SOURCE_DATE_EPOCH",
         "seconds since 1970 for every date in the image; unset means the commit's",
         "1767225600",
@@ -152,6 +176,13 @@ pub const VARIABLES: &[Variable] = &[
 #[derive(Clone)]
 pub struct Environment {
     values: BTreeMap<String, String>,
+}
+
+/// Shows names only.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {

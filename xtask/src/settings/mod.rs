@@ -20,7 +20,7 @@ pub use version::{Commit, Release};
 
 use crate::exit::bad_input;
 use crate::registry::Platform;
-use crate::secret::{Redactor, Secret};
+use crate::secret::Secret;
 
 /// The validated settings of one run.
 #[derive(Debug)]
@@ -39,13 +39,15 @@ pub struct Settings {
     pub require: Require,
     pub github: GithubSettings,
     pub docker_host: Option<String>,
+    /// Docker's own configuration, which may hold logins.
+    pub docker_config: Option<PathBuf>,
     /// What is released, when something says so.
     pub release: Option<Release>,
     pub commit: Option<Commit>,
     /// Seconds since 1970: every date in the image.
     pub timestamp: u64,
-    /// Masks every secret that was read.
-    pub redactor: Redactor,
+    /// The variables themselves, for files that refer to them.
+    pub environment: Environment,
     /// GitHub Actions, when the program runs there.
     pub actions: Option<Actions>,
 }
@@ -161,6 +163,7 @@ impl Settings {
                     .map(|token| Secret::new(token.to_owned())),
             },
             docker_host: environment.get("DOCKER_HOST").map(str::to_owned),
+            docker_config: docker_config(&environment),
             release,
             commit,
             timestamp,
@@ -168,8 +171,8 @@ impl Settings {
                 summary: environment.get("GITHUB_STEP_SUMMARY").map(PathBuf::from),
                 output: environment.get("GITHUB_OUTPUT").map(PathBuf::from),
             }),
-            redactor: environment.redactor(),
             root,
+            environment,
         })
     }
 }
@@ -189,6 +192,19 @@ fn root(directory: &Path, environment: &Environment) -> Result<PathBuf> {
                 directory.display()
             ))
         })
+}
+
+fn docker_config(environment: &Environment) -> Option<PathBuf> {
+    let home = || {
+        environment
+            .get("HOME")
+            .map(|home| Path::new(home).join(".docker"))
+    };
+    let directory = environment
+        .get("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(home)?;
+    Some(directory.join("config.json"))
 }
 
 /// Never shows the value: it may carry a signature.
