@@ -10,7 +10,8 @@ use crate::secret::Secret;
 
 /// A registry, a namespace there, and who signs in.
 pub(super) struct Bare {
-    host: String,
+    /// In its canonical spelling.
+    pub host: String,
     namespace: Option<String>,
     pub login: Option<Login>,
 }
@@ -21,6 +22,9 @@ const LOGIN: [(&str, &str); 2] = [
     ("ALIYUN_USERNAME", "ALIYUN_PASSWORD"),
 ];
 
+/// Reserved by RFC 2606; it never gets into a request.
+const STAND_IN: &str = "registry.invalid";
+
 impl Bare {
     /// The one of this run. What is wrong with it is a problem when it is first asked for, and a stand-in lets the
     /// reading go on.
@@ -30,15 +34,7 @@ impl Bare {
 
     /// The repository of the image `name`.
     pub(super) fn repository(&self, name: &str) -> Result<RepositoryName, ReferenceError> {
-        match &self.namespace {
-            Some(namespace) => RepositoryName::new(&self.host, &format!("{namespace}/{name}")),
-            None => RepositoryName::new(&self.host, name),
-        }
-    }
-
-    /// The registry, as login files name it.
-    pub(super) fn host(&self) -> &str {
-        &self.host
+        repository(&self.host, self.namespace.as_deref(), name)
     }
 
     fn new(reader: &mut Reader) -> Bare {
@@ -49,9 +45,17 @@ impl Bare {
             problem(format!(
                 "`REGISTRY` is not set: `{file}` names destinations without a registry; hint: also `REGISTRY_NAMESPACE`, `REGISTRY_USER` and `REGISTRY_PASSWORD`"
             ));
-            "registry.invalid".to_owned()
+            STAND_IN.to_owned()
         });
-        let namespace = NAMESPACE.into_iter().find_map(lookup);
+        let mut namespace = NAMESPACE.into_iter().find_map(lookup);
+        let host = match repository(&host, namespace.as_deref(), "any") {
+            Ok(any) => any.host().to_owned(),
+            Err(error) => {
+                problem(format!("`REGISTRY` and its namespace: {error}"));
+                namespace = None;
+                STAND_IN.to_owned()
+            }
+        };
         let mut login = None;
         for (user, password) in LOGIN {
             match (lookup(user), lookup(password)) {
@@ -75,5 +79,16 @@ impl Bare {
             namespace,
             login,
         }
+    }
+}
+
+fn repository(
+    host: &str,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<RepositoryName, ReferenceError> {
+    match namespace {
+        Some(namespace) => RepositoryName::new(host, &format!("{namespace}/{name}")),
+        None => RepositoryName::new(host, name),
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn expand(text: &str, lookup: Lookup) -> Result<String, ExpandError> 
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         out.push_str(before);
-        // The seeds' articles print `${{` with a line break in it.
+        // An article about image-syncer prints `${{` with a line break in it.
         if after.trim_start().starts_with('{') {
             return Err(ExpandError::Github(github_name(after)));
         }

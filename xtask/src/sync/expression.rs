@@ -124,14 +124,13 @@ impl Expression {
                     .iter()
                     .map(|name| name.parse())
                     .collect::<Result<_, _>>()?;
+                let tags = select.names();
                 match select {
                     Select::Digest(_) => TargetTags::Named(names),
-                    Select::Tags(filter) => match filter.as_names() {
-                        Some(tags) if tags.len() == names.len() => {
-                            TargetTags::Renamed(tags.iter().cloned().zip(names).collect())
-                        }
-                        _ => return Err(ExpressionError::Unequal(repository)),
-                    },
+                    Select::Tags(_) if tags.len() == names.len() => {
+                        TargetTags::Renamed(tags.iter().cloned().zip(names).collect())
+                    }
+                    Select::Tags(_) => return Err(ExpressionError::Unequal(repository)),
                 }
             }
         };

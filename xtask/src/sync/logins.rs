@@ -50,13 +50,13 @@ impl Logins {
             })
     }
 
-    /// Adds the login for a whole registry, unless there is one already.
-    pub(super) fn add_fallback(&mut self, host: &str, login: Login) -> Result<(), ReferenceError> {
-        let prefix = Prefix::new(host, "")?;
+    /// Adds the login for the whole registry `host` (in its canonical spelling), unless there is one already.
+    pub(super) fn add_fallback(&mut self, host: String, login: Login) {
+        let path = String::new();
+        let prefix = Prefix { host, path };
         if !self.entries.iter().any(|(known, _)| *known == prefix) {
             self.entries.push((prefix, login));
         }
-        Ok(())
     }
 
     /// Adds the logins in a mapping of the form `{registry[/namespace]: {username, password, insecure}}`.

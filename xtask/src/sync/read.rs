@@ -59,11 +59,10 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
         mut logins,
         bare,
     } = found;
-    if let Some(bare) = &bare
-        && let Some(login) = &bare.login
-        && let Err(error) = logins.add_fallback(bare.host(), login.clone())
+    if let Some(bare) = bare
+        && let Some(login) = bare.login
     {
-        problems.push(format!("`REGISTRY`: {error}"));
+        logins.add_fallback(bare.host, login);
     }
     narrow(&mut rules, inputs, &mut problems);
 

@@ -22,6 +22,18 @@ pub enum Select {
     Digest(Digest),
 }
 
+impl Select {
+    /// The tags, if they are named one by one.
+    pub(super) fn names(&self) -> &[Tag] {
+        match self {
+            Select::Tags(filter) if !filter.needs_listing() && filter.none_of.is_empty() => {
+                &filter.names
+            }
+            _ => &[],
+        }
+    }
+}
+
 /// A set of patterns; the empty one is all tags.
 #[derive(Clone, Debug, Default)]
 pub struct TagFilter {
@@ -62,11 +74,6 @@ impl TagFilter {
     /// Whether every tag is meant.
     pub fn is_all(&self) -> bool {
         self.names.is_empty() && self.picks_from_all() && self.is_plain()
-    }
-
-    /// The tags, if they are named one by one.
-    pub fn as_names(&self) -> Option<&[Tag]> {
-        (!self.needs_listing() && self.none_of.is_empty()).then_some(&self.names)
     }
 
     /// Whether [`TagFilter::choose`] must be told the tags of the repository.
@@ -205,9 +212,9 @@ mod tests {
     fn only_names_need_no_listing() {
         let names = TagFilter::names(tags("a b"));
         assert!(!names.needs_listing());
-        assert_eq!(names.as_names(), Some(&tags("a b")[..]));
+        assert_eq!(Select::Tags(names.clone()).names(), tags("a b"));
         assert_eq!(names.narrow(tags("b c")), tags("b"));
         assert!(TagFilter::all().needs_listing());
-        assert_eq!(TagFilter::all().as_names(), None);
+        assert!(Select::Tags(TagFilter::all()).names().is_empty());
     }
 }

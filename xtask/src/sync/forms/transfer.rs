@@ -32,6 +32,11 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
     if let (Some((source, select)), Some(repository), Some(tags), Some(platforms)) =
         (source, target, tags, platforms)
     {
+        let is_kept = |tag: &Tag| tags.contains(tag);
+        if source == repository && select.names().iter().any(is_kept) {
+            reader.problem(node.position, "this image is its own target");
+            return;
+        }
         found.rules.push(Rule {
             source,
             select,

@@ -135,3 +135,30 @@ fn the_names_of_both_tools_variables_count() {
     let request = read_files(&files, &variables, |_| {}).unwrap();
     assert_eq!(login(&request, "localhost:5000/nginx").unwrap().0, "a");
 }
+
+#[test]
+fn an_image_is_not_copied_onto_itself() {
+    let variables = [("REGISTRY", "index.docker.io"), ("NAMESPACE", "library")];
+    let entry = |tags: &str| {
+        format!(
+            r#"{{"source": "nginx:1", "target": "nginx", "tags": {tags}, "architectures": ["amd64"]}}"#
+        )
+    };
+    for (text, sentence) in [
+        ("nginx", "this image is in `REGISTRY` already"),
+        (&entry(r#"["2", "1"]"#), "this image is its own target"),
+    ] {
+        let said = read_files(&[("list", text)], &variables, |_| {}).unwrap_err();
+        assert_eq!(said, format!("`list`, line 1, column 1: {sentence}"));
+    }
+    let renamed = read_files(&[("list", &entry(r#"["2"]"#))], &variables, |_| {});
+    assert_eq!(renamed.unwrap().rules.len(), 1);
+}
+
+#[test]
+fn a_registry_that_is_none_is_told_once() {
+    let variables = [("REGISTRY", "https://registry.example/")];
+    let said = read_files(&[("list", "nginx\nredis\n")], &variables, |_| {}).unwrap_err();
+    assert!(said.starts_with("`REGISTRY` and its namespace: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
