@@ -48,7 +48,7 @@ pub enum Command {
     /// Validate all settings and ask every registry whether these credentials may push; change nothing
     Check(CheckArgs),
     /// Keep repositories equal between registries; each blob is read from the source once for all of them
-    Sync(SyncArgs),
+    Sync(Box<SyncArgs>),
 }
 
 #[derive(Debug, Args)]

@@ -197,7 +197,8 @@ impl Console {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn started(&self, target: &str) {
+    /// Shows the progress of `target` from now on, without a word.
+    pub fn follow(&self, target: &str) {
         let bar = if self.terminal {
             self.bars.add(ProgressBar::new_spinner())
         } else {
@@ -206,9 +207,6 @@ impl Console {
         bar.set_style(style("{spinner} {prefix:24} {elapsed:>4} {wide_msg}"));
         bar.set_prefix(target.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
-        if !self.terminal {
-            self.say(&format!("{target}: started"));
-        }
         self.targets().insert(
             target.to_owned(),
             Running {
@@ -310,7 +308,12 @@ impl Console {
 impl Listener for Console {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Started { target } => self.started(target),
+            Event::Started { target } => {
+                if !self.terminal {
+                    self.say(&format!("{target}: started"));
+                }
+                self.follow(target);
+            }
             Event::Line { target, tone, text } => self.line(target, tone, text),
             Event::Progress {
                 target,

@@ -37,21 +37,25 @@ pub(super) fn word(verdict: Verdict, mode: Mode) -> &'static str {
 }
 
 pub(super) fn outcome(rows: &[Row], read: u64, mode: Mode, exit: Exit) -> Outcome {
-    let title = if mode == Mode::DryRun {
-        "dry run of a sync"
-    } else {
-        "sync"
-    };
-    let done = rows
-        .iter()
-        .filter(|row| row.verdict != Verdict::Failed)
-        .count();
-    Outcome {
-        title: format!(
-            "{title}: {done} of {} in place, {} read",
+    let count = |is: fn(Verdict) -> bool| rows.iter().filter(|row| is(row.verdict)).count();
+    let (failed, equal) = (
+        count(|it| it == Verdict::Failed),
+        count(|it| it == Verdict::Equal),
+    );
+    let done = rows.len() - failed;
+    let title = match mode {
+        Mode::Apply => format!(
+            "sync: {done} of {} in place, {} read",
             rows.len(),
             DecimalBytes(read)
         ),
+        Mode::DryRun => format!(
+            "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done",
+            done - equal
+        ),
+    };
+    Outcome {
+        title,
         exit,
         tables: vec![by_destination(rows, mode), remarkable(rows, mode)],
         facts: json!({ "images": rows, "bytes_read": read, "dry_run": mode == Mode::DryRun }),

@@ -29,7 +29,7 @@ impl Watch {
             .map(|place| (place.destination.host.clone(), (0, 0)));
         let bytes: BTreeMap<_, _> = hosts.collect();
         for target in bytes.keys() {
-            console.event(graph::Event::Started { target });
+            console.follow(target);
         }
         Arc::new(Watch {
             console: Arc::clone(console),
@@ -47,6 +47,10 @@ impl Watch {
 
     /// One line for an image at a place, if its level is asked for.
     pub fn tell(&self, row: &Row) {
+        if self.mode == Mode::DryRun {
+            // The difference is the table at the end.
+            return;
+        }
         let level = match row.verdict {
             Verdict::Failed => Level::Error,
             Verdict::Degraded => Level::Warn,
