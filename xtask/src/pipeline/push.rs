@@ -51,9 +51,9 @@ pub async fn target(
             set.join(", ")
         ),
     };
-    let did = format!("{what}: {} {}", published.reference, published.digest);
+    context.note(&format!("{} is {}", published.reference, published.digest));
     world.published().insert(plan.registry.clone(), published);
-    Ok(Ended::Done(did))
+    Ok(Ended::Done(what))
 }
 
 /// Names the variables to look at, when the credentials were refused after all.
