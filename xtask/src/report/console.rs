@@ -12,6 +12,7 @@ use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
 use super::actions;
 use super::outcome::Outcome;
 use super::table::Table;
+use crate::exit::sentence;
 use crate::graph::{Event, Listener, Row, Status, Tone};
 use crate::secret::{Redactor, Secret};
 
@@ -118,7 +119,9 @@ impl Console {
 
     /// Ends the bars.
     pub fn clear(&self) {
-        self.targets().clear();
+        for running in std::mem::take(&mut *self.targets()).into_values() {
+            running.bar.finish_and_clear();
+        }
         // A terminal that is gone is no reason to stop.
         let _ = self.bars.clear();
     }
@@ -181,9 +184,9 @@ impl Console {
 
     pub fn error(&self, error: &anyhow::Error) {
         if self.actions.is_some() {
-            self.command("error", &format!("{error:#}"));
+            self.command("error", &sentence(error));
         } else {
-            self.say(&format!("error: {error:#}"));
+            self.say(&format!("error: {}", sentence(error)));
         }
     }
 
