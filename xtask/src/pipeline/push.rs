@@ -13,7 +13,7 @@ use crate::engine::{self, Engine, Image};
 use crate::exit::{bad_input, sentence};
 use crate::graph::{self, Ended};
 use crate::net;
-use crate::registry::{self, Content, Manifest, Repository, Tag, TagOrDigest, index_of};
+use crate::registry::{self, Content, Digest, Manifest, Repository, Tag, TagOrDigest, index_of};
 use crate::settings::Login;
 
 /// How often a push is tried; the failures between must be transient.
@@ -195,7 +195,20 @@ impl Push<'_> {
             Ok(Content::Image(image)) => image.config.digest.as_str() == id,
             _ => false,
         };
-        Ok((is_held || manifest.digest().as_str() == id).then_some(manifest))
+        if is_held || manifest.digest().as_str() == id {
+            return Ok(Some(manifest));
+        }
+        self.replaces(tag, manifest.digest());
+        Ok(None)
+    }
+
+    /// Says that the version's own tag names something else until now; the others are there to move.
+    fn replaces(&self, tag: &Tag, digest: &Digest) {
+        if *tag == self.plan.immutable {
+            let text =
+                format!("`{tag}` is {digest} there, which is not what was built; it is replaced");
+            self.context.warn(&text);
+        }
     }
 
     async fn push(&self, reference: &str, before: u64) -> Result<engine::Pushed> {
@@ -224,10 +237,11 @@ impl Push<'_> {
     /// Lets `tag` name `manifest`, unless it does already; says whether it had to.
     async fn set(&self, tag: &Tag, manifest: &Manifest) -> Result<bool> {
         let at = TagOrDigest::Tag(tag.clone());
-        if let Some(head) = self.repository.head_manifest(&at).await?
-            && head.digest == *manifest.digest()
-        {
-            return Ok(false);
+        if let Some(head) = self.repository.head_manifest(&at).await? {
+            if head.digest == *manifest.digest() {
+                return Ok(false);
+            }
+            self.replaces(tag, &head.digest);
         }
         self.repository
             .put_manifest(&at, manifest)
