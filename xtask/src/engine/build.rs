@@ -12,7 +12,6 @@ use std::time::Duration;
 use bollard::body_try_stream;
 use bollard::models::BuildInfoAux;
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
-use serde::Serialize;
 
 use super::answer::{Broken, next};
 use super::trace::Trace;
@@ -22,7 +21,7 @@ use super::{Engine, Error, ImageId, context};
 const IDLE: Duration = Duration::from_secs(1800);
 
 /// Everything that decides what is built.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildPlan {
     /// The directory that is sent to the engine, less what its `.dockerignore` excludes.
     pub context: PathBuf,

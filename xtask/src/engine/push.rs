@@ -30,8 +30,6 @@ pub struct Credentials {
 pub struct Pushed {
     /// Of the manifest: `sha256:…`.
     pub digest: String,
-    /// Of the manifest, in bytes.
-    pub size: u64,
     /// What was sent for it, as the engine counts (see [`Progress`]); 0 when the registry had every layer.
     pub bytes: u64,
 }
@@ -79,27 +77,24 @@ impl Engine {
                 proof = digest_line(&status, tag).or(proof);
             }
         }
-        let (digest, size) = proof.ok_or_else(|| Error::Transient {
+        let digest = proof.ok_or_else(|| Error::Transient {
             reference: reference.to_owned(),
             reason: "the engine ended without naming a digest".to_owned(),
         })?;
         Ok(Pushed {
             digest,
-            size,
             bytes: layers.progress().current,
         })
     }
 }
 
 /// `1.2.3: digest: sha256:… size: 740`, the last line of a push that succeeded, in every engine.
-fn digest_line(status: &str, tag: &str) -> Option<(String, u64)> {
-    let (digest, size) = status
+fn digest_line(status: &str, tag: &str) -> Option<String> {
+    let (digest, _) = status
         .strip_prefix(tag)?
         .strip_prefix(": digest: ")?
         .split_once(" size: ")?;
-    digest
-        .starts_with("sha256:")
-        .then_some((digest.to_owned(), size.trim().parse().ok()?))
+    digest.starts_with("sha256:").then(|| digest.to_owned())
 }
 
 /// Which registry the credentials are for: an engine with the containerd image store sends them to no other.
@@ -125,11 +120,11 @@ mod tests {
     fn only_the_digest_of_the_pushed_tag_is_a_proof() {
         assert_eq!(
             digest_line("1.2: digest: sha256:ab size: 740", "1.2"),
-            Some(("sha256:ab".to_owned(), 740))
+            Some("sha256:ab".to_owned())
         );
         for status in [
             "1.2.3: digest: sha256:ab size: 740",
-            "1.2: digest: sha256:ab size: many",
+            "1.2: digest: sha256:ab",
             "1.2: digest: none size: 1",
             "Pushed",
         ] {

@@ -7,12 +7,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::error::Error;
 
 /// What the release of `tag` shall be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub tag: String,
     pub name: String,
@@ -25,7 +23,7 @@ pub struct Plan {
 }
 
 /// A file to attach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asset {
     pub path: PathBuf,
     pub name: String,
@@ -36,7 +34,7 @@ pub struct Asset {
 }
 
 /// What the release became; assets by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The page of the release.
     pub url: String,

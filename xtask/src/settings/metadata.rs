@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::exit::bad_input;
 
@@ -31,8 +31,8 @@ pub(super) struct RegistryFacts {
 }
 
 /// Which registries must hold the image before the GitHub release is made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(from = "RequireToml", into = "RequireToml")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "RequireToml")]
 pub enum Require {
     #[default]
     Any,
@@ -40,7 +40,7 @@ pub enum Require {
     These(Vec<String>),
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(
     untagged,
     expecting = "expected \"any\", \"all\" or a list of registries"
@@ -50,7 +50,7 @@ enum RequireToml {
     These(Vec<String>),
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Word {
     Any,
@@ -63,16 +63,6 @@ impl From<RequireToml> for Require {
             RequireToml::Word(Word::Any) => Require::Any,
             RequireToml::Word(Word::All) => Require::All,
             RequireToml::These(names) => Require::These(names),
-        }
-    }
-}
-
-impl From<Require> for RequireToml {
-    fn from(require: Require) -> Self {
-        match require {
-            Require::Any => RequireToml::Word(Word::Any),
-            Require::All => RequireToml::Word(Word::All),
-            Require::These(names) => RequireToml::These(names),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The registries of a release: the committed facts, completed by the four variables of each prefix.
 
-use serde::Serialize;
-
 use super::env::Environment;
 use super::metadata::Facts;
 use crate::registry::RepositoryName;
@@ -34,7 +32,7 @@ pub enum Login {
 }
 
 /// The names of the two variables that sign in to a registry.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Variables {
     pub username: String,
     pub password: String,
