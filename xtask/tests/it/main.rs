@@ -11,4 +11,5 @@ mod registry_client;
 mod registry_faults;
 mod release;
 mod support;
+mod sync_seeds;
 mod tidy;

@@ -6,6 +6,7 @@ pub mod door;
 pub mod faulty;
 pub mod feed;
 pub mod github;
+pub mod mirror;
 pub mod server;
 pub mod stage;
 mod store;
