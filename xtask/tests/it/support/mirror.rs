@@ -14,7 +14,7 @@ use xtask::registry::{
 };
 
 use super::client;
-use super::stage::skopeo_raw;
+use super::stage::{PASSWORD, USER, skopeo_raw};
 use super::workspace::{Run, Workspace};
 
 pub struct Mirror {
@@ -40,7 +40,17 @@ impl Mirror {
     pub fn addressed(&self, text: &str) -> String {
         let hosts = self.hosts.iter();
         hosts.fold(text.to_owned(), |text, (name, host)| {
-            text.replace(name, host)
+            let mut addressed = String::new();
+            let mut done = 0;
+            for (at, _) in text.match_indices(name.as_str()) {
+                // Only what begins with the name is meant, not `mirror/nginx:1` by `nginx:`.
+                if !text[..at].ends_with(|it: char| it.is_alphanumeric() || "/.-".contains(it)) {
+                    addressed += &text[done..at];
+                    addressed += host;
+                    done = at + name.len();
+                }
+            }
+            addressed + &text[done..]
         })
     }
 
@@ -137,7 +147,8 @@ impl Mirror {
     /// The tags that skopeo lists, in alphabetical order; none for a repository that does not exist.
     pub fn tags(&self, repository: &str) -> Vec<String> {
         let output = Command::new("skopeo")
-            .args(["list-tags", "--tls-verify=false"])
+            .args(["list-tags", "--tls-verify=false", "--creds"])
+            .arg(format!("{USER}:{PASSWORD}"))
             .arg(format!("docker://{}", self.addressed(repository)))
             .output()
             .expect("skopeo runs; hint: xtask/tests/setup");
