@@ -122,9 +122,9 @@ pub struct SyncArgs {
     /// Append what is said to this file too
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// How much is said: `debug`, `info`, `warn` or `error`
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: log::Level,
+    /// How much is said: `debug`, `info`, `warn` or `error`; `info` if not given, but a terminal shows bars instead
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<log::Level>,
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::actions;
 use super::outcome::Outcome;
@@ -125,6 +125,23 @@ impl Console {
     /// A line for people.
     pub fn say(&self, text: &str) {
         let text = self.redact(text);
+        self.write_log(&text);
+        self.bars.suspend(|| {
+            // A closed stderr is no reason to stop a release.
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        });
+    }
+
+    /// A line that is spared a terminal, where bars say it, unless with `-v`.
+    pub fn detail(&self, text: &str) {
+        if self.terminal && self.verbose == 0 {
+            self.write_log(&self.redact(text));
+        } else {
+            self.say(text);
+        }
+    }
+
+    fn write_log(&self, text: &str) {
         if let Some(log) = &mut *self.log.lock().unwrap_or_else(PoisonError::into_inner) {
             let now = humantime::format_rfc3339_seconds(SystemTime::now());
             for line in text.lines().filter(|line| !line.is_empty()) {
@@ -132,10 +149,6 @@ impl Console {
                 let _ = writeln!(log, "{now} {line}");
             }
         }
-        self.bars.suspend(|| {
-            // A closed stderr is no reason to stop a release.
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
-        });
     }
 
     /// Data.
@@ -217,6 +230,13 @@ impl Console {
         );
     }
 
+    /// How far `target` is besides its bytes: beside its bar, and in its next line where there are no bars.
+    pub fn note(&self, target: &str, text: String) {
+        if let Some(running) = self.targets().get(target) {
+            running.bar.set_message(text);
+        }
+    }
+
     fn line(&self, target: &str, tone: Tone, text: &str) {
         if tone == Tone::Warning {
             self.warning(&format!("{target}: {text}"));
@@ -241,23 +261,27 @@ impl Console {
         let Some(running) = targets.get_mut(target) else {
             return;
         };
-        if self.terminal {
-            if total > 0 && running.bar.length() != Some(total) {
-                running.bar.set_length(total);
-                running.bar.set_style(style(
-                    "{spinner} {prefix:24} {elapsed:>4} {bar:24} {decimal_bytes}/{decimal_total_bytes} \
-                     {decimal_bytes_per_sec} {eta}",
-                ));
-            }
-            running.bar.set_position(current);
-        } else if running.said.elapsed() > HEARTBEAT {
+        let bar = &running.bar;
+        if total > 0 && bar.length() != Some(total) {
+            bar.set_length(total);
+            bar.set_style(style(
+                "{spinner} {prefix:24} {elapsed:>4} {wide_bar} {decimal_bytes}/{decimal_total_bytes} \
+                 {decimal_bytes_per_sec} {eta} {msg}",
+            ));
+        }
+        bar.set_position(current);
+        if !self.terminal && running.said.elapsed() > HEARTBEAT {
+            let line = format!(
+                "{target}: {} of {}, {}/s, {} left {}",
+                DecimalBytes(current),
+                DecimalBytes(total),
+                DecimalBytes(bar.per_sec() as u64),
+                HumanDuration(bar.eta()),
+                bar.message()
+            );
             running.said = Instant::now();
             drop(targets);
-            self.say(&format!(
-                "{target}: {} of {}",
-                DecimalBytes(current),
-                DecimalBytes(total)
-            ));
+            self.say(line.trim_end());
         }
     }
 
