@@ -11,5 +11,7 @@ mod registry_client;
 mod registry_faults;
 mod release;
 mod support;
+mod sync_failures;
+mod sync_reads;
 mod sync_seeds;
 mod tidy;

@@ -4,6 +4,7 @@
 //! It refuses to know which registries there are. Invariant: tests read and write the names, the program sees and says
 //! the addresses.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use bytes::Bytes;
@@ -16,6 +17,9 @@ use xtask::registry::{
 use super::client;
 use super::stage::{PASSWORD, USER, skopeo_raw};
 use super::workspace::{Run, Workspace};
+
+/// The size of every layer, in bytes.
+pub const LAYER: usize = 100_000;
 
 pub struct Mirror {
     pub workspace: Workspace,
@@ -96,7 +100,8 @@ impl Mirror {
         })
     }
 
-    /// Puts an image of these platforms there: an index if there are several.
+    /// Puts an image of these platforms there: an index if there are several. One for `unknown/unknown` is the
+    /// attestation of the image before it, as BuildKit lists it.
     ///
     /// All images of a repository share a layer, and each has one of its own.
     pub async fn publish(&self, image: &str, platforms: &[&str]) -> Digest {
@@ -115,9 +120,19 @@ impl Mirror {
             }
             let at = TagOrDigest::Digest(manifest.digest().clone());
             repository.put_manifest(&at, &manifest).await.unwrap();
-            let platform = Some(platform);
-            let child = manifest.descriptor();
-            children.push(Descriptor { platform, ..child });
+            let before = children.last().filter(|_| platform.os == "unknown");
+            let annotations = before.map(|image: &Descriptor| {
+                let about = |what: &str| format!("vnd.docker.reference.{what}");
+                BTreeMap::from([
+                    (about("type"), "attestation-manifest".to_owned()),
+                    (about("digest"), image.digest.to_string()),
+                ])
+            });
+            children.push(Descriptor {
+                platform: Some(platform),
+                annotations,
+                ..manifest.descriptor()
+            });
         }
         let index = index_of(&children, None);
         repository.put_manifest(&tag, &index).await.unwrap()
@@ -181,7 +196,7 @@ async fn image_of(repository: &Repository, platform: &Platform, layers: [&str; 2
     let config = put("application/vnd.oci.image.config.v1+json", config).await;
     let mut descriptors = Vec::new();
     for layer in layers {
-        let layer = noise(layer, 100_000);
+        let layer = noise(layer, LAYER);
         descriptors.push(put("application/vnd.oci.image.layer.v1.tar", layer).await);
     }
     let manifest = json!({
