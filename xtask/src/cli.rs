@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Release one container image to many registries.
@@ -105,7 +106,7 @@ pub struct SyncArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=20))]
     pub retries: u32,
     /// How long one image may take at one registry: `90s`, `30m`
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Print what is missing, changed or equal at each registry and how many bytes would move; write nothing
     #[arg(long)]
@@ -123,7 +124,7 @@ pub struct SyncArgs {
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
     /// How much is said: `debug`, `info`, `warn` or `error`; `info` if not given, but a terminal shows bars instead
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = levels())]
     pub log_level: Option<log::Level>,
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
@@ -151,4 +152,12 @@ pub enum PlanFormat {
     Text,
     Mermaid,
     Json,
+}
+
+fn levels() -> impl TypedValueParser<Value = log::Level> {
+    PossibleValuesParser::new(["debug", "info", "warn", "error"]).try_map(|level| level.parse())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; hint: `90s`, `30m`"))
 }

@@ -66,10 +66,15 @@ impl Failures {
             verdict: Verdict,
             incomplete: bool,
         }
-        let problem =
-            |error: &dyn std::fmt::Display| bad_input(format!("`{}`: {error}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| problem(&error))?;
-        let report: Report = serde_json::from_str(&text).map_err(|error| problem(&error))?;
+        let file = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| bad_input(format!("`{file}` cannot be read: {error}")))?;
+        let report: Report = serde_json::from_str(&text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            bad_input(format!(
+                "`{file}`, line {line}, column {column}: this is not the report of a sync; hint: what `--report` wrote"
+            ))
+        })?;
         let failed = report
             .images
             .into_iter()
