@@ -17,4 +17,5 @@ mod sync_options;
 mod sync_output;
 mod sync_reads;
 mod sync_seeds;
+mod sync_workflow;
 mod tidy;

@@ -30,7 +30,22 @@ pub struct Mirror {
 impl Mirror {
     /// In files and arguments, the first of each pair stands for the second, an address.
     pub fn between(hosts: &[(&str, &str)]) -> Mirror {
-        let registries = [("dockerhub", "DOCKER", "docker.io", "team")];
+        let address = |name| {
+            hosts
+                .iter()
+                .find(|(it, _)| *it == name)
+                .map_or(name, |it| it.1)
+        };
+        let registries = [
+            ("dockerhub", "DOCKER", "docker.io", "team"),
+            ("azure", "AZURE_ACR", address("hagicode.azurecr.io"), ""),
+            (
+                "aliyun",
+                "ALIYUN_ACR",
+                address("registry.cn-hangzhou.aliyuncs.com"),
+                "hagicode",
+            ),
+        ];
         let hosts = hosts
             .iter()
             .map(|(name, host)| ((*name).to_owned(), (*host).to_owned()));
