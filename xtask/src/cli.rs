@@ -29,7 +29,7 @@ impl Cli {
     pub fn release_version(&self) -> Option<&str> {
         match &self.command {
             Some(Command::Check(args)) => args.common.release_version.as_deref(),
-            Some(Command::Sync(_)) => None,
+            Some(_) => None,
             None => self.release.common.release_version.as_deref(),
         }
     }
@@ -38,6 +38,10 @@ impl Cli {
         match &self.command {
             Some(Command::Check(args)) => args.common.verbose,
             Some(Command::Sync(args)) => args.verbose,
+            Some(
+                Command::Verify(VerifyArgs { verbose, .. })
+                | Command::Promote(PromoteArgs { verbose, .. }),
+            ) => *verbose,
             None => self.release.common.verbose,
         }
     }
@@ -49,6 +53,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Keep repositories equal between registries; each blob is read from the source once for all of them
     Sync(Box<SyncArgs>),
+    /// Compare every tag on every registry with the report of a release
+    Verify(VerifyArgs),
+    /// Let a tag name a version that was released, on every registry; this is also the rollback
+    Promote(PromoteArgs),
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +136,29 @@ pub struct SyncArgs {
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// `-vv` shows what the libraries log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// What `--report` wrote
+    #[arg(value_name = "REPORT")]
+    pub report: PathBuf,
+    /// `-vv` shows what the libraries log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// A version that every registry holds
+    #[arg(value_name = "VERSION")]
+    pub version: String,
+    /// The tag to move
+    #[arg(long, value_name = "TAG")]
+    pub tag: String,
     /// `-vv` shows what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,

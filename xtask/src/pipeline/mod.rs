@@ -6,6 +6,7 @@
 mod announce;
 mod build;
 mod fetch;
+mod held;
 mod plan;
 mod preflight;
 mod push;
@@ -14,6 +15,7 @@ mod targets;
 mod world;
 
 pub use fetch::no_version;
+pub use held::{Held, held, promote};
 pub use plan::ReleasePlan;
 pub use preflight::{Answer, ask, run as preflight};
 pub use push::Published;

@@ -5,6 +5,7 @@ mod engine;
 mod extract;
 mod github;
 mod packages;
+mod promote;
 mod registry_auth;
 mod registry_blobs;
 mod registry_client;
