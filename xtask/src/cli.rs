@@ -73,6 +73,9 @@ pub struct ReleaseArgs {
     /// Print the targets in order, as text, a Mermaid chart or JSON, and do nothing
     #[arg(long, value_name = "FORMAT")]
     pub plan: Option<PlanFormat>,
+    /// When tags such as `latest` move: once `require` is met, or at each registry as soon as it holds the version
+    #[arg(long, value_name = "WHEN", default_value = "require")]
+    pub tags_when: TagsWhen,
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -175,6 +178,12 @@ pub struct CommonArgs {
     /// Say more: `-v` shows build logs on a terminal, `-vv` also what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TagsWhen {
+    Require,
+    Any,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::cli::PromoteArgs;
 use crate::exit::{Exit, bad_input};
-use crate::pipeline::{self, World};
+use crate::pipeline::{self, TagsWhen, World};
 use crate::registry::Tag;
 use crate::report::{Console, Outcome, Table};
 use crate::settings::Settings;
@@ -19,7 +19,7 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     let version = parse(args.version.strip_prefix('v').unwrap_or(&args.version))?;
     let tag = parse(&args.tag)?;
     let plan = super::release::plan(settings)?;
-    let world = World::new(settings, &plan, Vec::new());
+    let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
     let moved = pipeline::promote(&world, &version, &tag).await?;
 
     let failed = moved.iter().filter(|(_, result)| result.is_err()).count();

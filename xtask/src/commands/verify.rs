@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::VerifyArgs;
 use crate::exit::{Exit, bad_input};
-use crate::pipeline::{self, World};
+use crate::pipeline::{self, TagsWhen, World};
 use crate::registry::Tag;
 use crate::report::{Console, Outcome, Table};
 use crate::settings::Settings;
@@ -55,7 +55,7 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
     }
 
     let plan = super::release::plan(settings)?;
-    let world = World::new(settings, &plan, Vec::new());
+    let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
     let mut table = Table {
         columns: vec!["registry", "reference", "reported", "held now"],
         rows: Vec::new(),

@@ -43,7 +43,7 @@ async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
 
     let again = stage.workspace.run(&["release"]).await;
     again.expect(3, &["already there, nothing pushed", "2 already there"]);
-    assert!(!again.stderr.contains("pushed, tags"), "{again}");
+    assert!(!again.stderr.contains("pushed, tags "), "{again}");
     assert_eq!(stage.raw(0, "latest"), expected);
 }
 
@@ -140,7 +140,7 @@ async fn a_single_platform_is_pushed_without_an_index() {
         .workspace
         .run(&["docker-push"])
         .await
-        .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest"]);
+        .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest set"]);
     let manifest: Value = serde_json::from_slice(&stage.raw(0, "1")).unwrap();
     assert!(manifest["config"].is_object(), "{manifest}");
     stage
@@ -196,6 +196,23 @@ async fn require_holds_the_github_release_back() {
         ],
     );
     assert!(stage.github.state().releases.is_empty());
+
+    // `latest` must not name a version that only part of the registries hold.
+    run.expect(1, &["moving tags held back"]);
+    let latest = format!(
+        "{}/team/{}:latest",
+        stage.registries[0].host, stage.workspace.image
+    );
+    assert!(
+        skopeo_raw(&latest)
+            .unwrap_err()
+            .contains("manifest unknown")
+    );
+    let run = stage
+        .workspace
+        .run(&["docker-push", "--tags-when", "any"])
+        .await;
+    run.expect(0, &["tags 1.2, 1, latest set"]);
 
     // Once they hold it, the release can be made alone: the registries are asked.
     let facts = facts.replace("require = \"all\"", "require = [\"dockerhub\"]");
