@@ -110,11 +110,6 @@ impl Redactor {
         }
         text
     }
-
-    /// The values themselves, for GitHub's `::add-mask::`.
-    pub fn values(&self) -> impl Iterator<Item = &Secret<String>> {
-        self.needles.iter()
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! `cargo xtask [TARGET…]`: plan, check, run, report.
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use futures_util::FutureExt as _;
+use indicatif::DecimalBytes;
 use serde_json::json;
 
 use super::interrupt::interrupted;
@@ -54,10 +57,17 @@ pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs)
     if !unmet.is_empty() {
         return Err(bad_input(unmet.join("\n")));
     }
-    let mut cancel = std::pin::pin!(interrupted().fuse());
+    if let Some(path) = &args.report {
+        let report = File::options().create(true).append(true).open(path);
+        report.map_err(|error| {
+            bad_input(format!("`{}` cannot be written: {error}", path.display()))
+        })?;
+    }
+    // Shared: an interrupt during the preflight must still be one when the graph asks.
+    let cancel = interrupted().shared();
     let warnings = tokio::select! {
         warnings = pipeline::preflight(&world, &scheduled) => warnings?,
-        () = &mut cancel => Vec::new(),
+        () = cancel.clone() => Vec::new(),
     };
     for warning in warnings {
         console.warning(&warning);
@@ -67,6 +77,7 @@ pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs)
         Exit::Done | Exit::Partial if world.require_unmet.load(Ordering::Relaxed) => Exit::Failed,
         exit => exit,
     };
+    tell_digests(&world, console);
     console.finish(&outcome(&world, &summary, exit), args.report.as_deref())?;
     Ok(exit)
 }
@@ -89,8 +100,12 @@ fn steps(settings: &Settings, plan: &ReleasePlan, args: &ReleaseArgs) -> Result<
             .names()
             .map(|(name, about)| format!("\n    {name:<width$}  {about}"))
             .collect();
+        let hint = match args.skip.is_empty() {
+            true => "`cargo xtask --help`",
+            false => "`--skip` takes every name that follows it: put the targets before it",
+        };
         return Err(bad_input(format!(
-            "no target is named; the targets are{list}\nhint: `cargo xtask --help`"
+            "no target is named; the targets are{list}\nhint: {hint}"
         )));
     }
     graph.plan(&args.targets, &args.skip)
@@ -116,6 +131,28 @@ fn check_logins(world: &World<'_>) -> Result<()> {
         Ok(())
     } else {
         Err(bad_input(problems.join("\n")))
+    }
+}
+
+/// The point of it all: one digest everywhere. The tables have it shortened.
+fn tell_digests(world: &World<'_>, console: &Console) {
+    let mut registries: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (registry, published) in world.published().iter() {
+        let digest = published.digest.clone();
+        registries.entry(digest).or_default().push(registry.clone());
+    }
+    let told: Vec<String> = registries
+        .iter()
+        .map(|(digest, names)| format!("{digest} in {}", names.join(", ")))
+        .collect();
+    match &told[..] {
+        [] => {}
+        [one] => console.say(&format!("\n{one}")),
+        several => console.warning(&format!(
+            "the registries hold different images: {}\n\
+             hint: the same content was compressed differently when it was pushed; delete the tags in one of them and push again",
+            several.join("; ")
+        )),
     }
 }
 
@@ -154,7 +191,7 @@ fn outcome(world: &World<'_>, summary: &Summary, exit: Exit) -> Outcome {
             reference.clone(),
             cell(&|it| it.tags.join(", ")),
             cell(&|it| it.digest.clone()),
-            cell(&|it| it.bytes.to_string()),
+            cell(&|it| DecimalBytes(it.bytes).to_string()),
             format!("{:.1}", row.duration.as_secs_f64()),
             status.clone(),
         ]);

@@ -6,12 +6,12 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::fetch;
 use super::world::{World, http};
 use crate::exit::bad_input;
-use crate::github::{Asset, Event, Github, Plan};
+use crate::github::{self, Asset, Event, Github, Plan};
 use crate::graph::{self, Ended};
 use crate::packages;
 use crate::registry::TagOrDigest;
@@ -30,30 +30,12 @@ pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<
         world.require_unmet.store(true, Ordering::Relaxed);
         return Ok(Ended::Skipped(unmet));
     }
-    let token = world
-        .settings
-        .github
-        .token
-        .clone()
-        .ok_or_else(|| anyhow::anyhow!("`GITHUB_TOKEN` is not set"))?;
-    let settings = &world.settings.github;
-    let github = Github::new(
-        http(&settings.api)?,
-        &settings.api,
-        &settings.repository,
-        token,
-    )?;
+    let github = client(world)?;
     let plan = plan(world, &held).await?;
     let published = github
         .publish(&plan, &|event| tell(context, &event))
         .await
-        .map_err(|error| {
-            if error.is_input() {
-                bad_input(error)
-            } else {
-                error.into()
-            }
-        })?;
+        .map_err(fault)?;
     let mut did = format!(
         "{} {}",
         if published.created {
@@ -70,6 +52,29 @@ pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<
         published.skipped.len()
     );
     Ok(Ended::Done(did))
+}
+
+/// The client, when the settings are good for one; nothing is asked of GitHub.
+pub fn client(world: &World<'_>) -> Result<Github> {
+    let settings = &world.settings.github;
+    let Some(token) = settings.token.clone() else {
+        bail!("`GITHUB_TOKEN` is not set");
+    };
+    Github::new(
+        http(&settings.api)?,
+        &settings.api,
+        &settings.repository,
+        token,
+    )
+    .map_err(fault)
+}
+
+fn fault(error: github::Error) -> anyhow::Error {
+    if error.is_input() {
+        bad_input(error)
+    } else {
+        error.into()
+    }
 }
 
 async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {

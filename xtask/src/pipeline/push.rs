@@ -66,6 +66,7 @@ pub async fn target(
     if let Some(reason) = held_back {
         did += &format!("; moving tags held back: {reason}");
     }
+    context.note(&format!("{} is {}", published.reference, published.digest));
     world.published().insert(plan.registry.clone(), published);
     Ok(Ended::Done(did))
 }

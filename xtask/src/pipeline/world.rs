@@ -27,6 +27,10 @@ pub enum TagsWhen {
     Any,
 }
 
+/// The engine moves the blobs; what is asked of a registry here is small, and one that is silent holds up the others
+/// while the preflight waits for it.
+const STALL: Duration = Duration::from_secs(30);
+
 /// Everything the actions of the targets borrow.
 pub struct World<'w> {
     pub settings: &'w Settings,
@@ -97,7 +101,11 @@ impl<'w> World<'w> {
                 _ => Credentials::Anonymous,
             };
             let host = registry.repository.host();
-            let client = Registry::new(host, credentials, registry::Options::default())
+            let options = registry::Options {
+                stall_timeout: STALL,
+                ..registry::Options::default()
+            };
+            let client = Registry::new(host, credentials, options)
                 .with_context(|| format!("registry `{host}`"))?;
             Ok(client.repository(registry.repository.path()))
         })

@@ -125,6 +125,19 @@ impl Console {
     /// A line for people.
     pub fn say(&self, text: &str) {
         let text = self.redact(text);
+        self.write(&match self.actions {
+            Some(_) => actions::harmless(&text),
+            None => text,
+        });
+    }
+
+    /// A workflow command of GitHub Actions. Redacted before it is escaped: an escaped secret would not be found.
+    fn command(&self, command: &str, text: &str) {
+        let text = actions::escape(&self.redact(text));
+        self.write(&format!("::{command}::{text}"));
+    }
+
+    fn write(&self, text: &str) {
         if let Some(log) = &mut *self.log.lock().unwrap_or_else(PoisonError::into_inner) {
             let now = humantime::format_rfc3339_seconds(SystemTime::now());
             for line in text.lines().filter(|line| !line.is_empty()) {
@@ -149,7 +162,7 @@ impl Console {
 
     pub fn warning(&self, text: &str) {
         if self.actions.is_some() {
-            self.say(&format!("::warning::{}", actions::escape(text)));
+            self.command("warning", text);
         } else {
             self.say(&format!("warning: {text}"));
         }
@@ -157,10 +170,7 @@ impl Console {
 
     pub fn error(&self, error: &anyhow::Error) {
         if self.actions.is_some() {
-            self.say(&format!(
-                "::error::{}",
-                actions::escape(&format!("{error:#}"))
-            ));
+            self.command("error", &format!("{error:#}"));
         } else {
             self.say(&format!("error: {error:#}"));
         }
@@ -171,6 +181,8 @@ impl Console {
     /// # Errors
     /// A file that cannot be written.
     pub fn finish(&self, outcome: &Outcome, report: Option<&Path>) -> anyhow::Result<()> {
+        // Those of targets that were stopped.
+        self.clear();
         for table in outcome.tables.iter().filter(|table| !table.rows.is_empty()) {
             self.say(&format!("\n{}", table.to_text().trim_end()));
         }
@@ -253,11 +265,14 @@ impl Console {
         } else if running.said.elapsed() > HEARTBEAT {
             running.said = Instant::now();
             drop(targets);
-            self.say(&format!(
-                "{target}: {} of {}",
-                DecimalBytes(current),
-                DecimalBytes(total)
-            ));
+            self.say(&match total {
+                0 => format!("{target}: {}", DecimalBytes(current)),
+                _ => format!(
+                    "{target}: {} of {}",
+                    DecimalBytes(current),
+                    DecimalBytes(total)
+                ),
+            });
         }
     }
 
@@ -289,18 +304,17 @@ impl Console {
             return;
         }
         let (title, rest) = line.split_once('\n').unwrap_or((&line, ""));
-        self.say(&format!("::group::{title}"));
-        for line in group.iter().map(String::as_str).chain(rest.lines()) {
-            // A line of a build log must not become a workflow command.
-            self.say(&format!("| {line}"));
+        if group.is_empty() && rest.is_empty() {
+            self.say(title);
+        } else {
+            self.command("group", title);
+            for line in group.iter().map(String::as_str).chain(rest.lines()) {
+                self.say(line);
+            }
+            self.command("endgroup", "");
         }
-        self.say("::endgroup::");
         if row.status == Status::Failed {
-            self.say(&format!(
-                "::error title={}::{}",
-                row.target,
-                actions::escape(&row.note)
-            ));
+            self.command(&format!("error title={}", row.target), &row.note);
         }
     }
 }
