@@ -55,7 +55,7 @@ pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> 
             answer,
         ]);
     }
-    console.say(&table.to_text());
+    console.show(&table);
     Ok(match (wrong, refused, accepted) {
         (1.., _, _) => Exit::Usage,
         (_, 0, 1..) => Exit::Done,

@@ -1,7 +1,8 @@
 //! `cargo xtask [TARGET…]`: plan, check, run, report.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
@@ -72,6 +73,7 @@ pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs)
     for warning in warnings {
         console.warning(&warning);
     }
+    let _alone = alone(&settings.root.join("output"))?;
     let summary = graph.run(&steps, console, cancel).await;
     let exit = match summary.exit() {
         Exit::Done | Exit::Partial if world.require_unmet.load(Ordering::Relaxed) => Exit::Failed,
@@ -80,6 +82,23 @@ pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs)
     tell_digests(&world, console);
     console.finish(&outcome(&world, &summary, exit), args.report.as_deref())?;
     Ok(exit)
+}
+
+/// The right to work in `output`, held until it is dropped or the process ends: two runs would pull the build context
+/// from under each other.
+fn alone(output: &Path) -> Result<File> {
+    let path = output.join("lock");
+    let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
+    std::fs::create_dir_all(output).map_err(|error| wrong(error.to_string()))?;
+    let lock = File::create(&path).map_err(|error| wrong(error.to_string()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(wrong(
+            "another run is at work here\nhint: wait until it has ended".to_owned(),
+        )),
+        // A file system without locks is no reason to refuse.
+        Err(TryLockError::Error(_)) => Ok(lock),
+    }
 }
 
 /// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.

@@ -12,7 +12,7 @@ use super::plan::PushPlan;
 use super::via_engine;
 use super::world::{TagsWhen, World};
 use crate::engine;
-use crate::exit::bad_input;
+use crate::exit::{bad_input, sentence};
 use crate::graph::{self, Ended};
 use crate::registry::{self, Manifest, Repository, Tag, TagOrDigest};
 use crate::settings::Login;
@@ -107,7 +107,7 @@ fn explained(world: &World<'_>, plan: &PushPlan, error: anyhow::Error) -> anyhow
     let by_registry = matches!(error.downcast_ref(), Some(registry::Error::Rejected { .. }));
     match &world.registry(&plan.registry).login {
         Login::Ready { variables, .. } if by_engine || by_registry => {
-            bad_input(format!("{error:#}\nhint: {}", variables.check()))
+            bad_input(format!("{}\nhint: {}", sentence(&error), variables.check()))
         }
         _ => error,
     }

@@ -52,7 +52,7 @@ pub async fn bring(
     let mut bytes = 0;
     for image in &plan.images {
         let (manifest, pushed) = push
-            .image(image)
+            .image(image, bytes)
             .await
             .with_context(|| format!("`{}`", image.platform))?;
         bytes += pushed.unwrap_or(0);
@@ -86,8 +86,9 @@ struct Push<'p> {
 }
 
 impl Push<'_> {
-    /// The manifest of one platform's image as the registry holds it, and the bytes uploaded if it had to be pushed.
-    async fn image(&self, image: &PushedImage) -> Result<(Manifest, Option<u64>)> {
+    /// The manifest of one platform's image as the registry holds it, and the bytes uploaded if it had to be pushed;
+    /// `before` were uploaded for other platforms.
+    async fn image(&self, image: &PushedImage, before: u64) -> Result<(Manifest, Option<u64>)> {
         let Some(local) = self.engine.image(&image.local).await? else {
             bail!(
                 "the engine has no image `{}`\nhint: run `cargo xtask docker-build`",
@@ -99,7 +100,7 @@ impl Push<'_> {
         }
         let reference = format!("{}:{}", self.plan.repository, image.tag);
         self.engine.tag(&local.id, &reference).await?;
-        let pushed = self.push(&reference).await?;
+        let pushed = self.push(&reference, before).await?;
         let digest = pushed
             .digest
             .parse()
@@ -137,9 +138,11 @@ impl Push<'_> {
         Ok((is_held || manifest.digest().as_str() == id).then_some(manifest))
     }
 
-    async fn push(&self, reference: &str) -> Result<engine::Pushed> {
-        let progress =
-            |progress: engine::Progress| self.context.progress(progress.current, progress.total);
+    async fn push(&self, reference: &str, before: u64) -> Result<engine::Pushed> {
+        let progress = |progress: engine::Progress| {
+            self.context
+                .progress(before + progress.current, before + progress.total);
+        };
         let mut tries = 0;
         loop {
             tries += 1;

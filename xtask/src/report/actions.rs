@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::outcome::Outcome;
+use super::table::Table;
 
 /// `text` as the data of a workflow command.
 ///
@@ -27,9 +28,10 @@ pub(super) fn harmless(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-pub(super) fn summary(outcome: &Outcome) -> String {
+/// The step summary, with the `tables` of the outcome as they may be shown.
+pub(super) fn summary(outcome: &Outcome, tables: &[Table]) -> String {
     let mut text = format!("## {}: {}\n", outcome.title, outcome.verdict());
-    for table in outcome.tables.iter().filter(|table| !table.rows.is_empty()) {
+    for table in tables {
         text += &format!("\n{}", table.to_markdown());
     }
     text

@@ -11,6 +11,8 @@ use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::actions;
 use super::outcome::Outcome;
+use super::table::Table;
+use crate::exit::sentence;
 use crate::graph::{Event, Listener, Row, Status, Tone};
 use crate::secret::{Redactor, Secret};
 
@@ -117,7 +119,9 @@ impl Console {
 
     /// Ends the bars.
     pub fn clear(&self) {
-        self.targets().clear();
+        for running in std::mem::take(&mut *self.targets()).into_values() {
+            running.bar.finish_and_clear();
+        }
         // A terminal that is gone is no reason to stop.
         let _ = self.bars.clear();
     }
@@ -151,6 +155,16 @@ impl Console {
         });
     }
 
+    /// A table for people.
+    pub fn show(&self, table: &Table) {
+        self.say(self.redacted(table).to_text().trim_end());
+    }
+
+    /// Redacted before it is laid out: a secret broken into lines would not be found.
+    fn redacted(&self, table: &Table) -> Table {
+        table.map(|cell| self.redact(cell))
+    }
+
     /// Data.
     pub fn print(&self, text: &str) {
         let text = self.redact(text);
@@ -170,9 +184,9 @@ impl Console {
 
     pub fn error(&self, error: &anyhow::Error) {
         if self.actions.is_some() {
-            self.command("error", &format!("{error:#}"));
+            self.command("error", &sentence(error));
         } else {
-            self.say(&format!("error: {error:#}"));
+            self.say(&format!("error: {}", sentence(error)));
         }
     }
 
@@ -183,15 +197,17 @@ impl Console {
     pub fn finish(&self, outcome: &Outcome, report: Option<&Path>) -> anyhow::Result<()> {
         // Those of targets that were stopped.
         self.clear();
-        for table in outcome.tables.iter().filter(|table| !table.rows.is_empty()) {
+        let tables = outcome.tables.iter().filter(|table| !table.rows.is_empty());
+        let tables: Vec<Table> = tables.map(|table| self.redacted(table)).collect();
+        for table in &tables {
             self.say(&format!("\n{}", table.to_text().trim_end()));
         }
         self.say("");
         self.say(&format!("{}: {}", outcome.title, outcome.verdict()));
         let actions = self.actions.iter();
-        let summaries = actions
-            .clone()
-            .filter_map(|files| Some((files.summary.as_ref()?, actions::summary(outcome))));
+        let summaries = actions.clone().filter_map(|files| {
+            Some((files.summary.as_ref()?, actions::summary(outcome, &tables)))
+        });
         let outputs =
             actions.filter_map(|files| Some((files.output.as_ref()?, actions::outputs(outcome))));
         for (path, text) in summaries.chain(outputs) {
@@ -345,4 +361,21 @@ fn style(template: &str) -> ProgressStyle {
 
 fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     anyhow::anyhow!("`{}` cannot be written: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_with_a_space_is_masked_although_its_cell_is_broken_into_lines() {
+        let mut redactor = Redactor::default();
+        redactor.add(&Secret::new("geheimes Wort".to_owned()));
+        let table = Table {
+            columns: vec!["note"],
+            rows: vec![vec![format!("{} geheimes Wort", "x".repeat(60))]],
+        };
+        let text = Console::new(redactor, 0).redacted(&table).to_text();
+        assert!(text.ends_with(" ***\n"), "{text}");
+    }
 }

@@ -8,6 +8,15 @@ pub struct Table {
 }
 
 impl Table {
+    /// The same with `change` made to every cell.
+    pub(super) fn map(&self, change: impl Fn(&str) -> String) -> Table {
+        let row = |row: &Vec<String>| row.iter().map(|cell| change(cell)).collect();
+        Table {
+            columns: self.columns.clone(),
+            rows: self.rows.iter().map(row).collect(),
+        }
+    }
+
     /// Columns two spaces apart; the lines of a cell after its first are indented to its column. The last column is
     /// broken into lines of [`WIDTH`], and a digest is shortened as Docker does: Markdown has it whole.
     pub fn to_text(&self) -> String {
