@@ -1,11 +1,13 @@
 //! Servers and samples that the tests share.
 
 pub mod client;
+pub mod copying;
 pub mod distribution;
 pub mod door;
 pub mod faulty;
 pub mod feed;
 pub mod github;
+pub mod images;
 pub mod server;
 pub mod stage;
 mod store;
