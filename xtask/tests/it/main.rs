@@ -3,6 +3,7 @@
 mod bad_input;
 mod copy_again;
 mod copy_kinds;
+mod copy_limits;
 mod copy_one_read;
 mod copy_policy;
 mod copy_retries;
