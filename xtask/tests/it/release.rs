@@ -395,7 +395,7 @@ async fn an_interrupt_of_the_preflight_starts_nothing() {
     stage.workspace.set("ALIYUN_ACR_REGISTRY", &address);
     let run = interrupt(stage.workspace.command(&["release"]), silent).await;
     run.expect(130, &["download            NotRun", "interrupted"]);
-    assert!(!stage.workspace.path().join("output").exists());
+    assert!(!stage.workspace.path().join("output/packages").exists());
 }
 
 /// A server that takes a connection and never answers.
