@@ -30,7 +30,7 @@ impl Cli {
     pub fn release_version(&self) -> Option<&str> {
         match &self.command {
             Some(Command::Check(args)) => args.common.release_version.as_deref(),
-            Some(Command::Sync(_)) => None,
+            Some(_) => None,
             None => self.release.common.release_version.as_deref(),
         }
     }
@@ -39,6 +39,10 @@ impl Cli {
         match &self.command {
             Some(Command::Check(args)) => args.common.verbose,
             Some(Command::Sync(args)) => args.verbose,
+            Some(
+                Command::Verify(VerifyArgs { verbose, .. })
+                | Command::Promote(PromoteArgs { verbose, .. }),
+            ) => *verbose,
             None => self.release.common.verbose,
         }
     }
@@ -50,6 +54,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Keep repositories equal between registries; each blob is read from the source once for all of them
     Sync(Box<SyncArgs>),
+    /// Compare every tag on every registry with the report of a release
+    Verify(VerifyArgs),
+    /// Let a tag name a version that was released, on every registry; this is also the rollback
+    Promote(PromoteArgs),
 }
 
 #[derive(Debug, Args)]
@@ -66,6 +74,9 @@ pub struct ReleaseArgs {
     /// Print the targets in order, as text, a Mermaid chart or JSON, and do nothing
     #[arg(long, value_name = "FORMAT")]
     pub plan: Option<PlanFormat>,
+    /// When tags such as `latest` move: once `require` is met, or at each registry as soon as it holds the version
+    #[arg(long, value_name = "WHEN", default_value = "require")]
+    pub tags_when: TagsWhen,
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -135,6 +146,29 @@ pub struct SyncArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// What `--report` wrote
+    #[arg(value_name = "REPORT")]
+    pub report: PathBuf,
+    /// `-vv` shows what the libraries log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// A version that every registry holds
+    #[arg(value_name = "VERSION")]
+    pub version: String,
+    /// The tag to move
+    #[arg(long, value_name = "TAG")]
+    pub tag: String,
+    /// `-vv` shows what the libraries log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
 pub struct CommonArgs {
     /// The version to release; a leading `v` is dropped
     #[arg(long, value_name = "VERSION")]
@@ -145,6 +179,12 @@ pub struct CommonArgs {
     /// Say more: `-v` shows build logs on a terminal, `-vv` also what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TagsWhen {
+    Require,
+    Any,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -45,3 +45,33 @@ pub fn code(error: &anyhow::Error) -> Exit {
         Exit::Failed
     }
 }
+
+/// An error and its causes on one line, without the causes that its text holds already: many a type shows its source.
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !sentence.contains(&cause) {
+            sentence += ": ";
+            sentence += &cause;
+        }
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read `a`: {source}")]
+    struct Unreadable {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = std::io::Error::other("no disk");
+        let error = anyhow::Error::from(Unreadable { source }).context("`linux/amd64`");
+        assert_eq!(sentence(&error), "`linux/amd64`: cannot read `a`: no disk");
+    }
+}

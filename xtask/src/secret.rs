@@ -56,9 +56,17 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Masks `value` from now on: as it is, percent-encoded, in base64 and escaped as JSON.
+    /// Masks `value` from now on: as it is, percent-encoded, in base64 and escaped as JSON; of several lines each, and
+    /// all of them on one.
     pub fn add(&mut self, value: &Secret<String>) {
         let value = value.expose();
+        if value.contains(['\r', '\n']) {
+            for line in value.lines() {
+                self.add(&Secret::new(line.to_owned()));
+            }
+            let words: Vec<&str> = value.split_whitespace().collect();
+            self.add(&Secret::new(words.join(" ")));
+        }
         if value.len() < SHORTEST {
             return;
         }
@@ -110,11 +118,6 @@ impl Redactor {
         }
         text
     }
-
-    /// The values themselves, for GitHub's `::add-mask::`.
-    pub fn values(&self) -> impl Iterator<Item = &Secret<String>> {
-        self.needles.iter()
-    }
 }
 
 #[cfg(test)]
@@ -154,6 +157,17 @@ mod tests {
             let out = redactor.redact(text).into_owned();
             assert!(!out.contains("ab"), "{out}");
         }
+    }
+
+    #[test]
+    fn a_value_of_several_lines_is_masked_however_they_are_put() {
+        let mut redactor = Redactor::default();
+        redactor.add(&Secret::new("ein\ngeheimes\nWort\n".to_owned()));
+        for text in ["ein\ngeheimes\nWort\n", "ein geheimes Wort", "| geheimes"] {
+            let out = redactor.redact(text);
+            assert!(!out.contains("geheimes"), "{out}");
+        }
+        assert_eq!(redactor.redact("ein geheimes Wort"), "***");
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! `cargo xtask [TARGET…]`: plan, check, run, report.
 
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use futures_util::FutureExt as _;
+use indicatif::DecimalBytes;
 use serde_json::json;
 
 use super::interrupt::interrupted;
-use crate::cli::{PlanFormat, ReleaseArgs};
+use crate::cli::{self, PlanFormat, ReleaseArgs};
 use crate::exit::{Exit, bad_input};
 use crate::graph::{self, Graph, Summary};
-use crate::pipeline::{self, ReleasePlan, World};
+use crate::pipeline::{self, ReleasePlan, TagsWhen, World};
 use crate::report::{self, Console, Outcome, Table};
 use crate::settings::{Login, Release, Settings};
 
@@ -32,11 +36,12 @@ pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs)
         .filter(|step| !step.skipped)
         .map(|step| step.target.as_str())
         .collect();
-    let world = World::new(
-        settings,
-        &plan,
-        scheduled.iter().map(|&target| target.to_owned()).collect(),
-    );
+    let tags_when = match args.tags_when {
+        cli::TagsWhen::Require => TagsWhen::Require,
+        cli::TagsWhen::Any => TagsWhen::Any,
+    };
+    let names = scheduled.iter().map(|&target| target.to_owned()).collect();
+    let world = World::new(settings, &plan, names, tags_when);
     check_logins(&world)?;
     let graph = Graph::new(pipeline::targets(&world, &args.targets, args.common.strict))?;
     let unmet = graph.unmet(&steps);
@@ -53,21 +58,47 @@ pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs)
     if !unmet.is_empty() {
         return Err(bad_input(unmet.join("\n")));
     }
-    let mut cancel = std::pin::pin!(interrupted().fuse());
+    if let Some(path) = &args.report {
+        let report = File::options().create(true).append(true).open(path);
+        report.map_err(|error| {
+            bad_input(format!("`{}` cannot be written: {error}", path.display()))
+        })?;
+    }
+    // Shared: an interrupt during the preflight must still be one when the graph asks.
+    let cancel = interrupted().shared();
     let warnings = tokio::select! {
         warnings = pipeline::preflight(&world, &scheduled) => warnings?,
-        () = &mut cancel => Vec::new(),
+        () = cancel.clone() => Vec::new(),
     };
     for warning in warnings {
         console.warning(&warning);
     }
+    let _alone = alone(&settings.root.join("output"))?;
     let summary = graph.run(&steps, console, cancel).await;
     let exit = match summary.exit() {
         Exit::Done | Exit::Partial if world.require_unmet.load(Ordering::Relaxed) => Exit::Failed,
         exit => exit,
     };
+    tell_digests(&world, console);
     console.finish(&outcome(&world, &summary, exit), args.report.as_deref())?;
     Ok(exit)
+}
+
+/// The right to work in `output`, held until it is dropped or the process ends: two runs would pull the build context
+/// from under each other.
+fn alone(output: &Path) -> Result<File> {
+    let path = output.join("lock");
+    let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
+    std::fs::create_dir_all(output).map_err(|error| wrong(error.to_string()))?;
+    let lock = File::create(&path).map_err(|error| wrong(error.to_string()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(wrong(
+            "another run is at work here\nhint: wait until it has ended".to_owned(),
+        )),
+        // A file system without locks is no reason to refuse.
+        Err(TryLockError::Error(_)) => Ok(lock),
+    }
 }
 
 /// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.
@@ -80,7 +111,7 @@ pub(super) fn plan(settings: &Settings) -> Result<ReleasePlan> {
 }
 
 fn steps(settings: &Settings, plan: &ReleasePlan, args: &ReleaseArgs) -> Result<graph::Plan> {
-    let world = World::new(settings, plan, Vec::new());
+    let world = World::new(settings, plan, Vec::new(), TagsWhen::Require);
     let graph = Graph::new(pipeline::targets(&world, &args.targets, args.common.strict))?;
     if args.targets.is_empty() {
         let width = graph.names().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -88,8 +119,12 @@ fn steps(settings: &Settings, plan: &ReleasePlan, args: &ReleaseArgs) -> Result<
             .names()
             .map(|(name, about)| format!("\n    {name:<width$}  {about}"))
             .collect();
+        let hint = match args.skip.is_empty() {
+            true => "`cargo xtask --help`",
+            false => "`--skip` takes every name that follows it: put the targets before it",
+        };
         return Err(bad_input(format!(
-            "no target is named; the targets are{list}\nhint: `cargo xtask --help`"
+            "no target is named; the targets are{list}\nhint: {hint}"
         )));
     }
     graph.plan(&args.targets, &args.skip)
@@ -115,6 +150,28 @@ fn check_logins(world: &World<'_>) -> Result<()> {
         Ok(())
     } else {
         Err(bad_input(problems.join("\n")))
+    }
+}
+
+/// The point of it all: one digest everywhere. The tables have it shortened.
+fn tell_digests(world: &World<'_>, console: &Console) {
+    let mut registries: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (registry, published) in world.published().iter() {
+        let digest = published.digest.clone();
+        registries.entry(digest).or_default().push(registry.clone());
+    }
+    let told: Vec<String> = registries
+        .iter()
+        .map(|(digest, names)| format!("{digest} in {}", names.join(", ")))
+        .collect();
+    match &told[..] {
+        [] => {}
+        [one] => console.say(&format!("\n{one}")),
+        several => console.warning(&format!(
+            "the registries hold different images: {}\n\
+             hint: the same content was compressed differently when it was pushed; delete the tags in one of them and push again",
+            several.join("; ")
+        )),
     }
 }
 
@@ -153,7 +210,7 @@ fn outcome(world: &World<'_>, summary: &Summary, exit: Exit) -> Outcome {
             reference.clone(),
             cell(&|it| it.tags.join(", ")),
             cell(&|it| it.digest.clone()),
-            cell(&|it| it.bytes.to_string()),
+            cell(&|it| DecimalBytes(it.bytes).to_string()),
             format!("{:.1}", row.duration.as_secs_f64()),
             status.clone(),
         ]);

@@ -52,7 +52,7 @@ impl Row {
     }
 
     pub(super) fn failed(target: &str, duration: Duration, error: &anyhow::Error) -> Self {
-        let row = Row::ended(target, Status::Failed, duration, format!("{error:#}"));
+        let row = Row::ended(target, Status::Failed, duration, exit::sentence(error));
         Row {
             failure: Some(exit::code(error)),
             ..row

@@ -52,7 +52,7 @@ impl<'a> Graph<'a> {
             .map(|target| (target.name.as_str(), target.about))
     }
 
-    /// Schedules `requested` and all they depend on, leaving out `skip`.
+    /// Schedules `requested` and all they depend on, leaving out `skip`, and of a group in it what it groups.
     ///
     /// Names may be spelled as Nuke did: case and dashes do not matter.
     ///
@@ -60,7 +60,15 @@ impl<'a> Graph<'a> {
     /// [`BadInput`](crate::exit::BadInput): an unknown name, with a suggestion.
     pub fn plan(&self, requested: &[String], skip: &[String]) -> Result<Plan> {
         let requested = self.find_all(requested)?;
-        let skip = self.find_all(skip)?;
+        let mut skip = self.find_all(skip)?;
+        // A group does nothing itself: to leave it out is to leave out what it groups.
+        let mut at = 0;
+        while let Some(target) = skip.get(at).map(|&index| &self.targets[index]) {
+            if target.action.is_none() {
+                skip.extend(self.edges(&target.depends_on));
+            }
+            at += 1;
+        }
         let mut scheduled = vec![false; self.targets.len()];
         let mut open = requested.clone();
         while let Some(index) = open.pop() {

@@ -29,9 +29,9 @@ impl<'a> Graph<'a> {
         let mut started: BTreeMap<&str, Instant> = BTreeMap::new();
         let mut running: FuturesUnordered<BoxFuture<'a, Row>> = FuturesUnordered::new();
         let mut cancel = std::pin::pin!(cancel.fuse());
-        let mut interrupted = false;
+        let mut interrupted = (&mut cancel).now_or_never().is_some();
 
-        while ended.len() < plan.steps.len() {
+        while !interrupted && ended.len() < plan.steps.len() {
             let ready: Vec<&Step> = plan
                 .steps
                 .iter()
@@ -49,15 +49,12 @@ impl<'a> Graph<'a> {
                     .expect("a plan names the targets of its graph");
                 running.push(match hindrance(step, &target, &ended) {
                     Some(row) => std::future::ready(row).boxed(),
-                    None => perform(target, listener).boxed(),
+                    None => perform(target, without(step, &ended), listener).boxed(),
                 });
             }
             tokio::select! {
                 biased;
-                () = &mut cancel => {
-                    interrupted = true;
-                    break;
-                }
+                () = &mut cancel => interrupted = true,
                 Some(row) = running.next() => {
                     listener.event(Event::Finished { row: &row });
                     let step = plan.steps.iter().find(|step| step.target == row.target);
@@ -117,7 +114,22 @@ fn hindrance(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) -> O
     row(Status::Skipped, sentence.clone())
 }
 
-async fn perform<'a>(target: Target<'a>, listener: &'a dyn Listener) -> Row {
+/// What a group has to say: which of its targets failed.
+fn without(step: &Step, ended: &BTreeMap<&str, Row>) -> String {
+    let failed = |name: &&String| ended[name.as_str()].status == Status::Failed;
+    let names: Vec<String> = step
+        .needs
+        .iter()
+        .filter(failed)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("without {}", names.join(", ")),
+    }
+}
+
+async fn perform<'a>(target: Target<'a>, without: String, listener: &'a dyn Listener) -> Row {
     let name = target.name;
     listener.event(Event::Started { target: &name });
     let start = Instant::now();
@@ -129,7 +141,7 @@ async fn perform<'a>(target: Target<'a>, listener: &'a dyn Listener) -> Row {
             })
             .await
         }
-        None => Ok(Ended::Done(String::new())),
+        None => Ok(Ended::Done(without)),
     };
     let row = match result {
         Ok(Ended::Done(note)) => Row::ended(&name, Status::Succeeded, start.elapsed(), note),

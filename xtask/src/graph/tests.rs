@@ -205,6 +205,44 @@ async fn a_skipped_target_does_nothing_and_dependents_run() {
 }
 
 #[tokio::test]
+async fn to_skip_a_group_is_to_skip_what_it_groups() {
+    let targets = vec![
+        target("a"),
+        target("b").depends_on(["a"]),
+        Target::new("c", "").depends_on(["b"]),
+        target("d").depends_on(["c"]),
+    ];
+    let summary = run(targets, &["d"], &["c"]).await;
+    let expected = [
+        ("a", Status::Succeeded),
+        ("b", Status::Skipped),
+        ("c", Status::Skipped),
+        ("d", Status::Succeeded),
+    ];
+    assert_eq!(statuses(&summary), expected);
+}
+
+#[tokio::test]
+async fn a_group_says_which_of_its_targets_failed() {
+    let targets = vec![
+        failing("a").proceed_after_failure(),
+        target("b"),
+        Target::new("c", "").depends_on(["a", "b"]),
+    ];
+    let summary = run(targets, &["c"], &[]).await;
+    assert_eq!(summary.rows[2].note, "without `a`");
+}
+
+#[tokio::test]
+async fn nothing_starts_after_a_cancel() {
+    let graph = Graph::new(vec![target("a")]).unwrap();
+    let plan = graph.plan(&strings(&["a"]), &[]).unwrap();
+    let summary = graph.run(&plan, &Silent, std::future::ready(())).await;
+    assert_eq!(statuses(&summary), [("a", Status::NotRun)]);
+    assert_eq!(summary.exit(), Exit::Interrupted);
+}
+
+#[tokio::test]
 async fn independent_targets_run_at_the_same_time() {
     // Each of the two waits for the other: one at a time would never end.
     let barrier = tokio::sync::Barrier::new(2);

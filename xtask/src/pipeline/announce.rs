@@ -6,16 +6,15 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::fetch;
 use super::world::{World, http};
 use crate::exit::bad_input;
-use crate::github::{Asset, Event, Github, Plan};
+use crate::github::{self, Asset, Event, Github, Plan};
 use crate::graph::{self, Ended};
 use crate::packages;
 use crate::registry::TagOrDigest;
-use crate::settings::Require;
 
 /// A registry that holds the image: its reference and digest.
 type Held = BTreeMap<String, (String, String)>;
@@ -23,34 +22,20 @@ type Held = BTreeMap<String, (String, String)>;
 /// Makes the GitHub release. Of the registries that this run was to push to, only those it did push to count.
 pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
     let held = held(world, context).await?;
-    if let Some(unmet) = unmet(&world.settings.require, &held, world) {
+    let unmet = world
+        .settings
+        .require
+        .unmet(&world.names(), |name| held.contains_key(name));
+    if let Some(unmet) = unmet {
         world.require_unmet.store(true, Ordering::Relaxed);
         return Ok(Ended::Skipped(unmet));
     }
-    let token = world
-        .settings
-        .github
-        .token
-        .clone()
-        .ok_or_else(|| anyhow::anyhow!("`GITHUB_TOKEN` is not set"))?;
-    let settings = &world.settings.github;
-    let github = Github::new(
-        http(&settings.api)?,
-        &settings.api,
-        &settings.repository,
-        token,
-    )?;
+    let github = client(world)?;
     let plan = plan(world, &held).await?;
     let published = github
         .publish(&plan, &|event| tell(context, &event))
         .await
-        .map_err(|error| {
-            if error.is_input() {
-                bad_input(error)
-            } else {
-                error.into()
-            }
-        })?;
+        .map_err(fault)?;
     let mut did = format!(
         "{} {}",
         if published.created {
@@ -67,6 +52,29 @@ pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<
         published.skipped.len()
     );
     Ok(Ended::Done(did))
+}
+
+/// The client, when the settings are good for one; nothing is asked of GitHub.
+pub fn client(world: &World<'_>) -> Result<Github> {
+    let settings = &world.settings.github;
+    let Some(token) = settings.token.clone() else {
+        bail!("`GITHUB_TOKEN` is not set");
+    };
+    Github::new(
+        http(&settings.api)?,
+        &settings.api,
+        &settings.repository,
+        token,
+    )
+    .map_err(fault)
+}
+
+fn fault(error: github::Error) -> anyhow::Error {
+    if error.is_input() {
+        bad_input(error)
+    } else {
+        error.into()
+    }
 }
 
 async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
@@ -93,30 +101,6 @@ async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
         }
     }
     Ok(held)
-}
-
-/// Why `require` is not met, if it is not.
-fn unmet(require: &Require, held: &Held, world: &World<'_>) -> Option<String> {
-    let missing = |names: &mut dyn Iterator<Item = &str>| {
-        let missing: Vec<&str> = names.filter(|name| !held.contains_key(*name)).collect();
-        (!missing.is_empty()).then(|| missing.join(", "))
-    };
-    match require {
-        Require::Any if held.is_empty() => {
-            Some("no registry holds the image (`require = \"any\"`)".to_owned())
-        }
-        Require::Any => None,
-        Require::All => missing(
-            &mut world
-                .settings
-                .registries
-                .iter()
-                .map(|registry| registry.name.as_str()),
-        )
-        .map(|names| format!("the image is not on {names} (`require = \"all\"`)")),
-        Require::These(names) => missing(&mut names.iter().map(String::as_str))
-            .map(|missing| format!("the image is not on {missing} (`require` names it)")),
-    }
 }
 
 async fn plan(world: &World<'_>, held: &Held) -> Result<Plan> {

@@ -94,12 +94,47 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in from.read_dir()? {
         let entry = entry?;
         let to = to.join(entry.file_name());
-        if entry.metadata()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             std::fs::create_dir_all(&to)?;
             copy(&entry.path(), &to)?;
+        } else if kind.is_symlink() {
+            // As it is: the engine must see what a build of `docker/` itself would.
+            std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, to)?;
         } else {
             std::fs::copy(entry.path(), to)?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_holds_the_docker_directory_with_its_links_and_the_libs_and_no_more() {
+        let root = tempfile::tempdir().unwrap();
+        let (docker, context) = (root.path().join("docker"), root.path().join("context"));
+        let lib = context.join("lib-amd64");
+        std::fs::create_dir_all(&lib).unwrap();
+        std::fs::create_dir_all(docker.join("more")).unwrap();
+        std::fs::write(docker.join("Dockerfile"), "").unwrap();
+        std::os::unix::fs::symlink("more", docker.join("link")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", docker.join("lost")).unwrap();
+        std::fs::write(context.join("left over"), "").unwrap();
+        // Twice: what is there already is no hindrance.
+        for _ in 0..2 {
+            stage(&docker, &context, std::slice::from_ref(&lib)).unwrap();
+        }
+        let mut names: Vec<_> = context
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["Dockerfile", "lib-amd64", "link", "lost", "more"]);
+        let target = std::fs::read_link(context.join("link")).unwrap();
+        assert_eq!(target, Path::new("more"));
+    }
 }

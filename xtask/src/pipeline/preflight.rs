@@ -7,7 +7,7 @@
 use anyhow::Result;
 use futures_util::future::join_all;
 
-use super::world::World;
+use super::{announce, world::World};
 use crate::exit::bad_input;
 use crate::registry;
 use crate::settings::{Login, RegistrySettings};
@@ -77,6 +77,9 @@ pub async fn run(world: &World<'_>, targets: &[&str]) -> Result<Vec<String>> {
         .collect();
     if !pushes.is_empty() || targets.contains(&"docker-build") {
         world.engine().await?;
+    }
+    if targets.contains(&"github-release") {
+        announce::client(world)?;
     }
     let answers = ask(world, pushes).await?;
     let rejected: Vec<String> = answers

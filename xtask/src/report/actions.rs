@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::outcome::Outcome;
+use super::table::Table;
 
 /// `text` as the data of a workflow command.
 ///
@@ -17,9 +18,20 @@ pub(super) fn escape(text: &str) -> String {
         .replace('\n', "%0A")
 }
 
-pub(super) fn summary(outcome: &Outcome) -> String {
+/// `text` without workflow commands in it: a line of a build log or of a registry's answer must not become one. The
+/// runner takes `::command::` after any space, and `##[command]` anywhere.
+pub(super) fn harmless(text: &str) -> String {
+    let lines = text.split('\n').map(|line| match line.trim_start() {
+        command if command.starts_with("::") => format!("| {command}"),
+        _ => line.replace("##[", "# #["),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The step summary, with the `tables` of the outcome as they may be shown.
+pub(super) fn summary(outcome: &Outcome, tables: &[Table]) -> String {
     let mut text = format!("## {}: {}\n", outcome.title, outcome.verdict());
-    for table in outcome.tables.iter().filter(|table| !table.rows.is_empty()) {
+    for table in tables {
         text += &format!("\n{}", table.to_markdown());
     }
     text
@@ -49,5 +61,11 @@ mod tests {
     #[test]
     fn a_message_stays_one_command() {
         assert_eq!(escape("50%\nof it"), "50%25%0Aof it");
+    }
+
+    #[test]
+    fn what_others_say_is_no_command() {
+        let said = "#5 built\n  ::add-mask::a\nx ##[error]b\n";
+        assert_eq!(harmless(said), "#5 built\n| ::add-mask::a\nx # #[error]b\n");
     }
 }

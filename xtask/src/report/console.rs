@@ -11,6 +11,8 @@ use indicatif::{DecimalBytes, HumanDuration, MultiProgress, ProgressBar, Progres
 
 use super::actions;
 use super::outcome::Outcome;
+use super::table::Table;
+use crate::exit::sentence;
 use crate::graph::{Event, Listener, Row, Status, Tone};
 use crate::secret::{Redactor, Secret};
 
@@ -117,7 +119,9 @@ impl Console {
 
     /// Ends the bars.
     pub fn clear(&self) {
-        self.targets().clear();
+        for running in std::mem::take(&mut *self.targets()).into_values() {
+            running.bar.finish_and_clear();
+        }
         // A terminal that is gone is no reason to stop.
         let _ = self.bars.clear();
     }
@@ -125,10 +129,9 @@ impl Console {
     /// A line for people.
     pub fn say(&self, text: &str) {
         let text = self.redact(text);
-        self.write_log(&text);
-        self.bars.suspend(|| {
-            // A closed stderr is no reason to stop a release.
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        self.write(&match self.actions {
+            Some(_) => actions::harmless(&text),
+            None => text,
         });
     }
 
@@ -141,6 +144,20 @@ impl Console {
         }
     }
 
+    /// A workflow command of GitHub Actions. Redacted before it is escaped: an escaped secret would not be found.
+    fn command(&self, command: &str, text: &str) {
+        let text = actions::escape(&self.redact(text));
+        self.write(&format!("::{command}::{text}"));
+    }
+
+    fn write(&self, text: &str) {
+        self.write_log(text);
+        self.bars.suspend(|| {
+            // A closed stderr is no reason to stop a release.
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        });
+    }
+
     fn write_log(&self, text: &str) {
         if let Some(log) = &mut *self.log.lock().unwrap_or_else(PoisonError::into_inner) {
             let now = humantime::format_rfc3339_seconds(SystemTime::now());
@@ -149,6 +166,16 @@ impl Console {
                 let _ = writeln!(log, "{now} {line}");
             }
         }
+    }
+
+    /// A table for people.
+    pub fn show(&self, table: &Table) {
+        self.say(self.redacted(table).to_text().trim_end());
+    }
+
+    /// Redacted before it is laid out: a secret broken into lines would not be found.
+    fn redacted(&self, table: &Table) -> Table {
+        table.map(|cell| self.redact(cell))
     }
 
     /// Data.
@@ -162,7 +189,7 @@ impl Console {
 
     pub fn warning(&self, text: &str) {
         if self.actions.is_some() {
-            self.say(&format!("::warning::{}", actions::escape(text)));
+            self.command("warning", text);
         } else {
             self.say(&format!("warning: {text}"));
         }
@@ -170,12 +197,9 @@ impl Console {
 
     pub fn error(&self, error: &anyhow::Error) {
         if self.actions.is_some() {
-            self.say(&format!(
-                "::error::{}",
-                actions::escape(&format!("{error:#}"))
-            ));
+            self.command("error", &sentence(error));
         } else {
-            self.say(&format!("error: {error:#}"));
+            self.say(&format!("error: {}", sentence(error)));
         }
     }
 
@@ -184,15 +208,19 @@ impl Console {
     /// # Errors
     /// A file that cannot be written.
     pub fn finish(&self, outcome: &Outcome, report: Option<&Path>) -> anyhow::Result<()> {
-        for table in outcome.tables.iter().filter(|table| !table.rows.is_empty()) {
+        // Those of targets that were stopped.
+        self.clear();
+        let tables = outcome.tables.iter().filter(|table| !table.rows.is_empty());
+        let tables: Vec<Table> = tables.map(|table| self.redacted(table)).collect();
+        for table in &tables {
             self.say(&format!("\n{}", table.to_text().trim_end()));
         }
         self.say("");
         self.say(&format!("{}: {}", outcome.title, outcome.verdict()));
         let actions = self.actions.iter();
-        let summaries = actions
-            .clone()
-            .filter_map(|files| Some((files.summary.as_ref()?, actions::summary(outcome))));
+        let summaries = actions.clone().filter_map(|files| {
+            Some((files.summary.as_ref()?, actions::summary(outcome, &tables)))
+        });
         let outputs =
             actions.filter_map(|files| Some((files.output.as_ref()?, actions::outputs(outcome))));
         for (path, text) in summaries.chain(outputs) {
@@ -271,17 +299,19 @@ impl Console {
         }
         bar.set_position(current);
         if !self.terminal && running.said.elapsed() > HEARTBEAT {
-            let line = format!(
-                "{target}: {} of {}, {}/s, {} left {}",
-                DecimalBytes(current),
-                DecimalBytes(total),
-                DecimalBytes(bar.per_sec() as u64),
-                HumanDuration(bar.eta()),
-                bar.message()
-            );
+            let of = match total {
+                0 => String::new(),
+                total => format!(
+                    " of {}, {}/s, {} left {}",
+                    DecimalBytes(total),
+                    DecimalBytes(bar.per_sec() as u64),
+                    HumanDuration(bar.eta()),
+                    bar.message()
+                ),
+            };
             running.said = Instant::now();
             drop(targets);
-            self.say(line.trim_end());
+            self.say(format!("{target}: {}{of}", DecimalBytes(current)).trim_end());
         }
     }
 
@@ -313,18 +343,17 @@ impl Console {
             return;
         }
         let (title, rest) = line.split_once('\n').unwrap_or((&line, ""));
-        self.say(&format!("::group::{title}"));
-        for line in group.iter().map(String::as_str).chain(rest.lines()) {
-            // A line of a build log must not become a workflow command.
-            self.say(&format!("| {line}"));
+        if group.is_empty() && rest.is_empty() {
+            self.say(title);
+        } else {
+            self.command("group", title);
+            for line in group.iter().map(String::as_str).chain(rest.lines()) {
+                self.say(line);
+            }
+            self.command("endgroup", "");
         }
-        self.say("::endgroup::");
         if row.status == Status::Failed {
-            self.say(&format!(
-                "::error title={}::{}",
-                row.target,
-                actions::escape(&row.note)
-            ));
+            self.command(&format!("error title={}", row.target), &row.note);
         }
     }
 }
@@ -355,4 +384,21 @@ fn style(template: &str) -> ProgressStyle {
 
 fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     anyhow::anyhow!("`{}` cannot be written: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_with_a_space_is_masked_although_its_cell_is_broken_into_lines() {
+        let mut redactor = Redactor::default();
+        redactor.add(&Secret::new("geheimes Wort".to_owned()));
+        let table = Table {
+            columns: vec!["note"],
+            rows: vec![vec![format!("{} geheimes Wort", "x".repeat(60))]],
+        };
+        let text = Console::new(redactor, 0).redacted(&table).to_text();
+        assert!(text.ends_with(" ***\n"), "{text}");
+    }
 }

@@ -8,14 +8,27 @@ pub struct Table {
 }
 
 impl Table {
-    /// Columns two spaces apart; the lines of a cell after its first are indented to its column.
+    /// The same with `change` made to every cell.
+    pub(super) fn map(&self, change: impl Fn(&str) -> String) -> Table {
+        let row = |row: &Vec<String>| row.iter().map(|cell| change(cell)).collect();
+        Table {
+            columns: self.columns.clone(),
+            rows: self.rows.iter().map(row).collect(),
+        }
+    }
+
+    /// Columns two spaces apart; the lines of a cell after its first are indented to its column. The last column is
+    /// broken into lines of [`WIDTH`], and a digest is shortened as Docker does: Markdown has it whole.
     pub fn to_text(&self) -> String {
-        let header: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| column.to_uppercase())
-            .collect();
-        let rows: Vec<&Vec<String>> = std::iter::once(&header).chain(&self.rows).collect();
+        let header = self.columns.iter().map(|column| column.to_uppercase());
+        let mut rows: Vec<Vec<String>> = vec![header.collect()];
+        rows.extend(self.rows.iter().map(|row| {
+            let mut row: Vec<String> = row.iter().map(|cell| short(cell).to_owned()).collect();
+            if let Some(last) = row.last_mut() {
+                *last = broken(last);
+            }
+            row
+        }));
         let width = |column: usize| {
             rows.iter()
                 .flat_map(|row| row[column].lines())
@@ -66,6 +79,34 @@ impl Table {
     }
 }
 
+/// The width of a text table's last column, in characters; longer words stick out.
+const WIDTH: usize = 72;
+
+fn broken(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let mut open = String::new();
+        for word in line.split(' ') {
+            if !open.is_empty() && open.chars().count() + 1 + word.chars().count() > WIDTH {
+                lines.push(std::mem::take(&mut open));
+            }
+            if !open.is_empty() {
+                open.push(' ');
+            }
+            open += word;
+        }
+        lines.push(open);
+    }
+    lines.join("\n")
+}
+
+fn short(cell: &str) -> &str {
+    match cell.strip_prefix("sha256:") {
+        Some(hex) if hex.len() == 64 && hex.is_ascii() => &cell[.."sha256:".len() + 12],
+        _ => cell,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +125,24 @@ mod tests {
             table().to_text(),
             "TARGET  NOTE\na       one\n        two\nlonger  x|y\n"
         );
+    }
+
+    #[test]
+    fn a_long_last_cell_is_broken_between_words_and_a_digest_is_short() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        let table = Table {
+            columns: vec!["digest", "note"],
+            rows: vec![vec![
+                digest,
+                format!("{} {} end", "x".repeat(70), "y".repeat(80)),
+            ]],
+        };
+        let indent = " ".repeat("sha256:abababababab  ".len());
+        let (x, y) = ("x".repeat(70), "y".repeat(80));
+        let expected = format!(
+            "DIGEST               NOTE\nsha256:abababababab  {x}\n{indent}{y}\n{indent}end\n"
+        );
+        assert_eq!(table.to_text(), expected);
     }
 
     #[test]

@@ -219,8 +219,17 @@ impl Environment {
                 )));
             }
         };
+        // Windows' editors begin a file with a byte order mark.
+        let text = text.trim_start_matches('\u{feff}');
+        if let Some(number) = text.lines().position(is_substituted) {
+            return Err(bad_input(format!(
+                "`{}`: line {}: `$` would stand for another variable\nhint: put the value in single quotes",
+                path.display(),
+                number + 1
+            )));
+        }
         for item in dotenvy::from_read_iter(text.as_bytes()) {
-            let (name, value) = item.map_err(|error| bad_input(unreadable(path, &text, &error)))?;
+            let (name, value) = item.map_err(|error| bad_input(unreadable(path, text, &error)))?;
             if !value.is_empty() {
                 self.values.entry(name).or_insert(value);
             }
@@ -237,10 +246,11 @@ impl Environment {
         let mut redactor = Redactor::default();
         for (name, value) in &self.values {
             let value = Secret::new(value.clone());
+            if name.ends_with("_PASSWORD") || name.ends_with("_TOKEN") {
+                redactor.add(&value);
+            }
             if let Ok(url) = Url::parse(value.expose()) {
                 redactor.add_url(&Secret::new(url));
-            } else if name.ends_with("_PASSWORD") || name.ends_with("_TOKEN") {
-                redactor.add(&value);
             }
             // The pair as Basic authentication spells it.
             if let Some(prefix) = name.strip_suffix("_PASSWORD")
@@ -251,6 +261,14 @@ impl Environment {
         }
         redactor
     }
+}
+
+/// Whether dotenvy would put another variable's value into this line's: a password would silently be another one.
+fn is_substituted(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(name, value)| {
+        let value = value.trim_start();
+        !name.trim_start().starts_with('#') && !value.starts_with('\'') && value.contains('$')
+    })
 }
 
 fn unreadable(path: &Path, text: &str, error: &dotenvy::Error) -> String {

@@ -22,6 +22,9 @@ use crate::exit::bad_input;
 use crate::registry::Platform;
 use crate::secret::Secret;
 
+/// In seconds since 1970: the first moment that RFC 3339 cannot write.
+const YEAR_10000: u64 = 253_402_300_800;
+
 /// The validated settings of one run.
 #[derive(Debug)]
 pub struct Settings {
@@ -89,10 +92,19 @@ impl Settings {
         if facts.platforms.is_empty() {
             problems.push("`platforms` under `[workspace.metadata.release]` is empty".to_owned());
         }
-        let mut platforms = Vec::new();
+        let mut platforms: Vec<Platform> = Vec::new();
         for platform in &facts.platforms {
-            match platform.parse() {
-                Ok(platform) => platforms.push(platform),
+            match platform.parse::<Platform>() {
+                Ok(platform) => match platforms
+                    .iter()
+                    .find(|other| other.architecture == platform.architecture)
+                {
+                    Some(other) => problems.push(format!(
+                        "`platforms`: `{other}` and `{platform}` would share `lib-{}`",
+                        platform.architecture
+                    )),
+                    None => platforms.push(platform),
+                },
                 Err(error) => problems.push(format!("`platforms`: {error}")),
             }
         }
@@ -133,10 +145,12 @@ impl Settings {
             });
         let commit = version::commit(&root);
         let timestamp = match environment.get("SOURCE_DATE_EPOCH").map(str::parse) {
-            Some(Ok(seconds)) => seconds,
-            Some(Err(_)) => {
-                problems
-                    .push("`SOURCE_DATE_EPOCH` must be a number of seconds since 1970".to_owned());
+            Some(Ok(seconds @ 0..YEAR_10000)) => seconds,
+            Some(_) => {
+                problems.push(
+                    "`SOURCE_DATE_EPOCH` must be a number of seconds since 1970, before the year 10000"
+                        .to_owned(),
+                );
                 0
             }
             None => commit.as_ref().map_or(0, |commit| commit.timestamp),
@@ -167,10 +181,13 @@ impl Settings {
             release,
             commit,
             timestamp,
-            actions: environment.get("GITHUB_ACTIONS").map(|_| Actions {
-                summary: environment.get("GITHUB_STEP_SUMMARY").map(PathBuf::from),
-                output: environment.get("GITHUB_OUTPUT").map(PathBuf::from),
-            }),
+            actions: environment
+                .get("GITHUB_ACTIONS")
+                .filter(|value| *value == "true")
+                .map(|_| Actions {
+                    summary: environment.get("GITHUB_STEP_SUMMARY").map(PathBuf::from),
+                    output: environment.get("GITHUB_OUTPUT").map(PathBuf::from),
+                }),
             root,
             environment,
         })

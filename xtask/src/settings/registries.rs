@@ -96,6 +96,10 @@ pub(super) fn all(
             namespace => format!("{namespace}/{}", facts.image),
         };
         match RepositoryName::new(&host, &path) {
+            // The engine would push to `docker.io/myhost/…`, and sign in there with these credentials.
+            Ok(repository) if !names_its_host(&repository) => problems.push(format!(
+                "registry `{name}`: an engine takes `{host}` for a path on Docker Hub\nhint: write `{host}:443`"
+            )),
             Ok(repository) => registries.push(RegistrySettings {
                 name: name.clone(),
                 target: if name == "dockerhub" {
@@ -114,6 +118,11 @@ pub(super) fn all(
         }
     }
     registries
+}
+
+/// Whether the name, as text, is understood as one on that host.
+fn names_its_host(repository: &RepositoryName) -> bool {
+    repository.to_string().parse().as_ref() == Ok(repository)
 }
 
 fn login(environment: &Environment, username: String, password: String) -> Login {

@@ -109,6 +109,24 @@ fn a_bad_line_of_dotenv_is_named_but_not_shown() {
 }
 
 #[test]
+fn dotenv_puts_no_variable_into_a_password() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let read = |text: &str| {
+        std::fs::write(path.path(), text).unwrap();
+        Environment::from_iter([("A", "1")]).with_dotenv(path.path())
+    };
+    for text in ["A=1\nPASSWORD=geheim$A\n", "A=1\nPASSWORD=\"geheim$A\""] {
+        let message = read(text).unwrap_err().to_string();
+        assert!(
+            message.contains("line 2") && !message.contains("geheim"),
+            "{message}"
+        );
+    }
+    let read = read("\u{feff}# $A\r\nUSERNAME='robot$A'\r\n").unwrap();
+    assert_eq!(read.get("USERNAME"), Some("robot$A"));
+}
+
+#[test]
 fn half_a_login_is_known_as_such() {
     let settings = load(&[("HARBOR_USERNAME", "robot$ci")]).unwrap();
     let Login::Half { set, missing } = &settings.registries[1].login else {
@@ -212,6 +230,42 @@ fn secrets_are_masked_by_the_names_of_their_variables() {
         environment.redactor().redact(text),
         "*** and sig=*** and *** by someone"
     );
+}
+
+#[test]
+fn a_password_that_looks_like_a_url_is_masked_too() {
+    let environment = Environment::from_iter([("DOCKER_PASSWORD", "a:geheim")]);
+    assert_eq!(environment.redactor().redact("it is a:geheim"), "it is ***");
+}
+
+#[test]
+fn a_host_that_an_engine_would_look_for_on_docker_hub_is_refused() {
+    let message = sentence(load(&[("HARBOR_REGISTRY", "harbor")]));
+    assert!(message.contains("write `harbor:443`"), "{message}");
+    for host in ["harbor:443", "localhost", "[::1]:5000", "Harbor.Example"] {
+        load(&[("HARBOR_REGISTRY", host)]).unwrap();
+    }
+}
+
+#[test]
+fn platforms_that_share_a_directory_are_refused() {
+    for (platforms, directory) in [
+        ("linux/arm/v6\", \"linux/arm/v7", "`lib-arm`"),
+        ("linux/amd64\", \"linux/amd64", "`lib-amd64`"),
+    ] {
+        let message = sentence(load_facts(&FACTS.replace("linux/amd64", platforms), &[]));
+        assert!(message.contains(directory), "{message}");
+    }
+}
+
+#[test]
+fn a_date_that_cannot_be_written_is_refused() {
+    for seconds in ["253402300800", "18446744073709551615", "-1", "yesterday"] {
+        let message = sentence(load(&[("SOURCE_DATE_EPOCH", seconds)]));
+        assert!(message.contains("SOURCE_DATE_EPOCH"), "{message}");
+    }
+    let last = load(&[("SOURCE_DATE_EPOCH", "253402300799")]).unwrap();
+    assert_eq!(last.timestamp, 253_402_300_799);
 }
 
 #[test]

@@ -45,6 +45,15 @@ async fn the_command_line_and_the_settings() {
     said(&["GITHUB_TOKEN="], &["release"])
         .await
         .expect(2, &["`GITHUB_TOKEN` is not set"]);
+    said(&["GITHUB_TOKEN=two\nlines"], &["release"])
+        .await
+        .expect(2, &["GITHUB_TOKEN holds characters"]);
+    said(&[], &["release", "--report", "/nonexistent/report.json"])
+        .await
+        .expect(2, &["`/nonexistent/report.json` cannot be written"]);
+    said(&[], &["--skip", "docker-push", "release"])
+        .await
+        .expect(2, &["put the targets before it"]);
     let engine = ["/nonexistent.sock", "docker.io"];
     said(&["DOCKER_HOST=unix:///nonexistent.sock"], &["release"])
         .await

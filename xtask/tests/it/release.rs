@@ -1,5 +1,6 @@
 //! Whole releases: the built program, a real engine, real registries, a client nobody here wrote.
 
+use std::net::TcpListener;
 use std::process::Command;
 
 use serde_json::Value;
@@ -43,7 +44,7 @@ async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
 
     let again = stage.workspace.run(&["release"]).await;
     again.expect(3, &["already there, nothing pushed", "2 already there"]);
-    assert!(!again.stderr.contains("pushed, tags"), "{again}");
+    assert!(!again.stderr.contains("pushed, tags "), "{again}");
     assert_eq!(stage.raw(0, "latest"), expected);
 }
 
@@ -140,7 +141,7 @@ async fn a_single_platform_is_pushed_without_an_index() {
         .workspace
         .run(&["docker-push"])
         .await
-        .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest"]);
+        .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest set"]);
     let manifest: Value = serde_json::from_slice(&stage.raw(0, "1")).unwrap();
     assert!(manifest["config"].is_object(), "{manifest}");
     stage
@@ -196,6 +197,23 @@ async fn require_holds_the_github_release_back() {
         ],
     );
     assert!(stage.github.state().releases.is_empty());
+
+    // `latest` must not name a version that only part of the registries hold.
+    run.expect(1, &["moving tags held back"]);
+    let latest = format!(
+        "{}/team/{}:latest",
+        stage.registries[0].host, stage.workspace.image
+    );
+    assert!(
+        skopeo_raw(&latest)
+            .unwrap_err()
+            .contains("manifest unknown")
+    );
+    let run = stage
+        .workspace
+        .run(&["docker-push", "--tags-when", "any"])
+        .await;
+    run.expect(0, &["tags 1.2, 1, latest set"]);
 
     // Once they hold it, the release can be made alone: the registries are asked.
     let facts = facts.replace("require = \"all\"", "require = [\"dockerhub\"]");
@@ -356,31 +374,46 @@ async fn a_dry_run_needs_nothing_and_names_every_tag() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_still_prints_the_summary() {
-    // A feed that takes the connection and never answers.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let index = format!("http://{}/", silent.local_addr().unwrap());
+    let (silent, address) = silent();
     let workspace = Workspace::new(
         &["linux/amd64"],
         &[("dockerhub", "DOCKER", "docker.io", "team")],
     )
     .with("RELEASE_VERSION", VERSION)
-    .with("RELEASE_PACKAGE_INDEX_URL", &index);
-    let child = workspace.command(&["extract"]).spawn().unwrap();
+    .with("RELEASE_PACKAGE_INDEX_URL", &format!("http://{address}/"));
+    let run = interrupt(workspace.command(&["extract"]), silent).await;
+    run.expect(
+        130,
+        &["download  Aborted", "extract   NotRun", "interrupted"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_of_the_preflight_starts_nothing() {
+    let mut stage = Stage::new(2).await;
+    let (silent, address) = silent();
+    stage.workspace.set("ALIYUN_ACR_REGISTRY", &address);
+    let run = interrupt(stage.workspace.command(&["release"]), silent).await;
+    run.expect(130, &["download            NotRun", "interrupted"]);
+    assert!(!stage.workspace.path().join("output/packages").exists());
+}
+
+/// A server that takes a connection and never answers.
+fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+/// Runs `command`, and interrupts it when it waits for the silent server.
+async fn interrupt(mut command: tokio::process::Command, silent: TcpListener) -> Run {
+    let child = command.spawn().unwrap();
     let (_connection, _) = tokio::task::spawn_blocking(move || silent.accept())
         .await
         .unwrap()
         .unwrap();
     let process = child.id().unwrap().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &process])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let run = Run::of(child.wait_with_output().await.unwrap());
-    run.expect(
-        130,
-        &["download  Aborted", "extract   NotRun", "interrupted"],
-    );
+    let sent = Command::new("kill").args(["-INT", &process]).status();
+    assert!(sent.unwrap().success());
+    Run::of(child.wait_with_output().await.unwrap())
 }
