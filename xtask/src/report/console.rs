@@ -5,19 +5,17 @@ use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use indicatif::{DecimalBytes, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::MultiProgress;
 
 use super::actions;
+use super::meter::Meter;
 use super::outcome::Outcome;
 use super::table::Table;
 use crate::exit::sentence;
 use crate::graph::{Event, Listener, Row, Status, Tone};
 use crate::secret::{Redactor, Secret};
-
-/// Where nobody watches a bar, a running transfer says a line this often.
-const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Everything the program prints goes through here.
 pub struct Console {
@@ -38,8 +36,7 @@ struct ActionsFiles {
 
 /// What is shown of a running target.
 struct Running {
-    bar: ProgressBar,
-    said: Instant,
+    meter: Meter,
     /// In GitHub Actions: the lines of its group, which is printed when the target ends, because groups cannot
     /// interleave.
     group: Vec<String>,
@@ -120,7 +117,7 @@ impl Console {
     /// Ends the bars.
     pub fn clear(&self) {
         for running in std::mem::take(&mut *self.targets()).into_values() {
-            running.bar.finish_and_clear();
+            running.meter.end();
         }
         // A terminal that is gone is no reason to stop.
         let _ = self.bars.clear();
@@ -240,28 +237,16 @@ impl Console {
 
     /// Shows the progress of `target` from now on, without a word.
     pub fn follow(&self, target: &str) {
-        let bar = if self.terminal {
-            self.bars.add(ProgressBar::new_spinner())
-        } else {
-            ProgressBar::hidden()
-        };
-        bar.set_style(style("{spinner} {prefix:24} {elapsed:>4} {wide_msg}"));
-        bar.set_prefix(target.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        self.targets().insert(
-            target.to_owned(),
-            Running {
-                bar,
-                said: Instant::now(),
-                group: Vec::new(),
-            },
-        );
+        let meter = Meter::new(target, self.terminal.then_some(&self.bars));
+        let group = Vec::new();
+        self.targets()
+            .insert(target.to_owned(), Running { meter, group });
     }
 
-    /// How far `target` is besides its bytes: beside its bar, and in its next line where there are no bars.
-    pub fn note(&self, target: &str, text: String) {
-        if let Some(running) = self.targets().get(target) {
-            running.bar.set_message(text);
+    /// How far `target` is besides its bytes.
+    pub fn note(&self, target: &str, text: &str) {
+        if let Some(running) = self.targets().get_mut(target) {
+            running.meter.note(text);
         }
     }
 
@@ -275,7 +260,7 @@ impl Console {
             return;
         };
         if self.terminal && tone == Tone::Detail && self.verbose == 0 {
-            running.bar.set_message(self.redact(text));
+            running.meter.message(self.redact(text));
         } else if self.actions.is_some() {
             running.group.push(text.to_owned());
         } else {
@@ -286,32 +271,11 @@ impl Console {
 
     fn progress(&self, target: &str, current: u64, total: u64) {
         let mut targets = self.targets();
-        let Some(running) = targets.get_mut(target) else {
-            return;
-        };
-        let bar = &running.bar;
-        if total > 0 && bar.length() != Some(total) {
-            bar.set_length(total);
-            bar.set_style(style(
-                "{spinner} {prefix:24} {elapsed:>4} {wide_bar} {decimal_bytes}/{decimal_total_bytes} \
-                 {decimal_bytes_per_sec} {eta} {msg}",
-            ));
-        }
-        bar.set_position(current);
-        if !self.terminal && running.said.elapsed() > HEARTBEAT {
-            let of = match total {
-                0 => String::new(),
-                total => format!(
-                    " of {}, {}/s, {} left {}",
-                    DecimalBytes(total),
-                    DecimalBytes(bar.per_sec() as u64),
-                    HumanDuration(bar.eta()),
-                    bar.message()
-                ),
-            };
-            running.said = Instant::now();
-            drop(targets);
-            self.say(format!("{target}: {}{of}", DecimalBytes(current)).trim_end());
+        let running = targets.get_mut(target);
+        let line = running.and_then(|running| running.meter.advance(current, total));
+        drop(targets);
+        if let Some(line) = line {
+            self.say(&line);
         }
     }
 
@@ -324,7 +288,7 @@ impl Console {
             .targets()
             .remove(&row.target)
             .map_or_else(Vec::new, |running| {
-                running.bar.finish_and_clear();
+                running.meter.end();
                 running.group
             });
         let note = if row.note.is_empty() {
@@ -376,10 +340,6 @@ impl Listener for Console {
             Event::Finished { row } => self.finished(row),
         }
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates are constants")
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {

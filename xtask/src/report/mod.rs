@@ -5,6 +5,7 @@
 mod actions;
 mod console;
 mod log;
+mod meter;
 mod outcome;
 mod table;
 

@@ -4,9 +4,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::future::join_all;
+use indexmap::IndexSet;
 
 use super::login::Keys;
 use crate::copy::Destination;
@@ -14,6 +16,9 @@ use crate::exit::{BadInput, bad_input};
 use crate::registry::{Credentials, Digest, Error, Options, Registry, RepositoryName};
 use crate::settings::Settings;
 use crate::sync::{Login, Request};
+
+/// How long the others wait for a registry to answer at all; after that, its images find out for themselves.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The registries that a request names.
 pub(super) struct Registries {
@@ -61,16 +66,18 @@ impl Registries {
                 }
                 match keys.find(name).await {
                     Ok(login) => registries.add(name, login, retries)?,
-                    Err(error) => problems.push(error.downcast::<BadInput>()?.0),
+                    Err(BadInput(problem)) => problems.push(problem),
                 }
             }
         }
         let looks = registries.connections.iter_mut().map(Connection::look);
         problems.extend(join_all(looks).await.into_iter().flatten());
-        problems.dedup();
+        // Repositories of one registry have the same problem.
+        let problems: IndexSet<String> = problems.into_iter().collect();
         if problems.is_empty() {
             Ok(registries)
         } else {
+            let problems: Vec<String> = problems.into_iter().collect();
             Err(bad_input(problems.join("\n")))
         }
     }
@@ -118,7 +125,11 @@ impl Connection {
         let host = &self.destination.host;
         let repository = self.registry.repository(&self.path);
         let origin = &self.login.origin;
-        match repository.has_blob(&Digest::sha256_of(b"{}")).await {
+        let blob = Digest::sha256_of(b"{}");
+        let Ok(answer) = tokio::time::timeout(PATIENCE, repository.has_blob(&blob)).await else {
+            return None;
+        };
+        match answer {
             Err(error @ Error::Rejected { .. }) => return Some(format!("{error} ({origin})")),
             Err(Error::Unreachable { reason, .. }) => {
                 let refusal = Refusal {

@@ -6,10 +6,8 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 
-use anyhow::Result;
-
-use crate::exit::bad_input;
-use crate::registry::{Credentials, DockerConfig, RepositoryName};
+use crate::exit::BadInput;
+use crate::registry::{Credentials, DockerConfig, DockerConfigError, RepositoryName};
 use crate::settings::{self, Settings};
 use crate::sync::{Login, Logins};
 
@@ -18,13 +16,13 @@ pub(super) struct Keys<'r> {
     logins: &'r Logins,
     docker: DockerConfig,
     /// What Docker's configuration gave, by host.
-    asked: HashMap<String, Credentials>,
+    asked: HashMap<String, Result<Credentials, DockerConfigError>>,
 }
 
 impl<'r> Keys<'r> {
     /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): Docker's configuration is there and not readable.
-    pub fn new(settings: &'r Settings, logins: &'r Logins) -> Result<Self> {
+    /// Docker's configuration is there and not readable.
+    pub fn new(settings: &'r Settings, logins: &'r Logins) -> Result<Self, BadInput> {
         Ok(Keys {
             settings,
             logins,
@@ -36,8 +34,8 @@ impl<'r> Keys<'r> {
     /// How to sign in for `name`.
     ///
     /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): half a login, or a helper of Docker's that fails.
-    pub async fn find(&mut self, name: &RepositoryName) -> Result<Login> {
+    /// Half a login, or a helper of Docker's that fails.
+    pub async fn find(&mut self, name: &RepositoryName) -> Result<Login, BadInput> {
         if let Some(login) = self.logins.find(name) {
             return Ok(login.clone());
         }
@@ -45,7 +43,7 @@ impl<'r> Keys<'r> {
         let known = known
             .map(|registry| (registry.repository.host(), &registry.login))
             .find(|(host, _)| *host == name.host());
-        let mut missing = None;
+        let mut unset = None;
         match known.map(|(_, login)| login) {
             Some(settings::Login::Ready {
                 username,
@@ -62,19 +60,20 @@ impl<'r> Keys<'r> {
                 });
             }
             Some(settings::Login::Half { set, missing }) => {
-                return Err(bad_input(format!("`{set}` is set and `{missing}` is not")));
+                return Err(BadInput(format!("`{set}` is set and `{missing}` is not")));
             }
-            Some(settings::Login::Missing(variables)) => missing = Some(variables.missing()),
+            Some(settings::Login::Missing(variables)) => unset = Some(variables.missing()),
             None => {}
         }
         let host = name.host();
         if !self.asked.contains_key(host) {
-            let credentials = self.docker.credentials(host).await.map_err(bad_input)?;
+            let credentials = self.docker.credentials(host).await;
             self.asked.insert(host.to_owned(), credentials);
         }
         let credentials = self.asked[host].clone();
-        let origin = match (&credentials, missing) {
-            (Credentials::Anonymous, Some(missing)) => missing,
+        let credentials = credentials.map_err(|error| BadInput(error.to_string()))?;
+        let origin = match (&credentials, unset) {
+            (Credentials::Anonymous, Some(unset)) => unset,
             (Credentials::Anonymous, None) => format!("`--auth FILE`, or `docker login {host}`"),
             _ => format!("Docker's login for `{host}`"),
         };
@@ -86,12 +85,12 @@ impl<'r> Keys<'r> {
     }
 }
 
-fn docker_config(settings: &Settings) -> Result<DockerConfig> {
+fn docker_config(settings: &Settings) -> Result<DockerConfig, BadInput> {
     let Some(path) = &settings.docker_config else {
         return Ok(DockerConfig::default());
     };
     let problem =
-        |error: &dyn std::fmt::Display| bad_input(format!("`{}`: {error}", path.display()));
+        |error: &dyn std::fmt::Display| BadInput(format!("`{}`: {error}", path.display()));
     match std::fs::read_to_string(path) {
         Ok(text) => DockerConfig::parse(&text).map_err(|error| problem(&error)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(DockerConfig::default()),

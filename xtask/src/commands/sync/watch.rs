@@ -123,7 +123,7 @@ impl Watch {
         change(progress);
         let (ended, images) = (progress.ended, progress.images);
         self.console
-            .note(destination, format!("{ended}/{images} images"));
+            .note(destination, &format!("{ended}/{images} images"));
         if progress.planned > 0 {
             self.console.event(graph::Event::Progress {
                 target: destination,
