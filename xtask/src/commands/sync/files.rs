@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::resolve::Resolved;
 use crate::copy::{Job, Mode, Place, Row, Verdict};
 use crate::exit::bad_input;
+use crate::registry::TagOrDigest;
 
 /// Finds out before anything is done whether a file can be written at the end.
 ///
@@ -82,9 +83,11 @@ impl Failures {
     /// Leaves nothing else to do.
     pub fn keep(&self, resolved: &mut Resolved) {
         resolved.jobs.retain_mut(|job| {
-            let image = job.clone();
-            job.places.retain(|place| self.hold(&image, place));
-            !job.places.is_empty()
+            let Job {
+                name, at, places, ..
+            } = job;
+            places.retain(|place| self.hold(name, at, place));
+            !places.is_empty()
         });
         // Without tags, it stands for a source that could not be listed: who knows what is there.
         resolved.failed.retain(|row| {
@@ -93,12 +96,11 @@ impl Failures {
     }
 
     /// The image itself failed there, or its whole repository did.
-    fn hold(&self, job: &Job, place: &Place) -> bool {
+    fn hold(&self, name: &str, at: &TagOrDigest, place: &Place) -> bool {
         let repository = format!("{}/{}", place.destination.host, place.path);
-        let at = job.at.to_string();
-        let source = &job.name[..job.name.len() - at.len() - 1];
+        let source = &name[..name.len() - at.to_string().len() - 1];
         let pairs = [
-            (job.name.clone(), place.reference(&job.at)),
+            (name.to_owned(), place.reference(at)),
             (source.to_owned(), repository),
         ];
         pairs.iter().any(|pair| self.0.contains(pair))
