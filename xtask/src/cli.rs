@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Release one container image to many registries.
@@ -116,7 +117,7 @@ pub struct SyncArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=20))]
     pub retries: u32,
     /// How long one image may take at one registry: `90s`, `30m`
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Print what is missing, changed or equal at each registry and how many bytes would move; write nothing
     #[arg(long)]
@@ -133,9 +134,9 @@ pub struct SyncArgs {
     /// Append what is said to this file too
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// How much is said: `debug`, `info`, `warn` or `error`
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: log::Level,
+    /// How much is said: `debug`, `info`, `warn` or `error`; `info` if not given, but a terminal shows bars instead
+    #[arg(long, value_name = "LEVEL", value_parser = levels())]
+    pub log_level: Option<log::Level>,
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -191,4 +192,12 @@ pub enum PlanFormat {
     Text,
     Mermaid,
     Json,
+}
+
+fn levels() -> impl TypedValueParser<Value = log::Level> {
+    PossibleValuesParser::new(["debug", "info", "warn", "error"]).try_map(|level| level.parse())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; hint: `90s`, `30m`"))
 }

@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod feed;
 pub mod github;
 pub mod images;
+pub mod mirror;
 pub mod server;
 pub mod sparse;
 pub mod stage;

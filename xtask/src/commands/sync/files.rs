@@ -1,0 +1,115 @@
+//! The files that one run writes and a later one, or a person, reads: what succeeded, and what failed.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use super::resolve::Resolved;
+use crate::copy::{Job, Mode, Place, Row, Verdict};
+use crate::exit::bad_input;
+
+/// Finds out before anything is done that a file cannot be written at the end.
+///
+/// # Errors
+/// [`BadInput`](crate::exit::BadInput): there is no such directory.
+pub(super) fn check_writable<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<()> {
+    for path in paths {
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if !directory.is_dir() || path.is_dir() {
+            let path = path.display();
+            return Err(bad_input(format!(
+                "`{path}` is not a file in a directory that exists"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// One reference on a line for each tag that is in place.
+pub(super) fn write_succeeded(path: &Path, rows: &[Row], mode: Mode) -> Result<()> {
+    let in_place = rows.iter().filter(|row| is_in_place(row, mode));
+    let lines: String = in_place
+        .flat_map(Row::references)
+        .map(|reference| reference + "\n")
+        .collect();
+    std::fs::write(path, lines).with_context(|| format!("`{}` cannot be written", path.display()))
+}
+
+/// A dry run puts nothing in its place.
+pub(super) fn is_in_place(row: &Row, mode: Mode) -> bool {
+    match mode {
+        Mode::Apply => row.verdict != Verdict::Failed,
+        Mode::DryRun => row.verdict == Verdict::Equal,
+    }
+}
+
+/// What failed according to an earlier report: images, and where they were to go.
+pub(super) struct Failures(HashSet<(String, String)>);
+
+impl Failures {
+    /// # Errors
+    /// [`BadInput`](crate::exit::BadInput): this is not the report of a sync.
+    pub fn read(path: &Path) -> Result<Failures> {
+        #[derive(Deserialize)]
+        struct Report {
+            images: Vec<Image>,
+        }
+        #[derive(Deserialize)]
+        struct Image {
+            image: String,
+            reference: String,
+            verdict: Verdict,
+            incomplete: bool,
+        }
+        let file = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| bad_input(format!("`{file}` cannot be read: {error}")))?;
+        let report: Report = serde_json::from_str(&text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            bad_input(format!(
+                "`{file}`, line {line}, column {column}: this is not the report of a sync; hint: what `--report` wrote"
+            ))
+        })?;
+        let failed = report
+            .images
+            .into_iter()
+            .filter(|it| it.verdict == Verdict::Failed || it.incomplete);
+        Ok(Failures(
+            failed.map(|it| (it.image, it.reference)).collect(),
+        ))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Leaves nothing else to do.
+    pub fn keep(&self, resolved: &mut Resolved) {
+        resolved.jobs.retain_mut(|job| {
+            let image = job.clone();
+            job.places.retain(|place| self.hold(&image, place));
+            !job.places.is_empty()
+        });
+        // Without tags, it stands for a source that could not be listed: who knows what is there.
+        resolved.failed.retain(|row| {
+            row.tags.is_empty() || self.0.contains(&(row.image.clone(), row.reference.clone()))
+        });
+    }
+
+    /// The image itself failed there, or its whole repository did.
+    fn hold(&self, job: &Job, place: &Place) -> bool {
+        let repository = format!("{}/{}", place.destination.host, place.path);
+        let at = job.at.to_string();
+        let source = &job.name[..job.name.len() - at.len() - 1];
+        let pairs = [
+            (job.name.clone(), place.reference(&job.at)),
+            (source.to_owned(), repository),
+        ];
+        pairs.iter().any(|pair| self.0.contains(pair))
+    }
+}
