@@ -106,12 +106,12 @@ const CASES: &[Case] = &[
     (
         FINE,
         &["--report", "no/such.json"],
-        "`no/such.json` is not a file in a directory that exists",
+        "`no/such.json` cannot be written: No such file",
     ),
     (
         FINE,
         &["--succeeded", "."],
-        "`.` is not a file in a directory that exists",
+        "`.` cannot be written: Is a directory",
     ),
 ];
 

@@ -135,10 +135,8 @@ async fn an_interrupted_run_started_again_moves_only_what_is_missing() {
     assert_eq!(put.into_keys().collect::<Vec<_>>(), ["v2"]);
     let report = mirror.report("report.json");
     assert_eq!(report["images"][0]["verdict"], "equal");
-    // The layer that both images have is there from the first run.
-    assert_eq!(report["images"][1]["bytes"]["skipped"], LAYER);
-    let moved = report["images"][1]["bytes"]["uploaded"].as_u64().unwrap();
-    assert!((LAYER..LAYER + 1000).contains(&(moved as usize)), "{moved}");
+    // What both images have is there from the first run.
+    assert_eq!(report["images"][1]["bytes"]["uploaded"], LAYER);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! The files that one run writes and a later one, or a person, reads: what succeeded, and what failed.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -10,23 +11,13 @@ use super::resolve::Resolved;
 use crate::copy::{Job, Mode, Place, Row, Verdict};
 use crate::exit::bad_input;
 
-/// Finds out before anything is done that a file cannot be written at the end.
+/// Finds out before anything is done whether a file can be written at the end.
 ///
 /// # Errors
-/// [`BadInput`](crate::exit::BadInput): there is no such directory.
-pub(super) fn check_writable<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<()> {
-    for path in paths {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        if !directory.is_dir() || path.is_dir() {
-            let path = path.display();
-            return Err(bad_input(format!(
-                "`{path}` is not a file in a directory that exists"
-            )));
-        }
-    }
+/// [`BadInput`](crate::exit::BadInput): it cannot.
+pub(super) fn check_writable(path: &Path) -> Result<()> {
+    let file = File::options().create(true).append(true).open(path);
+    file.map_err(|error| bad_input(format!("`{}` cannot be written: {error}", path.display())))?;
     Ok(())
 }
 

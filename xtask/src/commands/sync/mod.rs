@@ -31,12 +31,6 @@ pub async fn sync(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) 
     if let Some(path) = &args.log {
         console.open_log(path).map_err(bad_input)?;
     }
-    files::check_writable(
-        [&args.report, &args.succeeded]
-            .into_iter()
-            .flatten()
-            .map(|it| &**it),
-    )?;
     let request = request(settings, args)?;
     console.mask(request.logins.secrets());
     let failures = args
@@ -47,6 +41,9 @@ pub async fn sync(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) 
     if failures.as_ref().is_some_and(Failures::is_empty) {
         console.say("nothing failed according to the report: there is nothing to do");
         return Ok(Exit::Done);
+    }
+    for path in [&args.report, &args.succeeded].into_iter().flatten() {
+        files::check_writable(path)?;
     }
 
     let mut interrupt = std::pin::pin!(interrupted().fuse());
@@ -78,7 +75,6 @@ pub async fn sync(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) 
     let watch = Watch::new(console, args.log_level, options.mode, &resolved.jobs);
     let mut rows = resolved.failed;
     rows.extend(copy::run(resolved.jobs, &options, watch.clone(), &mut interrupt).await);
-    console.clear();
 
     if let Some(path) = &args.succeeded {
         files::write_succeeded(path, &rows, options.mode)?;

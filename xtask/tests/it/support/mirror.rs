@@ -4,17 +4,13 @@
 //! It refuses to know which registries there are. Invariant: tests read and write the names, the program sees and says
 //! the addresses.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 
-use bytes::Bytes;
-use serde_json::{Value, json};
-use xtask::registry::{
-    Credentials, Descriptor, Digest, Manifest, Platform, Reference, Repository, TagOrDigest,
-    index_of, media,
-};
+use serde_json::Value;
+use xtask::registry::{Credentials, Digest, Platform, Reference, media};
 
 use super::client;
+use super::images::{self, Sample};
 use super::stage::{PASSWORD, USER, skopeo_raw};
 use super::workspace::{Run, Workspace};
 
@@ -121,36 +117,32 @@ impl Mirror {
     /// All images of a repository share a layer, and each has one of its own.
     pub async fn publish(&self, image: &str, platforms: &[&str]) -> Digest {
         let image: Reference = self.addressed(image).parse().unwrap();
-        let name = image.repository.clone();
-        let repository =
-            client::registry(name.host(), Credentials::Anonymous).repository(name.path());
-        let tag = TagOrDigest::Tag(image.tag_or_latest());
-        let mut children = Vec::new();
+        let (name, tag) = (&image.repository, image.tag_or_latest());
+        let mut samples: Vec<(Sample, Value)> = Vec::new();
         for platform in platforms {
-            let platform: Platform = platform.parse().unwrap();
             let own = format!("{tag} for {platform}");
-            let manifest = image_of(&repository, &platform, [name.path(), &own]).await;
-            if platforms.len() == 1 {
-                return repository.put_manifest(&tag, &manifest).await.unwrap();
-            }
-            let at = TagOrDigest::Digest(manifest.digest().clone());
-            repository.put_manifest(&at, &manifest).await.unwrap();
-            let before = children.last().filter(|_| platform.os == "unknown");
-            let annotations = before.map(|image: &Descriptor| {
-                let about = |what: &str| format!("vnd.docker.reference.{what}");
-                BTreeMap::from([
-                    (about("type"), "attestation-manifest".to_owned()),
-                    (about("digest"), image.digest.to_string()),
-                ])
-            });
-            children.push(Descriptor {
-                platform: Some(platform),
-                annotations,
-                ..manifest.descriptor()
+            samples.push(match samples.last() {
+                Some((subject, _)) if *platform == "unknown/unknown" => {
+                    (images::attestation(&own), images::attests(subject))
+                }
+                _ => {
+                    let layers = [name.path(), &own].map(|seed| images::noise(seed, LAYER));
+                    let sample = images::image(platform, &layers);
+                    (sample, images::platform(platform))
+                }
             });
         }
-        let index = index_of(&children, None);
-        repository.put_manifest(&tag, &index).await.unwrap()
+        let sample = match &samples[..] {
+            [(sample, _)] => sample.clone(),
+            several => {
+                let children: Vec<_> = several.iter().map(|(it, how)| (it, how.clone())).collect();
+                images::index(media::OCI_INDEX, &children)
+            }
+        };
+        let registry = client::registry(name.host(), Credentials::Anonymous);
+        let repository = registry.repository(name.path());
+        sample.push(&repository, tag.as_str()).await;
+        sample.root().digest().clone()
     }
 
     /// The digest of what skopeo reads there.
@@ -192,47 +184,4 @@ impl Mirror {
         tags.sort();
         tags
     }
-}
-
-async fn image_of(repository: &Repository, platform: &Platform, layers: [&str; 2]) -> Manifest {
-    let put = async |media_type: &str, bytes: Bytes| {
-        let digest = Digest::sha256_of(&bytes);
-        let blob = Descriptor::new(media_type, digest, bytes.len() as u64);
-        repository
-            .upload_bytes(&blob.digest, None, bytes)
-            .await
-            .unwrap();
-        blob
-    };
-    let mut config = serde_json::to_value(platform).unwrap();
-    config["rootfs"] = json!({"type": "layers", "diff_ids": []});
-    config["config"] = json!({"Labels": {"name": layers[1]}});
-    let config = config.to_string().into();
-    let config = put("application/vnd.oci.image.config.v1+json", config).await;
-    let mut descriptors = Vec::new();
-    for layer in layers {
-        let layer = noise(layer, LAYER);
-        descriptors.push(put("application/vnd.oci.image.layer.v1.tar", layer).await);
-    }
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": media::OCI_MANIFEST,
-        "config": config,
-        "layers": descriptors,
-    });
-    Manifest::new(media::OCI_MANIFEST, manifest.to_string().into())
-}
-
-/// Bytes that are always the same for the same seed.
-fn noise(seed: &str, size: usize) -> Bytes {
-    let mut state = seed.bytes().fold(1_u64, |state, byte| {
-        state.wrapping_mul(31).wrapping_add(byte.into())
-    });
-    let next = || {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(next).take(size).collect()
 }
