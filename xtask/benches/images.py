@@ -71,7 +71,8 @@ class _Repository:
                         entry = tarfile.TarInfo(name)
                         entry.size = len(noise)
                         tar.addfile(entry, io.BytesIO(noise))
-            return self._put_blob("application/vnd.oci.image.layer.v1.tar+gzip", file, packed.digest()), unpacked.digest()
+            descriptor = self._put_blob("application/vnd.oci.image.layer.v1.tar+gzip", file, packed.digest())
+        return descriptor, unpacked.digest()
 
     def put_image(self, tag, architecture, layers):
         """`layers` are as [`put_layer`] returns them. Returns the descriptor."""

@@ -91,31 +91,32 @@ def workplace():
         yield Path(directory)
 
 
-def measure(work, commands, at_once=False, environment=None):
+def measure(work, commands, at_once=False):
     """Runs commands in turn or all at once. Memory is that of the largest, or of all together when they run at once."""
     os.sync()  # what was written before is not charged to these
     begin = time.monotonic()
     if at_once:
-        running = [_start(work, number, command, environment) for number, command in enumerate(commands)]
+        running = [_start(work, number, command) for number, command in enumerate(commands)]
         peaks = [_finish(work, number, process) for number, process in enumerate(running)]
     else:
-        peaks = [_finish(work, 0, _start(work, 0, command, environment)) for command in commands]
+        peaks = [_finish(work, 0, _start(work, 0, command)) for command in commands]
     seconds = time.monotonic() - begin
     return Sample(seconds, (sum(peaks) if at_once else max(peaks)) / 1024)
 
 
-def _start(work, number, command, environment):
+def _start(work, number, command):
     # GNU time and not our own getrusage: a child begins with the peak of the interpreter that forked it.
     timed = ["/usr/bin/time", "--quiet", "--format=%M", f"--output={work}/peak{number}", *command]
-    variables = {"PATH": os.environ["PATH"], "HOME": str(work), **(environment or {})}
+    variables = {name: os.environ[name] for name in ("PATH", "DOCKER_HOST", "TMPDIR") if name in os.environ}
+    variables["HOME"] = str(work)
     with open(work / f"said{number}", "wb") as said:
         return subprocess.Popen(timed, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
 
 
 def _finish(work, number, process):
     if process.wait():
-        said = (work / f"said{number}").read_text(errors="replace").strip().splitlines()
-        raise Failed(f"exit {process.returncode}: " + " / ".join(said[-2:])[-300:])
+        said = (work / f"said{number}").read_text(errors="replace").split("\n")
+        raise Failed(f"exit {process.returncode}: " + " / ".join(filter(None, said))[-300:])
     return int((work / f"peak{number}").read_text().split()[-1])
 
 
@@ -135,7 +136,16 @@ def verdict(ours, rivals, at_most, rival=None):
     if not ours or rival not in rivals:
         return goal
     ratio = ours.seconds / rivals[rival]
-    return f"{ratio:.2f}×, {goal}: {'met' if ratio <= at_most else 'missed'}"
+    return f"{ratio:.2f}×, {judged(goal, ratio <= at_most)}"
+
+
+def bounded(ours, mebibytes):
+    goal = f"at most {mebibytes} MiB"
+    return judged(goal, ours.mebibytes <= mebibytes) if ours else goal
+
+
+def judged(goal, met):
+    return f"{goal}: {'met' if met else 'missed'}"
 
 
 def digests(host, repository, tags):
@@ -172,6 +182,14 @@ def machine():
         f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}, {memory:.0f} GiB, "
         f"load {load:.1f} at the end; {version('docker-registry')}"
     )
+
+
+def output(*command):
+    """What a command says, without the line's end."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise Failed(f"`{' '.join(command)}` failed")
+    return done.stdout.strip()
 
 
 def version(program):

@@ -29,7 +29,8 @@ class Job:
     def ends(self):
         """Where to copy from and to, with the tag if there is one."""
         suffix = f":{self.tag}" if self.tag else ""
-        return [(f"{self.source}/{self.repository}{suffix}", f"{host}/{self.repository}{suffix}") for host in self.hosts]
+        name = f"{self.repository}{suffix}"
+        return [(f"{self.source}/{name}", f"{host}/{name}") for host in self.hosts]
 
     def file(self, name, content):
         path = self.work / name

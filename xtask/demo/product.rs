@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -36,13 +36,7 @@ impl Product {
             workspace.path().join("Cargo.toml"),
             facts.collect::<String>(),
         )?;
-        let docker = workspace.path().join("docker");
-        fs::create_dir(&docker)?;
-        for file in repository.join("docker").read_dir()? {
-            let file = file?;
-            fs::copy(file.path(), docker.join(file.file_name()))
-                .with_context(|| format!("`{}` cannot be copied", file.path().display()))?;
-        }
+        std::os::unix::fs::symlink(repository.join("docker"), workspace.path().join("docker"))?;
         Ok(workspace)
     }
 

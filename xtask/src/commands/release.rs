@@ -67,13 +67,14 @@ pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs)
     // Shared: an interrupt during the preflight must still be one when the graph asks.
     let cancel = interrupted().shared();
     let warnings = tokio::select! {
-        warnings = pipeline::preflight(&world, &scheduled) => warnings?,
-        () = cancel.clone() => Vec::new(),
+        warnings = pipeline::preflight(&world, &scheduled) => Some(warnings?),
+        () = cancel.clone() => None,
     };
-    for warning in warnings {
+    let output = settings.root.join("output");
+    let _alone = warnings.is_some().then(|| alone(&output)).transpose()?;
+    for warning in warnings.into_iter().flatten() {
         console.warning(&warning);
     }
-    let _alone = alone(&settings.root.join("output"))?;
     let summary = graph.run(&steps, console, cancel).await;
     let exit = match summary.exit() {
         Exit::Done | Exit::Partial if world.require_unmet.load(Ordering::Relaxed) => Exit::Failed,

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a tag is set only after everything under it is there.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
@@ -13,7 +13,7 @@ use super::error::CopyError;
 use super::image::Image;
 use super::job::Place;
 use super::outcome::{Bytes, Event, Listener};
-use super::spool::SMALL;
+use super::spool::{SMALL, Spool};
 use super::survey::Diff;
 use crate::net;
 use crate::registry::{
@@ -143,9 +143,11 @@ impl Writer<'_> {
             }
         }
         let mut tried = 0;
+        // Held from the first try on, so that no further one reads the source.
+        let spool = OnceLock::new();
         loop {
             match self
-                .upload(repository, blob, session.take(), progress)
+                .upload(repository, blob, &spool, session.take(), progress)
                 .await
             {
                 Ok(()) => return Ok(Moved::Uploaded),
@@ -164,17 +166,19 @@ impl Writer<'_> {
         &self,
         repository: &Repository,
         blob: &Descriptor,
+        spool: &OnceLock<Arc<Spool>>,
         session: Option<Session>,
         progress: &Arc<Progress>,
     ) -> Result<(), CopyError> {
+        let spool = || spool.get_or_init(|| self.image.spool(blob));
         let destination = &self.place.destination;
         if blob.size <= SMALL {
-            let bytes = self.image.spool(blob).whole().await?;
+            let bytes = spool().whole().await?;
             let upload = repository.upload_bytes(&blob.digest, session, bytes);
             return Ok(destination.small(upload).await?);
         }
         let upload = async {
-            let spool = self.image.spool(blob);
+            let spool = spool();
             let (progress, mut position) = (Arc::clone(progress), 0);
             let body = spool.follow().inspect(move |piece| {
                 position += piece.as_ref().map_or(0, |piece| piece.len() as u64);

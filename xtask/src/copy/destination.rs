@@ -84,6 +84,12 @@ impl Destination {
         *cell.get_or_init(list).await
     }
 
+    /// Whether [`Self::is_empty`] has said so already.
+    pub(super) fn is_known_empty(&self, path: &str) -> bool {
+        let empty = lock(&self.empty);
+        empty.get(path).and_then(|cell| cell.get()) == Some(&true)
+    }
+
     pub(super) fn blob(&self, digest: &Digest) -> Arc<Whereabouts> {
         Arc::clone(lock(&self.blobs).entry(digest.clone()).or_default())
     }

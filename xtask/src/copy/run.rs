@@ -67,7 +67,6 @@ pub async fn run(
                 image: Arc::clone(&image),
                 options: Arc::clone(&options),
                 listener: Arc::clone(&listener),
-                row: rows[number].clone(),
                 place,
             };
             let lane = Arc::clone(&lanes[&task.place.destination.host]);

@@ -114,6 +114,9 @@ pub(super) async fn survey(
 
 /// What the tags of the place name now, in their order.
 async fn tags(repository: &Repository, place: &Place) -> Result<Vec<Option<Digest>>, Error> {
+    if place.destination.is_known_empty(&place.path) {
+        return Ok(vec![None; place.tags.len()]);
+    }
     let ask = place.tags.iter().map(|tag| async move {
         let at = TagOrDigest::Tag(tag.clone());
         let head = place.destination.small(repository.head_manifest(&at)).await;

@@ -26,8 +26,6 @@ pub(super) struct Task {
     pub place: Place,
     pub options: Arc<Options>,
     pub listener: Arc<dyn Listener>,
-    /// To be completed.
-    pub row: Row,
 }
 
 struct Done {
@@ -54,7 +52,7 @@ impl Task {
             // Says nothing of the destination.
             Err(CopyError::Source(_) | CopyError::Late(_)) => {}
         }
-        let mut row = self.row;
+        let mut row = Row::of(&self.image.job, &self.place);
         row.duration = start.elapsed();
         match ended {
             Ok(done) => {

@@ -4,8 +4,8 @@
 
 mod actions;
 mod console;
+mod live;
 mod log;
-mod meter;
 mod outcome;
 mod table;
 

@@ -62,6 +62,22 @@ async fn the_command_line_and_the_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_in_the_same_workspace() {
+    let stage = Stage::new(0).await;
+    stage.workspace.write("output/lock", "");
+    let lock = std::fs::File::open(stage.workspace.path().join("output/lock")).unwrap();
+    lock.lock().unwrap();
+    let busy = ["another run is at work"];
+    run(&stage.workspace, &[], &["download"])
+        .await
+        .expect(2, &busy);
+    lock.unlock().unwrap();
+    run(&stage.workspace, &[], &["download"])
+        .await
+        .expect(0, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_packages() {
     let stage = Stage::new(0).await;
     let download = async |variable: &str| run(&stage.workspace, &[variable], &["extract"]).await;

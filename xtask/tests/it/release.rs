@@ -1,6 +1,9 @@
 //! Whole releases: the built program, a real engine, real registries, a client nobody here wrote.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -345,6 +348,37 @@ async fn no_output_holds_a_secret() {
             assert!(!text.contains(secret), "`{secret}` is in\n{text}");
         }
     }
+}
+
+/// What the time of the build is in makes another image of every build. (An engine before 23 still dates `/app`.)
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_the_image_bear_the_date_of_the_release() {
+    let stage = Stage::new(0).await;
+    stage.workspace.run(&["docker-build"]).await.expect(0, &[]);
+    let saved = stage.workspace.path().join("saved.tar");
+    let image = format!("{}:1.2.3-linux-amd64", stage.workspace.image);
+    docker(&["save", "--output", saved.to_str().unwrap(), &image]);
+    let mut seen = 0;
+    for entry in tar::Archive::new(File::open(saved).unwrap())
+        .entries()
+        .unwrap()
+    {
+        // Layers are `…/layer.tar` or, since engine 25, blobs among others.
+        let mut content = Vec::new();
+        entry.unwrap().read_to_end(&mut content).unwrap();
+        if content.get(257..262) != Some(b"ustar") {
+            continue;
+        }
+        for file in tar::Archive::new(&*content).entries().unwrap() {
+            let file = file.unwrap();
+            let path = file.path().unwrap().into_owned();
+            if path != Path::new("app/") {
+                assert_eq!(file.header().mtime().unwrap(), 1_767_225_600, "{path:?}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 7, "{seen} files");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,15 +50,11 @@ impl Workspace {
         };
         workspace.write("Cargo.toml", &facts);
         let docker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker");
-        for entry in docker.read_dir().unwrap() {
-            let entry = entry.unwrap();
-            std::fs::create_dir_all(workspace.path().join("docker")).unwrap();
-            std::fs::copy(
-                entry.path(),
-                workspace.path().join("docker").join(entry.file_name()),
-            )
-            .unwrap();
-        }
+        let copied = std::process::Command::new("cp")
+            .arg("-r")
+            .args([&docker, workspace.path()])
+            .status();
+        assert!(copied.unwrap().success());
         workspace.with("SOURCE_DATE_EPOCH", "1767225600")
     }
 
