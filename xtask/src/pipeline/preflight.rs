@@ -91,6 +91,12 @@ pub async fn run(world: &World<'_>, targets: &[&str]) -> Result<Vec<String>> {
         return Err(bad_input(rejected.join("\n")));
     }
     let mut warnings = Vec::new();
+    if targets.contains(&"docker-build") && world.settings.timestamp == 0 {
+        warnings.push(
+            "every date in the image will be 1970-01-01\nhint: release from a git checkout, or set `SOURCE_DATE_EPOCH`"
+                .to_owned(),
+        );
+    }
     for answer in &answers {
         let Some(refusal) = answer.refusal() else {
             continue;

@@ -14,7 +14,7 @@ use super::world::{TagsWhen, World};
 use crate::engine;
 use crate::exit::{bad_input, sentence};
 use crate::graph::{self, Ended};
-use crate::registry::{self, Manifest, Repository, Tag, TagOrDigest};
+use crate::registry::{self, Digest, Manifest, Repository, Tag, TagOrDigest};
 use crate::settings::Login;
 
 /// What a registry holds after its push target.
@@ -48,7 +48,7 @@ pub async fn target(
     if held_back.is_none() {
         let repository = world.repository(&plan.registry)?;
         for tag in &plan.moving {
-            if set(repository, tag, &manifest).await? {
+            if set(repository, tag, &manifest, |_| {}).await? {
                 published.set.push(tag.to_string());
             }
             published.tags.push(tag.to_string());
@@ -84,7 +84,8 @@ async fn version(
     let repository = world.repository(&plan.registry)?;
     // With one platform, what the engine pushed under the version's own tag is it.
     let is_tagged = plan.images.len() == 1 && brought.pushed.is_some();
-    let is_set = set(repository, &plan.immutable, &brought.manifest).await? || is_tagged;
+    let replaces = |digest: &Digest| replaces(context, &plan.immutable, digest);
+    let is_set = set(repository, &plan.immutable, &brought.manifest, replaces).await? || is_tagged;
     let published = Published {
         reference: format!("{}:{}", plan.repository, plan.immutable),
         digest: brought.manifest.digest().to_string(),
@@ -113,13 +114,26 @@ fn explained(world: &World<'_>, plan: &PushPlan, error: anyhow::Error) -> anyhow
     }
 }
 
-/// Lets `tag` name `manifest`, unless it does already; says whether it had to.
-async fn set(repository: &Repository, tag: &Tag, manifest: &Manifest) -> Result<bool> {
+/// Says that the version's own tag named something else until now; the others are there to move.
+pub(super) fn replaces(context: &graph::Context<'_>, tag: &Tag, digest: &Digest) {
+    context.warn(&format!(
+        "`{tag}` is {digest} there, which is not what was built; it is replaced"
+    ));
+}
+
+/// Lets `tag` name `manifest`, unless it does already; says whether it had to. `replaces` hears what it named before.
+async fn set(
+    repository: &Repository,
+    tag: &Tag,
+    manifest: &Manifest,
+    replaces: impl Fn(&Digest),
+) -> Result<bool> {
     let at = TagOrDigest::Tag(tag.clone());
-    if let Some(head) = repository.head_manifest(&at).await?
-        && head.digest == *manifest.digest()
-    {
-        return Ok(false);
+    if let Some(head) = repository.head_manifest(&at).await? {
+        if head.digest == *manifest.digest() {
+            return Ok(false);
+        }
+        replaces(&head.digest);
     }
     repository
         .put_manifest(&at, manifest)

@@ -5,7 +5,7 @@
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::plan::{PushPlan, PushedImage};
-use super::push::verify;
+use super::push::{replaces, verify};
 use super::world::World;
 use crate::engine::{self, Engine, Image};
 use crate::graph;
@@ -135,7 +135,13 @@ impl Push<'_> {
             Ok(Content::Image(image)) => image.config.digest.as_str() == id,
             _ => false,
         };
-        Ok((is_held || manifest.digest().as_str() == id).then_some(manifest))
+        if is_held || manifest.digest().as_str() == id {
+            return Ok(Some(manifest));
+        }
+        if *tag == self.plan.immutable {
+            replaces(self.context, tag, manifest.digest());
+        }
+        Ok(None)
     }
 
     async fn push(&self, reference: &str, before: u64) -> Result<engine::Pushed> {

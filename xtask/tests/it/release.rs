@@ -350,6 +350,24 @@ async fn no_output_holds_a_secret() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_holds_something_else_is_replaced_and_that_is_said() {
+    let stage = Stage::new(1).await;
+    stage.workspace.run(&["docker-push"]).await.expect(0, &[]);
+    let before = stage.raw(0, VERSION);
+    let (amd64, arm64) = (package("amd64, mended"), package("arm64"));
+    let files = [(&*zip_name("x64"), &*amd64), (&*zip_name("arm64"), &*arm64)];
+    stage.feed.publish(VERSION, &files);
+    let run = stage.workspace.run(&["docker-push"]).await;
+    run.expect(
+        0,
+        &["warning: docker-push: `1.2.3` is sha256:", "is replaced"],
+    );
+    let after = stage.raw(0, VERSION);
+    assert_ne!(before, after);
+    assert!(TAGS.iter().all(|tag| stage.raw(0, tag) == after));
+}
+
 /// What the time of the build is in makes another image of every build. (An engine before 23 still dates `/app`.)
 #[tokio::test(flavor = "multi_thread")]
 async fn the_files_of_the_image_bear_the_date_of_the_release() {
