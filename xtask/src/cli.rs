@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Release one container image to many registries.
@@ -29,7 +30,7 @@ impl Cli {
     pub fn release_version(&self) -> Option<&str> {
         match &self.command {
             Some(Command::Check(args)) => args.common.release_version.as_deref(),
-            Some(Command::Sync(_)) => None,
+            Some(_) => None,
             None => self.release.common.release_version.as_deref(),
         }
     }
@@ -38,6 +39,10 @@ impl Cli {
         match &self.command {
             Some(Command::Check(args)) => args.common.verbose,
             Some(Command::Sync(args)) => args.verbose,
+            Some(
+                Command::Verify(VerifyArgs { verbose, .. })
+                | Command::Promote(PromoteArgs { verbose, .. }),
+            ) => *verbose,
             None => self.release.common.verbose,
         }
     }
@@ -49,6 +54,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Keep repositories equal between registries; each blob is read from the source once for all of them
     Sync(Box<SyncArgs>),
+    /// Compare every tag on every registry with the report of a release
+    Verify(VerifyArgs),
+    /// Let a tag name a version that was released, on every registry; this is also the rollback
+    Promote(PromoteArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +74,9 @@ pub struct ReleaseArgs {
     /// Print the targets in order, as text, a Mermaid chart or JSON, and do nothing
     #[arg(long, value_name = "FORMAT")]
     pub plan: Option<PlanFormat>,
+    /// When tags such as `latest` move: once `require` is met, or at each registry as soon as it holds the version
+    #[arg(long, value_name = "WHEN", default_value = "require")]
+    pub tags_when: TagsWhen,
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -105,7 +117,7 @@ pub struct SyncArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=20))]
     pub retries: u32,
     /// How long one image may take at one registry: `90s`, `30m`
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Print what is missing, changed or equal at each registry and how many bytes would move; write nothing
     #[arg(long)]
@@ -122,12 +134,35 @@ pub struct SyncArgs {
     /// Append what is said to this file too
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// How much is said: `debug`, `info`, `warn` or `error`
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: log::Level,
+    /// How much is said: `debug`, `info`, `warn` or `error`; `info` if not given, but a terminal shows bars instead
+    #[arg(long, value_name = "LEVEL", value_parser = levels())]
+    pub log_level: Option<log::Level>,
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// `-vv` shows what the libraries log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// What `--report` wrote
+    #[arg(value_name = "REPORT")]
+    pub report: PathBuf,
+    /// `-vv` shows what the libraries log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// A version that every registry holds
+    #[arg(value_name = "VERSION")]
+    pub version: String,
+    /// The tag to move
+    #[arg(long, value_name = "TAG")]
+    pub tag: String,
     /// `-vv` shows what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -147,8 +182,22 @@ pub struct CommonArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TagsWhen {
+    Require,
+    Any,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum PlanFormat {
     Text,
     Mermaid,
     Json,
+}
+
+fn levels() -> impl TypedValueParser<Value = log::Level> {
+    PossibleValuesParser::new(["debug", "info", "warn", "error"]).try_map(|level| level.parse())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; hint: `90s`, `30m`"))
 }

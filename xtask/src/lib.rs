@@ -78,6 +78,8 @@ pub async fn run(
     let exit = match &cli.command {
         Some(Command::Check(args)) => commands::check(&settings, &console, args).await,
         Some(Command::Sync(args)) => commands::sync(&settings, &console, args).await,
+        Some(Command::Verify(args)) => commands::verify(&settings, &console, args).await,
+        Some(Command::Promote(args)) => commands::promote(&settings, &console, args).await,
         None => commands::release(&settings, &console, &cli.release).await,
     };
     exit.unwrap_or_else(|error| failed(&console, &error))

@@ -11,10 +11,10 @@ use indicatif::DecimalBytes;
 use serde_json::json;
 
 use super::interrupt::interrupted;
-use crate::cli::{PlanFormat, ReleaseArgs};
+use crate::cli::{self, PlanFormat, ReleaseArgs};
 use crate::exit::{Exit, bad_input};
 use crate::graph::{self, Graph, Summary};
-use crate::pipeline::{self, ReleasePlan, World};
+use crate::pipeline::{self, ReleasePlan, TagsWhen, World};
 use crate::report::{self, Console, Outcome, Table};
 use crate::settings::{Login, Release, Settings};
 
@@ -36,11 +36,12 @@ pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs)
         .filter(|step| !step.skipped)
         .map(|step| step.target.as_str())
         .collect();
-    let world = World::new(
-        settings,
-        &plan,
-        scheduled.iter().map(|&target| target.to_owned()).collect(),
-    );
+    let tags_when = match args.tags_when {
+        cli::TagsWhen::Require => TagsWhen::Require,
+        cli::TagsWhen::Any => TagsWhen::Any,
+    };
+    let names = scheduled.iter().map(|&target| target.to_owned()).collect();
+    let world = World::new(settings, &plan, names, tags_when);
     check_logins(&world)?;
     let graph = Graph::new(pipeline::targets(&world, &args.targets, args.common.strict))?;
     let unmet = graph.unmet(&steps);
@@ -111,7 +112,7 @@ pub(super) fn plan(settings: &Settings) -> Result<ReleasePlan> {
 }
 
 fn steps(settings: &Settings, plan: &ReleasePlan, args: &ReleaseArgs) -> Result<graph::Plan> {
-    let world = World::new(settings, plan, Vec::new());
+    let world = World::new(settings, plan, Vec::new(), TagsWhen::Require);
     let graph = Graph::new(pipeline::targets(&world, &args.targets, args.common.strict))?;
     if args.targets.is_empty() {
         let width = graph.names().map(|(name, _)| name.len()).max().unwrap_or(0);

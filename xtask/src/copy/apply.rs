@@ -2,24 +2,23 @@
 //!
 //! Invariant: a tag is set only after everything under it is there.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
 
-use super::destination::{Destination, Known};
+use super::error::CopyError;
 use super::image::Image;
 use super::job::Place;
 use super::outcome::{Bytes, Event, Listener};
-use super::survey::{CopyError, Diff};
+use super::spool::{SMALL, Spool};
+use super::survey::Diff;
 use crate::net;
 use crate::registry::{
-    Content, Descriptor, Digest, Error, Manifest, Mount, Repository, Session, TagOrDigest,
+    Content, Descriptor, Error, Manifest, Mount, Repository, Session, TagOrDigest,
 };
-
-/// A blob over this size, in bytes, goes through the bulk lane, so that small requests never wait behind large ones.
-const LARGE: u64 = 1 << 20;
 
 /// One place being written.
 pub(super) struct Writer<'w> {
@@ -33,46 +32,50 @@ pub(super) struct Writer<'w> {
 enum Moved {
     Uploaded,
     Mounted,
-    Waited,
+    /// Another image has brought it meanwhile.
+    Found,
 }
 
 impl Writer<'_> {
     /// Moves what `diff` names.
     pub async fn apply(&self, diff: &Diff) -> Result<Bytes, CopyError> {
-        let destination: &Destination = &self.place.destination;
+        let destination = &self.place.destination;
         let repository = destination.repository(&self.place.path);
-        let known = destination.known(&self.place.path);
-        let planned = diff.blobs.iter().map(|blob| blob.size).sum();
         self.listener.event(Event::Planned {
             destination: &destination.host,
-            bytes: planned,
+            bytes: diff.blobs.iter().map(|blob| blob.size).sum(),
         });
-
-        let mut bytes = Bytes {
-            skipped: diff.present,
-            ..Bytes::default()
-        };
-        let mut moves: FuturesUnordered<_> = diff
-            .blobs
-            .iter()
-            .map(|blob| async {
-                Ok::<_, CopyError>((blob.size, self.blob(&repository, &known, blob).await?))
-            })
-            .collect();
+        let moves = diff.blobs.iter().map(|blob| async {
+            let moved = self.blob(&repository, blob).await?;
+            Ok::<_, CopyError>((blob.size, moved))
+        });
+        let mut moves: FuturesUnordered<_> = moves.collect();
+        let mut bytes = Bytes::default();
         while let Some(moved) = moves.next().await {
             let (size, moved) = moved?;
-            *match moved {
-                Moved::Uploaded => &mut bytes.uploaded,
-                Moved::Mounted => &mut bytes.mounted,
-                Moved::Waited => &mut bytes.skipped,
-            } += size;
-            self.listener.event(Event::Moved {
-                destination: &destination.host,
-                bytes: size,
-            });
+            bytes.add(size, &moved);
         }
+        bytes.skipped += diff.present;
         self.manifests(&repository, diff).await?;
         Ok(bytes)
+    }
+
+    /// What [`Self::apply`] would return; from now on the blobs count as being there.
+    pub fn pretend(&self, diff: &Diff) -> Bytes {
+        let path = &self.place.path;
+        let mut bytes = Bytes::default();
+        for blob in &diff.blobs {
+            let whereabouts = self.place.destination.blob(&blob.digest);
+            let moved = match whereabouts.elsewhere(path) {
+                _ if whereabouts.is_at(path) => Moved::Found,
+                Some(_) => Moved::Mounted,
+                None => Moved::Uploaded,
+            };
+            whereabouts.add(path);
+            bytes.add(blob.size, &moved);
+        }
+        bytes.skipped += diff.present;
+        bytes
     }
 
     /// Children before parents: images first, all at once, then the indexes in their order; the root under its tags.
@@ -80,24 +83,19 @@ impl Writer<'_> {
         let Some((root, below)) = diff.manifests.split_last() else {
             return Ok(());
         };
-        let is_image = |manifest: &&Manifest| matches!(manifest.content(), Ok(Content::Image(_)));
-        try_join_all(
-            below
-                .iter()
-                .filter(is_image)
-                .map(|it| self.put(repository, by_digest(it), it)),
-        )
-        .await?;
-        for index in below.iter().filter(|it| !is_image(it)) {
-            self.put(repository, by_digest(index), index).await?;
-        }
-        let mut tags = diff
-            .wrong
+        let by_digest = |it: &Manifest| TagOrDigest::Digest(it.digest().clone());
+        let (images, indexes): (Vec<_>, Vec<_>) = below
             .iter()
-            .map(|(tag, _)| TagOrDigest::Tag(tag.clone()));
+            .partition(|it| matches!(it.content(), Ok(Content::Image(_))));
+        let put = |at, manifest| self.put(repository, at, manifest);
+        try_join_all(images.into_iter().map(|it| put(by_digest(it), it))).await?;
+        for index in indexes {
+            put(by_digest(index), index).await?;
+        }
+        let mut tags = diff.wrong().map(|it| TagOrDigest::Tag(it.tag.clone()));
         let first = tags.next().unwrap_or_else(|| by_digest(root));
-        self.put(repository, first, root).await?;
-        try_join_all(tags.map(|tag| self.put(repository, tag, root))).await?;
+        put(first, root).await?;
+        try_join_all(tags.map(|tag| put(tag, root))).await?;
         Ok(())
     }
 
@@ -107,51 +105,53 @@ impl Writer<'_> {
         at: TagOrDigest,
         manifest: &Manifest,
     ) -> Result<(), CopyError> {
-        let _permit = self.place.destination.small.acquire().await;
-        repository.put_manifest(&at, manifest).await?;
+        let put = repository.put_manifest(&at, manifest);
+        self.place.destination.small(put).await?;
         Ok(())
     }
 
-    async fn blob(
-        &self,
-        repository: &Repository,
-        known: &Known,
-        blob: &Descriptor,
-    ) -> Result<Moved, CopyError> {
-        let cell = known.blob(&blob.digest);
-        let mut moved = Moved::Waited;
-        cell.get_or_try_init(|| async {
-            moved = self.bring(repository, blob).await?;
-            Ok::<_, CopyError>(())
-        })
-        .await?;
-        self.place
-            .destination
-            .settle(&blob.digest, &self.place.path);
+    async fn blob(&self, repository: &Repository, blob: &Descriptor) -> Result<Moved, CopyError> {
+        let path = &self.place.path;
+        let whereabouts = self.place.destination.blob(&blob.digest);
+        // Two uploads of one digest at once corrupt it or fail at some registries (docker/buildx#3731), and who comes
+        // second may mount what the first has uploaded.
+        let _alone = whereabouts.moving.lock().await;
+        let progress = Progress::new(self);
+        let moved = match whereabouts.elsewhere(path) {
+            _ if whereabouts.is_at(path) => Moved::Found,
+            home => self.bring(repository, blob, home, &progress).await?,
+        };
+        whereabouts.add(path);
+        progress.reach(blob.size);
         Ok(moved)
     }
 
     /// Mounts the blob, or uploads it as often as it takes and the budget allows.
-    async fn bring(&self, repository: &Repository, blob: &Descriptor) -> Result<Moved, CopyError> {
-        let destination = &self.place.destination;
+    async fn bring(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        home: Option<String>,
+        progress: &Arc<Progress>,
+    ) -> Result<Moved, CopyError> {
         let mut session = None;
-        if let Some(home) = destination
-            .home(&blob.digest)
-            .filter(|home| *home != self.place.path)
-        {
-            let _permit = destination.small.acquire().await;
-            match repository.mount_blob(&blob.digest, &home).await? {
+        if let Some(home) = home {
+            let mount = repository.mount_blob(&blob.digest, &home);
+            match self.place.destination.small(mount).await? {
                 Mount::Done => return Ok(Moved::Mounted),
                 Mount::Declined(opened) => session = opened,
             }
         }
         let mut tried = 0;
+        // Held from the first try on, so that no further one reads the source.
+        let spool = OnceLock::new();
         loop {
-            match self.upload(repository, blob, session.take()).await {
+            match self
+                .upload(repository, blob, &spool, session.take(), progress)
+                .await
+            {
                 Ok(()) => return Ok(Moved::Uploaded),
-                Err(CopyError::Destination(error))
-                    if error.is_transient() && tried < self.retries =>
-                {
+                Err(CopyError::Destination(Error::UploadLost(_))) if tried < self.retries => {
                     tried += 1;
                     tokio::time::sleep(net::backoff(tried)).await;
                 }
@@ -160,54 +160,85 @@ impl Writer<'_> {
         }
     }
 
+    /// One try. The source is read once there is a turn to upload, so that what is on its way is bounded; a small blob
+    /// takes its turn once it is there.
     async fn upload(
         &self,
         repository: &Repository,
         blob: &Descriptor,
+        spool: &OnceLock<Arc<Spool>>,
         session: Option<Session>,
+        progress: &Arc<Progress>,
     ) -> Result<(), CopyError> {
+        let spool = || spool.get_or_init(|| self.image.spool(blob));
         let destination = &self.place.destination;
-        let spool = self.image.spool(blob)?;
-        let failed = |error: std::io::Error| {
-            CopyError::Source(super::image::SourceError::NoSpool(error.to_string()))
-        };
-        if let Some(bytes) = spool.small().await.map_err(failed)? {
-            let _permit = destination.small.acquire().await;
-            return Ok(repository
-                .upload_bytes(&blob.digest, session, bytes)
-                .await?);
+        if blob.size <= SMALL {
+            let bytes = spool().whole().await?;
+            let upload = repository.upload_bytes(&blob.digest, session, bytes);
+            return Ok(destination.small(upload).await?);
         }
-        let lane = if blob.size > LARGE {
-            &destination.bulk
-        } else {
-            &destination.small
+        let upload = async {
+            let spool = spool();
+            let (progress, mut position) = (Arc::clone(progress), 0);
+            let body = spool.follow().inspect(move |piece| {
+                position += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                progress.reach(position);
+            });
+            let sent = repository.upload_blob(blob, session, body).await;
+            sent.map_err(|error| match (error, spool.failure()) {
+                (Error::Source(_), Some(failure)) => CopyError::Source(failure),
+                (error, _) => CopyError::Destination(error),
+            })
         };
-        let _permit = lane.acquire().await;
-        Ok(repository
-            .upload_blob(blob, session, spool.follow())
-            .await?)
+        destination.bulk(upload).await
     }
 }
 
-/// Believes no more that the blobs of an image are at the place, after the registry said that something is missing.
-pub(super) fn distrust(place: &Place, blobs: impl Iterator<Item = Digest>) {
-    let known = place.destination.known(&place.path);
-    blobs.for_each(|digest| known.forget_blob(&digest));
+/// How far one blob has come to one place, however often it is begun again.
+struct Progress {
+    listener: Arc<dyn Listener>,
+    host: String,
+    told: AtomicU64,
 }
 
-fn by_digest(manifest: &Manifest) -> TagOrDigest {
-    TagOrDigest::Digest(manifest.digest().clone())
+impl Progress {
+    fn new(writer: &Writer<'_>) -> Arc<Progress> {
+        Arc::new(Progress {
+            listener: Arc::clone(writer.listener),
+            host: writer.place.destination.host.clone(),
+            told: AtomicU64::new(0),
+        })
+    }
+
+    fn reach(&self, position: u64) {
+        let told = self.told.fetch_max(position, Ordering::Relaxed);
+        if position > told {
+            self.listener.event(Event::Moved {
+                destination: &self.host,
+                bytes: position - told,
+            });
+        }
+    }
 }
 
-/// Whether a registry refused a manifest for what it is.
+impl Bytes {
+    fn add(&mut self, size: u64, moved: &Moved) {
+        *match moved {
+            Moved::Uploaded => &mut self.uploaded,
+            Moved::Mounted => &mut self.mounted,
+            Moved::Found => &mut self.skipped,
+        } += size;
+    }
+}
+
+/// Whether a registry refused a manifest for what it is. Aliyun calls that `denied` (koordinator#3194).
 pub(super) fn is_refusal(error: &CopyError) -> bool {
-    let CopyError::Destination(error) = error else {
+    let CopyError::Destination(error @ (Error::Denied { answer, .. } | Error::Status(answer))) =
+        error
+    else {
         return false;
     };
-    let is_about_a_manifest = error
-        .answer()
-        .is_some_and(|answer| answer.url.contains("/manifests/"));
-    is_about_a_manifest
+    (400..500).contains(&answer.status)
         && !error.is_transient()
-        && !matches!(error, Error::Rejected { .. } | Error::TooLarge(_))
+        && answer.url.contains("/manifests/")
 }

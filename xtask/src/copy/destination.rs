@@ -1,14 +1,15 @@
 //! One registry that images go to, with everything that is its own: lanes, what it is known to hold, its verdict.
 //!
-//! It refuses to know other destinations. Invariant: of one blob, one upload to a repository is under way at a time;
-//! whoever else wants it there waits for that one.
+//! It refuses to know other destinations. Invariant: of one blob, one upload is under way at a time; whoever else wants
+//! it there waits, and finds it or mounts it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::registry::{Digest, Error, Registry, Repository, Tag};
+use crate::registry::{Digest, Error, Registry, Repository};
 
 /// Uploads of large blobs that run at once to one registry.
 const BULK: usize = 6;
@@ -23,22 +24,21 @@ const PATIENCE: u32 = 3;
 pub struct Destination {
     pub host: String,
     registry: Registry,
-    pub(super) bulk: Semaphore,
-    pub(super) small: Semaphore,
-    repositories: Mutex<HashMap<String, Arc<Known>>>,
-    /// A repository of this registry that holds the blob, to mount it from.
-    homes: Mutex<HashMap<Digest, String>>,
-    unreachable: Mutex<u32>,
+    bulk: Semaphore,
+    small: Semaphore,
+    /// For each repository that was asked: whether it had no tags.
+    empty: Mutex<HashMap<String, Arc<OnceCell<bool>>>>,
+    blobs: Mutex<HashMap<Digest, Arc<Whereabouts>>>,
+    unreachable: AtomicU32,
     down: OnceLock<Error>,
 }
 
-/// What is known of one repository.
+/// Where on this registry one blob is.
 #[derive(Default)]
-pub(super) struct Known {
-    /// The tags at the beginning of the run, where they were listed.
-    tags: OnceCell<Option<HashSet<Tag>>>,
-    /// One cell for each blob: filled once it is there.
-    blobs: Mutex<HashMap<Digest, Arc<OnceCell<()>>>>,
+pub(super) struct Whereabouts {
+    repositories: Mutex<Vec<String>>,
+    /// Held by whoever brings the blob to a repository.
+    pub moving: tokio::sync::Mutex<()>,
 }
 
 impl Destination {
@@ -48,9 +48,9 @@ impl Destination {
             registry,
             bulk: Semaphore::new(BULK),
             small: Semaphore::new(SMALL),
-            repositories: Mutex::default(),
-            homes: Mutex::default(),
-            unreachable: Mutex::new(0),
+            empty: Mutex::default(),
+            blobs: Mutex::default(),
+            unreachable: AtomicU32::new(0),
             down: OnceLock::new(),
         })
     }
@@ -59,8 +59,39 @@ impl Destination {
         self.registry.repository(path)
     }
 
-    pub(super) fn known(&self, path: &str) -> Arc<Known> {
-        Arc::clone(lock(&self.repositories).entry(path.to_owned()).or_default())
+    /// A small request, in its own lane, so that it never waits behind large ones.
+    pub(super) async fn small<T>(&self, request: impl Future<Output = T>) -> T {
+        let _permit = self.small.acquire().await;
+        request.await
+    }
+
+    /// The upload of a large blob, in its lane.
+    pub(super) async fn bulk<T>(&self, upload: impl Future<Output = T>) -> T {
+        let _permit = self.bulk.acquire().await;
+        upload.await
+    }
+
+    /// Whether the repository at `path` was seen to have no tags: then there is nothing that has to be asked for. It is
+    /// listed once; a registry that does not list counts as one that may have something.
+    pub(super) async fn is_empty(&self, path: &str) -> bool {
+        let cell = Arc::clone(lock(&self.empty).entry(path.to_owned()).or_default());
+        let list = || async {
+            match self.repository(path).tags().await {
+                Ok(tags) => tags.is_empty(),
+                Err(error) => matches!(error, Error::NotFound(_)),
+            }
+        };
+        *cell.get_or_init(list).await
+    }
+
+    /// Whether [`Self::is_empty`] has said so already.
+    pub(super) fn is_known_empty(&self, path: &str) -> bool {
+        let empty = lock(&self.empty);
+        empty.get(path).and_then(|cell| cell.get()) == Some(&true)
+    }
+
+    pub(super) fn blob(&self, digest: &Digest) -> Arc<Whereabouts> {
+        Arc::clone(lock(&self.blobs).entry(digest.clone()).or_default())
     }
 
     /// Why this registry is not asked any more, if it is not.
@@ -70,65 +101,44 @@ impl Destination {
 
     /// Learns from how something ended whether there is any use in asking again.
     pub(super) fn learn(&self, ended: Result<(), &Error>) {
-        let mut unreachable = lock(&self.unreachable);
         match ended {
+            Err(Error::UploadLost(cause)) => self.learn(Err(cause)),
             Err(error @ Error::Unreachable { .. }) => {
-                *unreachable += 1;
-                if *unreachable >= PATIENCE {
+                if self.unreachable.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE {
                     let _ = self.down.set(error.clone());
                 }
             }
             Err(error @ Error::Rejected { .. }) => {
                 let _ = self.down.set(error.clone());
             }
-            _ => *unreachable = 0,
+            _ => self.unreachable.store(0, Ordering::Relaxed),
         }
-    }
-
-    /// Where else on this registry the blob is.
-    pub(super) fn home(&self, digest: &Digest) -> Option<String> {
-        lock(&self.homes).get(digest).cloned()
-    }
-
-    pub(super) fn settle(&self, digest: &Digest, path: &str) {
-        lock(&self.homes)
-            .entry(digest.clone())
-            .or_insert_with(|| path.to_owned());
     }
 }
 
-impl Known {
-    /// The tags of `repository`, listed once; `None` when it has none, and so holds nothing that could be relied on.
-    pub async fn tags(&self, repository: &Repository) -> Result<Option<&HashSet<Tag>>, Error> {
-        let list = || async {
-            match repository.tags().await {
-                Ok(tags) if tags.is_empty() => Ok(None),
-                Ok(tags) => Ok(Some(tags.into_iter().collect())),
-                Err(Error::NotFound(_)) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        Ok(self.tags.get_or_try_init(list).await?.as_ref())
+impl Whereabouts {
+    /// Whether the blob is known to be in the repository at `path`.
+    pub fn is_at(&self, path: &str) -> bool {
+        lock(&self.repositories).iter().any(|it| it == path)
     }
 
-    /// Whether the repository was seen to be empty when the run began: then nothing has to be asked for.
-    pub fn is_new(&self) -> bool {
-        matches!(self.tags.get(), Some(None))
+    /// Another repository that holds it.
+    pub fn elsewhere(&self, path: &str) -> Option<String> {
+        lock(&self.repositories)
+            .iter()
+            .find(|it| *it != path)
+            .cloned()
     }
 
-    pub fn blob(&self, digest: &Digest) -> Arc<OnceCell<()>> {
-        Arc::clone(lock(&self.blobs).entry(digest.clone()).or_default())
+    pub fn add(&self, path: &str) {
+        if !self.is_at(path) {
+            lock(&self.repositories).push(path.to_owned());
+        }
     }
 
-    pub fn has_blob(&self, digest: &Digest) -> bool {
-        lock(&self.blobs)
-            .get(digest)
-            .is_some_and(|cell| cell.initialized())
-    }
-
-    /// Believes no more that the blob is there.
-    pub fn forget_blob(&self, digest: &Digest) {
-        lock(&self.blobs).remove(digest);
+    /// Believes nothing any more.
+    pub fn forget(&self) {
+        lock(&self.repositories).clear();
     }
 }
 

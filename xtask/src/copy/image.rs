@@ -1,29 +1,19 @@
 //! One image of a source while it is being copied: everything of it that was read, shared by all its places.
 //!
-//! It refuses to know destinations. Invariant: what one place read, no other place reads again; the spools are gone
-//! when the last place is done.
+//! It refuses to know destinations. Invariant: what one place read, no other place reads again, as far as the shelf has
+//! room; the spools are gone when the last place is done.
 
 use std::collections::HashMap;
-use std::io;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
+use super::error::SourceError;
 use super::filter::{self, Filtered};
 use super::job::{Job, Policy};
-use super::outcome::{Event, Listener};
+use super::shelf::Shelf;
 use super::spool::Spool;
-use crate::registry::{Content, Descriptor, Digest, Error, Manifest, TagOrDigest};
-
-/// Blobs that are read from the sources at once.
-const READS: usize = 8;
-
-/// The spools of a run that anybody still holds.
-pub(super) struct Shelf {
-    spools: Mutex<HashMap<Digest, Weak<Spool>>>,
-    lane: Arc<Semaphore>,
-    listener: Arc<dyn Listener>,
-}
+use crate::registry::{Content, Descriptor, Digest, Error, Manifest, Platform, TagOrDigest};
 
 /// An image that is being copied.
 pub(super) struct Image {
@@ -33,31 +23,6 @@ pub(super) struct Image {
     root: OnceCell<Manifest>,
     manifests: Mutex<HashMap<Digest, Arc<OnceCell<Manifest>>>>,
     held: Mutex<HashMap<Digest, Arc<Spool>>>,
-}
-
-/// What cannot be had from the source.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(super) enum SourceError {
-    #[error("source: {0}")]
-    Registry(#[from] Error),
-    #[error("source: `{0}` does not exist; hint: check the name, and that the user may pull it")]
-    NoImage(String),
-    #[error("source: the index lists {0}, which the source does not have")]
-    NoChild(Digest),
-    #[error("source: there is no image for {wanted}; it has {available}")]
-    NoPlatform { wanted: String, available: String },
-    #[error("no temporary file can be made: {0}")]
-    NoSpool(String),
-}
-
-impl Shelf {
-    pub fn new(listener: Arc<dyn Listener>) -> Arc<Self> {
-        Arc::new(Shelf {
-            spools: Mutex::default(),
-            lane: Arc::new(Semaphore::new(READS)),
-            listener,
-        })
-    }
 }
 
 impl Image {
@@ -134,24 +99,16 @@ impl Image {
     }
 
     /// The platform of a single image, which only its config tells.
-    async fn platform(
-        &self,
-        config: &Descriptor,
-    ) -> Result<crate::registry::Platform, SourceError> {
-        use futures_util::TryStreamExt as _;
-        let spool = self.spool(config)?;
-        let pieces: Vec<bytes::Bytes> = spool
-            .follow()
-            .try_collect()
-            .await
-            .map_err(|error| SourceError::NoSpool(error.to_string()))?;
-        serde_json::from_slice(&pieces.concat()).map_err(|error| {
-            let url = format!("{}", config.digest);
-            SourceError::Registry(Error::Protocol {
-                url,
-                reason: format!("the config is not readable: {error}"),
-            })
-        })
+    async fn platform(&self, config: &Descriptor) -> Result<Platform, SourceError> {
+        let no_config = |reason: String| SourceError::NoConfig {
+            digest: config.digest.clone(),
+            reason,
+        };
+        if config.size > LARGEST_CONFIG {
+            return Err(no_config(format!("it is of {} bytes", config.size)));
+        }
+        let bytes = self.spool(config).whole().await?;
+        serde_json::from_slice(&bytes).map_err(|error| no_config(error.to_string()))
     }
 
     /// A manifest that an index of this image lists.
@@ -175,30 +132,18 @@ impl Image {
     }
 
     /// The spool of a blob of this image, begun by whoever asks first.
-    pub fn spool(&self, blob: &Descriptor) -> Result<Arc<Spool>, SourceError> {
+    pub fn spool(&self, blob: &Descriptor) -> Arc<Spool> {
         let mut held = self.held.lock().expect("no holder panics");
         if let Some(spool) = held.get(&blob.digest) {
-            return Ok(Arc::clone(spool));
+            return Arc::clone(spool);
         }
-        let mut spools = self.shelf.spools.lock().expect("no holder panics");
-        let spool = match spools.get(&blob.digest).and_then(Weak::upgrade) {
-            Some(spool) if !spool.has_failed() => spool,
-            _ => {
-                let listener = Arc::clone(&self.shelf.listener);
-                let read = move |bytes| listener.event(Event::Read { bytes });
-                let spool = Spool::start(
-                    self.job.source.clone(),
-                    blob.clone(),
-                    Arc::clone(&self.shelf.lane),
-                    read,
-                );
-                let spool =
-                    spool.map_err(|error: io::Error| SourceError::NoSpool(error.to_string()))?;
-                spools.insert(blob.digest.clone(), Arc::downgrade(&spool));
-                spool
-            }
-        };
-        held.insert(blob.digest.clone(), Arc::clone(&spool));
-        Ok(spool)
+        let spool = self.shelf.spool(&self.job.source, blob);
+        if spool.is_kept() {
+            held.insert(blob.digest.clone(), Arc::clone(&spool));
+        }
+        spool
     }
 }
+
+/// A config is read into memory to find out its platform; one that is larger than this, in bytes, is none.
+const LARGEST_CONFIG: u64 = 8 << 20;

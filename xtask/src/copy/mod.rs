@@ -7,15 +7,18 @@
 
 mod apply;
 mod destination;
+mod error;
 mod filter;
 mod image;
 mod job;
 mod outcome;
 mod run;
+mod shelf;
 mod spool;
 mod survey;
+mod task;
 
 pub use destination::Destination;
 pub use job::{Attestations, Job, Place, Policy};
-pub use outcome::{Bytes, Event, Listener, Row, Verdict};
+pub use outcome::{Bytes, Change, Event, Listener, Row, TagDiff, Verdict};
 pub use run::{Mode, Options, run};

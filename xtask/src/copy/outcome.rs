@@ -21,6 +21,24 @@ pub enum Verdict {
     Failed,
 }
 
+/// What a tag named before, and whether that had to change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TagDiff {
+    pub tag: String,
+    /// The digest, if the tag was there.
+    pub before: Option<String>,
+    pub change: Change,
+}
+
+/// How a tag differs from what it is to name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    Missing,
+    Changed,
+    Equal,
+}
+
 /// Bytes of blobs, by what was done with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Bytes {
@@ -40,6 +58,8 @@ pub struct Row {
     /// Repository and first tag, or digest, at the destination.
     pub reference: String,
     pub tags: Vec<String>,
+    /// The tags as they were found; empty if that was not found out.
+    pub diff: Vec<TagDiff>,
     pub verdict: Verdict,
     /// What the tags name now, or in a dry run would.
     pub digest: Option<String>,
@@ -66,6 +86,7 @@ impl Row {
             destination: repository.host().to_owned(),
             reference: repository.to_string(),
             tags: Vec::new(),
+            diff: Vec::new(),
             verdict: Verdict::Failed,
             digest: None,
             bytes: Bytes::default(),
@@ -105,12 +126,12 @@ pub enum Event<'e> {
         destination: &'e str,
         bytes: u64,
     },
-    /// So many of them have gone.
+    /// So many of them have gone, or turned out to be there.
     Moved {
         destination: &'e str,
         bytes: u64,
     },
-    /// A blob was read from the source.
+    /// So many bytes of blobs were read from a source.
     Read {
         bytes: u64,
     },

@@ -7,203 +7,235 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
-use crate::registry::{Descriptor, Repository};
+use super::error::SourceError;
+use super::shelf::{Room, Shelf};
+use crate::registry::{Blob, Descriptor, Repository};
 
 /// What is read or written at once, in bytes; every follower holds one piece.
-const PIECE: usize = 256 << 10;
+const PIECE: u64 = 256 << 10;
 
-/// A blob up to this size stays in memory, in bytes: most configs, and no layer worth a file.
-const SMALL: u64 = 32 << 10;
+/// A blob up to this size, in bytes, is small: it stays in memory as long as there is room, and is uploaded in one
+/// request. All configs, and no layer worth a file.
+pub(super) const SMALL: u64 = 128 << 10;
 
 /// One blob, filling or full.
 pub(super) struct Spool {
-    store: Store,
+    blob: Descriptor,
+    room: Room,
+    /// Made by the writer, before anything can be followed.
+    store: OnceLock<Store>,
     state: watch::Sender<State>,
 }
 
 enum Store {
-    Memory(std::sync::Mutex<Bytes>),
-    File(File),
+    Memory(Bytes),
+    File(Arc<File>),
 }
 
-#[derive(Clone, Debug, PartialEq)]
 enum State {
     /// So many bytes can be followed.
     Filling(u64),
     Full,
-    Failed(String),
+    Failed(SourceError),
 }
 
 impl Spool {
     /// Begins to fetch `blob` from `source`. Fetching stops when nobody holds the spool any more.
-    pub fn start(
-        source: Repository,
-        blob: Descriptor,
-        lane: Arc<Semaphore>,
-        read: impl FnOnce(u64) + Send + 'static,
-    ) -> io::Result<Arc<Spool>> {
-        let store = match blob.size {
-            ..=SMALL => Store::Memory(std::sync::Mutex::default()),
-            _ => Store::File(tempfile::tempfile()?),
-        };
+    pub fn start(shelf: Arc<Shelf>, source: Repository, blob: Descriptor) -> Arc<Spool> {
         let spool = Arc::new(Spool {
-            store,
+            room: shelf.room(blob.size),
+            blob,
+            store: OnceLock::new(),
             state: watch::Sender::new(State::Filling(0)),
         });
         let weak = Arc::downgrade(&spool);
+        let writer = Writer {
+            spool: weak,
+            blob: spool.blob.clone(),
+            shelf,
+        };
         tokio::spawn(async move {
-            let filled = fill(&weak, &source, &blob, lane).await;
-            if let Some(spool) = weak.upgrade() {
-                read(blob.size);
-                spool.state.send_replace(match filled {
-                    Ok(()) => State::Full,
-                    Err(reason) => State::Failed(reason),
-                });
-            }
+            let state = match writer.fill(&source).await {
+                Ok(()) => State::Full,
+                Err(error) => State::Failed(error),
+            };
+            writer.tell(state);
         });
-        Ok(spool)
+        spool
     }
 
-    /// The blob from its first byte.
+    /// Whether it is worth keeping for places that have not come to it yet; see [`Room`].
+    pub fn is_kept(&self) -> bool {
+        !matches!(self.room, Room::Passing)
+    }
+
+    /// Why nobody will ever get the blob from here, if that is so.
+    pub fn failure(&self) -> Option<SourceError> {
+        match &*self.state.borrow() {
+            State::Failed(error) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    /// The blob from its first byte. What its error says, [`Spool::failure`] tells better.
     pub fn follow(self: &Arc<Self>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let state = self.state.subscribe();
         stream::try_unfold(
             (Arc::clone(self), state, 0),
             async |(spool, mut state, position)| {
-                loop {
-                    let seen = state.borrow_and_update().clone();
-                    let ready = match seen {
-                        State::Filling(ready) => ready,
-                        State::Full => u64::MAX,
-                        State::Failed(reason) => return Err(io::Error::other(reason)),
-                    };
-                    if ready > position {
-                        let piece = spool.read(position, ready - position).await?;
-                        let next = position + piece.len() as u64;
-                        return Ok((!piece.is_empty()).then_some((piece, (spool, state, next))));
-                    }
-                    // The spool itself holds the sender, so this only ends with news.
-                    state.changed().await.map_err(io::Error::other)?;
+                let is_news =
+                    |state: &State| !matches!(state, State::Filling(ready) if *ready <= position);
+                let ready = match &*state.wait_for(is_news).await.map_err(io::Error::other)? {
+                    State::Filling(ready) => *ready,
+                    State::Full => spool.blob.size,
+                    State::Failed(error) => return Err(io::Error::other(error.clone())),
+                };
+                if ready == position {
+                    return Ok(None);
                 }
+                let length = (ready - position).min(PIECE);
+                let piece = spool.read(position, length).await?;
+                Ok(Some((piece, (spool, state, position + length))))
             },
         )
     }
 
-    /// Whether nobody will ever get the blob from here.
-    pub fn has_failed(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Failed(_))
-    }
-
-    /// A small blob, once it is there; `None` for one that is in a file.
-    pub async fn small(&self) -> io::Result<Option<Bytes>> {
-        let Store::Memory(bytes) = &self.store else {
-            return Ok(None);
-        };
+    /// The whole of a small blob, once it is there.
+    pub async fn whole(&self) -> Result<Bytes, SourceError> {
         let mut state = self.state.subscribe();
-        let ended = state
-            .wait_for(|state| !matches!(state, State::Filling(_)))
-            .await
-            .map_err(io::Error::other)?;
-        match &*ended {
-            State::Failed(reason) => Err(io::Error::other(reason.clone())),
-            _ => Ok(Some(bytes.lock().expect("no holder panics").clone())),
+        let is_over = |state: &State| !matches!(state, State::Filling(_));
+        // The sender is in `self`: it is not gone while this waits.
+        let _ = state.wait_for(is_over).await;
+        match self.failure() {
+            Some(error) => Err(error),
+            None => {
+                let read = self.read(0, self.blob.size).await;
+                read.map_err(|error| no_spool(&self.blob, &error))
+            }
         }
     }
 
-    /// Up to a [`PIECE`] and up to `most` bytes at `position`; nothing at the end.
-    async fn read(self: &Arc<Self>, position: u64, most: u64) -> io::Result<Bytes> {
-        let length = (PIECE as u64).min(most) as usize;
-        match &self.store {
-            Store::Memory(bytes) => {
-                let bytes = bytes.lock().expect("no holder panics");
-                let from = bytes.len().min(position as usize);
-                Ok(bytes.slice(from..bytes.len().min(from + length)))
-            }
-            Store::File(_) => {
-                let spool = Arc::clone(self);
-                let read = tokio::task::spawn_blocking(move || {
-                    let Store::File(file) = &spool.store else {
-                        unreachable!("the store does not change")
-                    };
-                    let mut piece = BytesMut::zeroed(length);
-                    let read = file.read_at(&mut piece, position)?;
-                    piece.truncate(read);
+    /// `length` bytes at `position`, which are there.
+    async fn read(&self, position: u64, length: u64) -> io::Result<Bytes> {
+        match self.store.get() {
+            Some(Store::File(file)) => {
+                let file = Arc::clone(file);
+                blocking(move || {
+                    let mut piece = BytesMut::zeroed(length as usize);
+                    file.read_exact_at(&mut piece, position)?;
                     Ok(piece.freeze())
-                });
-                read.await.map_err(io::Error::other)?
+                })
+                .await
             }
-        }
-    }
-
-    async fn write(self: &Arc<Self>, position: u64, piece: Bytes) -> io::Result<()> {
-        match &self.store {
-            Store::Memory(bytes) => {
-                let mut bytes = bytes.lock().expect("no holder panics");
-                *bytes = [&bytes[..], &piece[..]].concat().into();
-                Ok(())
+            Some(Store::Memory(bytes)) => {
+                Ok(bytes.slice(position as usize..(position + length) as usize))
             }
-            Store::File(_) => {
-                let spool = Arc::clone(self);
-                let write = tokio::task::spawn_blocking(move || {
-                    let Store::File(file) = &spool.store else {
-                        unreachable!("the store does not change")
-                    };
-                    file.write_all_at(&piece, position)
-                });
-                write.await.map_err(io::Error::other)?
-            }
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 }
 
-/// Reads the blob into the spool; the error is a sentence.
-async fn fill(
-    spool: &Weak<Spool>,
-    source: &Repository,
-    blob: &Descriptor,
-    lane: Arc<Semaphore>,
-) -> Result<(), String> {
-    let _permit: OwnedSemaphorePermit = lane
-        .acquire_owned()
-        .await
-        .map_err(|error| error.to_string())?;
-    let opened = source
-        .get_blob(blob)
-        .await
-        .map_err(|error| error.to_string())?;
-    let mut reader =
-        opened.ok_or_else(|| format!("the source does not have the blob {}", blob.digest))?;
-    let mut buffer = BytesMut::with_capacity(PIECE);
-    let mut position = 0;
-    loop {
-        let chunk = reader.chunk().await.map_err(|error| error.to_string())?;
-        let is_end = chunk.is_none();
-        buffer.extend_from_slice(&chunk.unwrap_or_default());
-        if buffer.len() >= PIECE || is_end {
-            let Some(spool) = spool.upgrade() else {
-                return Err("nobody wants it any more".to_owned());
-            };
-            let piece = std::mem::replace(&mut buffer, BytesMut::with_capacity(PIECE)).freeze();
-            let length = piece.len() as u64;
-            spool.write(position, piece).await.map_err(|error| {
-                format!(
-                    "`{}` cannot take the {} bytes of {}: {error}",
-                    std::env::temp_dir().display(),
-                    blob.size,
-                    blob.digest
-                )
-            })?;
-            position += length;
-            if is_end {
-                return Ok(());
-            }
-            spool.state.send_replace(State::Filling(position));
+/// The writer of a spool, which does not keep it alive.
+struct Writer {
+    spool: Weak<Spool>,
+    blob: Descriptor,
+    shelf: Arc<Shelf>,
+}
+
+impl Writer {
+    async fn fill(&self, source: &Repository) -> Result<(), SourceError> {
+        let _permit = self.shelf.lane(self.blob.size).acquire().await;
+        if self.spool.strong_count() == 0 {
+            return Ok(());
+        }
+        let reader = source.get_blob(&self.blob).await?;
+        let reader = reader.ok_or_else(|| SourceError::NoBlob(self.blob.digest.clone()))?;
+        let room = self.spool.upgrade();
+        match room.is_some_and(|spool| matches!(spool.room, Room::Memory(_))) {
+            true => self.fill_memory(reader).await,
+            false => self.fill_file(reader).await,
         }
     }
+
+    async fn fill_memory(&self, mut reader: Blob) -> Result<(), SourceError> {
+        let mut bytes = BytesMut::with_capacity(self.blob.size as usize);
+        while let Some(chunk) = reader.chunk().await? {
+            self.shelf.read(chunk.len() as u64);
+            bytes.extend_from_slice(&chunk);
+        }
+        self.keep(Store::Memory(bytes.freeze()));
+        Ok(())
+    }
+
+    async fn fill_file(&self, reader: Blob) -> Result<(), SourceError> {
+        let failed = |error| no_spool(&self.blob, &error);
+        let file = Arc::new(blocking(tempfile::tempfile).await.map_err(failed)?);
+        self.keep(Store::File(Arc::clone(&file)));
+        let filled = self.pour(reader, &file).await;
+        if filled.is_err() {
+            // Others may need the space while this spool is still held.
+            let _ = blocking(move || file.set_len(0)).await;
+        }
+        filled
+    }
+
+    async fn pour(&self, mut reader: Blob, file: &Arc<File>) -> Result<(), SourceError> {
+        let mut position = 0;
+        let mut buffer = BytesMut::new();
+        let mut is_end = false;
+        while !is_end && self.spool.strong_count() > 0 {
+            let chunk = reader.chunk().await?;
+            is_end = chunk.is_none();
+            if buffer.is_empty() {
+                buffer.reserve(2 * PIECE as usize);
+            }
+            buffer.extend_from_slice(&chunk.unwrap_or_default());
+            if buffer.len() as u64 >= PIECE || is_end {
+                let (file, piece) = (Arc::clone(file), buffer.split());
+                let length = piece.len() as u64;
+                blocking(move || file.write_all_at(&piece, position))
+                    .await
+                    .map_err(|error| no_spool(&self.blob, &error))?;
+                position += length;
+                self.shelf.read(length);
+                self.tell(State::Filling(position));
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, store: Store) {
+        if let Some(spool) = self.spool.upgrade() {
+            let _ = spool.store.set(store);
+        }
+    }
+
+    fn tell(&self, state: State) {
+        if let Some(spool) = self.spool.upgrade() {
+            spool.state.send_replace(state);
+        }
+    }
+}
+
+fn no_spool(blob: &Descriptor, error: &io::Error) -> SourceError {
+    SourceError::NoSpool {
+        directory: tempfile::env::temp_dir().display().to_string(),
+        size: blob.size,
+        digest: blob.digest.clone(),
+        reason: error.to_string(),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }

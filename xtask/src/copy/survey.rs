@@ -3,33 +3,29 @@
 //! Invariant: nothing is written.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, try_join_all};
 
-use super::destination::Known;
-use super::image::{Image, SourceError};
+use super::error::{CopyError, SourceError};
+use super::image::Image;
 use super::job::{Attestations, Place, Policy};
-use super::outcome::Bytes;
 use crate::registry::{
-    Content, Descriptor, Digest, Error, Manifest, Platform, Repository, Tag, TagOrDigest,
+    Content, Descriptor, Digest, Error, Manifest, Platform, Repository, Tag, TagOrDigest, media,
 };
 
-/// From so many tags of a repository on, one listing is cheaper than asking for each.
+/// From so many tags of a repository on, of which one is absent, it is worth asking whether all are.
 const WORTH_LISTING: usize = 8;
 
 /// What has to be done at a place.
 pub(super) struct Diff {
     /// What the tags are to name.
     pub root: Digest,
-    /// The tags that do not name it, with what they name now.
-    pub wrong: Vec<(Tag, Option<Digest>)>,
+    pub tags: Vec<Found>,
     /// The manifests to be put, children before parents; the last is the root. Empty when nothing is wrong.
     pub manifests: Vec<Manifest>,
     /// The blobs to be moved, the largest first.
     pub blobs: Vec<Descriptor>,
-    /// What is there already.
+    /// The bytes of blobs that are there already.
     pub present: u64,
     /// Platforms that were asked for and are not there.
     pub missing: Vec<Platform>,
@@ -37,27 +33,12 @@ pub(super) struct Diff {
     pub stripped: bool,
 }
 
-/// Why a place could not be surveyed or written.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(super) enum CopyError {
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    #[error("{0}")]
-    Destination(#[from] Error),
-    #[error("not done within {0:?}")]
-    Late(Duration),
-}
-
-impl CopyError {
-    /// The HTTP status behind it, if there was an answer.
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            CopyError::Source(SourceError::Registry(error)) | CopyError::Destination(error) => {
-                error.status()
-            }
-            _ => None,
-        }
-    }
+/// A tag as it was found.
+pub(super) struct Found {
+    pub tag: Tag,
+    pub before: Option<Digest>,
+    /// It has to be put.
+    pub is_wrong: bool,
 }
 
 /// Asks what `place` lacks of `image`. With `force`, everything is taken to be lacking.
@@ -68,39 +49,39 @@ pub(super) async fn survey(
     siblings: usize,
     force: bool,
 ) -> Result<Diff, CopyError> {
-    let destination = &place.destination;
-    let repository = destination.repository(&place.path);
-    let known = destination.known(&place.path);
-    let current = tags(&repository, &known, place, siblings).await?;
+    let repository = place.destination.repository(&place.path);
+    let before = tags(&repository, place).await?;
     let rewrites = !policy.platforms.is_empty() || policy.attestations == Attestations::Strip;
-    let exists = current.iter().any(|(_, digest)| digest.is_some());
+    let exists = before.iter().any(Option::is_some);
+    let may_be_there = exists || place.tags.is_empty();
 
-    let (filtered, root) = if rewrites || force || !exists {
+    // One HEAD, where that may be all; what has to be read anyway tells its digest itself.
+    let (filtered, root) = if rewrites || force || !may_be_there {
         let filtered = image.filtered(policy).await?;
         let digest = filtered.manifest.digest().clone();
         (Some(filtered), digest)
     } else {
         (None, image.digest().await?.clone())
     };
-    let is_right = |digest: &Option<Digest>| !force && digest.as_ref() == Some(&root);
-    let wrong: Vec<_> = current
-        .into_iter()
-        .filter(|(_, digest)| !is_right(digest))
-        .collect();
+    let tags = place.tags.iter().zip(before).map(|(tag, before)| Found {
+        tag: tag.clone(),
+        is_wrong: force || before.as_ref() != Some(&root),
+        before,
+    });
     let mut diff = Diff {
-        root,
-        wrong,
+        tags: tags.collect(),
         manifests: Vec::new(),
         blobs: Vec::new(),
         present: 0,
         missing: Vec::new(),
         stripped: false,
+        root,
     };
-    let by_digest = TagOrDigest::Digest(diff.root.clone());
-    if diff.wrong.is_empty()
-        && (!place.tags.is_empty()
-            || !force && repository.head_manifest(&by_digest).await?.is_some())
-    {
+    let is_right = match place.tags.is_empty() {
+        true => !force && has_manifest(&repository, place, &diff.root).await?,
+        false => diff.wrong().next().is_none(),
+    };
+    if is_right {
         diff.missing = filtered.map_or_else(Vec::new, |it| it.missing);
         return Ok(diff);
     }
@@ -111,8 +92,11 @@ pub(super) async fn survey(
     diff.missing = filtered.missing;
     let walk = Walk {
         image,
+        place,
         repository: &repository,
-        known: &known,
+        is_empty: !exists
+            && siblings >= WORTH_LISTING
+            && place.destination.is_empty(&place.path).await,
         force,
     };
     let mut lack = walk.lack(filtered.manifest).await?;
@@ -128,31 +112,27 @@ pub(super) async fn survey(
     Ok(diff)
 }
 
-/// The tags of the place with what they name now.
-async fn tags(
-    repository: &Repository,
-    known: &Arc<Known>,
-    place: &Place,
-    siblings: usize,
-) -> Result<Vec<(Tag, Option<Digest>)>, Error> {
-    let listed = if siblings >= WORTH_LISTING {
-        Some(known.tags(repository).await?)
-    } else {
-        None
-    };
+/// What the tags of the place name now, in their order.
+async fn tags(repository: &Repository, place: &Place) -> Result<Vec<Option<Digest>>, Error> {
+    if place.destination.is_known_empty(&place.path) {
+        return Ok(vec![None; place.tags.len()]);
+    }
     let ask = place.tags.iter().map(|tag| async move {
-        let is_absent = listed.is_some_and(|tags| !tags.is_some_and(|tags| tags.contains(tag)));
-        let head = match is_absent {
-            true => None,
-            false => {
-                repository
-                    .head_manifest(&TagOrDigest::Tag(tag.clone()))
-                    .await?
-            }
-        };
-        Ok::<_, Error>((tag.clone(), head.map(|head| head.digest)))
+        let at = TagOrDigest::Tag(tag.clone());
+        let head = place.destination.small(repository.head_manifest(&at)).await;
+        Ok(head?.map(|head| head.digest))
     });
     try_join_all(ask).await
+}
+
+async fn has_manifest(
+    repository: &Repository,
+    place: &Place,
+    digest: &Digest,
+) -> Result<bool, Error> {
+    let at = TagOrDigest::Digest(digest.clone());
+    let head = place.destination.small(repository.head_manifest(&at)).await;
+    Ok(head?.is_some())
 }
 
 /// The manifests and blobs that a repository lacks.
@@ -166,42 +146,26 @@ struct Lack {
 /// The walk from a manifest down to the blobs.
 struct Walk<'w> {
     image: &'w Image,
+    place: &'w Place,
     repository: &'w Repository,
-    known: &'w Known,
+    /// Nothing is there: nothing has to be asked for.
+    is_empty: bool,
     force: bool,
 }
 
 impl Walk<'_> {
     fn lack(&self, manifest: Manifest) -> BoxFuture<'_, Result<Lack, CopyError>> {
         async move {
+            let content = manifest.content().map_err(Error::from);
+            let parts = match content.map_err(SourceError::from)? {
+                Content::Index(index) => index.manifests,
+                Content::Image(image) => image.layers.into_iter().chain([image.config]).collect(),
+            };
             let mut lack = Lack::default();
-            match manifest
-                .content()
-                .map_err(|error| SourceError::from(Error::from(error)))?
-            {
-                Content::Index(index) => {
-                    let children = index
-                        .manifests
-                        .iter()
-                        .map(|child| self.lack_of_child(child));
-                    for below in try_join_all(children).await? {
-                        lack.manifests.extend(below.manifests);
-                        lack.blobs.extend(below.blobs);
-                        lack.present += below.present;
-                    }
-                }
-                Content::Image(image) => {
-                    let blobs = image.layers.iter().chain([&image.config]);
-                    let asked = blobs.map(|blob| async move {
-                        Ok::<_, CopyError>((blob, self.has_blob(blob).await?))
-                    });
-                    for (blob, is_present) in try_join_all(asked).await? {
-                        match is_present {
-                            true => lack.present += blob.size,
-                            false => lack.blobs.push(blob.clone()),
-                        }
-                    }
-                }
+            for below in try_join_all(parts.into_iter().map(|part| self.lack_of(part))).await? {
+                lack.manifests.extend(below.manifests);
+                lack.blobs.extend(below.blobs);
+                lack.present += below.present;
             }
             lack.manifests.push(manifest);
             Ok(lack)
@@ -209,42 +173,62 @@ impl Walk<'_> {
         .boxed()
     }
 
-    async fn lack_of_child(&self, child: &Descriptor) -> Result<Lack, CopyError> {
-        let at = TagOrDigest::Digest(child.digest.clone());
-        if !self.force
-            && !self.known.is_new()
-            && self.repository.head_manifest(&at).await?.is_some()
-        {
-            return Ok(Lack::default());
+    /// What is lacking of something that a manifest refers to. BuildKit's cache is an index of layers, so that it is
+    /// the type that tells, not who refers.
+    async fn lack_of(&self, part: Descriptor) -> Result<Lack, CopyError> {
+        let mut lack = Lack::default();
+        if media::is_manifest(&part.media_type) {
+            if !self.has_manifest(&part.digest).await? {
+                lack = self.lack(self.image.manifest(&part).await?).await?;
+            }
+        } else if self.has_blob(&part).await? {
+            lack.present = part.size;
+        } else {
+            lack.blobs.push(part);
         }
-        self.lack(self.image.manifest(child).await?).await
+        Ok(lack)
     }
 
-    async fn has_blob(&self, blob: &Descriptor) -> Result<bool, CopyError> {
-        // Content that lives elsewhere by design (Windows base layers) is not the registry's to hold.
-        if blob.urls.as_ref().is_some_and(|urls| !urls.is_empty()) {
+    async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
+        match self.force || self.is_empty {
+            true => Ok(false),
+            false => has_manifest(self.repository, self.place, digest).await,
+        }
+    }
+
+    async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
+        if is_foreign(blob) {
             return Ok(true);
         }
         if self.force {
             return Ok(false);
         }
-        if self.known.has_blob(&blob.digest) {
+        let (destination, path) = (&self.place.destination, &self.place.path);
+        let known = destination.blob(&blob.digest);
+        if known.is_at(path) {
             return Ok(true);
         }
-        if self.known.is_new() {
-            return Ok(false);
+        let has_it = !self.is_empty
+            && destination
+                .small(self.repository.has_blob(&blob.digest))
+                .await?;
+        if has_it {
+            known.add(path);
         }
-        Ok(self.repository.has_blob(&blob.digest).await?)
+        Ok(has_it)
     }
 }
 
+/// Content that lives elsewhere by design, the base layers of older Windows images, is not the registry's to hold.
+fn is_foreign(blob: &Descriptor) -> bool {
+    let is_kind = |kind: &str| blob.media_type.contains(kind);
+    (is_kind(".foreign.") || is_kind(".nondistributable."))
+        && blob.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+}
+
 impl Diff {
-    /// The bytes as a dry run would count them.
-    pub fn bytes(&self) -> Bytes {
-        Bytes {
-            uploaded: self.blobs.iter().map(|blob| blob.size).sum(),
-            mounted: 0,
-            skipped: self.present,
-        }
+    /// The tags that have to be put.
+    pub fn wrong(&self) -> impl Iterator<Item = &Found> {
+        self.tags.iter().filter(|tag| tag.is_wrong)
     }
 }

@@ -15,7 +15,6 @@ use crate::github::{self, Asset, Event, Github, Plan};
 use crate::graph::{self, Ended};
 use crate::packages;
 use crate::registry::TagOrDigest;
-use crate::settings::Require;
 
 /// A registry that holds the image: its reference and digest.
 type Held = BTreeMap<String, (String, String)>;
@@ -23,7 +22,11 @@ type Held = BTreeMap<String, (String, String)>;
 /// Makes the GitHub release. Of the registries that this run was to push to, only those it did push to count.
 pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
     let held = held(world, context).await?;
-    if let Some(unmet) = unmet(&world.settings.require, &held, world) {
+    let unmet = world
+        .settings
+        .require
+        .unmet(&world.names(), |name| held.contains_key(name));
+    if let Some(unmet) = unmet {
         world.require_unmet.store(true, Ordering::Relaxed);
         return Ok(Ended::Skipped(unmet));
     }
@@ -98,30 +101,6 @@ async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
         }
     }
     Ok(held)
-}
-
-/// Why `require` is not met, if it is not.
-fn unmet(require: &Require, held: &Held, world: &World<'_>) -> Option<String> {
-    let missing = |names: &mut dyn Iterator<Item = &str>| {
-        let missing: Vec<&str> = names.filter(|name| !held.contains_key(*name)).collect();
-        (!missing.is_empty()).then(|| missing.join(", "))
-    };
-    match require {
-        Require::Any if held.is_empty() => {
-            Some("no registry holds the image (`require = \"any\"`)".to_owned())
-        }
-        Require::Any => None,
-        Require::All => missing(
-            &mut world
-                .settings
-                .registries
-                .iter()
-                .map(|registry| registry.name.as_str()),
-        )
-        .map(|names| format!("the image is not on {names} (`require = \"all\"`)")),
-        Require::These(names) => missing(&mut names.iter().map(String::as_str))
-            .map(|missing| format!("the image is not on {missing} (`require` names it)")),
-    }
 }
 
 async fn plan(world: &World<'_>, held: &Held) -> Result<Plan> {

@@ -6,16 +6,20 @@
 mod announce;
 mod build;
 mod fetch;
+mod held;
+mod phases;
 mod plan;
 mod preflight;
 mod push;
 mod tags;
 mod targets;
+mod via_engine;
 mod world;
 
 pub use fetch::no_version;
+pub use held::{Held, held, promote};
 pub use plan::ReleasePlan;
 pub use preflight::{Answer, ask, run as preflight};
 pub use push::Published;
 pub use targets::targets;
-pub use world::World;
+pub use world::{TagsWhen, World};

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::phases::Phases;
 use super::plan::{PushPlan, ReleasePlan};
 use super::push::Published;
 use crate::engine::Engine;
@@ -16,6 +17,15 @@ use crate::exit::bad_input;
 use crate::net;
 use crate::registry::{self, Credentials, Registry, Repository};
 use crate::settings::{Login, RegistrySettings, Settings};
+
+/// When the moving tags are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagsWhen {
+    /// Once `require` is met, everywhere.
+    Require,
+    /// At each registry as soon as it holds the version.
+    Any,
+}
 
 /// The engine moves the blobs; what is asked of a registry here is small, and one that is silent holds up the others
 /// while the preflight waits for it.
@@ -33,13 +43,21 @@ pub struct World<'w> {
     published: Mutex<BTreeMap<String, Published>>,
     /// Why a registry will not take a push, as the preflight found.
     refusals: Mutex<BTreeMap<String, String>>,
+    pub phases: Phases,
+    /// Moving tags wait for `require`; otherwise each registry's follow its version at once.
+    pub tags_when: TagsWhen,
     /// The GitHub release was held back because `require` was not met.
     pub require_unmet: AtomicBool,
 }
 
 impl<'w> World<'w> {
     /// `scheduled` are the targets that this run will perform.
-    pub fn new(settings: &'w Settings, plan: &'w ReleasePlan, scheduled: Vec<String>) -> Self {
+    pub fn new(
+        settings: &'w Settings,
+        plan: &'w ReleasePlan,
+        scheduled: Vec<String>,
+        tags_when: TagsWhen,
+    ) -> Self {
         World {
             settings,
             plan,
@@ -52,6 +70,8 @@ impl<'w> World<'w> {
                 .collect(),
             published: Mutex::default(),
             refusals: Mutex::default(),
+            phases: Phases::default(),
+            tags_when,
             require_unmet: AtomicBool::new(false),
         }
     }
@@ -98,6 +118,15 @@ impl<'w> World<'w> {
             .iter()
             .find(|registry| registry.name == name);
         found.expect("the plan names the registries of the settings")
+    }
+
+    /// The names of all registries.
+    pub fn names(&self) -> Vec<&'w str> {
+        self.settings
+            .registries
+            .iter()
+            .map(|registry| registry.name.as_str())
+            .collect()
     }
 
     pub fn push(&self, target: &str) -> Option<&'w PushPlan> {

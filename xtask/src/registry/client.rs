@@ -119,11 +119,7 @@ impl Connection {
 
     /// Whether to try again after `error`, when `tried` tries have failed before.
     pub(super) fn may_retry(&self, error: &Error, tried: u32) -> bool {
-        let wait = match error {
-            Error::RateLimited { retry_after, .. } => retry_after.unwrap_or_default(),
-            _ => Duration::ZERO,
-        };
-        error.is_transient() && wait <= pace::LONGEST_PAUSE && tried < self.retries
+        may_pass(error) && tried < self.retries
     }
 
     /// One try: waits its turn, signs in if asked to.
@@ -196,7 +192,8 @@ impl Connection {
                     }
                     None if again => {
                         let failure = self.transport.failure(&method, response).await;
-                        return Err(Error::UploadLost(Box::new(failure.answer)));
+                        let lost = Error::Status(Box::new(failure.answer));
+                        return Err(Error::UploadLost(Box::new(lost)));
                     }
                     _ => {}
                 }
@@ -218,6 +215,18 @@ impl Connection {
     fn is_ours(&self, url: &Url) -> bool {
         let origin = |url: &Url| (url.scheme() == "https", url.port_or_known_default());
         origin(url) == origin(&self.base) && url.host_str() == self.base.host_str()
+    }
+}
+
+/// Whether the request that met `error` may succeed within this run.
+pub(super) fn may_pass(error: &Error) -> bool {
+    match error {
+        // Not that request, only the upload from its beginning.
+        Error::UploadLost(_) => false,
+        Error::RateLimited { retry_after, .. } => {
+            retry_after.unwrap_or_default() <= pace::LONGEST_PAUSE
+        }
+        _ => error.is_transient(),
     }
 }
 

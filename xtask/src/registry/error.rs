@@ -45,9 +45,10 @@ pub enum Error {
     /// A manifest was refused because something it refers to is not in the repository.
     #[error("{0}; something the manifest refers to is not in the repository")]
     ChildMissing(Box<Answer>),
-    /// The upload has to start anew: its session is gone, did not receive every byte, or lost its token half-way.
+    /// The upload has to start anew, body and all: it was cut short, or its session is gone, did not receive every
+    /// byte, or lost its token half-way.
     #[error("{0}; the upload has to start again")]
-    UploadLost(Box<Answer>),
+    UploadLost(Box<Error>),
     /// Any other answer that is not success.
     #[error("{0}")]
     Status(Box<Answer>),
@@ -111,8 +112,8 @@ impl Error {
             | Error::NotFound(answer)
             | Error::TooLarge(answer)
             | Error::ChildMissing(answer)
-            | Error::UploadLost(answer)
             | Error::Status(answer) => Some(answer),
+            Error::UploadLost(cause) => cause.answer(),
             Error::Unreachable { .. }
             | Error::DigestMismatch { .. }
             | Error::Protocol { .. }
@@ -170,9 +171,9 @@ impl Failure {
             (_, "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN") if answer.method == "PUT" => {
                 Error::ChildMissing(answer)
             }
-            (416, _) if answer.method != "GET" => Error::UploadLost(answer),
+            (416, _) if answer.method != "GET" => Error::UploadLost(Error::Status(answer).into()),
             (_, "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "DIGEST_INVALID") => {
-                Error::UploadLost(answer)
+                Error::UploadLost(Error::Status(answer).into())
             }
             (404, _) => Error::NotFound(answer),
             _ => Error::Status(answer),

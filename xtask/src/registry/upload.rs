@@ -13,6 +13,7 @@ use reqwest::{Body, Method, Request, StatusCode};
 use url::Url;
 
 use super::auth::Access;
+use super::client::may_pass;
 use super::digest::Digest;
 use super::error::Error;
 use super::manifest::Descriptor;
@@ -61,8 +62,8 @@ impl Repository {
     /// Uploads a blob from `body`, which is of `blob.size` bytes and is sent once, in one unranged PATCH: what
     /// Docker's engine does, and so what every registry takes.
     ///
-    /// An error of `body` comes back as [`Error::Source`]; after a transient error the upload can be tried again with
-    /// another `body` and no session.
+    /// An error of `body` comes back as [`Error::Source`]; after [`Error::UploadLost`], and only then, it is worth
+    /// trying again with another `body` and no session: everything but the body has been repeated already.
     pub async fn upload_blob<S>(
         &self,
         blob: &Descriptor,
@@ -97,6 +98,7 @@ impl Repository {
                 self.commit(next, &blob.digest, Bytes::new()).await
             }
             (Err(_), Some(reason)) => Err(Error::Source(reason.clone())),
+            (Err(error), None) if may_pass(&error) => Err(Error::UploadLost(Box::new(error))),
             (Err(error), None) => Err(error),
         }
     }

@@ -1,48 +1,36 @@
-//! The console: bars on a terminal, plain lines in a log, groups and annotations in GitHub Actions.
+//! The console: everything the program says, redacted, on a terminal, in a log and in GitHub Actions.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
 
-use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::MultiProgress;
 
 use super::actions;
+use super::live::Running;
 use super::outcome::Outcome;
 use super::table::Table;
 use crate::exit::sentence;
-use crate::graph::{Event, Listener, Row, Status, Tone};
 use crate::secret::{Redactor, Secret};
-
-/// Where nobody watches a bar, a running transfer says a line this often.
-const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Everything the program prints goes through here.
 pub struct Console {
     redactor: RwLock<Redactor>,
-    verbose: u8,
-    bars: MultiProgress,
-    terminal: bool,
-    actions: Option<ActionsFiles>,
-    targets: Mutex<BTreeMap<String, Running>>,
+    pub(super) verbose: u8,
+    pub(super) bars: MultiProgress,
+    pub(super) terminal: bool,
+    pub(super) actions: Option<ActionsFiles>,
+    pub(super) targets: Mutex<BTreeMap<String, Running>>,
     log: Mutex<Option<File>>,
 }
 
 /// The files of a step of GitHub Actions.
-struct ActionsFiles {
+pub(super) struct ActionsFiles {
     summary: Option<PathBuf>,
     output: Option<PathBuf>,
-}
-
-/// What is shown of a running target.
-struct Running {
-    bar: ProgressBar,
-    said: Instant,
-    /// In GitHub Actions: the lines of its group, which is printed when the target ends, because groups cannot
-    /// interleave.
-    group: Vec<String>,
 }
 
 impl Console {
@@ -109,21 +97,12 @@ impl Console {
         secrets.for_each(|secret| redactor.add(secret));
     }
 
-    fn redact(&self, text: &str) -> String {
+    pub(super) fn redact(&self, text: &str) -> String {
         self.redactor
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .redact(text)
             .into_owned()
-    }
-
-    /// Ends the bars.
-    pub fn clear(&self) {
-        for running in std::mem::take(&mut *self.targets()).into_values() {
-            running.bar.finish_and_clear();
-        }
-        // A terminal that is gone is no reason to stop.
-        let _ = self.bars.clear();
     }
 
     /// A line for people.
@@ -135,13 +114,30 @@ impl Console {
         });
     }
 
+    /// A line that is spared a terminal, where bars say it, unless with `-v`.
+    pub fn detail(&self, text: &str) {
+        if self.terminal && self.verbose == 0 {
+            self.write_log(&self.redact(text));
+        } else {
+            self.say(text);
+        }
+    }
+
     /// A workflow command of GitHub Actions. Redacted before it is escaped: an escaped secret would not be found.
-    fn command(&self, command: &str, text: &str) {
+    pub(super) fn command(&self, command: &str, text: &str) {
         let text = actions::escape(&self.redact(text));
         self.write(&format!("::{command}::{text}"));
     }
 
     fn write(&self, text: &str) {
+        self.write_log(text);
+        self.bars.suspend(|| {
+            // A closed stderr is no reason to stop a release.
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        });
+    }
+
+    fn write_log(&self, text: &str) {
         if let Some(log) = &mut *self.log.lock().unwrap_or_else(PoisonError::into_inner) {
             let now = humantime::format_rfc3339_seconds(SystemTime::now());
             for line in text.lines().filter(|line| !line.is_empty()) {
@@ -149,10 +145,6 @@ impl Console {
                 let _ = writeln!(log, "{now} {line}");
             }
         }
-        self.bars.suspend(|| {
-            // A closed stderr is no reason to stop a release.
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
-        });
     }
 
     /// A table for people.
@@ -220,143 +212,6 @@ impl Console {
         }
         Ok(())
     }
-
-    fn targets(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Shows the progress of `target` from now on, without a word.
-    pub fn follow(&self, target: &str) {
-        let bar = if self.terminal {
-            self.bars.add(ProgressBar::new_spinner())
-        } else {
-            ProgressBar::hidden()
-        };
-        bar.set_style(style("{spinner} {prefix:24} {elapsed:>4} {wide_msg}"));
-        bar.set_prefix(target.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        self.targets().insert(
-            target.to_owned(),
-            Running {
-                bar,
-                said: Instant::now(),
-                group: Vec::new(),
-            },
-        );
-    }
-
-    fn line(&self, target: &str, tone: Tone, text: &str) {
-        if tone == Tone::Warning {
-            self.warning(&format!("{target}: {text}"));
-            return;
-        }
-        let mut targets = self.targets();
-        let Some(running) = targets.get_mut(target) else {
-            return;
-        };
-        if self.terminal && tone == Tone::Detail && self.verbose == 0 {
-            running.bar.set_message(self.redact(text));
-        } else if self.actions.is_some() {
-            running.group.push(text.to_owned());
-        } else {
-            drop(targets);
-            self.say(&format!("{target}: {text}"));
-        }
-    }
-
-    fn progress(&self, target: &str, current: u64, total: u64) {
-        let mut targets = self.targets();
-        let Some(running) = targets.get_mut(target) else {
-            return;
-        };
-        if self.terminal {
-            if total > 0 && running.bar.length() != Some(total) {
-                running.bar.set_length(total);
-                running.bar.set_style(style(
-                    "{spinner} {prefix:24} {elapsed:>4} {bar:24} {decimal_bytes}/{decimal_total_bytes} \
-                     {decimal_bytes_per_sec} {eta}",
-                ));
-            }
-            running.bar.set_position(current);
-        } else if running.said.elapsed() > HEARTBEAT {
-            running.said = Instant::now();
-            drop(targets);
-            self.say(&match total {
-                0 => format!("{target}: {}", DecimalBytes(current)),
-                _ => format!(
-                    "{target}: {} of {}",
-                    DecimalBytes(current),
-                    DecimalBytes(total)
-                ),
-            });
-        }
-    }
-
-    fn finished(&self, row: &Row) {
-        if row.status == Status::NotRun {
-            // The reason has been told, and the summary tells it again.
-            return;
-        }
-        let group = self
-            .targets()
-            .remove(&row.target)
-            .map_or_else(Vec::new, |running| {
-                running.bar.finish_and_clear();
-                running.group
-            });
-        let note = if row.note.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", row.note)
-        };
-        let line = format!(
-            "{}: {:?} in {:.1} s{note}",
-            row.target,
-            row.status,
-            row.duration.as_secs_f64()
-        );
-        if self.actions.is_none() {
-            self.say(&line);
-            return;
-        }
-        let (title, rest) = line.split_once('\n').unwrap_or((&line, ""));
-        if group.is_empty() && rest.is_empty() {
-            self.say(title);
-        } else {
-            self.command("group", title);
-            for line in group.iter().map(String::as_str).chain(rest.lines()) {
-                self.say(line);
-            }
-            self.command("endgroup", "");
-        }
-        if row.status == Status::Failed {
-            self.command(&format!("error title={}", row.target), &row.note);
-        }
-    }
-}
-
-impl Listener for Console {
-    fn event(&self, event: Event<'_>) {
-        match event {
-            Event::Started { target } => {
-                if !self.terminal {
-                    self.say(&format!("{target}: started"));
-                }
-                self.follow(target);
-            }
-            Event::Line { target, tone, text } => self.line(target, tone, text),
-            Event::Progress {
-                target,
-                current,
-                total,
-            } => self.progress(target, current, total),
-            Event::Finished { row } => self.finished(row),
-        }
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates are constants")
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {

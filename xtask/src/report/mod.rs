@@ -4,6 +4,7 @@
 
 mod actions;
 mod console;
+mod live;
 mod log;
 mod outcome;
 mod table;

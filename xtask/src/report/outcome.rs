@@ -26,7 +26,7 @@ impl Outcome {
             Exit::Done => "done",
             Exit::Failed => "failed",
             Exit::Usage => "failed: a setting or an input is wrong",
-            Exit::Partial => "partly done: at least one registry failed, the rest was completed",
+            Exit::Partial => "partly done: something failed, the rest was completed",
             Exit::Interrupted => "interrupted",
         }
     }

@@ -67,6 +67,24 @@ impl From<RequireToml> for Require {
     }
 }
 
+impl Require {
+    /// Why it is not met, if it is not: `registries` are all there are, and `holds` says which hold the image.
+    pub fn unmet(&self, registries: &[&str], holds: impl Fn(&str) -> bool) -> Option<String> {
+        let missing = |names: &mut dyn Iterator<Item = &str>| {
+            let missing: Vec<&str> = names.filter(|name| !holds(name)).collect();
+            (!missing.is_empty()).then(|| missing.join(", "))
+        };
+        match self {
+            Require::Any if registries.iter().any(|name| holds(name)) => None,
+            Require::Any => Some("no registry holds the image (`require = \"any\"`)".to_owned()),
+            Require::All => missing(&mut registries.iter().copied())
+                .map(|names| format!("the image is not on {names} (`require = \"all\"`)")),
+            Require::These(names) => missing(&mut names.iter().map(String::as_str))
+                .map(|names| format!("the image is not on {names} (`require` names it)")),
+        }
+    }
+}
+
 impl Facts {
     pub fn check_require(&self, problems: &mut Vec<String>) {
         let Require::These(names) = &self.require else {

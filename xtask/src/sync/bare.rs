@@ -60,13 +60,14 @@ impl Bare {
         for (user, password) in LOGIN {
             match (lookup(user), lookup(password)) {
                 (None, None) => continue,
-                (Some(username), Some(password)) => {
+                (Some(username), Some(word)) => {
                     login = Some(Login {
                         credentials: Credentials::Basic {
                             username,
-                            password: Secret::new(password),
+                            password: Secret::new(word),
                         },
                         plain_http: false,
+                        origin: format!("`{user}` and `{password}`"),
                     });
                 }
                 (Some(_), None) => problem(format!("`{user}` is set, but `{password}` is not")),

@@ -19,6 +19,8 @@ pub struct Login {
     pub credentials: Credentials,
     /// `insecure`: the registry is spoken to without TLS.
     pub plain_http: bool,
+    /// Where it is written, for messages.
+    pub origin: String,
 }
 
 /// A registry, and the first segments of the path there.
@@ -146,5 +148,6 @@ fn login(reader: &mut Reader, node: &Node) -> Option<Login> {
     Some(Login {
         credentials,
         plain_http,
+        origin: reader.origin(node.position.line),
     })
 }

@@ -37,7 +37,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     let mut found = Found::default();
     if inputs.files.is_empty() {
         problems.push(
-            "nothing says what to copy; hint: `cargo xtask sync FILE`, for example `docker/sync.yaml`"
+            "nothing says what to copy; hint: `cargo xtask sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows"
                 .to_owned(),
         );
     }

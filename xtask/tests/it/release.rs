@@ -47,7 +47,7 @@ async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
 
     let again = stage.workspace.run(&["release"]).await;
     again.expect(3, &["already there, nothing pushed", "2 already there"]);
-    assert!(!again.stderr.contains("pushed, tags"), "{again}");
+    assert!(!again.stderr.contains("pushed, tags "), "{again}");
     assert_eq!(stage.raw(0, "latest"), expected);
 }
 
@@ -144,7 +144,7 @@ async fn a_single_platform_is_pushed_without_an_index() {
         .workspace
         .run(&["docker-push"])
         .await
-        .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest"]);
+        .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest set"]);
     let manifest: Value = serde_json::from_slice(&stage.raw(0, "1")).unwrap();
     assert!(manifest["config"].is_object(), "{manifest}");
     stage
@@ -200,6 +200,23 @@ async fn require_holds_the_github_release_back() {
         ],
     );
     assert!(stage.github.state().releases.is_empty());
+
+    // `latest` must not name a version that only part of the registries hold.
+    run.expect(1, &["moving tags held back"]);
+    let latest = format!(
+        "{}/team/{}:latest",
+        stage.registries[0].host, stage.workspace.image
+    );
+    assert!(
+        skopeo_raw(&latest)
+            .unwrap_err()
+            .contains("manifest unknown")
+    );
+    let run = stage
+        .workspace
+        .run(&["docker-push", "--tags-when", "any"])
+        .await;
+    run.expect(0, &["tags 1.2, 1, latest set"]);
 
     // Once they hold it, the release can be made alone: the registries are asked.
     let facts = facts.replace("require = \"all\"", "require = [\"dockerhub\"]");
@@ -430,7 +447,7 @@ async fn an_interrupt_of_the_preflight_starts_nothing() {
     stage.workspace.set("ALIYUN_ACR_REGISTRY", &address);
     let run = interrupt(stage.workspace.command(&["release"]), silent).await;
     run.expect(130, &["download            NotRun", "interrupted"]);
-    assert!(!stage.workspace.path().join("output").exists());
+    assert!(!stage.workspace.path().join("output/packages").exists());
 }
 
 /// A server that takes a connection and never answers.
@@ -448,7 +465,9 @@ async fn interrupt(mut command: tokio::process::Command, silent: TcpListener) ->
         .unwrap()
         .unwrap();
     let process = child.id().unwrap().to_string();
-    let sent = Command::new("kill").args(["-INT", &process]).status();
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -INT {process}")])
+        .status();
     assert!(sent.unwrap().success());
     Run::of(child.wait_with_output().await.unwrap())
 }

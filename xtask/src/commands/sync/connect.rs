@@ -1,154 +1,155 @@
-//! Who signs in where: the files' logins, then the variables of the release's registries, then Docker's own.
+//! The registries of a run: one connection for each host and login, looked at once before anything is copied.
+//!
+//! It refuses to know tags. Invariant: after [`Registries::open`] no login is wrong, and what is out of reach is known.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use futures_util::future::join_all;
+use indexmap::IndexSet;
 
-use crate::copy::{Destination, Job};
-use crate::exit::bad_input;
-use crate::registry::{
-    Credentials, Digest, DockerConfig, Error, Options, Registry, RepositoryName,
-};
-use crate::settings::{Login, Settings};
-use crate::sync::Logins;
+use super::login::Keys;
+use crate::copy::Destination;
+use crate::exit::{BadInput, bad_input};
+use crate::registry::{Credentials, Digest, Error, Options, Registry, RepositoryName};
+use crate::settings::Settings;
+use crate::sync::{Login, Request};
 
-/// Connections to registries, one for each host and login.
-pub(super) struct Registries<'r> {
-    settings: &'r Settings,
-    logins: &'r Logins,
-    docker: DockerConfig,
-    retries: u32,
-    open: Mutex<Vec<Open>>,
+/// How long the others wait for a registry to answer at all; after that, its images find out for themselves.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The registries that a request names.
+pub(super) struct Registries {
+    by_name: HashMap<RepositoryName, usize>,
+    connections: Vec<Connection>,
 }
 
-struct Open {
-    host: String,
-    credentials: Credentials,
-    plain_http: bool,
-    registry: Registry,
-    destination: Arc<Destination>,
+/// A registry with a login.
+pub(super) struct Connection {
+    pub registry: Registry,
+    pub destination: Arc<Destination>,
+    /// Why nothing can be read from it, if that is so.
+    pub unreadable: Option<Refusal>,
+    /// Why nothing can be written to it, if that is so.
+    pub unwritable: Option<Refusal>,
+    login: Login,
+    /// Some repository of it.
+    path: String,
 }
 
-impl<'r> Registries<'r> {
-    pub fn new(settings: &'r Settings, logins: &'r Logins, retries: u32) -> Result<Self> {
-        let text = settings
-            .docker_config
-            .as_ref()
-            .and_then(|path| std::fs::read_to_string(path).ok());
-        let docker = match text {
-            Some(text) => DockerConfig::parse(&text).map_err(bad_input)?,
-            None => DockerConfig::default(),
-        };
-        Ok(Registries {
-            settings,
-            logins,
-            docker,
-            retries,
-            open: Mutex::default(),
-        })
-    }
+/// A reason, and the HTTP status behind it.
+#[derive(Clone)]
+pub(super) struct Refusal {
+    pub reason: String,
+    pub status: Option<u16>,
+}
 
-    /// The registry of `name`, as a source.
-    pub async fn source(&self, name: &RepositoryName) -> Result<Registry> {
-        self.connect(name, |open| open.registry.clone()).await
-    }
-
-    /// The registry of `name`, as a destination.
-    pub async fn destination(&self, name: &RepositoryName) -> Result<Arc<Destination>> {
-        self.connect(name, |open| Arc::clone(&open.destination))
-            .await
-    }
-
-    async fn connect<T>(&self, name: &RepositoryName, take: impl Fn(&Open) -> T) -> Result<T> {
-        let host = name.host();
-        let (credentials, plain_http) = self.login(name).await?;
-        let mut open = self.open.lock().expect("no holder panics");
-        let is_it = |it: &&Open| {
-            it.host == host && it.credentials == credentials && it.plain_http == plain_http
-        };
-        if let Some(open) = open.iter().find(is_it) {
-            return Ok(take(open));
-        }
-        let options = Options {
-            plain_http,
-            retries: self.retries,
-            ..Options::default()
-        };
-        let registry = Registry::new(host, credentials.clone(), options)
-            .with_context(|| format!("`{host}`"))?;
-        let destination = Destination::new(host, registry.clone());
-        let new = Open {
-            host: host.to_owned(),
-            credentials,
-            plain_http,
-            registry,
-            destination,
-        };
-        let taken = take(&new);
-        open.push(new);
-        Ok(taken)
-    }
-
-    async fn login(&self, name: &RepositoryName) -> Result<(Credentials, bool)> {
-        if let Some(login) = self.logins.find(name) {
-            return Ok((login.credentials.clone(), login.plain_http));
-        }
-        let known = self
-            .settings
-            .registries
-            .iter()
-            .find(|registry| registry.repository.host() == name.host());
-        if let Some(Login::Ready {
-            username, password, ..
-        }) = known.map(|registry| &registry.login)
-        {
-            return Ok((
-                Credentials::Basic {
-                    username: username.clone(),
-                    password: password.clone(),
-                },
-                false,
-            ));
-        }
-        Ok((
-            self.docker
-                .credentials(name.host())
-                .await
-                .map_err(bad_input)?,
-            false,
-        ))
-    }
-
-    /// Lets each destination of `jobs` look at the credentials once, before anything is copied.
+impl Registries {
+    /// Finds the logins and tries each.
     ///
     /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): a registry refuses them. Any other failure is left to the images.
-    pub async fn sign_in(&self, jobs: &[Job]) -> Result<()> {
-        let mut first = BTreeMap::new();
-        for place in jobs.iter().flat_map(|job| &job.places) {
-            first
-                .entry(Arc::as_ptr(&place.destination))
-                .or_insert(place);
-        }
-        let asked = first.into_values().map(|place| async move {
-            // Some blob, to ask for the least there is: whether it is there does not matter.
-            let asked = place
-                .destination
-                .repository(&place.path)
-                .has_blob(&Digest::sha256_of(b"{}"))
-                .await;
-            match asked {
-                Err(error @ Error::Rejected { .. }) => Some(error.to_string()),
-                _ => None,
+    /// [`BadInput`](crate::exit::BadInput): half a login, or refused ones, all told together.
+    pub async fn open(settings: &Settings, request: &Request, retries: u32) -> Result<Registries> {
+        let mut keys = Keys::new(settings, &request.logins)?;
+        let mut registries = Registries {
+            by_name: HashMap::new(),
+            connections: Vec::new(),
+        };
+        let mut problems = Vec::new();
+        for rule in &request.rules {
+            let targets = rule.targets.iter().map(|target| &target.repository);
+            for name in std::iter::once(&rule.source).chain(targets) {
+                if registries.by_name.contains_key(name) {
+                    continue;
+                }
+                match keys.find(name).await {
+                    Ok(login) => registries.add(name, login, retries)?,
+                    Err(BadInput(problem)) => problems.push(problem),
+                }
             }
-        });
-        let refused: Vec<String> = join_all(asked).await.into_iter().flatten().collect();
-        if refused.is_empty() {
-            Ok(())
-        } else {
-            Err(bad_input(refused.join("\n")))
         }
+        let looks = registries.connections.iter_mut().map(Connection::look);
+        problems.extend(join_all(looks).await.into_iter().flatten());
+        // Repositories of one registry have the same problem.
+        let problems: IndexSet<String> = problems.into_iter().collect();
+        if problems.is_empty() {
+            Ok(registries)
+        } else {
+            let problems: Vec<String> = problems.into_iter().collect();
+            Err(bad_input(problems.join("\n")))
+        }
+    }
+
+    /// The connection for a name of the request.
+    pub fn of(&self, name: &RepositoryName) -> &Connection {
+        &self.connections[self.by_name[name]]
+    }
+
+    fn add(&mut self, name: &RepositoryName, login: Login, retries: u32) -> Result<()> {
+        let host = name.host();
+        let is_it = |it: &Connection| {
+            it.destination.host == host
+                && it.login.credentials == login.credentials
+                && it.login.plain_http == login.plain_http
+        };
+        let at = match self.connections.iter().position(is_it) {
+            Some(at) => at,
+            None => {
+                let options = Options {
+                    plain_http: login.plain_http,
+                    retries,
+                    ..Options::default()
+                };
+                let registry = Registry::new(host, login.credentials.clone(), options)?;
+                self.connections.push(Connection {
+                    destination: Destination::new(host, registry.clone()),
+                    registry,
+                    unreadable: None,
+                    unwritable: None,
+                    login,
+                    path: name.path().to_owned(),
+                });
+                self.connections.len() - 1
+            }
+        };
+        self.by_name.insert(name.clone(), at);
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// Asks for the least there is: some blob, and whether it is there does not matter. A refused login is a problem.
+    async fn look(&mut self) -> Option<String> {
+        let host = &self.destination.host;
+        let repository = self.registry.repository(&self.path);
+        let origin = &self.login.origin;
+        let blob = Digest::sha256_of(b"{}");
+        let Ok(answer) = tokio::time::timeout(PATIENCE, repository.has_blob(&blob)).await else {
+            return None;
+        };
+        match answer {
+            Err(error @ Error::Rejected { .. }) => return Some(format!("{error} ({origin})")),
+            Err(Error::Unreachable { reason, .. }) => {
+                let refusal = Refusal {
+                    reason: format!("`{host}` cannot be reached: {reason}"),
+                    status: None,
+                };
+                self.unreadable = Some(refusal.clone());
+                self.unwritable = Some(refusal);
+            }
+            // Another repository of it may be readable by everyone, but none is writable.
+            Err(error @ Error::Denied { .. })
+                if self.login.credentials == Credentials::Anonymous =>
+            {
+                self.unwritable = Some(Refusal {
+                    reason: format!("`{host}` lets nobody in without a login; hint: {origin}"),
+                    status: error.status(),
+                });
+            }
+            _ => {}
+        }
+        None
     }
 }

@@ -1,6 +1,8 @@
-//! `cargo xtask sync`: read the files, list the sources, copy, report.
+//! `cargo xtask sync`: read the files, look at the registries, copy, report.
 
 mod connect;
+mod files;
+mod login;
 mod outcome;
 mod resolve;
 mod watch;
@@ -8,43 +10,56 @@ mod watch;
 use std::sync::Arc;
 
 use anyhow::Result;
+use futures_util::FutureExt as _;
+use futures_util::future::FusedFuture as _;
 
 use super::interrupt::interrupted;
 use crate::cli::SyncArgs;
 use crate::copy::{self, Mode, Options};
-use crate::exit::Exit;
+use crate::exit::{Exit, bad_input};
 use crate::report::Console;
 use crate::settings::Settings;
 use crate::sync::{Inputs, Request, read};
 
 use connect::Registries;
+use files::Failures;
+use resolve::{Resolved, resolve};
 use watch::Watch;
 
 /// Makes every destination hold what the files say.
 pub async fn sync(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -> Result<Exit> {
     if let Some(path) = &args.log {
-        console.open_log(path)?;
+        console.open_log(path).map_err(bad_input)?;
     }
     let request = request(settings, args)?;
     console.mask(request.logins.secrets());
-    let registries = Registries::new(settings, &request.logins, args.retries)?;
-    let resolved = resolve::resolve(&request, &registries).await?;
+    let failures = args
+        .only_failed
+        .as_deref()
+        .map(Failures::read)
+        .transpose()?;
+    if failures.as_ref().is_some_and(Failures::is_empty) {
+        console.say("nothing failed according to the report: there is nothing to do");
+        return Ok(Exit::Done);
+    }
+    for path in [&args.report, &args.succeeded].into_iter().flatten() {
+        files::check_writable(path)?;
+    }
+
+    let mut interrupt = std::pin::pin!(interrupted().fuse());
+    let mut resolved = tokio::select! {
+        resolved = async {
+            let registries = Registries::open(settings, &request, args.retries).await?;
+            resolve(&request, &registries).await
+        } => resolved?,
+        () = &mut interrupt => Resolved::default(),
+    };
+    if let Some(failures) = failures {
+        failures.keep(&mut resolved);
+    }
     for warning in &resolved.warnings {
         console.warning(warning);
     }
-    let mut jobs = resolved.jobs;
-    let mut rows = resolved.failed;
-    if let Some(path) = &args.only_failed {
-        let wanted = outcome::failed_in(path)?;
-        jobs.retain_mut(|job| {
-            let image = job.name.clone();
-            job.places
-                .retain(|place| wanted.contains(&(image.clone(), place.reference(&job.at))));
-            !job.places.is_empty()
-        });
-        rows.retain(|row| wanted.contains(&(row.image.clone(), row.reference.clone())));
-    }
-    registries.sign_in(&jobs).await?;
 
     let options = Options {
         mode: if args.dry_run {
@@ -57,28 +72,20 @@ pub async fn sync(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) 
         timeout: args.timeout,
         force: args.force,
     };
-    let watch = Watch::new(console, args.log_level, options.mode, &jobs);
-    let mut is_interrupted = false;
-    let cancel = async {
-        interrupted().await;
-        is_interrupted = true;
-    };
-    rows.iter().for_each(|row| watch.tell(row));
-    rows.extend(copy::run(jobs, &options, watch.clone(), cancel).await);
-    console.clear();
+    let watch = Watch::new(console, args.log_level, options.mode, &resolved.jobs);
+    let mut rows = resolved.failed;
+    rows.extend(copy::run(resolved.jobs, &options, watch.clone(), &mut interrupt).await);
 
     if let Some(path) = &args.succeeded {
-        outcome::write_succeeded(path, &rows)?;
+        files::write_succeeded(path, &rows, options.mode)?;
     }
-    let exit = if is_interrupted {
+    let exit = if interrupt.is_terminated() {
         Exit::Interrupted
     } else {
         outcome::exit(&rows)
     };
-    console.finish(
-        &outcome::outcome(&rows, watch.read(), options.mode, exit),
-        args.report.as_deref(),
-    )?;
+    let outcome = outcome::outcome(&rows, watch.read(), options.mode, exit);
+    console.finish(&outcome, args.report.as_deref())?;
     Ok(exit)
 }
 

@@ -1,15 +1,14 @@
-//! What came of it: tables, the report, the exit code, and the files that a later run reads.
+//! What came of it: tables, facts, the exit code.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use indexmap::IndexMap;
 use indicatif::DecimalBytes;
-use serde::Deserialize;
 use serde_json::json;
 
+use super::files::is_in_place;
 use crate::copy::{Mode, Row, Verdict};
-use crate::exit::{Exit, bad_input};
+use crate::exit::Exit;
 use crate::report::{Outcome, Table};
 
 /// 0 everything is in place; 1 nothing is; 3 something is not.
@@ -42,27 +41,27 @@ pub(super) fn outcome(rows: &[Row], read: u64, mode: Mode, exit: Exit) -> Outcom
         count(|it| it == Verdict::Failed),
         count(|it| it == Verdict::Equal),
     );
-    let done = rows.len() - failed;
+    let in_place = rows.iter().filter(|row| is_in_place(row, mode)).count();
     let title = match mode {
         Mode::Apply => format!(
-            "sync: {done} of {} in place, {} read",
+            "sync: {in_place} of {} in place, {} read",
             rows.len(),
             DecimalBytes(read)
         ),
         Mode::DryRun => format!(
             "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done",
-            done - equal
+            rows.len() - failed - equal
         ),
     };
     Outcome {
         title,
         exit,
-        tables: vec![by_destination(rows, mode), remarkable(rows, mode)],
+        tables: vec![remarkable(rows, mode), by_destination(rows, mode)],
         facts: json!({ "images": rows, "bytes_read": read, "dry_run": mode == Mode::DryRun }),
         outputs: vec![
             ("exit_code", (exit as u8).to_string()),
-            ("in_place", done.to_string()),
-            ("failed", (rows.len() - done).to_string()),
+            ("in_place", in_place.to_string()),
+            ("failed", failed.to_string()),
         ],
     }
 }
@@ -116,60 +115,37 @@ fn by_destination(rows: &[Row], mode: Mode) -> Table {
     }
 }
 
-/// Everything that was not simply in place: in a dry run the whole difference, otherwise what failed or is less.
+/// Everything that was not simply in place: in a dry run the whole difference, otherwise what failed or is less. What
+/// failed at one destination for one reason is told once.
 fn remarkable(rows: &[Row], mode: Mode) -> Table {
     let is_remarkable = |row: &&Row| match row.verdict {
         Verdict::Equal => false,
         Verdict::Created | Verdict::Updated => mode == Mode::DryRun,
         Verdict::Degraded | Verdict::Failed => true,
     };
-    let lines = rows.iter().filter(is_remarkable).map(|row| {
+    let mut alike: IndexMap<(&str, &str), Vec<&Row>> = IndexMap::new();
+    for row in rows.iter().filter(is_remarkable) {
+        let why = row.reason.as_ref().unwrap_or(&row.reference);
+        alike.entry((&row.destination, why)).or_default().push(row);
+    }
+    let lines = alike.into_values().map(|rows| {
+        let row = rows[0];
+        let more = match rows.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let bytes = rows.iter().map(|row| row.bytes.uploaded).sum();
+        let reason = row.reason.as_ref().or(row.digest.as_ref());
         vec![
-            row.image.clone(),
+            row.image.clone() + &more,
             row.reference.clone(),
             word(row.verdict, mode).to_owned(),
-            DecimalBytes(row.bytes.uploaded).to_string(),
-            row.reason
-                .clone()
-                .unwrap_or_else(|| row.digest.clone().unwrap_or_default()),
+            DecimalBytes(bytes).to_string(),
+            reason.cloned().unwrap_or_default(),
         ]
     });
     Table {
         columns: vec!["image", "to", "result", "bytes", "digest, or reason"],
         rows: lines.collect(),
     }
-}
-
-/// One reference on a line for each tag that is in place.
-pub(super) fn write_succeeded(path: &Path, rows: &[Row]) -> Result<()> {
-    let in_place = rows.iter().filter(|row| row.verdict != Verdict::Failed);
-    let lines: String = in_place
-        .flat_map(Row::references)
-        .map(|reference| reference + "\n")
-        .collect();
-    std::fs::write(path, lines).with_context(|| format!("`{}` cannot be written", path.display()))
-}
-
-/// The images and places that failed according to an earlier report.
-pub(super) fn failed_in(path: &Path) -> Result<HashSet<(String, String)>> {
-    #[derive(Deserialize)]
-    struct Report {
-        images: Vec<Image>,
-    }
-    #[derive(Deserialize)]
-    struct Image {
-        image: String,
-        reference: String,
-        verdict: Verdict,
-        incomplete: bool,
-    }
-    let problem =
-        |error: &dyn std::fmt::Display| bad_input(format!("`{}`: {error}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| problem(&error))?;
-    let report: Report = serde_json::from_str(&text).map_err(|error| problem(&error))?;
-    let failed = report
-        .images
-        .into_iter()
-        .filter(|it| it.verdict == Verdict::Failed || it.incomplete);
-    Ok(failed.map(|it| (it.image, it.reference)).collect())
 }

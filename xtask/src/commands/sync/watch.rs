@@ -1,12 +1,13 @@
 //! What the copier tells, as bars and lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use indicatif::DecimalBytes;
 use log::Level;
 
+use super::outcome::word;
 use crate::copy::{Event, Job, Listener, Mode, Row, Verdict};
 use crate::graph::{self, Listener as _};
 use crate::report::Console;
@@ -14,21 +15,48 @@ use crate::report::Console;
 /// The copier's listener.
 pub(super) struct Watch {
     console: Arc<Console>,
-    level: Level,
+    /// As it was asked for.
+    level: Option<Level>,
     mode: Mode,
     read: AtomicU64,
-    /// By destination: bytes moved, and bytes planned so far.
-    bytes: Mutex<BTreeMap<String, (u64, u64)>>,
+    destinations: Mutex<BTreeMap<String, Progress>>,
+    /// Destinations and reasons of failures.
+    told: Mutex<HashSet<(String, Option<String>)>>,
+}
+
+/// How far one destination is.
+#[derive(Default)]
+struct Progress {
+    images: u64,
+    ended: u64,
+    /// Images of which it is known how many bytes are to go.
+    surveyed: u64,
+    planned: u64,
+    moved: u64,
+}
+
+impl Progress {
+    /// The images that nobody has looked at yet are taken to be like the others.
+    fn total(&self) -> u64 {
+        let surveyed = self.surveyed.clamp(1, self.images.max(1));
+        let total = u128::from(self.planned) * u128::from(self.images) / u128::from(surveyed);
+        u64::try_from(total).unwrap_or(u64::MAX).max(self.planned)
+    }
 }
 
 impl Watch {
-    pub fn new(console: &Arc<Console>, level: Level, mode: Mode, jobs: &[Job]) -> Arc<Self> {
-        let hosts = jobs
-            .iter()
-            .flat_map(|job| &job.places)
-            .map(|place| (place.destination.host.clone(), (0, 0)));
-        let bytes: BTreeMap<_, _> = hosts.collect();
-        for target in bytes.keys() {
+    pub fn new(
+        console: &Arc<Console>,
+        level: Option<Level>,
+        mode: Mode,
+        jobs: &[Job],
+    ) -> Arc<Self> {
+        let mut destinations: BTreeMap<String, Progress> = BTreeMap::new();
+        for place in jobs.iter().flat_map(|job| &job.places) {
+            let host = place.destination.host.clone();
+            destinations.entry(host).or_default().images += 1;
+        }
+        for target in destinations.keys() {
             console.follow(target);
         }
         Arc::new(Watch {
@@ -36,7 +64,8 @@ impl Watch {
             level,
             mode,
             read: AtomicU64::new(0),
-            bytes: Mutex::new(bytes),
+            destinations: Mutex::new(destinations),
+            told: Mutex::default(),
         })
     }
 
@@ -46,58 +75,83 @@ impl Watch {
     }
 
     /// One line for an image at a place, if its level is asked for.
-    pub fn tell(&self, row: &Row) {
+    fn tell(&self, row: &Row) {
         if self.mode == Mode::DryRun {
             // The difference is the table at the end.
             return;
         }
         let level = match row.verdict {
-            Verdict::Failed => Level::Error,
+            Verdict::Failed if self.is_news(row) => Level::Error,
             Verdict::Degraded => Level::Warn,
             Verdict::Created | Verdict::Updated => Level::Info,
-            Verdict::Equal => Level::Debug,
+            Verdict::Failed | Verdict::Equal => Level::Debug,
         };
-        if level > self.level {
+        if level > self.level.unwrap_or(Level::Info) {
             return;
         }
-        let what = super::outcome::word(row.verdict, self.mode);
+        let what = word(row.verdict, self.mode);
         let bytes = row.bytes.uploaded + row.bytes.mounted;
-        let moved = if bytes > 0 {
-            format!(", {}", DecimalBytes(bytes))
-        } else {
-            String::new()
+        let moved = match bytes {
+            0 => String::new(),
+            bytes => format!(", {}", DecimalBytes(bytes)),
         };
-        let reason = row
-            .reason
-            .iter()
-            .map(|reason| format!(": {reason}"))
-            .collect::<String>();
-        self.console.say(&format!(
-            "{what} {} -> {}{moved}{reason}",
-            row.image, row.reference
-        ));
+        let reason = row.reason.as_ref();
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        let line = format!("{what} {} -> {}{moved}{reason}", row.image, row.reference);
+        if self.level.is_none() && level > Level::Warn {
+            self.console.detail(&line);
+        } else {
+            self.console.say(&line);
+        }
     }
 
-    fn add(&self, destination: &str, moved: u64, planned: u64) {
-        let mut bytes = self.bytes.lock().expect("no holder panics");
-        let bytes = bytes.entry(destination.to_owned()).or_default();
-        bytes.0 += moved;
-        bytes.1 += planned;
-        self.console.event(graph::Event::Progress {
-            target: destination,
-            current: bytes.0,
-            total: bytes.1,
-        });
+    /// When a registry is down, all its images fail alike.
+    fn is_news(&self, row: &Row) -> bool {
+        let failure = (row.destination.clone(), row.reason.clone());
+        self.told.lock().expect("no holder panics").insert(failure)
+    }
+
+    fn destinations(&self) -> MutexGuard<'_, BTreeMap<String, Progress>> {
+        self.destinations.lock().expect("no holder panics")
+    }
+
+    fn update(&self, destination: &str, change: impl FnOnce(&mut Progress)) {
+        let mut destinations = self.destinations();
+        let Some(progress) = destinations.get_mut(destination) else {
+            return;
+        };
+        change(progress);
+        let (ended, images) = (progress.ended, progress.images);
+        self.console
+            .note(destination, &format!("{ended}/{images} images"));
+        if progress.planned > 0 {
+            self.console.event(graph::Event::Progress {
+                target: destination,
+                current: progress.moved,
+                total: progress.total(),
+            });
+        }
     }
 }
 
 impl Listener for Watch {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Planned { destination, bytes } => self.add(destination, 0, bytes),
-            Event::Moved { destination, bytes } => self.add(destination, bytes, 0),
+            Event::Planned { destination, bytes } => self.update(destination, |progress| {
+                progress.surveyed += 1;
+                progress.planned += bytes;
+            }),
+            Event::Moved { destination, bytes } => {
+                self.update(destination, |progress| progress.moved += bytes);
+            }
             Event::Read { bytes } => drop(self.read.fetch_add(bytes, Ordering::Relaxed)),
-            Event::Finished { row } => self.tell(row),
+            Event::Finished { row } => {
+                self.tell(row);
+                self.update(&row.destination, |progress| {
+                    progress.ended += 1;
+                    progress.surveyed += u64::from(row.verdict == Verdict::Equal);
+                });
+            }
         }
     }
 }

@@ -41,6 +41,7 @@ impl Distribution {
         let address = free_address();
         let config = format!(
             "version: 0.1\nlog:\n  accesslog:\n    disabled: true\n\
+             validation:\n  manifests:\n    urls:\n      allow: ['^https://']\n\
              storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
              http:\n  addr: {address}\n{}",
             root.join("data").display(),

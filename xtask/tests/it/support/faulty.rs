@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::door::{Door, Keeper};
@@ -42,6 +43,12 @@ pub struct Habits {
     pub lists_referrers: bool,
     /// The longest page of tags.
     pub page: Option<usize>,
+    /// A manifest is refused while something it refers to is absent.
+    pub checks_children: bool,
+    /// Build attestations are refused, as Aliyun does (koordinator#3194).
+    pub refuses_empty_configs: bool,
+    /// Large uploads are not read before this turns true.
+    pub gate: Option<watch::Receiver<bool>>,
 }
 
 /// What the registry does wrong, once.
@@ -57,6 +64,8 @@ pub enum Fault {
     Silence,
     /// Sends this much of the body and closes the connection.
     Cut(usize),
+    /// Reads this much of the request's body and closes the connection.
+    Deaf(usize),
     /// Does not know any token that it has issued, from this request on.
     Expire,
     /// Spoils the first byte of the body.
@@ -197,6 +206,13 @@ async fn handle(
             None,
         ));
     }
+    if let Some(Fault::Deaf(length)) = fault {
+        return Err(deaf(body, length).await);
+    }
+    let gate = state.lock().expect("no holder panics").habits.gate.clone();
+    if let Some(mut gate) = gate.filter(|_| seen.method == Method::PATCH) {
+        let _ = gate.wait_for(|is_open| *is_open).await;
+    }
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let answer = {
         let mut state = state.lock().expect("no holder panics");
@@ -219,8 +235,21 @@ async fn handle(
             Ok(respond(Answer { body, ..answer }, &seen.method, None))
         }
         Some(Fault::Cut(length)) => Ok(respond(answer, &seen.method, Some(length))),
-        Some(Fault::Answer(..) | Fault::Expire) | None => Ok(respond(answer, &seen.method, None)),
+        Some(Fault::Answer(..) | Fault::Deaf(_) | Fault::Expire) | None => {
+            Ok(respond(answer, &seen.method, None))
+        }
     }
+}
+
+/// The error that closes the connection, when `length` bytes have been read.
+async fn deaf(mut body: Incoming, length: usize) -> io::Error {
+    let mut read = 0;
+    while read < length
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        read += frame.data_ref().map_or(0, Bytes::len);
+    }
+    io::ErrorKind::ConnectionAborted.into()
 }
 
 fn respond(answer: Answer, method: &Method, cut: Option<usize>) -> Response<Body> {

@@ -1,12 +1,16 @@
 //! Servers and samples that the tests share.
 
 pub mod client;
+pub mod copying;
 pub mod distribution;
 pub mod door;
 pub mod faulty;
 pub mod feed;
 pub mod github;
+pub mod images;
+pub mod mirror;
 pub mod server;
+pub mod sparse;
 pub mod stage;
 mod store;
 pub mod workspace;

@@ -9,6 +9,8 @@ use super::workspace::Workspace;
 use super::zips;
 
 pub const VERSION: &str = "1.2.3";
+/// Who may push.
+pub const USER: &str = "robot$ci";
 /// Characters that base64, JSON, shells and URLs treat differently.
 pub const PASSWORD: &str = "p>>>p~~~?$";
 
@@ -33,7 +35,7 @@ impl Stage {
         );
         let github = FakeGithub::start().await;
         let registries: Vec<_> = (0..live)
-            .map(|_| Distribution::with_user("robot$ci", PASSWORD))
+            .map(|_| Distribution::with_user(USER, PASSWORD))
             .collect();
         let host = |number: usize| {
             registries
@@ -49,7 +51,7 @@ impl Stage {
             ],
         );
         for prefix in ["DOCKER", "AZURE_ACR", "ALIYUN_ACR"] {
-            workspace.set(&format!("{prefix}_USERNAME"), "robot$ci");
+            workspace.set(&format!("{prefix}_USERNAME"), USER);
             workspace.set(&format!("{prefix}_PASSWORD"), PASSWORD);
         }
         workspace.set("RELEASE_VERSION", VERSION);
@@ -99,7 +101,7 @@ pub fn skopeo_raw(reference: &str) -> Result<Vec<u8>, String> {
             "--raw",
             "--tls-verify=false",
             "--creds",
-            &format!("robot$ci:{PASSWORD}"),
+            &format!("{USER}:{PASSWORD}"),
         ])
         .arg(format!("docker://{reference}"))
         .output()

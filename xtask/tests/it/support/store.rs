@@ -103,7 +103,7 @@ impl Store {
         }
         if let Some((name, at)) = cut("/manifests/") {
             return match *method {
-                Method::PUT => self.put_manifest(name, at, headers, body),
+                Method::PUT => self.put_manifest(habits, name, at, headers, body),
                 _ => self.manifest(name, at),
             };
         }
@@ -170,6 +170,7 @@ impl Store {
 
     fn put_manifest(
         &mut self,
+        habits: &Habits,
         name: String,
         at: String,
         headers: &HeaderMap,
@@ -179,12 +180,36 @@ impl Store {
             .to_str()
             .expect("a media type")
             .to_owned();
+        if habits.checks_children && !self.has_children(&name, &body) {
+            return Answer::error(404, "MANIFEST_BLOB_UNKNOWN");
+        }
+        let manifest: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let config = &manifest["config"]["mediaType"];
+        if habits.refuses_empty_configs && config == "application/vnd.oci.empty.v1+json" {
+            return Answer::error(403, "DENIED");
+        }
         let digest = Digest::sha256_of(&body).to_string();
         for at in [at, digest.clone()] {
             let manifest = (media_type.clone(), body.clone());
             self.manifests.insert((name.clone(), at), manifest);
         }
         Answer::empty(201).with("docker-content-digest", digest)
+    }
+
+    /// Whether all is there that a manifest refers to.
+    fn has_children(&self, name: &str, manifest: &[u8]) -> bool {
+        let manifest: serde_json::Value = serde_json::from_slice(manifest).unwrap_or_default();
+        let list = |key: &str| manifest[key].as_array().cloned().unwrap_or_default();
+        let manifests = list("manifests").into_iter().all(|child| {
+            let at = child["digest"].as_str().unwrap_or_default().to_owned();
+            self.manifests.contains_key(&(name.to_owned(), at))
+        });
+        let config = manifest.get("config").cloned();
+        let blobs = list("layers").into_iter().chain(config).all(|blob| {
+            let digest = blob["digest"].as_str().and_then(|it| it.parse().ok());
+            digest.is_some_and(|digest| self.blobs.contains_key(&(name.to_owned(), digest)))
+        });
+        manifests && blobs
     }
 
     fn manifest(&self, name: String, at: String) -> Answer {

@@ -1,0 +1,192 @@
+//! Running the copier twice, and dry: what it finds out, and how little it asks for that.
+
+use hyper::Method;
+use xtask::copy::{Bytes, Change, Job, Mode, Options, Row, Verdict};
+use xtask::registry::TagOrDigest;
+
+use crate::support::copying::{OPTIONS, copy, copy_with, destination, job, place, repository};
+use crate::support::faulty::{Faulty, Habits};
+use crate::support::images::{Sample, built, image, noise};
+
+const DRY: Options = Options {
+    mode: Mode::DryRun,
+    ..OPTIONS
+};
+
+async fn plain() -> Faulty {
+    Faulty::start(Habits::default()).await
+}
+
+fn writes(server: &Faulty) -> usize {
+    [Method::POST, Method::PUT, Method::PATCH]
+        .map(|method| server.count(method, ""))
+        .iter()
+        .sum()
+}
+
+/// A job for each of `tags`, to the same tag in `m`.
+fn jobs(source: &Faulty, target: &Faulty, tags: &[String]) -> Vec<Job> {
+    let (from, to) = (repository(&source.host, "app"), destination(&target.host));
+    let one = |tag: &String| job(&from, tag, vec![place(&to, "m", &[tag])]);
+    tags.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn nothing_to_do_costs_one_head_for_each_tag_and_side() {
+    let (source, target) = (plain().await, plain().await);
+    let tags: Vec<String> = (0..20).map(|number| format!("v{number}")).collect();
+    for tag in &tags {
+        let sample = built(tag, 100);
+        sample.place(&source, "app", tag);
+        sample.place(&target, "m", tag);
+    }
+    let rows = copy(jobs(&source, &target, &tags)).await;
+    assert!(rows.iter().all(|row| row.verdict == Verdict::Equal));
+    for server in [&source, &target] {
+        assert_eq!(server.count(Method::HEAD, "manifests/v"), 20);
+        assert_eq!(server.seen().len(), 20);
+    }
+}
+
+#[tokio::test]
+async fn by_digest_and_without_tags_one_head_at_the_destination_is_all() {
+    let (source, target) = (plain().await, plain().await);
+    let sample = built("app", 100);
+    sample.place(&source, "app", "v1");
+    sample.place(&target, "m", "other");
+    let places = vec![place(&destination(&target.host), "m", &[])];
+    let mut job = job(&repository(&source.host, "app"), "v1", places);
+    job.at = TagOrDigest::Digest(sample.root().digest().clone());
+    let rows = copy(vec![job]).await;
+    assert_eq!(rows[0].verdict, Verdict::Equal);
+    assert_eq!((source.seen().len(), target.seen().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn an_empty_repository_is_asked_for_hardly_anything() {
+    let (source, target) = (plain().await, plain().await);
+    let tags: Vec<String> = (0..20).map(|number| format!("v{number}")).collect();
+    for tag in &tags {
+        built(tag, 100).place(&source, "app", tag);
+    }
+    let one_by_one = Options {
+        concurrency: 1,
+        ..OPTIONS
+    };
+    let rows = copy_with(jobs(&source, &target, &tags), one_by_one).await;
+    assert!(rows.iter().all(|row| row.verdict == Verdict::Created));
+    assert_eq!(target.count(Method::HEAD, ""), 1);
+    assert_eq!(target.count(Method::GET, "tags/list"), 1);
+}
+
+#[tokio::test]
+async fn only_what_is_missing_is_moved() {
+    let (source, target) = (plain().await, plain().await);
+    let base = noise("base", 300_000);
+    let of = |seed: &str| image("linux/amd64", &[base.clone(), noise(seed, 1000)]);
+    of("old").place(&target, "m", "v1");
+    of("new").place(&source, "app", "v1");
+    let rows = copy(jobs(&source, &target, &["v1".to_owned()])).await;
+    assert_eq!(rows[0].verdict, Verdict::Updated);
+    let config = of("new").blobs[2].1.len() as u64;
+    let expected = Bytes {
+        uploaded: 1000,
+        mounted: 0,
+        skipped: 300_000 + config,
+    };
+    assert_eq!(rows[0].bytes, expected);
+    assert_eq!(rows[0].diff[0].before, Some(of("old").digest()));
+    assert_eq!(rows[0].diff[0].change, Change::Changed);
+}
+
+#[tokio::test]
+async fn a_run_that_broke_off_goes_on_where_it_was() {
+    let (source, target) = (plain().await, plain().await);
+    let sample = built("app", 300_000);
+    sample.place(&source, "app", "v1");
+    sample.place(&target, "m", "v1");
+    // One child had not come, nor had the tag.
+    let arm = sample.manifests[1].digest().to_string();
+    {
+        let mut state = target.state();
+        state.store.manifests.remove(&("m".to_owned(), arm));
+        let root = sample.digest();
+        for at in ["v1", &root] {
+            let key = ("m".to_owned(), at.to_owned());
+            state.store.manifests.remove(&key);
+        }
+    }
+    let rows = copy(jobs(&source, &target, &["v1".to_owned()])).await;
+    assert_eq!(rows[0].verdict, Verdict::Created);
+    assert_eq!(rows[0].bytes.uploaded, 0);
+    assert_eq!(target.count(Method::PUT, "manifests"), 2);
+    assert_eq!(source.count(Method::GET, "blobs"), 0);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_the_truth_and_writes_nothing() {
+    let (source, target) = (plain().await, plain().await);
+    let base = noise("base", 300_000);
+    let of = |seed: &str| image("linux/amd64", &[base.clone(), noise(seed, 1000)]);
+    let tags = ["same", "moved", "new", "newer"].map(str::to_owned);
+    for tag in &tags {
+        of(tag).place(&source, "app", tag);
+    }
+    of("same").place(&target, "m", "same");
+    of("elsewhere").place(&target, "m", "moved");
+    let seen = |rows: &[Row]| -> Vec<(Verdict, Change, Option<String>, u64)> {
+        let one = |row: &Row| {
+            let tag = &row.diff[0];
+            (
+                row.verdict,
+                tag.change,
+                row.digest.clone(),
+                row.bytes.uploaded,
+            )
+        };
+        rows.iter().map(one).collect()
+    };
+    let dry = copy_with(jobs(&source, &target, &tags), DRY).await;
+    assert_eq!(writes(&target), 0);
+    assert_eq!(source.count(Method::GET, "blobs"), 0);
+    let row = |verdict, change, tag: &str, bytes| (verdict, change, Some(of(tag).digest()), bytes);
+    let expected = [
+        row(Verdict::Equal, Change::Equal, "same", 0),
+        row(Verdict::Updated, Change::Changed, "moved", 1000),
+        row(Verdict::Created, Change::Missing, "new", 1000),
+        row(Verdict::Created, Change::Missing, "newer", 1000),
+    ];
+    assert_eq!(seen(&dry), expected);
+    let wet = copy(jobs(&source, &target, &tags)).await;
+    assert_eq!(seen(&wet), expected);
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_what_images_share_once() {
+    let (source, target) = (plain().await, plain().await);
+    let base = noise("base", 300_000);
+    let tags = ["a", "b", "c"].map(str::to_owned);
+    for tag in &tags {
+        image("linux/amd64", &[base.clone(), noise(tag, 1000)]).place(&source, "app", tag);
+    }
+    let total = |rows: Vec<Row>| rows.iter().map(|row| row.bytes.uploaded).sum::<u64>();
+    let dry = total(copy_with(jobs(&source, &target, &tags), DRY).await);
+    assert_eq!(dry, total(copy(jobs(&source, &target, &tags)).await));
+    assert!(dry < 310_000);
+}
+
+#[tokio::test]
+async fn force_moves_everything_again() {
+    let (source, target) = (plain().await, plain().await);
+    let sample: Sample = built("app", 1000);
+    sample.place(&source, "app", "v1");
+    sample.place(&target, "m", "v1");
+    let force = Options {
+        force: true,
+        ..OPTIONS
+    };
+    let rows = copy_with(jobs(&source, &target, &["v1".to_owned()]), force).await;
+    assert_eq!(rows[0].verdict, Verdict::Updated);
+    assert_eq!(target.count(Method::PUT, "manifests"), 5);
+    assert_eq!(target.count(Method::PUT, "uploads"), 7);
+}

@@ -1,0 +1,267 @@
+//! One read at the source however the destinations fare, and each of them at its own pace.
+
+use hyper::Method;
+use tokio::sync::watch;
+use xtask::copy::{Destination, Verdict};
+
+use crate::support::client::{login, registry};
+use crate::support::copying::{
+    Ear, OPTIONS, copy, copy_with, destination, hear, job, place, reads, repository,
+};
+use crate::support::distribution::free_address;
+use crate::support::door::Door;
+use crate::support::faulty::{Fault, Faulty, Habits};
+use crate::support::images::{Sample, built, image, noise};
+
+/// A source that holds the sample at `app:v1`.
+async fn holding(sample: &Sample) -> Faulty {
+    let source = Faulty::start(Habits::default()).await;
+    sample.place(&source, "app", "v1");
+    source
+}
+
+/// A registry that reads no large upload before the gate opens.
+async fn gated() -> (Faulty, watch::Sender<bool>) {
+    let gate = watch::Sender::new(false);
+    let habits = Habits {
+        gate: Some(gate.subscribe()),
+        ..Habits::default()
+    };
+    (Faulty::start(habits).await, gate)
+}
+
+#[tokio::test]
+async fn each_blob_is_read_once_by_a_fast_a_slow_and_a_failing_destination() {
+    let sample = built("app", 400_000);
+    let source = holding(&sample).await;
+    let fast = Faulty::start(Habits::default()).await;
+    let (slow, gate) = gated().await;
+    let failing = Faulty::start(Habits::default()).await;
+    for fault in [
+        Fault::Deaf(100_000),
+        Fault::Answer(500, &[], ""),
+        Fault::Deaf(0),
+    ] {
+        failing.fault(Method::PATCH, "uploads", fault);
+    }
+    let servers = [&fast, &slow, &failing];
+    let places = servers.map(|it| place(&destination(&it.host), "mirror", &["v1"]));
+    let jobs = vec![job(&repository(&source.host, "app"), "v1", places.to_vec())];
+    let ear = Ear::default();
+    let opens = async {
+        // The slow one has not begun to listen when the other two have all they want.
+        let rows = ear.finished(2).await;
+        assert!(rows.iter().all(|row| row.destination != slow.host));
+        gate.send_replace(true);
+    };
+    let (rows, ()) = tokio::join!(hear(jobs, OPTIONS, &ear), opens);
+    for (row, server) in rows.iter().zip(servers) {
+        assert_eq!((row.verdict, &row.reason), (Verdict::Created, &None));
+        sample
+            .assert_at(&repository(&server.host, "mirror"), "v1")
+            .await;
+        let (planned, moved) = ear.progress(&server.host);
+        assert_eq!((planned, moved), (row.bytes.uploaded, row.bytes.uploaded));
+    }
+    assert!(reads(&source, &sample).iter().all(|count| *count == 1));
+    assert_eq!(source.count(Method::GET, "manifests"), 5);
+    assert_eq!(ear.read(), rows[0].bytes.uploaded);
+    assert!(failing.count(Method::PATCH, "") > fast.count(Method::PATCH, ""));
+}
+
+#[tokio::test]
+async fn a_destination_that_comes_late_finds_everything_read() {
+    let samples: Vec<Sample> = (0..3).map(|it| built(&it.to_string(), 200_000)).collect();
+    let source = Faulty::start(Habits::default()).await;
+    let fast_server = Faulty::start(Habits::default()).await;
+    let fast = destination(&fast_server.host);
+    let (late_server, gate) = gated().await;
+    let late = destination(&late_server.host);
+    let from = repository(&source.host, "app");
+    let jobs = samples.iter().enumerate().map(|(number, sample)| {
+        let name = format!("v{number}");
+        sample.place(&source, "app", &name);
+        let places = vec![place(&fast, "m", &[&name]), place(&late, "m", &[&name])];
+        job(&from, &name, places)
+    });
+    let jobs = jobs.collect();
+    let ear = Ear::default();
+    let opens = async {
+        // One image at a time: the late one has not even begun with the others.
+        ear.finished(3).await;
+        gate.send_replace(true);
+    };
+    let options = xtask::copy::Options {
+        concurrency: 1,
+        ..OPTIONS
+    };
+    let (rows, ()) = tokio::join!(hear(jobs, options, &ear), opens);
+    assert!(rows.iter().all(|row| row.verdict == Verdict::Created));
+    for sample in &samples {
+        // The empty config is in all of them, and small enough to be read again.
+        let mut large = sample.clone();
+        large.blobs.retain(|(_, bytes)| bytes.len() > 2);
+        assert!(reads(&source, &large).iter().all(|count| *count == 1));
+    }
+}
+
+#[tokio::test]
+async fn images_that_share_layers_read_and_send_them_once() {
+    let source = Faulty::start(Habits::default()).await;
+    let target_server = Faulty::start(Habits {
+        checks_children: true,
+        ..Habits::default()
+    })
+    .await;
+    let target = destination(&target_server.host);
+    let shared = noise("shared", 300_000);
+    let from = repository(&source.host, "app");
+    let jobs = (0..30).map(|number| {
+        let own = noise(&number.to_string(), 1000);
+        let name = format!("v{number}");
+        image("linux/amd64", &[shared.clone(), own]).place(&source, "app", &name);
+        job(&from, &name, vec![place(&target, "m", &[&name])])
+    });
+    let rows = copy(jobs.collect()).await;
+    assert!(rows.iter().all(|row| row.verdict == Verdict::Created));
+    let sent: u64 = rows.iter().map(|row| row.bytes.uploaded).sum();
+    assert!(sent < 300_000 + 30 * 2000, "{sent}");
+    let hex = xtask::registry::Digest::sha256_of(&shared).hex().to_owned();
+    let commits = target_server.count(Method::PUT, &format!("digest=sha256%3A{hex}"));
+    assert_eq!(commits, 1);
+    assert_eq!(source.count(Method::GET, &format!("blobs/sha256:{hex}")), 1);
+}
+
+#[tokio::test]
+async fn a_dead_destination_fails_alone_and_is_soon_asked_no_more() {
+    let sample = built("app", 1000);
+    let source = Faulty::start(Habits::default()).await;
+    let alive = Faulty::start(Habits::default()).await;
+    let targets = [destination(&free_address()), destination(&alive.host)];
+    let from = repository(&source.host, "app");
+    let jobs = (0..40).map(|number| {
+        let name = format!("v{number}");
+        sample.place(&source, "app", &name);
+        let places = targets.iter().map(|it| place(it, "m", &[&name]));
+        job(&from, &name, places.collect())
+    });
+    let start = std::time::Instant::now();
+    let rows = copy(jobs.collect()).await;
+    for pair in rows.chunks(2) {
+        assert_eq!(pair[0].verdict, Verdict::Failed);
+        let reason = pair[0].reason.as_deref().unwrap();
+        assert!(reason.contains("cannot be reached"), "{reason}");
+        assert!(reason.contains("Connection refused"), "{reason}");
+        assert_eq!(pair[1].reason, None);
+    }
+    // Two waits between three tries, of at most a second and a half together, once for all forty.
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn refused_credentials_are_not_tried_for_every_image() {
+    let sample = built("app", 1000);
+    let source = Faulty::start(Habits::default()).await;
+    let strict = Faulty::start(Habits {
+        door: Door::Basic,
+        ..Habits::default()
+    })
+    .await;
+    let target = Destination::new(
+        &strict.host,
+        registry(&strict.host, login("robot$x", "wrong")),
+    );
+    let from = repository(&source.host, "app");
+    let jobs = (0..200).map(|number| {
+        let name = format!("v{number}");
+        sample.place(&source, "app", &name);
+        job(&from, &name, vec![place(&target, "m", &[&name])])
+    });
+    let rows = copy(jobs.collect()).await;
+    assert!(rows.iter().all(|row| row.verdict == Verdict::Failed));
+    assert!(rows.iter().all(|row| row.http_status == Some(401)));
+    let reason = rows[199].reason.as_deref().unwrap();
+    assert!(reason.contains("refused the login"), "{reason}");
+    let logins = strict.seen();
+    let logins = logins
+        .iter()
+        .filter(|seen| seen.headers.contains_key("authorization"));
+    assert_eq!(logins.count(), 1);
+    assert_eq!(source.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn a_source_that_breaks_off_goes_on_where_it_ended() {
+    let sample = image("linux/amd64", &[noise("big", 900_000)]);
+    let source = holding(&sample).await;
+    source.fault(Method::GET, "blobs", Fault::Cut(300_000));
+    source.fault(Method::GET, "blobs", Fault::Cut(300_000));
+    let target = Faulty::start(Habits::default()).await;
+    let places = vec![place(&destination(&target.host), "m", &["v1"])];
+    let rows = copy(vec![job(&repository(&source.host, "app"), "v1", places)]).await;
+    assert_eq!(rows[0].reason, None);
+    sample.assert_at(&repository(&target.host, "m"), "v1").await;
+}
+
+#[tokio::test]
+async fn what_the_source_lacks_is_the_sources_fault() {
+    let sample = image("linux/amd64", &[noise("lost", 900_000)]);
+    let source = holding(&sample).await;
+    let key = ("app".to_owned(), sample.blobs[0].0.clone());
+    source.state().store.blobs.remove(&key);
+    let targets = [
+        Faulty::start(Habits::default()).await,
+        Faulty::start(Habits::default()).await,
+    ];
+    let from = repository(&source.host, "app");
+    let places = |tag: &str| {
+        let at = |it: &Faulty| place(&destination(&it.host), "m", &[tag]);
+        targets.iter().map(at).collect::<Vec<_>>()
+    };
+    let jobs = vec![
+        job(&from, "v1", places("v1")),
+        job(&from, "absent", places("x")),
+    ];
+    let rows = copy(jobs).await;
+    for row in &rows[..2] {
+        let reason = row.reason.as_deref().unwrap();
+        let lost = &sample.blobs[0].0;
+        assert_eq!(
+            reason,
+            format!("source: the manifest refers to the blob {lost}, which is not there")
+        );
+    }
+    for row in &rows[2..] {
+        let reason = row.reason.as_deref().unwrap();
+        assert!(
+            reason.starts_with("source: `source:absent` does not exist; hint: "),
+            "{reason}"
+        );
+    }
+    assert!(
+        targets
+            .iter()
+            .all(|it| it.count(Method::PUT, "manifests") == 0)
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_takes_too_long_is_given_up_and_the_others_are_not() {
+    let (large, small) = (
+        image("linux/amd64", &[noise("large", 900_000)]),
+        image("linux/amd64", &[noise("small", 900)]),
+    );
+    let source = holding(&large).await;
+    small.place(&source, "app", "v2");
+    let (slow, _gate) = gated().await;
+    let target = destination(&slow.host);
+    let from = repository(&source.host, "app");
+    let jobs = ["v1", "v2"].map(|tag| job(&from, tag, vec![place(&target, "m", &[tag])]));
+    let options = xtask::copy::Options {
+        timeout: Some(std::time::Duration::from_millis(1500)),
+        ..OPTIONS
+    };
+    let rows = copy_with(jobs.to_vec(), options).await;
+    assert_eq!(rows[0].reason.as_deref(), Some("not done within 1.5s"));
+    assert_eq!(rows[1].verdict, Verdict::Created);
+}

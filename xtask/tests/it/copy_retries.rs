@@ -1,0 +1,224 @@
+//! The copier on a destination's bad days: it uploads again from the spool, in the right order, and not for ever.
+
+use std::time::Duration;
+
+use hyper::Method;
+use xtask::copy::{Destination, Options, Row, Verdict};
+use xtask::registry::Digest;
+
+use crate::support::client::{login, registry};
+use crate::support::copying::{
+    OPTIONS, copy, copy_with, destination, job, place, reads, repository,
+};
+use crate::support::door::{Door, PASSWORD, USER};
+use crate::support::faulty::{Fault, Faulty, Habits};
+use crate::support::images::{Sample, built, image, noise};
+
+/// A source and a registry that takes no manifest before its children.
+async fn servers(sample: &Sample) -> (Faulty, Faulty) {
+    let source = Faulty::start(Habits::default()).await;
+    sample.place(&source, "app", "v1");
+    let habits = Habits {
+        checks_children: true,
+        ..Habits::default()
+    };
+    (source, Faulty::start(habits).await)
+}
+
+/// Copies `app:v1` to `m:v1`.
+async fn copy_one(source: &Faulty, target: &Faulty, options: Options) -> Row {
+    let places = vec![place(&destination(&target.host), "m", &["v1"])];
+    let jobs = vec![job(&repository(&source.host, "app"), "v1", places)];
+    copy_with(jobs, options).await.remove(0)
+}
+
+fn large() -> Sample {
+    image("linux/amd64", &[noise("large", 400_000)])
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_begins_again_and_the_source_does_not_notice() {
+    let lost = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}"#;
+    for (method, fault) in [
+        (Method::PATCH, Fault::Deaf(100_000)),
+        (Method::PATCH, Fault::Hangup),
+        (Method::PATCH, Fault::Answer(502, &[], "<html>")),
+        (Method::PATCH, Fault::Answer(404, &[], lost)),
+        (Method::PATCH, Fault::Answer(416, &[], "")),
+        (
+            Method::PATCH,
+            Fault::Answer(429, &[("retry-after", "0")], "slow down"),
+        ),
+        (Method::PUT, Fault::Answer(404, &[], lost)),
+        (Method::PUT, Fault::Deaf(0)),
+    ] {
+        let sample = large();
+        let (source, target) = servers(&sample).await;
+        target.fault(method.clone(), "uploads/session-1", fault);
+        let row = copy_one(&source, &target, OPTIONS).await;
+        assert_eq!((row.verdict, row.reason), (Verdict::Created, None));
+        sample.assert_at(&repository(&target.host, "m"), "v1").await;
+        assert_eq!(reads(&source, &sample), [1, 1]);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_not_tried_for_ever() {
+    let sample = large();
+    let (source, target) = servers(&sample).await;
+    for _ in 0..9 {
+        target.fault(Method::PATCH, "uploads", Fault::Answer(503, &[], ""));
+    }
+    let options = Options {
+        retries: 1,
+        ..OPTIONS
+    };
+    let row = copy_one(&source, &target, options).await;
+    assert_eq!((row.verdict, row.http_status), (Verdict::Failed, Some(503)));
+    assert_eq!(target.count(Method::PATCH, "uploads"), 2);
+    assert_eq!(target.count(Method::PUT, "manifests"), 0);
+}
+
+#[tokio::test]
+async fn what_the_client_repeats_itself_is_not_repeated_once_more() {
+    let sample = large();
+    let (source, target) = servers(&sample).await;
+    for _ in 0..9 {
+        target.fault(Method::POST, "uploads", Fault::Answer(503, &[], ""));
+    }
+    let row = copy_one(&source, &target, OPTIONS).await;
+    assert_eq!((row.verdict, row.http_status), (Verdict::Failed, Some(503)));
+    // Three for the layer at most, three for the config.
+    let opened = target.count(Method::POST, "uploads");
+    assert!((3..=6).contains(&opened), "{opened}");
+}
+
+#[tokio::test]
+async fn a_rate_limit_on_a_manifest_is_waited_out() {
+    let sample = built("app", 1000);
+    let (source, target) = servers(&sample).await;
+    let limit = Fault::Answer(429, &[("retry-after", "1")], "slow down");
+    target.fault(Method::PUT, "manifests/v1", limit);
+    let row = copy_one(&source, &target, OPTIONS).await;
+    assert_eq!(row.verdict, Verdict::Created);
+    assert!(row.duration >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_commit_that_is_denied_although_it_was_done_uploads_nothing_again() {
+    let sample = large();
+    let (source, target) = servers(&sample).await;
+    target.fault(Method::PUT, "uploads", Fault::Lie(404));
+    let row = copy_one(&source, &target, OPTIONS).await;
+    assert_eq!(row.verdict, Verdict::Created);
+    assert_eq!(target.count(Method::PATCH, "uploads"), 1);
+}
+
+#[tokio::test]
+async fn blobs_that_were_said_to_be_there_are_uploaded_when_they_are_not() {
+    let sample = built("app", 200_000);
+    let (source, target) = servers(&sample).await;
+    let layer = &sample.blobs[0].0;
+    let part = format!("blobs/{layer}");
+    target.fault(Method::HEAD, &part, Fault::Lie(200));
+    let row = copy_one(&source, &target, OPTIONS).await;
+    assert_eq!((row.verdict, row.reason), (Verdict::Created, None));
+    sample.assert_at(&repository(&target.host, "m"), "v1").await;
+    assert_eq!(reads(&source, &sample), [1; 7]);
+}
+
+#[tokio::test]
+async fn a_registry_that_always_misses_something_is_given_up() {
+    let sample = large();
+    let (source, target) = servers(&sample).await;
+    let missing = r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#;
+    for _ in 0..9 {
+        target.fault(Method::PUT, "manifests", Fault::Answer(404, &[], missing));
+    }
+    let row = copy_one(&source, &target, OPTIONS).await;
+    assert_eq!((row.verdict, row.http_status), (Verdict::Failed, Some(404)));
+    assert_eq!(target.count(Method::PUT, "manifests"), 3);
+    assert_eq!(target.count(Method::PATCH, "uploads"), 3);
+    assert_eq!(reads(&source, &sample), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_blob_that_another_repository_has_is_mounted_or_else_uploaded() {
+    for (status, is_mounted) in [(201, true), (202, false), (405, false), (403, false)] {
+        let sample = large();
+        let source = Faulty::start(Habits::default()).await;
+        sample.place(&source, "app", "v1");
+        let target = Faulty::start(Habits {
+            mount: Some(status),
+            door: Door::Tokens,
+            checks_children: true,
+            ..Habits::default()
+        })
+        .await;
+        let signed_in = registry(&target.host, login(USER, PASSWORD));
+        let to = Destination::new(&target.host, signed_in.clone());
+        let from = repository(&source.host, "app");
+        let places = ["one", "two", "three"].map(|path| place(&to, path, &["v1"]));
+        let rows = copy(vec![job(&from, "v1", places.to_vec())]).await;
+        let total = |field: fn(&Row) -> u64| rows.iter().map(field).sum::<u64>();
+        let size: u64 = sample.blobs.iter().map(|(_, it)| it.len() as u64).sum();
+        let (uploaded, mounted) = (
+            total(|row| row.bytes.uploaded),
+            total(|row| row.bytes.mounted),
+        );
+        match is_mounted {
+            true => assert_eq!((uploaded, mounted), (size, 2 * size)),
+            false => assert_eq!((uploaded, mounted), (3 * size, 0), "{status}"),
+        }
+        for path in ["one", "two", "three"] {
+            sample.assert_at(&signed_in.repository(path), "v1").await;
+        }
+        assert_eq!(reads(&source, &sample), [1, 1]);
+    }
+}
+
+#[tokio::test]
+async fn a_tag_appears_last_and_a_parent_after_its_children() {
+    let sample = built("app", 200_000);
+    let (source, target) = servers(&sample).await;
+    let to = destination(&target.host);
+    let places = vec![place(&to, "m", &["v1", "latest"])];
+    copy(vec![job(&repository(&source.host, "app"), "v1", places)]).await;
+    let seen = target.seen();
+    let is_put = |part: &str| {
+        let position = seen
+            .iter()
+            .position(|it| it.method == Method::PUT && it.target.contains(part));
+        position.unwrap_or_else(|| panic!("no PUT of {part}"))
+    };
+    let last_blob = sample
+        .blobs
+        .iter()
+        .map(|(digest, _): &(Digest, _)| is_put(&format!("digest=sha256%3A{}", digest.hex())))
+        .max();
+    let (root, children) = sample.manifests.split_last().unwrap();
+    let children: Vec<_> = children
+        .iter()
+        .map(|it| is_put(&format!("manifests/{}", it.digest())))
+        .collect();
+    assert!(last_blob < children.iter().copied().min());
+    assert!(children.iter().max() < Some(&is_put("manifests/v1")));
+    assert!(is_put("manifests/v1") < is_put("manifests/latest"));
+    assert_eq!(seen.len() - 1, is_put("manifests/latest"));
+    assert_eq!(target.count(Method::PUT, &root.digest().to_string()), 0);
+}
+
+#[tokio::test]
+async fn a_tag_does_not_appear_over_something_that_failed() {
+    let sample = built("app", 200_000);
+    let (source, target) = servers(&sample).await;
+    let attestation = sample.manifests[3].digest();
+    target.fault(
+        Method::PUT,
+        &format!("manifests/{attestation}"),
+        Fault::Answer(413, &[], ""),
+    );
+    let row = copy_one(&source, &target, OPTIONS).await;
+    assert_eq!((row.verdict, row.http_status), (Verdict::Failed, Some(413)));
+    assert_eq!(target.count(Method::PUT, "manifests/v1"), 0);
+}

@@ -1,0 +1,130 @@
+//! Running the copier in a test, and hearing what it tells.
+//!
+//! It refuses to know what is copied. Invariant: a copy that hangs fails its test.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use xtask::copy::{Destination, Event, Job, Listener, Mode, Options, Place, Policy, Row, run};
+use xtask::registry::{Credentials, Repository};
+
+use super::client::{registry, tag};
+use super::faulty::Faulty;
+
+pub const OPTIONS: Options = Options {
+    mode: Mode::Apply,
+    concurrency: 10,
+    retries: 3,
+    timeout: None,
+    force: false,
+};
+
+/// The job that copies `name` of a repository to the same name at each place.
+pub fn job(source: &Repository, name: &str, places: Vec<Place>) -> Job {
+    Job {
+        name: format!("source:{name}"),
+        source: source.clone(),
+        at: tag(name),
+        policy: Policy::default(),
+        places,
+    }
+}
+
+pub fn place(destination: &Arc<Destination>, path: &str, tags: &[&str]) -> Place {
+    Place {
+        destination: Arc::clone(destination),
+        path: path.to_owned(),
+        tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+    }
+}
+
+/// A destination that is open to everyone.
+pub fn destination(host: &str) -> Arc<Destination> {
+    Destination::new(host, registry(host, Credentials::Anonymous))
+}
+
+/// The repository at `path` of a registry that is open to everyone.
+pub fn repository(host: &str, path: &str) -> Repository {
+    registry(host, Credentials::Anonymous).repository(path)
+}
+
+pub async fn copy(jobs: Vec<Job>) -> Vec<Row> {
+    copy_with(jobs, OPTIONS).await
+}
+
+pub async fn copy_with(jobs: Vec<Job>, options: Options) -> Vec<Row> {
+    hear(jobs, options, &Ear::default()).await
+}
+
+pub async fn hear(jobs: Vec<Job>, options: Options, ear: &Ear) -> Vec<Row> {
+    let copying = run(
+        jobs,
+        &options,
+        Arc::new(ear.clone()),
+        std::future::pending(),
+    );
+    let rows = tokio::time::timeout(Duration::from_secs(60), copying).await;
+    rows.expect("the copy comes to an end")
+}
+
+/// Remembers what it heard.
+#[derive(Clone, Default)]
+pub struct Ear(Arc<Mutex<Heard>>, Arc<watch::Sender<usize>>);
+
+#[derive(Default)]
+struct Heard {
+    read: u64,
+    planned: HashMap<String, u64>,
+    moved: HashMap<String, u64>,
+    finished: Vec<Row>,
+}
+
+impl Ear {
+    pub fn read(&self) -> u64 {
+        self.0.lock().unwrap().read
+    }
+
+    /// Planned and moved bytes of a destination.
+    pub fn progress(&self, host: &str) -> (u64, u64) {
+        let heard = self.0.lock().unwrap();
+        let of = |map: &HashMap<String, u64>| map.get(host).copied().unwrap_or_default();
+        (of(&heard.planned), of(&heard.moved))
+    }
+
+    /// The rows that have ended, once there are so many.
+    pub async fn finished(&self, rows: usize) -> Vec<Row> {
+        let mut news = self.1.subscribe();
+        news.wait_for(|count| *count >= rows).await.unwrap();
+        self.0.lock().unwrap().finished.clone()
+    }
+}
+
+impl Listener for Ear {
+    fn event(&self, event: Event<'_>) {
+        let mut heard = self.0.lock().unwrap();
+        match event {
+            Event::Planned { destination, bytes } => {
+                *heard.planned.entry(destination.to_owned()).or_default() += bytes;
+            }
+            Event::Moved { destination, bytes } => {
+                *heard.moved.entry(destination.to_owned()).or_default() += bytes;
+            }
+            Event::Read { bytes } => heard.read += bytes,
+            Event::Finished { row } => {
+                heard.finished.push(row.clone());
+                self.1.send_replace(heard.finished.len());
+            }
+        }
+    }
+}
+
+/// How often each blob of a sample was asked for at the source.
+pub fn reads(source: &Faulty, sample: &super::images::Sample) -> Vec<usize> {
+    let count = |digest| source.count(hyper::Method::GET, &format!("blobs/{digest}"));
+    let mut digests: Vec<_> = sample.blobs.iter().map(|(digest, _)| digest).collect();
+    digests.sort();
+    digests.dedup();
+    digests.into_iter().map(count).collect()
+}

@@ -1,0 +1,153 @@
+//! Bad input of `sync`: a clear sentence, exit code 2, and nothing touched.
+
+use crate::support::distribution::Distribution;
+use crate::support::faulty::{Faulty, Habits};
+use crate::support::mirror::Mirror;
+
+/// What the file says, further arguments, and what is said about it.
+type Case = (&'static str, &'static [&'static str], &'static str);
+
+const FINE: &str = "source.io/app:v1: one.io/app";
+
+const CASES: &[Case] = &[
+    (
+        FINE,
+        &["absent.yaml"],
+        "`absent.yaml` cannot be read: No such file",
+    ),
+    (
+        FINE,
+        &["--auth", "absent.yaml"],
+        "`absent.yaml` cannot be read: No such file",
+    ),
+    (
+        "a.io/x: [b.io/x",
+        &[],
+        "`in.yaml`, line 2, column 1: while parsing a flow sequence",
+    ),
+    (
+        "{\"rules\": [{\"src\": \"a\",}}",
+        &[],
+        "`in.yaml`, line 1, column 25: ",
+    ),
+    (
+        "source: source.io/app\ntargets: one.io/app\nplatform: linux/amd64",
+        &[],
+        "line 3, column 1: unknown key `platform`; hint: did you mean `platforms`?",
+    ),
+    (
+        "source.io/app: ''",
+        &[],
+        "the destination of `source.io/app` is empty",
+    ),
+    (
+        "source.io/app: source.io/app",
+        &[],
+        "`source.io/app` is both source and destination",
+    ),
+    (
+        "source.io/a:1: one.io/x\nsource.io/b:1: one.io/x",
+        &[],
+        "`one.io/x:1` would be written twice: from `source.io/a:1` (`in.yaml`, line 1) and from `source.io/b:1` (`in.yaml`, line 2)",
+    ),
+    (
+        "source.io/app:/v(/: one.io/app",
+        &[],
+        "`v(` is not a regular expression",
+    ),
+    (
+        "{source: source.io/app, targets: one.io/app, tags: ['semver:>>1']}",
+        &[],
+        "`>>1` is not a range of versions",
+    ),
+    (
+        FINE,
+        &["--tags", "-x-"],
+        "error: unexpected argument '-x' found",
+    ),
+    (
+        FINE,
+        &["--tags", "a b"],
+        "`--tags`: `a b` is neither a tag nor a pattern",
+    ),
+    (FINE, &["--platform", "amd64"], "`--platform`: `amd64`"),
+    (
+        "source.io/app: ${WHERE}/app",
+        &[],
+        "the variable `WHERE` is not set",
+    ),
+    (
+        "[{source: 'source.io/app:1', target: app, tags: [x], architectures: [amd46]}]",
+        &[],
+        "unknown architecture `amd46`; hint: did you mean `amd64`?",
+    ),
+    ("source.io/app", &[], "`REGISTRY` is not set"),
+    ("# nothing", &[], "`in.yaml` names no image"),
+    (
+        FINE,
+        &["--log-level", "loud"],
+        "invalid value 'loud' for '--log-level <LEVEL>'\n  [possible values: debug, info, warn, error]",
+    ),
+    (
+        FINE,
+        &["--timeout", "soon"],
+        "invalid value 'soon' for '--timeout <DURATION>': expected number at 0; hint: `90s`, `30m`",
+    ),
+    (
+        FINE,
+        &["--only-failed", "in.yaml"],
+        "`in.yaml`, line 1, column 5: this is not the report of a sync",
+    ),
+    (
+        FINE,
+        &["--log", "no/such/log"],
+        "`no/such/log` cannot be written: No such file",
+    ),
+    (
+        FINE,
+        &["--report", "no/such.json"],
+        "`no/such.json` cannot be written: No such file",
+    ),
+    (
+        FINE,
+        &["--succeeded", "."],
+        "`.` cannot be written: Is a directory",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clear_sentence_and_nothing_touched() {
+    let (source, there) = (
+        Faulty::start(Habits::default()).await,
+        Faulty::start(Habits::default()).await,
+    );
+    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    for (text, arguments, sentence) in CASES {
+        mirror.write("in.yaml", text);
+        let run = mirror.sync(&[&["in.yaml"], *arguments].concat()).await;
+        run.expect(2, &[sentence]);
+    }
+    mirror
+        .sync(&[])
+        .await
+        .expect(2, &["nothing says what to copy"]);
+    assert!(source.seen().is_empty() && there.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_images_for_one_tag_that_only_the_lists_show() {
+    let (source, there) = (Distribution::open(), Faulty::start(Habits::default()).await);
+    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    for image in ["a:1", "a:2", "b:2", "b:3"] {
+        mirror
+            .publish(&format!("source.io/{image}"), &["linux/amd64"])
+            .await;
+    }
+    mirror.write("in.yaml", "source.io/a: one.io/x\nsource.io/b: one.io/x");
+    let run = mirror.sync(&["in.yaml"]).await;
+    run.expect(
+        2,
+        &["`one.io/x:2` would be written twice: from `source.io/a:2`"],
+    );
+    assert!(there.state().store.blobs.is_empty() && there.state().store.manifests.is_empty());
+}

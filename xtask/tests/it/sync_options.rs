@@ -1,0 +1,244 @@
+//! Our own form with all its filters, and the options of the command.
+
+use std::path::Path;
+
+use hyper::Method;
+
+use crate::support::distribution::Distribution;
+use crate::support::faulty::{Fault, Faulty, Habits};
+use crate::support::mirror::{LAYER, Mirror};
+
+const ONE: [&str; 1] = ["linux/amd64"];
+const MANY: [&str; 4] = [
+    "linux/amd64",
+    "unknown/unknown",
+    "linux/arm64",
+    "linux/s390x",
+];
+
+struct Pair {
+    there: Faulty,
+    _source: Distribution,
+    mirror: Mirror,
+}
+
+impl Pair {
+    /// An empty destination that keeps a record, and a source with an image of one platform for each tag.
+    async fn new(tags: &[&str]) -> Pair {
+        let source = Distribution::open();
+        let there = Faulty::start(Habits::default()).await;
+        let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+        for tag in tags {
+            mirror.publish(&format!("source.io/app:{tag}"), &ONE).await;
+        }
+        mirror.write("sync.yaml", "source: source.io/app\ntargets: one.io/app\n");
+        Pair {
+            there,
+            _source: source,
+            mirror,
+        }
+    }
+
+    /// How many requests could have changed the destination.
+    fn writes(&self) -> usize {
+        let methods = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let counts = methods.map(|method| self.there.count(method, "/"));
+        counts.iter().sum()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_form_filters_tags_platforms_and_attestations() {
+    // Real registries, for skopeo looks at them.
+    let (source, there) = (Distribution::open(), Distribution::open());
+    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let tags = "v1.1.0 v1.2.0 v1.3.0 v1.3.0-nightly v1.10.0 v2.0.0-rc.1 w1.4.0 latest";
+    for tag in tags.split(' ') {
+        mirror.publish(&format!("source.io/app:{tag}"), &MANY).await;
+    }
+    let form = "source: source.io/app
+targets: [one.io/app, one.io/team/copy]
+tags: ['v*', '!*-nightly', 'semver:>=1.2', 'newest:2']
+";
+    let run = async |more: &str, arguments: &[&str]| {
+        mirror.write("sync.yaml", &format!("{form}{more}"));
+        mirror
+            .sync(&[&["sync.yaml", "--report", "r.json"], arguments].concat())
+            .await
+    };
+    run("", &[]).await.expect(0, &["4 of 4 in place"]);
+    for repository in ["one.io/app", "one.io/team/copy"] {
+        assert_eq!(mirror.tags(repository), ["v1.10.0", "v1.3.0"]);
+    }
+    let image = "one.io/app:v1.10.0";
+    assert_eq!(mirror.digest(image), mirror.digest("source.io/app:v1.10.0"));
+    assert_eq!(mirror.platforms(image), MANY);
+
+    // An attestation goes where its image goes, and the new digest is told.
+    let some = run("platforms: [linux/s390x, linux/amd64]\n", &[]).await;
+    some.expect(0, &["updated source.io/app:v1.10.0 -> one.io/app:v1.10.0"]);
+    let kept = ["linux/amd64", "unknown/unknown", "linux/s390x"];
+    assert_eq!(mirror.platforms(image), kept);
+    assert_eq!(
+        mirror.report("r.json")["images"][0]["digest"],
+        mirror.digest(image).to_string()
+    );
+    run("platforms: [linux/s390x]\n", &[]).await.expect(0, &[]);
+    assert_eq!(mirror.platforms(image), ["linux/s390x"]);
+    run("attestations: strip\n", &[]).await.expect(0, &[]);
+    assert_eq!(
+        mirror.platforms(image),
+        ["linux/amd64", "linux/arm64", "linux/s390x"]
+    );
+
+    // The command line narrows the tags, and has the last word about the platforms.
+    let narrowed = ["--tags", "v1.10.*", "--platform", "linux/arm64"];
+    run("platforms: [linux/s390x]\n", &narrowed)
+        .await
+        .expect(0, &["2 of 2 in place"]);
+    assert_eq!(mirror.platforms(image), ["linux/arm64"]);
+    let absent = run("", &["--platform", "linux/riscv64"]).await;
+    absent.expect(
+        1,
+        &["there is no image for linux/riscv64; it has linux/amd64, linux/arm64, linux/s390x"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_the_difference_and_writes_nothing() {
+    let pair = Pair::new(&["v1", "v2", "v3"]).await;
+    let mirror = &pair.mirror;
+    mirror
+        .sync(&["sync.yaml", "--tags", "v1", "v2"])
+        .await
+        .expect(0, &[]);
+    mirror.publish("source.io/app:v2", &["linux/arm64"]).await;
+    let before = pair.writes();
+    let arguments = [
+        "sync.yaml",
+        "--dry-run",
+        "--report",
+        "r.json",
+        "--succeeded",
+        "s.log",
+    ];
+    let run = mirror.sync(&arguments).await;
+    run.expect(
+        0,
+        &[
+            "one.io/app:v2  changed",
+            "one.io/app:v3  missing",
+            "MISSING  CHANGED  EQUAL",
+            "one.io  1        1        1 ",
+            "dry run of a sync: 1 equal, 2 to do, 0 cannot be done",
+        ],
+    );
+    assert_eq!(pair.writes(), before);
+    let report = mirror.report("r.json");
+    assert_eq!(report["dry_run"], true);
+    assert_eq!(mirror.read("s.log"), "one.io/app:v1\n");
+    let bytes = report["images"][2]["bytes"]["uploaded"].as_u64().unwrap() as usize;
+    assert!((LAYER..LAYER + 1000).contains(&bytes), "{bytes}");
+
+    mirror
+        .sync(&["sync.yaml"])
+        .await
+        .expect(0, &["updated", "created"]);
+    let equal = mirror.sync(&["sync.yaml", "--dry-run"]).await;
+    equal.expect(0, &["dry run of a sync: 3 equal, 0 to do"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn force_moves_everything_again() {
+    let pair = Pair::new(&["v1"]).await;
+    pair.mirror
+        .sync(&["sync.yaml"])
+        .await
+        .expect(0, &["created"]);
+    let writes = pair.writes();
+    pair.mirror
+        .sync(&["sync.yaml"])
+        .await
+        .expect(0, &[", 0 B read"]);
+    assert_eq!(pair.writes(), writes);
+    pair.mirror
+        .sync(&["sync.yaml", "--force"])
+        .await
+        .expect(0, &["1 of 1 in place"]);
+    assert_eq!(pair.writes(), 2 * writes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_failed_is_tried_again() {
+    let pair = Pair::new(&["v1", "v2", "v3"]).await;
+    let mirror = &pair.mirror;
+    let run = async || {
+        let before = pair.there.seen().len();
+        let arguments = ["sync.yaml", "--only-failed", "r.json", "--report", "r.json"];
+        let run = mirror.sync(&arguments).await;
+        let seen = pair.there.seen().split_off(before);
+        let asked = seen.iter().filter(|it| it.target.contains("/manifests/v"));
+        (run, asked.map(|it| it.target.clone()).collect::<Vec<_>>())
+    };
+    pair.there
+        .fault(Method::PUT, "/manifests/v2", Fault::Answer(400, &[], ""));
+    mirror
+        .sync(&["sync.yaml", "--report", "r.json"])
+        .await
+        .expect(3, &["answered 400"]);
+    let (again, asked) = run().await;
+    again.expect(0, &["1 of 1 in place"]);
+    assert!(asked.iter().all(|it| it.ends_with("/v2")), "{asked:?}");
+    let (nothing, asked) = run().await;
+    nothing.expect(0, &["nothing failed according to the report"]);
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_could_not_be_listed_is_tried_again_as_a_whole() {
+    let (source, there) = (Faulty::start(Habits::default()).await, Distribution::open());
+    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    for tag in ["v1", "v2"] {
+        mirror.publish(&format!("source.io/app:{tag}"), &ONE).await;
+    }
+    mirror.write("images.yaml", "source.io/app: one.io/app");
+    source.fault(Method::GET, "/tags/list", Fault::Answer(400, &[], ""));
+    let first = mirror.sync(&["images.yaml", "--report", "r.json"]).await;
+    first.expect(1, &["0 of 1 in place"]);
+    let again = mirror
+        .sync(&["images.yaml", "--only-failed", "r.json"])
+        .await;
+    again.expect(0, &["2 of 2 in place"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_is_as_much_as_asked_for_and_in_the_log_too() {
+    let pair = Pair::new(&["v1"]).await;
+    let mirror = &pair.mirror;
+    mirror.write(
+        "sync.yaml",
+        "source: source.io/app\ntargets: one.io/app\ntags: [v1, v9]\n",
+    );
+    let (created, failed) = ("created source.io/app:v1", "failed source.io/app:v9");
+    let run = mirror.sync(&["sync.yaml", "--log", "sync.log"]).await;
+    run.expect(3, &[created, failed]);
+    let log = mirror.read("sync.log");
+    assert!(
+        log.contains(created) && log.contains("1 of 2 in place"),
+        "{log}"
+    );
+    assert!(log.lines().all(|line| line.starts_with("20")), "{log}");
+
+    let run = mirror
+        .sync(&["sync.yaml", "--log-level", "error", "--force"])
+        .await;
+    run.expect(3, &[failed]);
+    assert!(!run.stderr.contains("updated source.io"), "{run}");
+    let run = mirror
+        .sync(&["sync.yaml", "--log-level=debug", "--log=sync.log"])
+        .await;
+    run.expect(3, &["equal source.io/app:v1"]);
+    assert!(mirror.read("sync.log").starts_with(&log));
+    assert!(run.stdout.is_empty(), "{run}");
+    assert!(!Path::new(&mirror.workspace.path().join("output")).exists());
+}

@@ -1,0 +1,107 @@
+//! What the nightly workflow does: its own command line, on its own file, with the registries of a release.
+
+use std::path::Path;
+
+use xtask::sync::{self, Inputs};
+
+use crate::support::distribution::Distribution;
+use crate::support::mirror::Mirror;
+use crate::support::stage::{PASSWORD, USER};
+
+const AZURE: &str = "hagicode.azurecr.io";
+const ALIYUN: &str = "registry.cn-hangzhou.aliyuncs.com";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workflow_mirrors_docker_hub_to_azure_and_aliyun() {
+    let hub = Distribution::open();
+    let there = [(); 2].map(|()| Distribution::with_user(USER, PASSWORD));
+    let mut mirror = Mirror::between(&[
+        ("docker.io", &hub.host),
+        (AZURE, &there[0].host),
+        (ALIYUN, &there[1].host),
+    ]);
+    for prefix in ["AZURE_ACR", "ALIYUN_ACR"] {
+        mirror.workspace.set(&format!("{prefix}_USERNAME"), USER);
+        mirror
+            .workspace
+            .set(&format!("{prefix}_PASSWORD"), PASSWORD);
+    }
+    let mut digests = Vec::new();
+    for tag in ["1.0.0", "latest"] {
+        let image = format!("docker.io/newbe36524/hagicode:{tag}");
+        digests.push(
+            mirror
+                .publish(&image, &["linux/amd64", "linux/arm64"])
+                .await,
+        );
+    }
+    mirror.write(
+        "docker/sync.yaml",
+        &mirror.workspace.read("docker/sync.yaml"),
+    );
+    let workflow = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/workflows/sync.yml");
+    let workflow = std::fs::read_to_string(workflow).unwrap();
+    let (_, command) = workflow.split_once("run: cargo xtask sync ").unwrap();
+    let command = command.lines().next().unwrap().split(' ');
+    let arguments: Vec<&str> = command.filter(|word| *word != "$DRY_RUN").collect();
+
+    mirror
+        .sync(&arguments)
+        .await
+        .expect(0, &["4 of 4 in place"]);
+    for repository in [
+        format!("{AZURE}/hagicode"),
+        format!("{ALIYUN}/hagicode/hagicode"),
+    ] {
+        let found = ["1.0.0", "latest"].map(|tag| mirror.digest(&format!("{repository}:{tag}")));
+        assert_eq!(found[..], digests, "{repository}");
+    }
+    // The files that the workflow uploads.
+    assert_eq!(mirror.report("sync-report.json")["exit_code"], 0);
+    assert!(mirror.read("sync.log").contains("4 of 4 in place"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_shows_every_option_and_forms_that_are_read() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, section) = readme.split_once("## Keeping registries equal").unwrap();
+    let mirror = Mirror::between(&[]);
+    let help = mirror.sync(&["--help"]).await;
+    let words = help
+        .stdout
+        .split(|it: char| it.is_whitespace() || "`.".contains(it));
+    let options: Vec<&str> = words.filter(|word| word.starts_with("--")).collect();
+    assert!(options.contains(&"--only-failed"), "{help}");
+    for option in options {
+        let is_told = section.contains(&format!("`{option}`"))
+            || section.contains(&format!("`{option} "))
+            // Told for the whole program.
+            || ["--verbose", "--help"].contains(&option);
+        assert!(is_told, "{option} is not in the README");
+    }
+
+    let (_, table) = section
+        .split_once("| form | example |\n|---|---|\n")
+        .unwrap();
+    let rows: Vec<&str> = table
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        let (_, example) = row.trim_end_matches("` |").rsplit_once(" | `").unwrap();
+        mirror.write("example.yaml", example);
+        let inputs = Inputs {
+            files: vec![mirror.workspace.path().join("example.yaml")],
+            ..Inputs::default()
+        };
+        let lookup = |name: &str| match name {
+            "REGISTRY" => Some("acme.azurecr.io".to_owned()),
+            "PASSWORD" => Some(PASSWORD.to_owned()),
+            _ => None,
+        };
+        let request = sync::read(&inputs, &lookup).unwrap_or_else(|error| panic!("{row}: {error}"));
+        assert_eq!(request.rules.len(), 1, "{row}");
+    }
+}
