@@ -1,0 +1,390 @@
+//! The manifests of an image, made of what its archive held. Pure.
+//!
+//! A manifest whose layers all came compressed keeps its bytes, and so does an index whose manifests all do. Where a
+//! layer was compressed here, the manifest is written anew as an OCI manifest: every registry takes those, zstd needs
+//! them, and engines since 25 export nothing else. Its layers are the config's diff ids in their order, because the
+//! config is what the image's name in an engine stands for, and engines 25.0 to 27.0 list them in any order, each once
+//! (moby, 1e335cfa74).
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::blob::{Blob, Content};
+use super::config::{Config, OCI_CONFIG};
+use super::error::Error;
+use super::form::Form;
+use super::layer::Layer;
+use super::take::{Contents, blob_name};
+use crate::registry::{self, Descriptor, Digest, Image, Manifest, index_of, media};
+
+/// Indexes within indexes: nobody needs more than two.
+const DEPTH: u32 = 8;
+
+/// An image as registries hold it, without its layers.
+#[derive(Debug, Default)]
+pub(super) struct Assembled {
+    /// Children first; the last is the image.
+    pub manifests: Vec<Manifest>,
+    /// Each image's manifest with its platform.
+    pub images: Vec<Descriptor>,
+    /// Configs and other small blobs.
+    pub blobs: Vec<Blob>,
+}
+
+/// Puts together the one image that `contents` holds, be it for several platforms.
+pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
+    let mut assembly = Assembly {
+        contents,
+        by_diff_id: contents.layers().map(|it| (&it.diff_id, it)).collect(),
+        done: HashMap::new(),
+        out: Assembled::default(),
+    };
+    let mut roots: Vec<Root> = Vec::new();
+    for root in assembly.roots()? {
+        if !roots.iter().any(|it| it.0.digest == root.0.digest) {
+            roots.push(root);
+        }
+    }
+    match &roots[..] {
+        [] => return Err(Error::NotAnImage("it lists no image".to_owned())),
+        [_] => {}
+        several => {
+            let index = assembly.index_of(several)?;
+            assembly.out.manifests.push(index);
+        }
+    }
+    Ok(assembly.out)
+}
+
+/// An image that the archive lists, and what it calls it.
+struct Root(Descriptor, String);
+
+struct Assembly<'a> {
+    contents: &'a Contents,
+    by_diff_id: HashMap<&'a Digest, &'a Layer>,
+    /// What became of the manifests that the archive lists.
+    done: HashMap<Digest, Descriptor>,
+    out: Assembled,
+}
+
+impl Assembly<'_> {
+    fn roots(&mut self) -> Result<Vec<Root>, Error> {
+        const OCI: &str = "index.json";
+        const CLASSIC: &str = "manifest.json";
+        if let Some(index) = self.contents.document(OCI) {
+            let index = Manifest::new(media::OCI_INDEX, index.clone());
+            let registry::Content::Index(index) = index.content()? else {
+                unreachable!("the media type is an index's")
+            };
+            let mut roots = Vec::new();
+            for listed in &index.manifests {
+                let root = self.manifest(listed, OCI, 0)?;
+                roots.push(Root(root, name_in(listed)));
+            }
+            Ok(roots)
+        } else if let Some(list) = self.contents.document(CLASSIC) {
+            let items: Vec<Classic> =
+                serde_json::from_slice(list).map_err(|error| Error::Damaged {
+                    name: CLASSIC.to_owned(),
+                    reason: error.to_string(),
+                })?;
+            items.iter().map(|item| self.classic(item)).collect()
+        } else {
+            let reason = format!("it has neither `{OCI}` nor `{CLASSIC}`");
+            Err(Error::NotAnImage(reason))
+        }
+    }
+
+    /// One image of `docker save` before engine 25, and of all who write like it.
+    fn classic(&mut self, item: &Classic) -> Result<Root, Error> {
+        let missing = |what: &str| Error::Missing {
+            what: what.to_owned(),
+            wanted_by: "manifest.json".to_owned(),
+        };
+        let bytes = self.contents.document(&item.config);
+        let bytes = bytes.ok_or_else(|| missing(&item.config))?;
+        let digest = Digest::sha256_of(bytes);
+        let descriptor = Descriptor::new(OCI_CONFIG, digest, bytes.len() as u64);
+        let config = Config::read(&descriptor, bytes)?.expect("the media type is a config's");
+        let mut diff_ids = Vec::new();
+        for name in item.layers.iter().flatten() {
+            let layer = self.contents.layer(name).ok_or_else(|| missing(name))?;
+            diff_ids.push(&layer.diff_id);
+        }
+        compare(&descriptor.digest, &config, &diff_ids)?;
+        let manifest = self.written(&descriptor, &config, None)?;
+        let name = match item.repo_tags.as_deref() {
+            Some([tag, ..]) => tag.clone(),
+            _ => item.config.clone(),
+        };
+        self.blob(&descriptor, "manifest.json")?;
+        Ok(Root(self.image(manifest, &config), name))
+    }
+
+    /// The manifest or index that `wanted_by` lists, and all below it.
+    fn manifest(
+        &mut self,
+        listed: &Descriptor,
+        wanted_by: &str,
+        depth: u32,
+    ) -> Result<Descriptor, Error> {
+        if let Some(done) = self.done.get(&listed.digest) {
+            return Ok(done.clone());
+        }
+        if depth > DEPTH {
+            let reason = "its indexes list each other too deeply".to_owned();
+            return Err(Error::NotAnImage(reason));
+        }
+        let bytes = self.document(listed, wanted_by)?;
+        let manifest = Manifest::new(&listed.media_type, bytes.clone());
+        let mut descriptor = match manifest.content()? {
+            registry::Content::Index(index) => {
+                for child in &index.manifests {
+                    match media::is_manifest(&child.media_type) {
+                        true => drop(self.manifest(child, listed.digest.as_str(), depth + 1)?),
+                        false => self.blob(child, listed.digest.as_str())?,
+                    }
+                }
+                let index = self.index(manifest)?;
+                self.push(index)
+            }
+            registry::Content::Image(image) => self.single(manifest, &image)?,
+        };
+        if descriptor.platform.is_none() {
+            descriptor.platform.clone_from(&listed.platform);
+        }
+        descriptor.annotations = listed.annotations.clone();
+        self.done.insert(listed.digest.clone(), descriptor.clone());
+        Ok(descriptor)
+    }
+
+    /// A manifest of the archive: as it is when its layers came compressed, and written anew otherwise.
+    fn single(&mut self, manifest: Manifest, image: &Image) -> Result<Descriptor, Error> {
+        let wanted_by = manifest.digest().clone();
+        let mut diff_ids = Vec::new();
+        let mut came_compressed = true;
+        let mut are_layers = false;
+        for listed in &image.layers {
+            let name = blob_name(&listed.digest);
+            if let Some(layer) = self.contents.layer(&name) {
+                came_compressed &= layer.form != Form::Tar;
+                are_layers |= layer.form != Form::Other;
+                diff_ids.push(&layer.diff_id);
+            } else if self.contents.document(&name).is_some() {
+                self.blob(listed, wanted_by.as_str())?;
+                diff_ids.push(&listed.digest);
+            } else if listed.urls.is_none() {
+                return Err(missing(&listed.digest, wanted_by.as_str()));
+            }
+        }
+        let bytes = self.document(&image.config, wanted_by.as_str())?;
+        let config = Config::read(&image.config, bytes)?;
+        self.blob(&image.config, wanted_by.as_str())?;
+        match config {
+            Some(config) if !came_compressed => {
+                let annotations = image.annotations.as_ref();
+                let written = self.written(&image.config, &config, annotations)?;
+                Ok(self.image(written, &config))
+            }
+            Some(config) if are_layers => {
+                compare(&image.config.digest, &config, &diff_ids)?;
+                Ok(self.image(manifest, &config))
+            }
+            _ => Ok(self.push(manifest)),
+        }
+    }
+
+    /// The manifest of the image with this config.
+    fn written(
+        &self,
+        descriptor: &Descriptor,
+        config: &Config,
+        annotations: Option<&BTreeMap<String, String>>,
+    ) -> Result<Manifest, Error> {
+        let layer = |diff_id| match self.by_diff_id.get(diff_id) {
+            Some(layer) => Ok(&layer.descriptor),
+            None => Err(Error::Mismatch {
+                config: descriptor.digest.clone(),
+                reason: format!("it lists {diff_id}, which no layer of the archive unpacks to"),
+            }),
+        };
+        let layers: Result<Vec<_>, _> = config.diff_ids().iter().map(layer).collect();
+        let document = Document {
+            schema_version: 2,
+            media_type: media::OCI_MANIFEST,
+            config: Descriptor::new(OCI_CONFIG, descriptor.digest.clone(), descriptor.size),
+            layers: layers?,
+            annotations,
+        };
+        let bytes = serde_json::to_vec(&document).expect("descriptors are JSON");
+        Ok(Manifest::new(media::OCI_MANIFEST, bytes.into()))
+    }
+
+    /// `index` with what became of its children: the same bytes when nothing did.
+    fn index(&self, index: Manifest) -> Result<Manifest, Error> {
+        let mut document: Value =
+            serde_json::from_slice(index.bytes()).expect("it was read as an index before");
+        let mut is_changed = false;
+        for entry in document["manifests"].as_array_mut().into_iter().flatten() {
+            let digest: Option<Digest> = serde_json::from_value(entry["digest"].clone()).ok();
+            if let Some(new) = digest.and_then(|digest| self.done.get(&digest))
+                && entry["digest"] != new.digest.as_str()
+            {
+                is_changed = true;
+                entry["digest"] = new.digest.as_str().into();
+                entry["size"] = new.size.into();
+                entry["mediaType"] = new.media_type.as_str().into();
+            }
+        }
+        if !is_changed {
+            return Ok(index);
+        }
+        // An attestation names its subject by digest.
+        for entry in document["manifests"].as_array_mut().into_iter().flatten() {
+            for value in entry["annotations"].as_object_mut().into_iter().flatten() {
+                let old = value.1.as_str().and_then(|text| text.parse().ok());
+                if let Some(new) = old.and_then(|old: Digest| self.done.get(&old)) {
+                    *value.1 = new.digest.as_str().into();
+                }
+            }
+        }
+        let bytes = serde_json::to_vec(&document).expect("a value is JSON");
+        Ok(Manifest::new(index.media_type(), bytes.into()))
+    }
+
+    /// An index of the images that an archive lists side by side, in an order that does not depend on it: engines list
+    /// them in any.
+    fn index_of(&self, roots: &[Root]) -> Result<Manifest, Error> {
+        let several = || Error::Several(roots.iter().map(|it| it.1.clone()).collect());
+        let mut children = Vec::new();
+        for Root(root, _) in roots {
+            let mut child = root.clone();
+            let platform = child.platform.as_ref().ok_or_else(several)?.to_string();
+            // Names of the archive's own.
+            if let Some(annotations) = &mut child.annotations {
+                annotations.retain(|key, _| !NAMES.contains(&key.as_str()));
+            }
+            child.annotations = child.annotations.filter(|it| !it.is_empty());
+            children.push((platform, child));
+        }
+        children.sort_by(|a, b| a.0.cmp(&b.0));
+        let is_twice = |pair: &[(String, Descriptor)]| pair[0].0 == pair[1].0;
+        if children.windows(2).any(is_twice) {
+            return Err(several());
+        }
+        let children: Vec<Descriptor> = children.into_iter().map(|it| it.1).collect();
+        Ok(index_of(&children, None))
+    }
+
+    /// Adds an image's manifest.
+    fn image(&mut self, manifest: Manifest, config: &Config) -> Descriptor {
+        let mut descriptor = self.push(manifest);
+        descriptor.platform = Some(config.platform.clone());
+        self.out.images.push(descriptor.clone());
+        descriptor
+    }
+
+    fn push(&mut self, manifest: Manifest) -> Descriptor {
+        let descriptor = manifest.descriptor();
+        if !self.out.manifests.contains(&manifest) {
+            self.out.manifests.push(manifest);
+        }
+        descriptor
+    }
+
+    /// Adds a small blob. A large one was handed out while it was read.
+    fn blob(&mut self, listed: &Descriptor, wanted_by: &str) -> Result<(), Error> {
+        if self.contents.layer(&blob_name(&listed.digest)).is_some() {
+            return Ok(());
+        }
+        let content = Content::Memory(self.document(listed, wanted_by)?.clone());
+        let is_there = |it: &Blob| it.descriptor.digest == listed.digest;
+        if !self.out.blobs.iter().any(is_there) {
+            self.out.blobs.push(Blob {
+                descriptor: listed.clone(),
+                content,
+            });
+        }
+        Ok(())
+    }
+
+    fn document(&self, listed: &Descriptor, wanted_by: &str) -> Result<&bytes::Bytes, Error> {
+        let bytes = self.contents.document(&blob_name(&listed.digest));
+        let bytes = bytes.ok_or_else(|| missing(&listed.digest, wanted_by))?;
+        if bytes.len() as u64 != listed.size {
+            return Err(Error::Damaged {
+                name: listed.digest.to_string(),
+                reason: format!("it has {} bytes instead of {}", bytes.len(), listed.size),
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+/// An entry of `manifest.json` (moby, `image/spec`).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Classic {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    schema_version: u8,
+    media_type: &'a str,
+    config: Descriptor,
+    layers: Vec<&'a Descriptor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a BTreeMap<String, String>>,
+}
+
+/// Where archives keep the names of images.
+const NAMES: [&str; 2] = [
+    "io.containerd.image.name",
+    "org.opencontainers.image.ref.name",
+];
+
+fn name_in(listed: &Descriptor) -> String {
+    let annotations = listed.annotations.as_ref();
+    NAMES
+        .iter()
+        .find_map(|key| annotations?.get(*key).cloned())
+        .unwrap_or_else(|| listed.digest.to_string())
+}
+
+fn missing(digest: &Digest, wanted_by: &str) -> Error {
+    Error::Missing {
+        what: digest.to_string(),
+        wanted_by: wanted_by.to_owned(),
+    }
+}
+
+/// Whether the layers unpack to what the config says.
+fn compare(digest: &Digest, config: &Config, diff_ids: &[&Digest]) -> Result<(), Error> {
+    let mismatch = |reason: String| {
+        Err(Error::Mismatch {
+            config: digest.clone(),
+            reason,
+        })
+    };
+    let expected = config.diff_ids();
+    if expected.len() != diff_ids.len() {
+        let (wanted, there) = (expected.len(), diff_ids.len());
+        return mismatch(format!("it lists {wanted}, and there are {there}"));
+    }
+    let mut pairs = expected.iter().zip(diff_ids);
+    match pairs.position(|(expected, it)| expected != *it) {
+        Some(at) => mismatch(format!(
+            "number {} unpacks to {} instead of {}",
+            at + 1,
+            diff_ids[at],
+            expected[at]
+        )),
+        None => Ok(()),
+    }
+}
