@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -119,7 +120,7 @@ impl Assembly<'_> {
             Some([tag, ..]) => tag.clone(),
             _ => item.config.clone(),
         };
-        self.blob(&descriptor, "manifest.json")?;
+        self.add(&descriptor, bytes.clone());
         Ok(Root(self.image(manifest, &config), name))
     }
 
@@ -299,18 +300,22 @@ impl Assembly<'_> {
         if self.contents.layer(&blob_name(&listed.digest)).is_some() {
             return Ok(());
         }
-        let content = Content::Memory(self.document(listed, wanted_by)?.clone());
-        let is_there = |it: &Blob| it.descriptor.digest == listed.digest;
-        if !self.out.blobs.iter().any(is_there) {
-            self.out.blobs.push(Blob {
-                descriptor: listed.clone(),
-                content,
-            });
-        }
+        let bytes = self.document(listed, wanted_by)?.clone();
+        self.add(listed, bytes);
         Ok(())
     }
 
-    fn document(&self, listed: &Descriptor, wanted_by: &str) -> Result<&bytes::Bytes, Error> {
+    fn add(&mut self, descriptor: &Descriptor, bytes: Bytes) {
+        let is_there = |it: &Blob| it.descriptor.digest == descriptor.digest;
+        if !self.out.blobs.iter().any(is_there) {
+            self.out.blobs.push(Blob {
+                descriptor: descriptor.clone(),
+                content: Content::Memory(bytes),
+            });
+        }
+    }
+
+    fn document(&self, listed: &Descriptor, wanted_by: &str) -> Result<&Bytes, Error> {
         let bytes = self.contents.document(&blob_name(&listed.digest));
         let bytes = bytes.ok_or_else(|| missing(&listed.digest, wanted_by))?;
         if bytes.len() as u64 != listed.size {

@@ -17,6 +17,8 @@ mod legacy;
 mod read;
 mod stream;
 mod take;
+#[cfg(test)]
+mod tests;
 
 pub use blob::{Blob, Content};
 pub use compression::{Compression, CompressionError};

@@ -35,7 +35,9 @@ impl Archive {
             fault: Rc::clone(&fault),
         };
         let mut head = Vec::new();
-        (&mut source).take(4).read_to_end(&mut head)?;
+        if let Err(error) = (&mut source).take(4).read_to_end(&mut head) {
+            return Err(fault.take().unwrap_or(error));
+        }
         let form = Form::of(&head);
         let whole = Read::chain(Cursor::new(head), source);
         let reader: Box<dyn Read> = match form {
