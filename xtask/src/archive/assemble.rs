@@ -1,24 +1,22 @@
 //! The manifests of an image, made of what its archive held. Pure.
 //!
-//! A manifest whose layers all came compressed keeps its bytes, and so does an index whose manifests all do. Where a
-//! layer was compressed here, the manifest is written anew as an OCI manifest: every registry takes those, zstd needs
-//! them, and engines since 25 export nothing else. Its layers are the config's diff ids in their order, because the
-//! config is what the image's name in an engine stands for, and engines 25.0 to 27.0 list them in any order, each once
-//! (moby, 1e335cfa74).
+//! A manifest whose layers all came compressed keeps its bytes, and so does an index whose manifests all do; the others
+//! are written anew. It refuses to know how the archive was read. Invariant: every blob that a manifest lists was in the
+//! archive, is known to be elsewhere, or has URLs of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::blob::{Blob, Content};
 use super::config::{Config, OCI_CONFIG};
+use super::contents::{Contents, blob_name};
 use super::error::Error;
 use super::form::Form;
-use super::layer::Layer;
-use super::take::{Contents, blob_name};
-use crate::registry::{self, Descriptor, Digest, Image, Manifest, index_of, media};
+use super::rewrite;
+use super::write::Layer;
+use crate::registry::{self, Descriptor, Digest, Image, Manifest, media};
 
 /// Indexes within indexes: nobody needs more than two.
 const DEPTH: u32 = 8;
@@ -38,7 +36,11 @@ pub(super) struct Assembled {
 pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
     let mut assembly = Assembly {
         contents,
-        by_diff_id: contents.layers().map(|it| (&it.diff_id, it)).collect(),
+        by_diff_id: contents
+            .layers
+            .values()
+            .map(|it| (&it.diff_id, it))
+            .collect(),
         done: HashMap::new(),
         out: Assembled::default(),
     };
@@ -52,7 +54,9 @@ pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
         [] => return Err(Error::NotAnImage("it lists no image".to_owned())),
         [_] => {}
         several => {
-            let index = assembly.index_of(several)?;
+            let index = rewrite::side_by_side(several.iter().map(|it| &it.0));
+            let names = || several.iter().map(|it| it.1.clone()).collect();
+            let index = index.ok_or_else(|| Error::Several(names()))?;
             assembly.out.manifests.push(index);
         }
     }
@@ -114,8 +118,8 @@ impl Assembly<'_> {
             let layer = self.contents.layer(name).ok_or_else(|| missing(name))?;
             diff_ids.push(&layer.diff_id);
         }
-        compare(&descriptor.digest, &config, &diff_ids)?;
-        let manifest = self.written(&descriptor, &config, None)?;
+        config.compare(&descriptor.digest, &diff_ids)?;
+        let manifest = rewrite::manifest(&descriptor, &config, &self.by_diff_id, None)?;
         let name = match item.repo_tags.as_deref() {
             Some([tag, ..]) => tag.clone(),
             _ => item.config.clone(),
@@ -143,12 +147,13 @@ impl Assembly<'_> {
         let mut descriptor = match manifest.content()? {
             registry::Content::Index(index) => {
                 for child in &index.manifests {
+                    self.is_there(child, &listed.digest)?;
                     match media::is_manifest(&child.media_type) {
                         true => drop(self.manifest(child, listed.digest.as_str(), depth + 1)?),
                         false => self.blob(child, listed.digest.as_str())?,
                     }
                 }
-                let index = self.index(manifest)?;
+                let index = rewrite::index(manifest, &self.done);
                 self.push(index)
             }
             registry::Content::Image(image) => self.single(manifest, &image)?,
@@ -159,6 +164,18 @@ impl Assembly<'_> {
         descriptor.annotations = listed.annotations.clone();
         self.done.insert(listed.digest.clone(), descriptor.clone());
         Ok(descriptor)
+    }
+
+    fn is_there(&self, child: &Descriptor, index: &Digest) -> Result<(), Error> {
+        match &child.platform {
+            Some(platform) if self.contents.document(&blob_name(&child.digest)).is_none() => {
+                Err(Error::NoPlatform {
+                    platform: platform.to_string(),
+                    index: index.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A manifest of the archive: as it is when its layers came compressed, and written anew otherwise.
@@ -186,97 +203,16 @@ impl Assembly<'_> {
         match config {
             Some(config) if !came_compressed => {
                 let annotations = image.annotations.as_ref();
-                let written = self.written(&image.config, &config, annotations)?;
+                let written =
+                    rewrite::manifest(&image.config, &config, &self.by_diff_id, annotations)?;
                 Ok(self.image(written, &config))
             }
             Some(config) if are_layers => {
-                compare(&image.config.digest, &config, &diff_ids)?;
+                config.compare(&image.config.digest, &diff_ids)?;
                 Ok(self.image(manifest, &config))
             }
             _ => Ok(self.push(manifest)),
         }
-    }
-
-    /// The manifest of the image with this config.
-    fn written(
-        &self,
-        descriptor: &Descriptor,
-        config: &Config,
-        annotations: Option<&BTreeMap<String, String>>,
-    ) -> Result<Manifest, Error> {
-        let layer = |diff_id| match self.by_diff_id.get(diff_id) {
-            Some(layer) => Ok(&layer.descriptor),
-            None => Err(Error::Mismatch {
-                config: descriptor.digest.clone(),
-                reason: format!("it lists {diff_id}, which no layer of the archive unpacks to"),
-            }),
-        };
-        let layers: Result<Vec<_>, _> = config.diff_ids().iter().map(layer).collect();
-        let document = Document {
-            schema_version: 2,
-            media_type: media::OCI_MANIFEST,
-            config: Descriptor::new(OCI_CONFIG, descriptor.digest.clone(), descriptor.size),
-            layers: layers?,
-            annotations,
-        };
-        let bytes = serde_json::to_vec(&document).expect("descriptors are JSON");
-        Ok(Manifest::new(media::OCI_MANIFEST, bytes.into()))
-    }
-
-    /// `index` with what became of its children: the same bytes when nothing did.
-    fn index(&self, index: Manifest) -> Result<Manifest, Error> {
-        let mut document: Value =
-            serde_json::from_slice(index.bytes()).expect("it was read as an index before");
-        let mut is_changed = false;
-        for entry in document["manifests"].as_array_mut().into_iter().flatten() {
-            let digest: Option<Digest> = serde_json::from_value(entry["digest"].clone()).ok();
-            if let Some(new) = digest.and_then(|digest| self.done.get(&digest))
-                && entry["digest"] != new.digest.as_str()
-            {
-                is_changed = true;
-                entry["digest"] = new.digest.as_str().into();
-                entry["size"] = new.size.into();
-                entry["mediaType"] = new.media_type.as_str().into();
-            }
-        }
-        if !is_changed {
-            return Ok(index);
-        }
-        // An attestation names its subject by digest.
-        for entry in document["manifests"].as_array_mut().into_iter().flatten() {
-            for value in entry["annotations"].as_object_mut().into_iter().flatten() {
-                let old = value.1.as_str().and_then(|text| text.parse().ok());
-                if let Some(new) = old.and_then(|old: Digest| self.done.get(&old)) {
-                    *value.1 = new.digest.as_str().into();
-                }
-            }
-        }
-        let bytes = serde_json::to_vec(&document).expect("a value is JSON");
-        Ok(Manifest::new(index.media_type(), bytes.into()))
-    }
-
-    /// An index of the images that an archive lists side by side, in an order that does not depend on it: engines list
-    /// them in any.
-    fn index_of(&self, roots: &[Root]) -> Result<Manifest, Error> {
-        let several = || Error::Several(roots.iter().map(|it| it.1.clone()).collect());
-        let mut children = Vec::new();
-        for Root(root, _) in roots {
-            let mut child = root.clone();
-            let platform = child.platform.as_ref().ok_or_else(several)?.to_string();
-            // Names of the archive's own.
-            if let Some(annotations) = &mut child.annotations {
-                annotations.retain(|key, _| !NAMES.contains(&key.as_str()));
-            }
-            child.annotations = child.annotations.filter(|it| !it.is_empty());
-            children.push((platform, child));
-        }
-        children.sort_by(|a, b| a.0.cmp(&b.0));
-        let is_twice = |pair: &[(String, Descriptor)]| pair[0].0 == pair[1].0;
-        if children.windows(2).any(is_twice) {
-            return Err(several());
-        }
-        let children: Vec<Descriptor> = children.into_iter().map(|it| it.1).collect();
-        Ok(index_of(&children, None))
     }
 
     /// Adds an image's manifest.
@@ -337,26 +273,9 @@ struct Classic {
     layers: Option<Vec<String>>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    schema_version: u8,
-    media_type: &'a str,
-    config: Descriptor,
-    layers: Vec<&'a Descriptor>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    annotations: Option<&'a BTreeMap<String, String>>,
-}
-
-/// Where archives keep the names of images.
-const NAMES: [&str; 2] = [
-    "io.containerd.image.name",
-    "org.opencontainers.image.ref.name",
-];
-
 fn name_in(listed: &Descriptor) -> String {
     let annotations = listed.annotations.as_ref();
-    NAMES
+    rewrite::NAMES
         .iter()
         .find_map(|key| annotations?.get(*key).cloned())
         .unwrap_or_else(|| listed.digest.to_string())
@@ -366,30 +285,5 @@ fn missing(digest: &Digest, wanted_by: &str) -> Error {
     Error::Missing {
         what: digest.to_string(),
         wanted_by: wanted_by.to_owned(),
-    }
-}
-
-/// Whether the layers unpack to what the config says.
-fn compare(digest: &Digest, config: &Config, diff_ids: &[&Digest]) -> Result<(), Error> {
-    let mismatch = |reason: String| {
-        Err(Error::Mismatch {
-            config: digest.clone(),
-            reason,
-        })
-    };
-    let expected = config.diff_ids();
-    if expected.len() != diff_ids.len() {
-        let (wanted, there) = (expected.len(), diff_ids.len());
-        return mismatch(format!("it lists {wanted}, and there are {there}"));
-    }
-    let mut pairs = expected.iter().zip(diff_ids);
-    match pairs.position(|(expected, it)| expected != *it) {
-        Some(at) => mismatch(format!(
-            "number {} unpacks to {} instead of {}",
-            at + 1,
-            diff_ids[at],
-            expected[at]
-        )),
-        None => Ok(()),
     }
 }

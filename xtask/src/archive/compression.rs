@@ -22,9 +22,16 @@ pub enum Compression {
     Zstd(u8),
 }
 
+/// One core of a 2-core Xeon makes 124 MB/s of shared libraries with it, 102 with level 6 (0.6 % smaller), 146 with
+/// level 4 (2 % larger); zlib's level 6, which is the engines', makes 73 and is 2.5 % larger.
+const GZIP: u8 = 5;
+
+/// 303 MB/s, and 3 % smaller than gzip.
+const ZSTD: u8 = 3;
+
 impl Default for Compression {
     fn default() -> Self {
-        Compression::Gzip(6)
+        Compression::Gzip(GZIP)
     }
 }
 
@@ -44,9 +51,9 @@ impl FromStr for Compression {
             None => (text, None),
         };
         match (name, level) {
-            ("gzip", None) => Ok(Compression::Gzip(6)),
+            ("gzip", None) => Ok(Compression::Gzip(GZIP)),
             ("gzip", Some(Some(level @ 1..=12))) => Ok(Compression::Gzip(level)),
-            ("zstd", None) => Ok(Compression::Zstd(3)),
+            ("zstd", None) => Ok(Compression::Zstd(ZSTD)),
             ("zstd", Some(Some(level @ 1..=19))) => Ok(Compression::Zstd(level)),
             _ => Err(CompressionError(text.to_owned())),
         }
@@ -63,39 +70,48 @@ impl fmt::Display for Compression {
 }
 
 /// Compresses one member after the other; every thread has its own.
-pub(super) enum Compressor {
+pub(super) struct Compressor {
+    encoder: Encoder,
+    /// Room for the worst case, kept: allocators hold on to large buffers that come and go.
+    room: Vec<u8>,
+}
+
+enum Encoder {
     Gzip(libdeflater::Compressor),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
 impl Compressor {
     pub fn new(compression: Compression) -> io::Result<Compressor> {
-        Ok(match compression {
+        let (encoder, room) = match compression {
             Compression::Gzip(level) => {
                 let level = libdeflater::CompressionLvl::new(level.into());
                 let level = level.map_err(|_| io::Error::other("no such gzip level"))?;
-                Compressor::Gzip(libdeflater::Compressor::new(level))
+                let mut gzip = libdeflater::Compressor::new(level);
+                let room = gzip.gzip_compress_bound(MEMBER);
+                (Encoder::Gzip(gzip), room)
             }
             Compression::Zstd(level) => {
-                Compressor::Zstd(zstd::bulk::Compressor::new(level.into())?)
+                let zstd = zstd::bulk::Compressor::new(level.into())?;
+                let room = zstd::zstd_safe::compress_bound(MEMBER);
+                (Encoder::Zstd(zstd), room)
             }
+        };
+        Ok(Compressor {
+            encoder,
+            room: vec![0; room],
         })
     }
 
-    /// `bytes` as one member. Its header holds neither a time nor a name.
+    /// `bytes`, at most [`MEMBER`] of them, as one member. Its header holds neither a time nor a name.
     pub fn member(&mut self, bytes: &[u8]) -> io::Result<Bytes> {
-        let mut member;
-        match self {
-            Compressor::Gzip(gzip) => {
-                member = vec![0; gzip.gzip_compress_bound(bytes.len())];
-                let length = gzip.gzip_compress(bytes, &mut member);
-                member.truncate(length.map_err(io::Error::other)?);
-            }
-            Compressor::Zstd(zstd) => member = zstd.compress(bytes)?,
-        }
-        // Members wait for their turn to be written: without the slack of a buffer for the worst case.
-        member.shrink_to_fit();
-        Ok(member.into())
+        let length = match &mut self.encoder {
+            Encoder::Gzip(gzip) => gzip
+                .gzip_compress(bytes, &mut self.room)
+                .map_err(io::Error::other)?,
+            Encoder::Zstd(zstd) => zstd.compress_to_buffer(bytes, &mut self.room[..])?,
+        };
+        Ok(Bytes::copy_from_slice(&self.room[..length]))
     }
 }
 
@@ -106,7 +122,8 @@ mod tests {
     #[test]
     fn a_compression_reads_back_as_it_was_written() {
         for (text, compression) in [
-            ("gzip", Compression::Gzip(6)),
+            ("gzip", Compression::default()),
+            ("gzip:6", Compression::Gzip(6)),
             ("gzip:12", Compression::Gzip(12)),
             ("zstd", Compression::Zstd(3)),
             ("zstd:19", Compression::Zstd(19)),

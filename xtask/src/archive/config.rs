@@ -39,4 +39,21 @@ impl Config {
     pub fn diff_ids(&self) -> &[Digest] {
         self.rootfs.diff_ids.as_deref().unwrap_or_default()
     }
+
+    /// Whether the layers unpack to what the config says.
+    pub fn compare(&self, digest: &Digest, diff_ids: &[&Digest]) -> Result<(), Error> {
+        let expected = self.diff_ids();
+        let mut pairs = expected.iter().zip(diff_ids);
+        let reason = if expected.len() != diff_ids.len() {
+            let (listed, there) = (expected.len(), diff_ids.len());
+            format!("it lists {listed}, and there are {there}")
+        } else if let Some(at) = pairs.position(|(expected, there)| expected != *there) {
+            let (expected, there) = (&expected[at], diff_ids[at]);
+            format!("number {} unpacks to {there} instead of {expected}", at + 1)
+        } else {
+            return Ok(());
+        };
+        let config = digest.clone();
+        Err(Error::Mismatch { config, reason })
+    }
 }

@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::contents::blob_name;
 use super::error::Error;
-use super::take::{DOCUMENT, Taker, blob_name};
+use super::take::Taker;
 use crate::registry::{Content, Manifest, media};
 
 /// Gives every file of the image to `taker`, manifests before what they list.
@@ -32,7 +33,7 @@ pub(super) fn walk(directory: &Path, taker: &mut Taker) -> Result<(), Error> {
         };
         let size = file.metadata().map_err(failed)?.len();
         taker.file(name.clone(), size, &mut file)?;
-        if !media::is_manifest(&media_type) || size > DOCUMENT {
+        if !media::is_manifest(&media_type) {
             continue;
         }
         let Some(bytes) = taker.contents.document(&name) else {

@@ -35,6 +35,13 @@ pub enum Error {
     )]
     Missing { what: String, wanted_by: String },
 
+    /// An engine exports an index that lists more than it holds.
+    #[error(
+        "the image archive lacks the image for `{platform}`, which its index {index} lists; \
+         hint: `docker pull --platform {platform}`, or `docker save --platform` with one it has"
+    )]
+    NoPlatform { platform: String, index: Digest },
+
     #[error(
         "the config {config} does not match its layers: {reason}; hint: the archive was put together wrongly"
     )]
@@ -50,8 +57,9 @@ pub enum Error {
 
     /// The temporary files do not fit.
     #[error(
-        "`{}` cannot take the compressed layers: {source}, after {written} bytes, and `{layer}` alone may need \
-         {size}; hint: free some space, or set `TMPDIR` to a directory with more", .directory.display()
+        "`{}` cannot take the compressed layers: {source}; they have {} MB there by now, and `{layer}` alone may \
+         need {} MB; hint: free some space, or set `TMPDIR` to a directory with more",
+        .directory.display(), .written / 1_000_000, .size.div_ceil(1_000_000)
     )]
     Disk {
         directory: PathBuf,

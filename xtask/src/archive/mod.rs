@@ -9,16 +9,20 @@ mod assemble;
 mod blob;
 mod compression;
 mod config;
+mod contents;
+mod diff_id;
 mod directory;
 mod error;
 mod form;
-mod layer;
 mod legacy;
+mod line;
 mod read;
+mod rewrite;
 mod stream;
 mod take;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use blob::{Blob, Content};
 pub use compression::{Compression, CompressionError};

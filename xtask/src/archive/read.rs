@@ -16,16 +16,17 @@ use tokio::sync::mpsc;
 use super::assemble::{Assembled, assemble};
 use super::blob::Blob;
 use super::compression::Compression;
+use super::contents::Contents;
 use super::directory;
 use super::error::Error;
-use super::layer::Line;
+use super::line::Line;
 use super::stream::{Archive, PieceReader, Pieces};
-use super::take::{Contents, Taker};
+use super::take::Taker;
 use crate::registry::{Descriptor, Digest, Manifest};
 
 /// Where an image is.
 pub enum Input {
-    /// An archive that somebody delivers, such as an engine; its errors become [`Error::Source`].
+    /// An archive that somebody delivers, such as an engine; their errors become [`Error::Source`] as they are.
     Stream(Pieces),
     /// `docker-archive` or `oci-archive`, which tell themselves apart, also when compressed as a whole.
     File(PathBuf),
@@ -48,6 +49,10 @@ pub struct Options {
 }
 
 /// What happens while an image is read.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time is told and taken apart at once"
+)]
 #[derive(Debug)]
 pub enum Event {
     /// So many bytes more were read of the archive's content.
@@ -132,15 +137,11 @@ fn take(
                 })?;
             }
             Input::Stream(pieces) => {
-                let cancelled = events.clone();
                 let reader = PieceReader {
                     pieces,
-                    runtime,
-                    cancelled: move || {
-                        let events = cancelled.clone();
-                        async move { events.closed().await }
-                    },
                     rest: Bytes::new(),
+                    runtime,
+                    listener: events.clone(),
                 };
                 taker.archive(Archive::open(reader).map_err(Error::Source)?)?;
             }

@@ -11,8 +11,10 @@ use std::rc::Rc;
 use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::form::Form;
+use super::read::Event;
 
 /// An archive that is delivered in pieces.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -65,21 +67,21 @@ impl<R: Read> Read for Witness<R> {
     }
 }
 
-/// Reads pieces on a thread that may block. Reading ends with an error when `cancelled` completes.
-pub(super) struct PieceReader<C> {
+/// Reads pieces on a thread that may block. It fails when nobody listens any more.
+pub(super) struct PieceReader {
     pub pieces: Pieces,
-    pub runtime: Handle,
-    pub cancelled: C,
     pub rest: Bytes,
+    pub runtime: Handle,
+    pub listener: UnboundedSender<Event>,
 }
 
-impl<F: Future<Output = ()>, C: Fn() -> F> Read for PieceReader<C> {
+impl Read for PieceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
             let next = self.runtime.block_on(async {
                 tokio::select! {
                     piece = self.pieces.next() => piece,
-                    () = (self.cancelled)() => Some(Err(io::ErrorKind::ConnectionAborted.into())),
+                    () = self.listener.closed() => Some(Err(io::ErrorKind::ConnectionAborted.into())),
                 }
             });
             match next {

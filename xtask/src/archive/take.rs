@@ -2,64 +2,27 @@
 //!
 //! It refuses to know what the documents say. Invariant: what is kept in memory has a limit, whatever is in the archive.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 
 use bytes::Bytes;
 
 use super::compression::MEMBER;
+use super::contents::{Contents, digest_in};
 use super::error::Error;
 use super::form::Form;
-use super::layer::{Known, Layer, Line, Writer};
 use super::legacy;
+use super::line::{Line, Writer};
 use super::read::Options;
 use super::stream::Archive;
+use super::write::Known;
 use crate::registry::Digest;
 
 /// The largest document, in bytes: registries take no larger manifest.
-pub(super) const DOCUMENT: u64 = 4 << 20;
+const DOCUMENT: u64 = 4 << 20;
 
 /// All documents and names together, in bytes.
 const MEMORY: u64 = 16 << 20;
-
-/// What was in an archive, by name.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
-    documents: HashMap<String, Bytes>,
-    /// In order, so that of two equal ones always the same is used.
-    layers: BTreeMap<String, Layer>,
-    links: HashMap<String, String>,
-}
-
-impl Contents {
-    pub fn document(&self, name: &str) -> Option<&Bytes> {
-        self.documents.get(self.target(name))
-    }
-
-    pub fn layer(&self, name: &str) -> Option<&Layer> {
-        self.layers.get(self.target(name))
-    }
-
-    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
-        self.layers.values()
-    }
-
-    fn target<'a>(&'a self, mut name: &'a str) -> &'a str {
-        // More than one hop does not occur, and a circle must end.
-        for _ in 0..8 {
-            match self.links.get(name) {
-                Some(target) => name = target,
-                None => break,
-            }
-        }
-        name
-    }
-}
-
-/// The name of a blob in an OCI image layout.
-pub(super) fn blob_name(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
-}
 
 /// Takes one file after the other.
 pub(super) struct Taker<'a, 'scope, 'env> {
@@ -277,12 +240,6 @@ impl Cutter<'_> {
     }
 }
 
-/// The digest that the name of a blob in an OCI image layout tells.
-fn digest_in(name: &str) -> Option<Digest> {
-    let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
-    format!("{algorithm}:{hex}").parse().ok()
-}
-
 /// A path from the archive's top, in one spelling.
 fn normal(path: &str) -> String {
     let mut parts = Vec::new();
@@ -311,24 +268,5 @@ mod tests {
         ] {
             assert_eq!(normal(path), name);
         }
-    }
-
-    #[test]
-    fn links_lead_to_their_target_and_never_in_a_circle() {
-        let links = [("a", "b"), ("b", "c"), ("x", "y"), ("y", "x")];
-        let contents = Contents {
-            documents: HashMap::from([("c".to_owned(), Bytes::from_static(b"{}"))]),
-            links: links.map(|(from, to)| (from.into(), to.into())).into(),
-            ..Contents::default()
-        };
-        assert!(contents.document("a").is_some());
-        assert!(contents.document("x").is_none());
-    }
-
-    #[test]
-    fn only_blobs_have_their_digest_in_the_name() {
-        let digest = Digest::sha256_of(b"");
-        assert_eq!(digest_in(&blob_name(&digest)), Some(digest.clone()));
-        assert_eq!(digest_in(&format!("{}.tar", digest.hex())), None);
     }
 }

@@ -22,8 +22,8 @@ use xtask::registry::{self, Descriptor, Digest};
 const DOCKERFILE: &str = "\
 FROM scratch
 COPY one /one
-COPY two /two
-WORKDIR /
+COPY two /data/two
+WORKDIR /data
 COPY one /one
 ARG TARGETARCH
 COPY which-${TARGETARCH} /which
@@ -43,7 +43,9 @@ impl Sample {
         let context = directory.path().join("context");
         fs::create_dir(&context).unwrap();
         fs::write(context.join("Dockerfile"), DOCKERFILE).unwrap();
-        let text: String = (0..400_000).map(|n| format!("{}\n", n * 7919)).collect();
+        let text: String = (0..400_000_u64)
+            .map(|n| format!("{}\n", n * 7919))
+            .collect();
         fs::write(context.join("one"), text).unwrap();
         fs::write(context.join("two"), "two").unwrap();
         for architecture in ["amd64", "arm64"] {

@@ -57,8 +57,7 @@ async fn a_missing_layer_is_named_with_who_wants_it() {
     );
 
     let mut files = gzipped_layout();
-    let name = files[1].0.clone();
-    files.remove(1);
+    let (name, _) = files.remove(1);
     let text = refused(&files).await;
     let hex = name.rsplit_once('/').unwrap().1;
     assert!(text.contains(&format!("lacks `sha256:{hex}`")), "{text}");
@@ -76,6 +75,21 @@ async fn a_missing_manifest_or_config_is_named() {
     files.retain(|it| it.0 != "amd64.json");
     let text = refused(&files).await;
     assert!(text.contains("lacks `amd64.json`"), "{text}");
+}
+
+/// As engines with the containerd image store export an image of which they pulled one platform.
+#[tokio::test]
+async fn a_platform_that_only_the_index_has_is_named() {
+    let mut layout = Layout::default();
+    let mut here = layout.image(&Sample::new(), gzip);
+    here["platform"] = json!({"architecture": "amd64", "os": "linux"});
+    let mut elsewhere = here.clone();
+    elsewhere["digest"] = json!(Digest::sha256_of(b"elsewhere"));
+    elsewhere["platform"]["architecture"] = "arm64".into();
+    let index = json!({"manifests": [here, elsewhere]});
+    let index = layout.document(registry::media::OCI_INDEX, index);
+    let text = refused(&layout.with(&[index])).await;
+    assert!(text.contains("lacks the image for `linux/arm64`"), "{text}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::registry::{self, Digest, Manifest};
+use crate::registry::{self, Digest};
 
 /// Files of an archive by name; a target instead of content makes a symbolic link.
 type Files = Vec<(String, Result<Vec<u8>, String>)>;
@@ -34,7 +34,7 @@ impl Sample {
         Sample {
             architecture: "amd64",
             layers: vec![
-                layer("large", 5_000_000),
+                layer("large", 3_000_000),
                 small.clone(),
                 vec![0; 1024],
                 small,
@@ -58,12 +58,15 @@ impl Sample {
 /// A tar archive with one file of so many bytes, which compress to about a half.
 fn layer(name: &str, size: usize) -> Vec<u8> {
     let mut state = 1_u64;
-    let content: Vec<u8> = std::iter::repeat_with(|| {
+    // Longer than gzip looks back.
+    let block: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(7);
         (state >> 60) as u8
     })
-    .take(size)
+    .take(size.min(99_991))
     .collect();
+    let mut content = block.repeat(size / block.len() + 1);
+    content.truncate(size);
     tar(&vec![(name.to_owned(), Ok(content))])
 }
 
