@@ -188,6 +188,9 @@ impl Assembly<'_> {
             let name = blob_name(&listed.digest);
             if let Some(layer) = self.contents.layer(&name) {
                 came_compressed &= layer.form != Form::Tar;
+                if layer.form != Form::Tar {
+                    same_size(listed, layer.descriptor.size)?;
+                }
                 are_layers |= layer.form != Form::Other;
                 diff_ids.push(&layer.diff_id);
             } else if self.contents.document(&name).is_some() {
@@ -211,6 +214,10 @@ impl Assembly<'_> {
                 config.compare(&image.config.digest, &diff_ids)?;
                 Ok(self.image(manifest, &config))
             }
+            None if !came_compressed => {
+                let reason = "it is an artifact, and layers of those must come compressed";
+                Err(Error::NotAnImage(reason.to_owned()))
+            }
             _ => Ok(self.push(manifest)),
         }
     }
@@ -219,7 +226,9 @@ impl Assembly<'_> {
     fn image(&mut self, manifest: Manifest, config: &Config) -> Descriptor {
         let mut descriptor = self.push(manifest);
         descriptor.platform = Some(config.platform.clone());
-        self.out.images.push(descriptor.clone());
+        if !self.out.images.contains(&descriptor) {
+            self.out.images.push(descriptor.clone());
+        }
         descriptor
     }
 
@@ -254,12 +263,7 @@ impl Assembly<'_> {
     fn document(&self, listed: &Descriptor, wanted_by: &str) -> Result<&Bytes, Error> {
         let bytes = self.contents.document(&blob_name(&listed.digest));
         let bytes = bytes.ok_or_else(|| missing(&listed.digest, wanted_by))?;
-        if bytes.len() as u64 != listed.size {
-            return Err(Error::Damaged {
-                name: listed.digest.to_string(),
-                reason: format!("it has {} bytes instead of {}", bytes.len(), listed.size),
-            });
-        }
+        same_size(listed, bytes.len() as u64)?;
         Ok(bytes)
     }
 }
@@ -279,6 +283,16 @@ fn name_in(listed: &Descriptor) -> String {
         .iter()
         .find_map(|key| annotations?.get(*key).cloned())
         .unwrap_or_else(|| listed.digest.to_string())
+}
+
+fn same_size(listed: &Descriptor, size: u64) -> Result<(), Error> {
+    if size == listed.size {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        name: listed.digest.to_string(),
+        reason: format!("it has {size} bytes instead of {}", listed.size),
+    })
 }
 
 fn missing(digest: &Digest, wanted_by: &str) -> Error {

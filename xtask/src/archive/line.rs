@@ -103,7 +103,7 @@ impl<'scope, 'env> Line<'scope, 'env> {
     }
 }
 
-/// The way in for one layer.
+/// The way in for one layer. Dropping it before its end gives the layer up.
 pub(super) struct Passage<'a, 'scope> {
     hash: SyncSender<Bytes>,
     write: SyncSender<Step>,
@@ -139,11 +139,6 @@ impl<'scope> Passage<'_, 'scope> {
     pub fn end(self) -> Writer<'scope> {
         // Nobody hears it when the layer failed, and its end tells why.
         let _ = self.write.send(Step::End);
-        self.written
-    }
-
-    /// Gives up a layer that was not whole.
-    pub fn abandon(self) -> Writer<'scope> {
         self.written
     }
 }

@@ -149,28 +149,17 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
             elsewhere,
         });
         let mut piece = Ok(first);
-        let is_whole = loop {
-            let Ok(bytes) = piece else {
-                break false;
-            };
+        loop {
+            // A passage that is dropped gives its layer up.
+            let bytes = piece?;
             let length = bytes.len() as u64;
-            if !passage.push(bytes) || !(self.progress)(length) {
-                break false;
-            }
-            if content.left == 0 {
-                break true;
+            let is_taken = passage.push(bytes);
+            self.report(length)?;
+            if !is_taken || content.left == 0 {
+                self.writers.push_back((name, passage.end()));
+                return self.settle(!is_taken);
             }
             piece = content.next();
-        };
-        let writer = match is_whole {
-            true => passage.end(),
-            false => passage.abandon(),
-        };
-        self.writers.push_back((name, writer));
-        match is_whole {
-            true => Ok(()),
-            // Its writer knows why, or ends because nobody vouched for the layer.
-            false => self.settle(true),
         }
     }
 

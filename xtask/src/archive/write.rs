@@ -56,56 +56,68 @@ pub(super) struct Writing<'scope> {
     pub written: Arc<AtomicU64>,
 }
 
+/// The pieces in a file, if there were any.
+struct Stored {
+    file: Option<File>,
+    digest: Digest,
+    size: u64,
+}
+
 impl Writing<'_> {
     /// Stores the pieces in their order, and vouches for the layer.
     pub fn run(self) -> Result<(Layer, Option<Blob>), Error> {
-        let known = &self.known;
+        let stored = self.store()?;
+        self.vouch(stored)
+    }
+
+    fn store(&self) -> Result<Stored, Error> {
         let mut file = None;
         let mut size = 0;
-        let mut hasher = match &known.digest {
-            Some(digest) if known.form != Form::Tar => digest.hasher(),
+        let mut hasher = match &self.known.digest {
+            Some(digest) if self.known.form != Form::Tar => digest.hasher(),
             _ => Hasher::sha256(),
         };
+        let mut store = |piece: Bytes| {
+            let file: &mut File = match &mut file {
+                Some(file) => file,
+                none => none.insert(tempfile::tempfile()?),
+            };
+            hasher.update(&piece);
+            file.write_all(&piece)?;
+            size += piece.len() as u64;
+            self.written
+                .fetch_add(piece.len() as u64, Ordering::Relaxed);
+            Ok(())
+        };
         loop {
-            let Ok(step) = self.steps.recv() else {
-                return Err(Error::CutOff(known.name.clone()));
-            };
-            let Step::Piece(piece) = step else {
-                break;
-            };
-            let stored = piece
-                .recv()
-                .map_err(io::Error::other)
-                .and_then(|piece| piece)
-                .and_then(|piece| {
-                    let file = match &mut file {
-                        Some(file) => file,
-                        none => none.insert(tempfile::tempfile()?),
-                    };
-                    file.write_all(&piece)?;
-                    hasher.update(&piece);
-                    size += piece.len() as u64;
-                    self.written
-                        .fetch_add(piece.len() as u64, Ordering::Relaxed);
-                    Ok(())
-                });
-            stored.map_err(|source| self.disk(source))?;
+            match self.steps.recv() {
+                Ok(Step::Piece(piece)) => {
+                    let piece = piece.recv().map_err(io::Error::other);
+                    let stored = piece.and_then(|piece| piece).and_then(&mut store);
+                    stored.map_err(|source| self.disk(source))?;
+                }
+                Ok(Step::End) => break,
+                Err(_) => return Err(Error::CutOff(self.known.name.clone())),
+            }
         }
+        let digest = hasher.finish();
+        Ok(Stored { file, digest, size })
+    }
+
+    fn vouch(self, stored: Stored) -> Result<(Layer, Option<Blob>), Error> {
         let known = self.known;
+        let form = known.form;
         let damaged = |reason: String| Error::Damaged {
             name: known.name.clone(),
             reason,
         };
-        let diff_id = self
-            .diff_id
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread that hashes it came to grief")));
+        let diff_id = self.diff_id.join();
+        let diff_id = diff_id.unwrap_or_else(|_| Err(io::Error::other("hashing it came to grief")));
         let diff_id = diff_id.map_err(|error| damaged(error.to_string()))?;
         if let Some((expected, descriptor)) = known.elsewhere {
             if diff_id != expected {
                 return Err(damaged(format!("it is {diff_id} instead of {expected}")));
             }
-            let form = known.form;
             let layer = Layer {
                 form,
                 diff_id,
@@ -113,23 +125,24 @@ impl Writing<'_> {
             };
             return Ok((layer, None));
         }
-        let digest = hasher.finish();
-        let came = match known.form {
+        let came = match form {
             Form::Tar => &diff_id,
-            _ => &digest,
+            _ => &stored.digest,
         };
-        if let Some(expected) = &known.digest
-            && came != expected
+        if known
+            .digest
+            .as_ref()
+            .is_some_and(|expected| expected != came)
         {
             return Err(damaged(format!("its digest is {came}")));
         }
-        let descriptor = Descriptor::new(self.media_type, digest, size);
-        let blob = file.map(|file: File| Blob {
+        let descriptor = Descriptor::new(self.media_type, stored.digest, stored.size);
+        let blob = stored.file.map(|file| Blob {
             descriptor: descriptor.clone(),
             content: Content::File(Arc::new(file)),
         });
         let layer = Layer {
-            form: known.form,
+            form,
             diff_id,
             descriptor,
         };

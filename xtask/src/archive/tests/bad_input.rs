@@ -163,6 +163,37 @@ async fn a_compressed_layer_that_ends_early_is_refused() {
     }
 }
 
+/// Its manifest must keep its bytes, and they list the layer as it came.
+#[tokio::test]
+async fn an_artifact_with_a_plain_layer_is_refused() {
+    let mut layout = Layout::default();
+    let layer = layout.blob("application/x-tar", layer("chart", 100));
+    let config = layout.blob("application/vnd.oci.empty.v1+json", b"{}".to_vec());
+    let manifest = json!({"config": config, "layers": [layer]});
+    let manifest = layout.document(registry::media::OCI_MANIFEST, manifest);
+    let text = refused(&layout.with(&[manifest])).await;
+    assert!(text.contains("artifact"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wrong_size_is_refused() {
+    for wrong in ["config", "layers"] {
+        let mut layout = Layout::default();
+        let config = Sample::new().config();
+        let mut manifest = json!({
+            "config": layout.blob("application/vnd.oci.image.config.v1+json", config),
+            "layers": [layout.blob("application/vnd.oci.image.layer.v1.tar+gzip", gzip(&layer("one", 1_000)))],
+        });
+        match wrong {
+            "config" => manifest["config"]["size"] = 1.into(),
+            _ => manifest["layers"][0]["size"] = 1.into(),
+        }
+        let manifest = layout.document(registry::media::OCI_MANIFEST, manifest);
+        let text = refused(&layout.with(&[manifest])).await;
+        assert!(text.contains("bytes instead of 1"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_image_is_said_to_be_none() {
     let strangers = [
