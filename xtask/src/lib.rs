@@ -12,6 +12,7 @@
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
 //! | [`registry`] | an OCI distribution client | net, secret |
 //! | [`copy`] | one source, many registries | net, registry, secret |
+//! | [`archive`] | images that are not in a registry | registry |
 //! | [`sync`] | what `sync` is asked for: five forms of input, one request | copy, exit, registry, secret |
 //! | [`settings`] | everything read from outside | exit, registry, secret |
 //! | [`engine`] | the container engine | secret |
@@ -23,6 +24,7 @@
 //!
 //! [`run`] is the program.
 
+pub mod archive;
 pub mod cli;
 pub mod commands;
 pub mod copy;

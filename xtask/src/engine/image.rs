@@ -31,6 +31,8 @@ pub struct Image {
     pub architecture: String,
     /// Where it was pushed to or pulled from: `repository@sha256:…`, the digest of the manifest there.
     pub repo_digests: Vec<String>,
+    /// The digests of its layers before compression, from the bottom: `sha256:…`.
+    pub diff_ids: Vec<String>,
 }
 
 impl Engine {
@@ -42,6 +44,7 @@ impl Engine {
                 os: image.os.unwrap_or_default(),
                 architecture: image.architecture.unwrap_or_default(),
                 repo_digests: image.repo_digests.unwrap_or_default(),
+                diff_ids: image.root_fs.and_then(|it| it.layers).unwrap_or_default(),
             })),
             Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(Error::broken(
@@ -83,7 +86,7 @@ pub(super) fn repository_and_tag(reference: &str) -> Result<(&str, &str), Error>
     }
 }
 
-fn is_not_found(error: &Bollard) -> bool {
+pub(super) fn is_not_found(error: &Bollard) -> bool {
     matches!(
         error,
         Bollard::DockerResponseServerError {

@@ -1,5 +1,6 @@
 //! The tests that need servers or the engine: one binary, so that they are linked once.
 
+mod archive;
 mod bad_input;
 mod copy_again;
 mod copy_kinds;

@@ -1,0 +1,83 @@
+//! What content is, by its first bytes.
+//!
+//! It refuses to know names and media types: engines, skopeo, bazel and nix each have their own.
+
+/// The kinds of content that are treated differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A layer that is not compressed.
+    Tar,
+    Gzip,
+    Zstd,
+    /// A config, a manifest, or whatever an artifact holds.
+    Other,
+}
+
+/// A block of a tar archive, in bytes.
+const BLOCK: usize = 512;
+
+impl Form {
+    /// The form of what begins with `head`: 512 bytes, or all there are.
+    pub fn of(head: &[u8]) -> Form {
+        match head {
+            [0x1f, 0x8b, ..] => Form::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Form::Zstd,
+            // zstd's skippable frame, which zstd:chunked may begin with.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Form::Zstd,
+            _ if head.get(..BLOCK).is_some_and(begins_tar) => Form::Tar,
+            _ => Form::Other,
+        }
+    }
+}
+
+/// Whether a block is a header with a correct checksum, or the first of the two empty blocks that end an archive.
+fn begins_tar(block: &[u8]) -> bool {
+    const SUM: std::ops::Range<usize> = 148..156;
+    if block.iter().all(|byte| *byte == 0) {
+        return true;
+    }
+    let digits = block[SUM]
+        .trim_ascii_start()
+        .split(|byte| !byte.is_ascii_digit())
+        .next();
+    let stated = digits
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| u32::from_str_radix(digits, 8).ok());
+    // The checksum's own bytes count as spaces.
+    let rest = block[..SUM.start].iter().chain(&block[SUM.end..]);
+    stated == Some(rest.map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_is_recognised_whatever_its_first_file_is_called() {
+        for name in ["etc/passwd", "{\"config\":1}", "\u{1f}x"] {
+            let mut archive = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            archive
+                .append_data(&mut header, name, std::io::empty())
+                .unwrap();
+            assert_eq!(Form::of(&archive.into_inner().unwrap()), Form::Tar);
+        }
+        assert_eq!(Form::of(&[0; 1024]), Form::Tar);
+    }
+
+    #[test]
+    fn documents_are_not_layers() {
+        let json = format!("{{{}}}", " ".repeat(2000));
+        for content in [json.as_bytes(), b"", b"1.0", b"{}", &[0; 511], &[b' '; 512]] {
+            assert_eq!(Form::of(content), Form::Other);
+        }
+    }
+
+    #[test]
+    fn compressed_layers_are_told_apart() {
+        assert_eq!(Form::of(&[0x1f, 0x8b, 8, 0]), Form::Gzip);
+        assert_eq!(Form::of(&[0x28, 0xb5, 0x2f, 0xfd]), Form::Zstd);
+        assert_eq!(Form::of(&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]), Form::Zstd);
+    }
+}

@@ -1,0 +1,30 @@
+//! Images that are not in a registry: an engine's export, `docker-archive`, `oci-archive`, and an OCI layout directory.
+//!
+//! An image is read once, from front to back; every layer is verified and compressed on all cores while it streams, and
+//! handed out as soon as it is whole; the manifests come last. It refuses to know who delivers the bytes and where the
+//! blobs go. Invariants: the same input gives the same digests on any machine, what is compressed already keeps its
+//! bytes, and memory is bounded whatever the image's size.
+
+mod assemble;
+mod blob;
+mod compression;
+mod config;
+mod contents;
+mod diff_id;
+mod directory;
+mod error;
+mod form;
+mod legacy;
+mod line;
+mod read;
+mod rewrite;
+mod stream;
+mod take;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use blob::{Blob, Content};
+pub use compression::{Compression, CompressionError};
+pub use error::Error;
+pub use read::{Event, Input, Options, Read, read};

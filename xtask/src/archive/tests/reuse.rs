@@ -1,0 +1,95 @@
+//! Layers that are where the image goes already.
+
+use std::collections::HashMap;
+
+use super::classic::classic;
+use super::layout::Layout;
+use super::*;
+
+/// What an earlier release tells: its layers by diff id.
+fn known(earlier: &Published) -> HashMap<Digest, registry::Descriptor> {
+    let mut known = HashMap::new();
+    for (manifest, (_, diff_ids)) in earlier.read.manifests.iter().zip(earlier.images()) {
+        let registry::Content::Image(image) = manifest.content().unwrap() else {
+            panic!("an image");
+        };
+        known.extend(diff_ids.into_iter().zip(image.layers));
+    }
+    known
+}
+
+/// The next release of `sample`: one more layer.
+fn next(sample: &Sample) -> Sample {
+    let mut next = sample.clone();
+    next.layers.push(layer("new", 2_000_000));
+    next
+}
+
+#[tokio::test]
+async fn a_known_layer_is_listed_and_neither_compressed_nor_handed_out() {
+    let sample = Sample::new();
+    let mut layout = Layout::default();
+    let image = layout.image(&sample, <[u8]>::to_vec);
+    let earlier = published(&layout.with(&[image])).await;
+
+    let mut layout = Layout::default();
+    let image = layout.image(&next(&sample), <[u8]>::to_vec);
+    let archive = tar(&layout.with(&[image]));
+    let whole = read_archive(&archive).await.unwrap();
+    let mut known = known(&earlier);
+    for layer in known.values_mut() {
+        // As the engine that pushed it calls it.
+        layer.media_type = "application/vnd.docker.image.rootfs.diff.tar.gzip".to_owned();
+    }
+    let options = Options {
+        known,
+        ..Options::default()
+    };
+    let partial = read_from(delivered(&archive), options).await.unwrap();
+    assert_eq!(partial.root(), whole.root());
+    // The new layer and the config.
+    assert_eq!(partial.blobs.len(), 2);
+}
+
+#[tokio::test]
+async fn how_a_known_layer_is_compressed_is_the_earlier_releases_choice() {
+    let sample = Sample::new();
+    let archive = tar(&classic(std::slice::from_ref(&sample)));
+    let zstd = Options {
+        compression: "zstd".parse().unwrap(),
+        ..Options::default()
+    };
+    let earlier = read_from(delivered(&archive), zstd).await.unwrap();
+
+    let mut layout = Layout::default();
+    let image = layout.image(&next(&sample), <[u8]>::to_vec);
+    let options = Options {
+        known: known(&earlier),
+        ..Options::default()
+    };
+    let mut published = read_from(delivered(&tar(&layout.with(&[image]))), options)
+        .await
+        .unwrap();
+    published.blobs.extend(earlier.blobs);
+    assert!(published.is_sound());
+    let manifest: Value = serde_json::from_slice(published.read.root().bytes()).unwrap();
+    let kinds = manifest["layers"].as_array().unwrap().iter().map(|layer| {
+        let media_type = layer["mediaType"].as_str().unwrap();
+        media_type.rsplit_once('+').unwrap().1.to_owned()
+    });
+    let kinds: Vec<String> = kinds.collect();
+    assert_eq!(kinds, ["zstd", "zstd", "zstd", "zstd", "gzip"]);
+}
+
+#[tokio::test]
+async fn without_a_hint_a_classic_export_gives_nothing_away() {
+    let archive = tar(&classic(&[Sample::new()]));
+    let earlier = read_archive(&archive).await.unwrap();
+    let options = Options {
+        known: known(&earlier),
+        ..Options::default()
+    };
+    let again = read_from(delivered(&archive), options).await.unwrap();
+    assert_eq!(again.root(), earlier.root());
+    assert_eq!(again.blobs.len(), earlier.blobs.len());
+}

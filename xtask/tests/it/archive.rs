@@ -1,0 +1,385 @@
+//! Images of a real engine and of skopeo, read by us and read back by skopeo.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use xtask::archive::{Blob, Content, Event, Input, Options, Read, read};
+use xtask::engine::{BuildPlan, Engine, Error};
+use xtask::registry::{self, Descriptor, Digest};
+
+/// Several layers, one of them twice, one of them empty.
+const DOCKERFILE: &str = "\
+FROM scratch
+COPY one /one
+COPY two /data/two
+WORKDIR /data
+COPY one /one
+ARG TARGETARCH
+COPY which-${TARGETARCH} /which
+";
+
+/// An image in the engine, gone when dropped.
+struct Sample {
+    name: String,
+    directory: TempDir,
+}
+
+impl Sample {
+    async fn build(engine: &Engine, architecture: &str) -> Sample {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = tempfile::tempdir().unwrap();
+        let context = directory.path().join("context");
+        fs::create_dir(&context).unwrap();
+        fs::write(context.join("Dockerfile"), DOCKERFILE).unwrap();
+        let text: String = (0..400_000_u64)
+            .map(|n| format!("{}\n", n * 7919))
+            .collect();
+        fs::write(context.join("one"), text).unwrap();
+        fs::write(context.join("two"), "two").unwrap();
+        for architecture in ["amd64", "arm64"] {
+            fs::write(context.join(format!("which-{architecture}")), architecture).unwrap();
+        }
+        let plan = BuildPlan {
+            context,
+            dockerfile: "Dockerfile".to_owned(),
+            tag: format!("xtask-archive-test-{}-{count}:1.2.3", std::process::id()),
+            platform: format!("linux/{architecture}"),
+            args: Default::default(),
+            labels: [("count".to_owned(), count.to_string())].into(),
+            timestamp: 1_700_000_000,
+        };
+        let name = plan.tag.clone();
+        let sample = Sample { name, directory };
+        engine.build(&plan, &|_| ()).await.unwrap();
+        sample
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What skopeo makes of the image: `oci`, `oci-archive`, `docker-archive`.
+    fn as_skopeo_writes_it(&self, transport: &str, more: &[&str]) -> PathBuf {
+        let path = self.path(transport);
+        let target = format!("{transport}:{}:1.2.3", path.display());
+        let target = match transport {
+            "docker-archive" => format!("{transport}:{}", path.display()),
+            _ => target,
+        };
+        let source = format!("docker-daemon:{}", self.name);
+        skopeo(&[more, &[&source, &target]].concat());
+        path
+    }
+}
+
+impl Drop for Sample {
+    fn drop(&mut self) {
+        let _ = Command::new("docker")
+            .args(["image", "rm", "--force", &self.name])
+            .output();
+    }
+}
+
+fn skopeo(arguments: &[&str]) {
+    let output = Command::new("skopeo")
+        .args(["copy", "--quiet"])
+        .args(arguments)
+        .output()
+        .expect("`skopeo` starts; hint: apt-get install skopeo");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+}
+
+async fn engine() -> Engine {
+    Engine::connect(std::env::var("DOCKER_HOST").ok().as_deref())
+        .await
+        .unwrap()
+}
+
+fn export(engine: &Engine, names: &[&str]) -> Input {
+    let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+    Input::Stream(Box::pin(engine.export(&names).map_err(io::Error::other)))
+}
+
+/// An image, and what was handed out for it.
+struct Published {
+    read: Read,
+    blobs: Vec<Blob>,
+}
+
+async fn published(input: Input, options: Options) -> Published {
+    let blobs = Mutex::new(Vec::new());
+    let listener = |event| {
+        if let Event::Ready(blob) = event {
+            blobs.lock().unwrap().push(blob);
+        }
+    };
+    let read = read(input, options, &listener).await.unwrap();
+    let blobs = blobs.into_inner().unwrap();
+    Published { read, blobs }
+}
+
+impl Published {
+    fn root(&self) -> &Digest {
+        self.read.root().digest()
+    }
+
+    /// Writes the image as an OCI layout, and the digests of its layers as skopeo unpacks them from it, sorted.
+    fn unpacked_by_skopeo(&self, directory: &Path) -> Vec<String> {
+        let layout = directory.join("published");
+        let blobs = layout.join("blobs/sha256");
+        fs::create_dir_all(&blobs).unwrap();
+        for blob in &self.blobs {
+            let bytes = match &blob.content {
+                Content::Memory(bytes) => bytes.to_vec(),
+                Content::File(file) => {
+                    let mut bytes = vec![0; blob.descriptor.size as usize];
+                    file.read_exact_at(&mut bytes, 0).unwrap();
+                    bytes
+                }
+            };
+            fs::write(blobs.join(blob.descriptor.digest.hex()), bytes).unwrap();
+        }
+        for manifest in &self.read.manifests {
+            fs::write(blobs.join(manifest.digest().hex()), manifest.bytes()).unwrap();
+        }
+        let mut root = json!(self.read.root().descriptor());
+        root["annotations"] = json!({"org.opencontainers.image.ref.name": "x"});
+        let index = json!({"schemaVersion": 2, "manifests": [root]});
+        fs::write(layout.join("index.json"), index.to_string()).unwrap();
+        fs::write(
+            layout.join("oci-layout"),
+            r#"{"imageLayoutVersion":"1.0.0"}"#,
+        )
+        .unwrap();
+        let unpacked = directory.join("unpacked");
+        skopeo(&[
+            "--dest-decompress",
+            &format!("oci:{}:x", layout.display()),
+            &format!("dir:{}", unpacked.display()),
+        ]);
+        fs::remove_dir_all(&layout).unwrap();
+        let digests = layers(&fs::read(unpacked.join("manifest.json")).unwrap());
+        for digest in &digests {
+            let (_, hex) = digest.split_once(':').unwrap();
+            let content = fs::read(unpacked.join(hex)).unwrap();
+            assert_eq!(Digest::sha256_of(&content).as_str(), digest);
+        }
+        fs::remove_dir_all(unpacked).unwrap();
+        digests
+    }
+}
+
+fn layers(manifest: &[u8]) -> Vec<String> {
+    let manifest: Value = serde_json::from_slice(manifest).unwrap();
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    layers
+        .map(|it| it["digest"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_image_has_one_digest_whichever_archive_it_comes_in() {
+    let engine = engine().await;
+    let sample = Sample::build(&engine, "amd64").await;
+    let image = engine.image(&sample.name).await.unwrap().unwrap();
+    assert_eq!(image.diff_ids.len(), 5);
+    assert_eq!(image.diff_ids[0], image.diff_ids[3]);
+
+    let exported = published(export(&engine, &[&sample.name]), Options::default()).await;
+    assert_eq!(
+        exported.unpacked_by_skopeo(sample.directory.path()),
+        image.diff_ids
+    );
+    let config = exported.read.images[0].clone();
+    assert_eq!(config.platform, Some("linux/amd64".parse().unwrap()));
+
+    let saved = sample.path("saved.tar");
+    let mut stream = Box::pin(engine.export(std::slice::from_ref(&sample.name)));
+    let mut bytes = Vec::new();
+    while let Some(piece) = stream.next().await {
+        bytes.extend_from_slice(&piece.unwrap());
+    }
+    fs::write(&saved, bytes).unwrap();
+    let by_skopeo = sample.as_skopeo_writes_it("docker-archive", &[]);
+    for file in [saved, by_skopeo] {
+        let options = Options {
+            workers: Some(1),
+            ..Options::default()
+        };
+        let read = published(Input::File(file), options).await;
+        assert_eq!(read.root(), exported.root());
+    }
+}
+
+#[tokio::test]
+async fn what_skopeo_compressed_keeps_its_bytes() {
+    let engine = engine().await;
+    let sample = Sample::build(&engine, "amd64").await;
+    let image = engine.image(&sample.name).await.unwrap().unwrap();
+    for format in ["gzip", "zstd"] {
+        let compress = ["--dest-compress", "--dest-compress-format", format];
+        let archive = sample.as_skopeo_writes_it("oci-archive", &compress);
+        let directory = sample.as_skopeo_writes_it("oci", &compress);
+        let index = fs::read(directory.join("index.json")).unwrap();
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        for input in [
+            Input::File(archive.clone()),
+            Input::Directory(directory.clone()),
+        ] {
+            let read = published(input, Options::default()).await;
+            assert_eq!(json!(read.root()), index["manifests"][0]["digest"]);
+            let layer = &read.blobs.iter().find(|it| it.descriptor.size > 100_000);
+            assert!(
+                layer
+                    .unwrap()
+                    .descriptor
+                    .media_type
+                    .ends_with(&format!("tar+{format}"))
+            );
+            let unpacked = read.unpacked_by_skopeo(sample.directory.path());
+            assert_eq!(unpacked, image.diff_ids);
+        }
+        fs::remove_file(archive).unwrap();
+        fs::remove_dir_all(directory).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_export_compressed_with_zstd_is_read_by_others() {
+    let engine = engine().await;
+    let sample = Sample::build(&engine, "amd64").await;
+    let image = engine.image(&sample.name).await.unwrap().unwrap();
+    let options = Options {
+        compression: "zstd".parse().unwrap(),
+        ..Options::default()
+    };
+    let read = published(export(&engine, &[&sample.name]), options).await;
+    let unpacked = read.unpacked_by_skopeo(sample.directory.path());
+    assert_eq!(unpacked, image.diff_ids);
+}
+
+#[tokio::test]
+async fn two_platforms_are_exported_at_once_and_become_an_index() {
+    let engine = engine().await;
+    let amd = Sample::build(&engine, "amd64").await;
+    let arm = Sample::build(&engine, "arm64").await;
+    let both = export(&engine, &[&arm.name, &amd.name]);
+    let read = published(both, Options::default()).await;
+    let platforms: Vec<String> = read.read.images.iter().map(platform).collect();
+    assert_eq!(platforms.len(), 2);
+    let registry::Content::Index(index) = read.read.root().content().unwrap() else {
+        panic!("an index");
+    };
+    let listed: Vec<String> = index.manifests.iter().map(platform).collect();
+    assert_eq!(listed, ["linux/amd64", "linux/arm64"]);
+    // One, two, nothing, and a `which` and a config for each.
+    assert_eq!(read.blobs.len(), 7);
+}
+
+fn platform(descriptor: &Descriptor) -> String {
+    descriptor.platform.as_ref().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn of_the_next_release_only_what_is_new_is_compressed() {
+    let engine = engine().await;
+    let earlier = Sample::build(&engine, "amd64").await;
+    let later = Sample::build(&engine, "arm64").await;
+    let diff_ids = async |sample: &Sample| -> Vec<Digest> {
+        let image = engine.image(&sample.name).await.unwrap().unwrap();
+        image
+            .diff_ids
+            .iter()
+            .map(|it| it.parse().unwrap())
+            .collect()
+    };
+    let first = published(export(&engine, &[&earlier.name]), Options::default()).await;
+    let registry::Content::Image(image) = first.read.root().content().unwrap() else {
+        panic!("an image");
+    };
+    let known: HashMap<Digest, Descriptor> = diff_ids(&earlier)
+        .await
+        .into_iter()
+        .zip(image.layers)
+        .collect();
+    let options = Options {
+        known,
+        diff_ids: vec![diff_ids(&later).await],
+        ..Options::default()
+    };
+    let second = published(export(&engine, &[&later.name]), options).await;
+    let whole = published(export(&engine, &[&later.name]), Options::default()).await;
+    assert_eq!(second.root(), whole.root());
+    // The topmost layer and the config.
+    assert_eq!((second.blobs.len(), whole.blobs.len()), (2, 5));
+}
+
+#[tokio::test]
+async fn an_image_that_the_engine_does_not_have_is_named() {
+    let mut archive = Box::pin(engine().await.export(&["never-built:1".to_owned()]));
+    let error = archive.next().await.unwrap().unwrap_err();
+    assert!(
+        matches!(&error, Error::NoSuchImage(name) if name == "never-built:1"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_engine_that_dies_during_the_export_is_said_so() {
+    for chunked in [true, false] {
+        let engine = Engine::connect(Some(&dying_engine(chunked).await))
+            .await
+            .unwrap();
+        let error = read(export(&engine, &["app:1"]), Options::default(), &|_| ()).await;
+        let error = error.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the engine failed at the export of `app:1`: "),
+            "{text}"
+        );
+        assert!(!error.is_input());
+    }
+}
+
+/// An engine that answers until it has sent a part of an export, and then hangs up.
+async fn dying_engine(chunked: bool) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut request = Bytes::new();
+            let mut head = [0; 4096];
+            while !request.ends_with(b"\r\n\r\n") {
+                let length = connection.read(&mut head).await.unwrap();
+                request = [&request, &head[..length]].concat().into();
+            }
+            let answer = if request.starts_with(b"GET /images/get") {
+                let head = match chunked {
+                    true => "Transfer-Encoding: chunked\r\n\r\n400\r\n",
+                    false => "Content-Length: 100000\r\n\r\n",
+                };
+                format!("HTTP/1.1 200 OK\r\n{head}{}", "\0".repeat(100))
+            } else {
+                let version = r#"{"ApiVersion":"1.41","Version":"20.10.24"}"#;
+                let length = version.len();
+                format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{version}"
+                )
+            };
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    format!("tcp://{address}")
+}
