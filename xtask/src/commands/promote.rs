@@ -1,7 +1,6 @@
 //! `cargo xtask promote VERSION --tag latest`: move a tag everywhere, by manifest only. This is also the rollback.
 
 use anyhow::Result;
-use serde_json::json;
 
 use crate::cli::PromoteArgs;
 use crate::exit::{Exit, bad_input};
@@ -43,13 +42,7 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
         columns: vec!["registry", "reference", "digest, or why not"],
         rows: rows.collect(),
     };
-    let outcome = Outcome {
-        title: format!("promote {version} to {tag}"),
-        exit,
-        tables: vec![table],
-        facts: json!({}),
-        outputs: Vec::new(),
-    };
-    console.finish(&outcome, None)?;
+    let title = format!("promote {version} to {tag}");
+    console.finish(&Outcome::table(title, exit, table), None)?;
     Ok(exit)
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::cli::VerifyArgs;
 use crate::exit::{Exit, bad_input};
@@ -95,16 +94,10 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
         Exit::Failed
     };
     let differences = table.rows.len();
-    let outcome = Outcome {
-        title: format!(
-            "verify {}: {equal} tags as reported, {differences} not",
-            report.version
-        ),
-        exit,
-        tables: vec![table],
-        facts: json!({}),
-        outputs: Vec::new(),
-    };
-    console.finish(&outcome, None)?;
+    let title = format!(
+        "verify {}: {equal} tags as reported, {differences} not",
+        report.version
+    );
+    console.finish(&Outcome::table(title, exit, table), None)?;
     Ok(exit)
 }

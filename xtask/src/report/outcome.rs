@@ -20,6 +20,17 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// One that is a table and nothing more.
+    pub fn table(title: String, exit: Exit, table: Table) -> Self {
+        Outcome {
+            title,
+            exit,
+            tables: vec![table],
+            facts: json!({}),
+            outputs: Vec::new(),
+        }
+    }
+
     /// The sentence that the exit code stands for.
     pub fn verdict(&self) -> &'static str {
         match self.exit {

@@ -18,6 +18,7 @@ mod registry_blobs;
 mod registry_client;
 mod registry_faults;
 mod release;
+mod release_said;
 mod support;
 mod sync_failures;
 mod sync_input;

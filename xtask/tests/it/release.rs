@@ -2,17 +2,13 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::github::TOKEN;
-use crate::support::stage::{PASSWORD, Stage, VERSION, docker, package, skopeo_raw, zip_name};
-use crate::support::workspace::{Run, Workspace};
-
-const TAGS: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
+use crate::support::stage::{
+    PASSWORD, Stage, TAGS, VERSION, docker, package, skopeo_raw, zip_name,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
@@ -280,77 +276,6 @@ async fn a_laptop_without_credentials_skips_and_ci_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_output_holds_a_secret() {
-    let mut stage = Stage::new(2).await;
-    stage.feed.require("sig=geheim%2Bgeheim");
-    let index = format!("{}?sig=geheim%2Bgeheim", stage.feed.url("index.json"));
-    stage.workspace.set("RELEASE_PACKAGE_INDEX_URL", &index);
-    for (name, file) in [
-        ("GITHUB_STEP_SUMMARY", "summary.md"),
-        ("GITHUB_OUTPUT", "output.txt"),
-    ] {
-        let path = stage.workspace.path().join(file);
-        stage.workspace.set(name, path.to_str().unwrap());
-    }
-    stage.workspace.set("GITHUB_ACTIONS", "true");
-    let run = stage
-        .workspace
-        .run(&["release", "-vv", "--report", "report.json"])
-        .await;
-    run.expect(
-        3,
-        &[
-            "::group::docker-build: Succeeded",
-            "::error title=docker-push-aliyun::",
-            "reqwest",
-        ],
-    );
-    let dead = stage
-        .workspace
-        .command(&["release", "-vv"])
-        .env(
-            "RELEASE_PACKAGE_INDEX_URL",
-            "http://127.0.0.1:1/?sig=geheim%2Bgeheim",
-        )
-        .output()
-        .await
-        .unwrap();
-    let dead = Run::of(dead);
-    dead.expect(2, &["127.0.0.1:1"]);
-
-    let summary = stage.workspace.read("summary.md");
-    assert!(
-        summary.contains("| dockerhub | ") && summary.contains("| pushed |"),
-        "{summary}"
-    );
-    let output = stage.workspace.read("output.txt");
-    assert!(
-        output.contains("version=1.2.3\n") && output.contains("digest=sha256:"),
-        "{output}"
-    );
-    let everything = [
-        run.stdout,
-        run.stderr,
-        dead.stdout,
-        dead.stderr,
-        summary,
-        output,
-        stage.workspace.read("report.json"),
-    ];
-    for text in everything {
-        for secret in [
-            PASSWORD,
-            TOKEN,
-            "geheim",
-            "cD4+PnB+fn4/JA",
-            "cD4-PnB-fn4_JA",
-        ] {
-            assert!(!text.contains(secret), "`{secret}` is in\n{text}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_holds_something_else_is_replaced_and_that_is_said() {
     let stage = Stage::new(1).await;
     stage.workspace.run(&["docker-push"]).await.expect(0, &[]);
@@ -397,77 +322,4 @@ async fn the_files_of_the_image_bear_the_date_of_the_release() {
         }
     }
     assert!(seen >= 7, "{seen} files");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_needs_nothing_and_names_every_tag() {
-    let workspace = Workspace::new(
-        &["linux/amd64", "linux/arm64"],
-        &[
-            ("dockerhub", "DOCKER", "docker.io", "team"),
-            ("azure", "AZURE_ACR", "x.azurecr.io", ""),
-        ],
-    )
-    .with("DOCKER_HOST", "unix:///nonexistent.sock")
-    .with("RELEASE_VERSION", VERSION);
-    let run = workspace.run(&["release", "--dry-run"]).await;
-    run.expect(0, &["not checked: ", "`GITHUB_TOKEN` is not set"]);
-    for tag in TAGS {
-        for repository in ["docker.io/team", "x.azurecr.io"] {
-            let reference = format!("{repository}/{}:{tag}\n", workspace.image);
-            assert!(
-                run.stdout.contains(&reference),
-                "{reference} is not in {run}"
-            );
-        }
-    }
-    assert!(!workspace.path().join("output").exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_still_prints_the_summary() {
-    let (silent, address) = silent();
-    let workspace = Workspace::new(
-        &["linux/amd64"],
-        &[("dockerhub", "DOCKER", "docker.io", "team")],
-    )
-    .with("RELEASE_VERSION", VERSION)
-    .with("RELEASE_PACKAGE_INDEX_URL", &format!("http://{address}/"));
-    let run = interrupt(workspace.command(&["extract"]), silent).await;
-    run.expect(
-        130,
-        &["download  Aborted", "extract   NotRun", "interrupted"],
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_of_the_preflight_starts_nothing() {
-    let mut stage = Stage::new(2).await;
-    let (silent, address) = silent();
-    stage.workspace.set("ALIYUN_ACR_REGISTRY", &address);
-    let run = interrupt(stage.workspace.command(&["release"]), silent).await;
-    run.expect(130, &["download            NotRun", "interrupted"]);
-    assert!(!stage.workspace.path().join("output/packages").exists());
-}
-
-/// A server that takes a connection and never answers.
-fn silent() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    (listener, address)
-}
-
-/// Runs `command`, and interrupts it when it waits for the silent server.
-async fn interrupt(mut command: tokio::process::Command, silent: TcpListener) -> Run {
-    let child = command.spawn().unwrap();
-    let (_connection, _) = tokio::task::spawn_blocking(move || silent.accept())
-        .await
-        .unwrap()
-        .unwrap();
-    let process = child.id().unwrap().to_string();
-    let sent = Command::new("sh")
-        .args(["-c", &format!("kill -INT {process}")])
-        .status();
-    assert!(sent.unwrap().success());
-    Run::of(child.wait_with_output().await.unwrap())
 }

@@ -9,6 +9,8 @@ use super::workspace::Workspace;
 use super::zips;
 
 pub const VERSION: &str = "1.2.3";
+/// The tags of that version.
+pub const TAGS: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
 /// Who may push.
 pub const USER: &str = "robot$ci";
 /// Characters that base64, JSON, shells and URLs treat differently.
