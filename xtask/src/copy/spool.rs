@@ -4,6 +4,7 @@
 //! is there, waits for more, and may begin again at byte 0, so that a retry at one destination costs the source nothing.
 //! It refuses to know destinations. Invariant: a follower's stream ends well only after the blob's digest was verified.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -19,6 +20,9 @@ use crate::registry::{Blob, Descriptor, Repository};
 
 /// What is read or written at once, in bytes; every follower holds one piece.
 const PIECE: u64 = 256 << 10;
+
+/// So many pieces stay in memory behind the writer: whoever keeps up needs no read.
+const RECENT: usize = 4;
 
 /// A blob up to this size, in bytes, is small: it stays in memory as long as there is room, and is uploaded in one
 /// request. All configs, and no layer worth a file.
@@ -39,10 +43,38 @@ enum Store {
 }
 
 enum State {
-    /// So many bytes can be followed.
-    Filling(u64),
+    Filling(Written),
     Full,
     Failed(SourceError),
+}
+
+/// What can be followed so far.
+#[derive(Default)]
+struct Written {
+    /// In bytes.
+    length: u64,
+    /// The last pieces, in their order.
+    recent: VecDeque<Bytes>,
+}
+
+impl Written {
+    fn push(&mut self, piece: Bytes) {
+        self.length += piece.len() as u64;
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(piece);
+    }
+
+    /// The bytes from `position` to the end of their piece, if they are in memory.
+    fn recent(&self, position: u64) -> Option<Bytes> {
+        let mut start = self.length;
+        self.recent.iter().rev().find_map(|piece| {
+            start -= piece.len() as u64;
+            let skip = position.checked_sub(start)?;
+            Some(piece.slice(skip as usize..))
+        })
+    }
 }
 
 impl Spool {
@@ -52,7 +84,7 @@ impl Spool {
             room: shelf.room(blob.size),
             blob,
             store: OnceLock::new(),
-            state: watch::Sender::new(State::Filling(0)),
+            state: watch::Sender::new(State::Filling(Written::default())),
         });
         let weak = Arc::downgrade(&spool);
         let writer = Writer {
@@ -65,7 +97,7 @@ impl Spool {
                 Ok(()) => State::Full,
                 Err(error) => State::Failed(error),
             };
-            writer.tell(state);
+            writer.end(state);
         });
         spool
     }
@@ -90,18 +122,22 @@ impl Spool {
             (Arc::clone(self), state, 0),
             async |(spool, mut state, position)| {
                 let is_news =
-                    |state: &State| !matches!(state, State::Filling(ready) if *ready <= position);
-                let ready = match &*state.wait_for(is_news).await.map_err(io::Error::other)? {
-                    State::Filling(ready) => *ready,
-                    State::Full => spool.blob.size,
-                    State::Failed(error) => return Err(io::Error::other(error.clone())),
-                };
+                    |state: &State| !matches!(state, State::Filling(it) if it.length <= position);
+                let (ready, recent) =
+                    match &*state.wait_for(is_news).await.map_err(io::Error::other)? {
+                        State::Filling(written) => (written.length, written.recent(position)),
+                        State::Full => (spool.blob.size, None),
+                        State::Failed(error) => return Err(io::Error::other(error.clone())),
+                    };
                 if ready == position {
                     return Ok(None);
                 }
-                let length = (ready - position).min(PIECE);
-                let piece = spool.read(position, length).await?;
-                Ok(Some((piece, (spool, state, position + length))))
+                let piece = match recent {
+                    Some(piece) => piece,
+                    None => spool.read(position, (ready - position).min(PIECE)).await?,
+                };
+                let next = position + piece.len() as u64;
+                Ok(Some((piece, (spool, state, next))))
             },
         )
     }
@@ -197,14 +233,14 @@ impl Writer {
             }
             buffer.extend_from_slice(&chunk.unwrap_or_default());
             if buffer.len() as u64 >= PIECE || is_end {
-                let (file, piece) = (Arc::clone(file), buffer.split());
-                let length = piece.len() as u64;
-                blocking(move || file.write_all_at(&piece, position))
+                let piece = buffer.split().freeze();
+                let (file, written) = (Arc::clone(file), piece.clone());
+                blocking(move || file.write_all_at(&written, position))
                     .await
                     .map_err(|error| no_spool(&self.blob, &error))?;
-                position += length;
-                self.shelf.read(length);
-                self.tell(State::Filling(position));
+                position += piece.len() as u64;
+                self.shelf.read(piece.len() as u64);
+                self.tell(piece);
             }
         }
         Ok(())
@@ -216,7 +252,17 @@ impl Writer {
         }
     }
 
-    fn tell(&self, state: State) {
+    fn tell(&self, piece: Bytes) {
+        if let Some(spool) = self.spool.upgrade() {
+            spool.state.send_modify(|state| {
+                if let State::Filling(written) = state {
+                    written.push(piece);
+                }
+            });
+        }
+    }
+
+    fn end(&self, state: State) {
         if let Some(spool) = self.spool.upgrade() {
             spool.state.send_replace(state);
         }
