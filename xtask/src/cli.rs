@@ -74,6 +74,15 @@ pub struct ReleaseArgs {
     /// Print the targets in order, as text, a Mermaid chart or JSON, and do nothing
     #[arg(long, value_name = "FORMAT")]
     pub plan: Option<PlanFormat>,
+    /// Who compresses and uploads: this program once for all registries, or the engine for each of them
+    #[arg(long, value_name = "TRANSPORT", default_value = "direct")]
+    pub via: Via,
+    /// How layers are compressed with `--via direct`: `gzip`, `zstd`, with a level `gzip:6`; `gzip` if not given
+    #[arg(long, value_name = "NAME[:LEVEL]")]
+    pub compression: Option<String>,
+    /// Publish this image and build none: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE`, `docker-archive:FILE`
+    #[arg(long, value_name = "KIND:WHERE")]
+    pub image: Option<String>,
     /// When tags such as `latest` move: once `require` is met, or at each registry as soon as it holds the version
     #[arg(long, value_name = "WHEN", default_value = "require")]
     pub tags_when: TagsWhen,
@@ -179,6 +188,12 @@ pub struct CommonArgs {
     /// Say more: `-v` shows build logs on a terminal, `-vv` also what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Via {
+    Engine,
+    Direct,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -18,9 +18,9 @@
 //! | [`engine`] | the container engine | secret |
 //! | [`packages`] | package index, download, extract | net, secret |
 //! | [`github`] | releases and assets | net, secret |
-//! | [`pipeline`] | the targets of a release | engine, exit, github, graph, net, packages, registry, secret, settings |
+//! | [`pipeline`] | the targets of a release | archive, copy, engine, exit, github, graph, net, packages, registry, secret, settings |
 //! | [`report`] | all printing | exit, graph, secret |
-//! | [`commands`] | a file for each subcommand | cli, copy, exit, graph, pipeline, registry, report, settings, sync |
+//! | [`commands`] | a file for each subcommand | archive, cli, copy, exit, graph, pipeline, registry, report, settings, sync |
 //!
 //! [`run`] is the program.
 

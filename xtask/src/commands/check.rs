@@ -4,13 +4,13 @@ use anyhow::Result;
 
 use crate::cli::CheckArgs;
 use crate::exit::Exit;
-use crate::pipeline::{self, TagsWhen, World};
+use crate::pipeline::{self, TagsWhen, Transport, World};
 use crate::report::{Console, Table};
 use crate::settings::{Login, Settings};
 
 /// Asks every registry with credentials; changes nothing.
 pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> Result<Exit> {
-    let plan = super::release::plan(settings)?;
+    let plan = super::release::plan(settings, Transport::default())?;
     let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
     let answers = pipeline::ask(&world, &settings.registries).await?;
     let mut table = Table {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::cli::PromoteArgs;
 use crate::exit::{Exit, bad_input};
-use crate::pipeline::{self, TagsWhen, World};
+use crate::pipeline::{self, TagsWhen, Transport, World};
 use crate::registry::Tag;
 use crate::report::{Console, Outcome, Table};
 use crate::settings::Settings;
@@ -17,7 +17,7 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     };
     let version = parse(args.version.strip_prefix('v').unwrap_or(&args.version))?;
     let tag = parse(&args.tag)?;
-    let plan = super::release::plan(settings)?;
+    let plan = super::release::plan(settings, Transport::default())?;
     let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
     let moved = pipeline::promote(&world, &version, &tag).await?;
 

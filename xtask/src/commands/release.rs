@@ -11,16 +11,17 @@ use indicatif::DecimalBytes;
 use serde_json::json;
 
 use super::interrupt::interrupted;
+use crate::archive::Compression;
 use crate::cli::{self, PlanFormat, ReleaseArgs};
 use crate::exit::{Exit, bad_input};
 use crate::graph::{self, Graph, Summary};
-use crate::pipeline::{self, ReleasePlan, TagsWhen, World};
+use crate::pipeline::{self, ReleasePlan, TagsWhen, Transport, Via, World};
 use crate::report::{self, Console, Outcome, Table};
 use crate::settings::{Login, Release, Settings};
 
 /// Performs the targets that `args` names, or prints what they would do.
 pub async fn release(settings: &Settings, console: &Console, args: &ReleaseArgs) -> Result<Exit> {
-    let plan = plan(settings)?;
+    let plan = plan(settings, transport(args)?)?;
     let steps = steps(settings, &plan, args)?;
     if let Some(format) = args.plan {
         console.print(&match format {
@@ -103,12 +104,32 @@ fn alone(output: &Path) -> Result<File> {
 }
 
 /// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.
-pub(super) fn plan(settings: &Settings) -> Result<ReleasePlan> {
+pub(super) fn plan(settings: &Settings, transport: Transport) -> Result<ReleasePlan> {
     let placeholder = Release {
         version: semver::Version::new(0, 0, 0),
         tag: "v0.0.0".to_owned(),
     };
-    ReleasePlan::new(settings, settings.release.as_ref().unwrap_or(&placeholder)).map_err(bad_input)
+    let release = settings.release.as_ref().unwrap_or(&placeholder);
+    ReleasePlan::new(settings, release, transport).map_err(bad_input)
+}
+
+fn transport(args: &ReleaseArgs) -> Result<Transport> {
+    let transport = Transport {
+        via: match args.via {
+            cli::Via::Engine => Via::Engine,
+            cli::Via::Direct => Via::Direct,
+        },
+        compression: match &args.compression {
+            Some(text) => text.parse().map_err(bad_input)?,
+            None => Compression::default(),
+        },
+        image: match &args.image {
+            Some(text) => Some(text.parse().map_err(bad_input)?),
+            None => None,
+        },
+    };
+    transport.check().map_err(bad_input)?;
+    Ok(transport)
 }
 
 fn steps(settings: &Settings, plan: &ReleasePlan, args: &ReleaseArgs) -> Result<graph::Plan> {

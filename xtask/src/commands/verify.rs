@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::cli::VerifyArgs;
 use crate::exit::{Exit, bad_input};
-use crate::pipeline::{self, TagsWhen, World};
+use crate::pipeline::{self, TagsWhen, Transport, World};
 use crate::registry::Tag;
 use crate::report::{Console, Outcome, Table};
 use crate::settings::Settings;
@@ -53,7 +53,7 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
         ));
     }
 
-    let plan = super::release::plan(settings)?;
+    let plan = super::release::plan(settings, Transport::default())?;
     let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
     let mut table = Table {
         columns: vec!["registry", "reference", "reported", "held now"],

@@ -10,6 +10,7 @@ use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
 
 use super::error::CopyError;
+use super::feed::Feed;
 use super::image::Image;
 use super::job::Place;
 use super::outcome::{Bytes, Event, Listener};
@@ -58,6 +59,48 @@ impl Writer<'_> {
         bytes.skipped += diff.present;
         self.manifests(&repository, diff).await?;
         Ok(bytes)
+    }
+
+    /// Moves the blobs of `feed` as they come, until there are no more.
+    pub async fn keep_up(&self, feed: &Feed) -> Result<Bytes, CopyError> {
+        let repository = self.place.destination.repository(&self.place.path);
+        let mut moves = FuturesUnordered::new();
+        let mut bytes = Bytes::default();
+        let mut taken = 0;
+        let mut is_over = false;
+        while !is_over || !moves.is_empty() {
+            tokio::select! {
+                more = feed.more(taken), if !is_over => {
+                    let more = more?;
+                    taken += more.len();
+                    is_over = more.is_empty();
+                    moves.extend(more.into_iter().map(|blob| self.early(&repository, blob)));
+                }
+                Some(moved) = moves.next() => {
+                    let (size, moved) = moved?;
+                    bytes.add(size, &moved);
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    async fn early(
+        &self,
+        repository: &Repository,
+        blob: Descriptor,
+    ) -> Result<(u64, Moved), CopyError> {
+        let Place {
+            destination, path, ..
+        } = self.place;
+        if destination.has_blob(path, &blob.digest).await? {
+            return Ok((blob.size, Moved::Found));
+        }
+        self.listener.event(Event::Planned {
+            destination: &destination.host,
+            bytes: blob.size,
+        });
+        Ok((blob.size, self.blob(repository, &blob).await?))
     }
 
     /// What [`Self::apply`] would return; from now on the blobs count as being there.

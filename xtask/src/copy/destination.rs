@@ -95,6 +95,19 @@ impl Destination {
         Arc::clone(lock(&self.blobs).entry(digest.clone()).or_default())
     }
 
+    /// Whether the repository at `path` has the blob.
+    pub(super) async fn has_blob(&self, path: &str, digest: &Digest) -> Result<bool, Error> {
+        let known = self.blob(digest);
+        if known.is_at(path) {
+            return Ok(true);
+        }
+        let has_it = self.small(self.repository(path).has_blob(digest)).await?;
+        if has_it {
+            known.add(path);
+        }
+        Ok(has_it)
+    }
+
     /// Why this registry is not asked any more, if it is not.
     pub(super) fn down(&self) -> Option<&Error> {
         self.down.get()

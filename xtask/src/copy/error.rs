@@ -24,6 +24,9 @@ pub(super) enum SourceError {
     Registry(#[from] Error),
     #[error("`{0}` does not exist; hint: check the name, and that the user may pull it")]
     NoImage(String),
+    /// An image that was being made, in the words of whoever made it.
+    #[error("{0}")]
+    Feed(String),
     #[error("the index lists {0}, which is not there")]
     NoChild(Digest),
     #[error("the manifest refers to the blob {0}, which is not there")]

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::error::SourceError;
 use super::filter::{self, Filtered};
-use super::job::{Job, Policy};
+use super::job::{Job, Policy, Source};
 use super::shelf::Shelf;
 use super::spool::Spool;
 use crate::registry::{Content, Descriptor, Digest, Error, Manifest, Platform, TagOrDigest};
@@ -40,14 +40,15 @@ impl Image {
     /// The digest of the image at the source, for the price of one HEAD.
     pub async fn digest(&self) -> Result<&Digest, SourceError> {
         let ask = || async {
-            if let TagOrDigest::Digest(digest) = &self.job.at {
-                return Ok(digest.clone());
-            }
-            match self.root.get() {
-                Some(root) => Ok(root.digest().clone()),
-                None => match self.job.source.head_manifest(&self.job.at).await? {
-                    Some(head) => Ok(head.digest),
-                    None => Err(SourceError::NoImage(self.job.name.clone())),
+            match (&self.job.source, self.root.get()) {
+                (_, Some(root)) => Ok(root.digest().clone()),
+                (Source::Feed(_), None) => Ok(self.root().await?.digest().clone()),
+                (Source::Registry { at, repository }, None) => match at {
+                    TagOrDigest::Digest(digest) => Ok(digest.clone()),
+                    TagOrDigest::Tag(_) => match repository.head_manifest(at).await? {
+                        Some(head) => Ok(head.digest),
+                        None => Err(SourceError::NoImage(self.job.name.clone())),
+                    },
                 },
             }
         };
@@ -57,12 +58,16 @@ impl Image {
     /// The manifest or index at the source.
     pub async fn root(&self) -> Result<&Manifest, SourceError> {
         let read = || async {
+            let (repository, at) = match &self.job.source {
+                Source::Feed(feed) => return feed.root().await,
+                Source::Registry { repository, at } => (repository, at),
+            };
             // By digest once it is known, so that a tag that moves meanwhile does not mix two images.
             let at = self
                 .head
                 .get()
-                .map_or_else(|| self.job.at.clone(), |it| TagOrDigest::Digest(it.clone()));
-            let manifest = self.job.source.get_manifest(&at).await?;
+                .map_or_else(|| at.clone(), |it| TagOrDigest::Digest(it.clone()));
+            let manifest = repository.get_manifest(&at).await?;
             manifest.ok_or_else(|| SourceError::NoImage(self.job.name.clone()))
         };
         self.root.get_or_try_init(read).await
@@ -121,11 +126,13 @@ impl Image {
                 .or_default(),
         );
         let read = || async {
-            let manifest = self
-                .job
-                .source
-                .get_manifest(&TagOrDigest::Digest(child.digest.clone()))
-                .await?;
+            let manifest = match &self.job.source {
+                Source::Feed(feed) => feed.manifest(&child.digest).await?,
+                Source::Registry { repository, .. } => {
+                    let at = TagOrDigest::Digest(child.digest.clone());
+                    repository.get_manifest(&at).await?
+                }
+            };
             manifest.ok_or_else(|| SourceError::NoChild(child.digest.clone()))
         };
         cell.get_or_try_init(read).await.cloned()
@@ -133,11 +140,19 @@ impl Image {
 
     /// The spool of a blob of this image, begun by whoever asks first.
     pub fn spool(&self, blob: &Descriptor) -> Arc<Spool> {
+        let repository = match &self.job.source {
+            Source::Feed(feed) => {
+                return feed
+                    .blob(&blob.digest)
+                    .unwrap_or_else(|| Spool::missing(blob.clone()));
+            }
+            Source::Registry { repository, .. } => repository,
+        };
         let mut held = self.held.lock().expect("no holder panics");
         if let Some(spool) = held.get(&blob.digest) {
             return Arc::clone(spool);
         }
-        let spool = self.shelf.spool(&self.job.source, blob);
+        let spool = self.shelf.spool(repository, blob);
         if spool.is_kept() {
             held.insert(blob.digest.clone(), Arc::clone(&spool));
         }

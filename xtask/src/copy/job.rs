@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::destination::Destination;
+use super::feed::Feed;
 use crate::registry::{Platform, Repository, Tag, TagOrDigest};
 
 /// One image of a source, and the places it is to go to.
@@ -10,10 +11,30 @@ use crate::registry::{Platform, Repository, Tag, TagOrDigest};
 pub struct Job {
     /// As people name it: `docker.io/library/nginx:1.27`.
     pub name: String,
-    pub source: Repository,
-    pub at: TagOrDigest,
+    pub source: Source,
     pub policy: Policy,
     pub places: Vec<Place>,
+}
+
+/// Where an image is copied from.
+#[derive(Clone)]
+pub enum Source {
+    Registry {
+        repository: Repository,
+        at: TagOrDigest,
+    },
+    /// It is being made.
+    Feed(Feed),
+}
+
+impl Source {
+    /// What the image is called there.
+    pub fn at(&self) -> Option<&TagOrDigest> {
+        match self {
+            Source::Registry { at, .. } => Some(at),
+            Source::Feed(_) => None,
+        }
+    }
 }
 
 /// A repository at a destination, and the tags that the image is to have there.
@@ -26,12 +47,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place's first name; `at` is the image's at the source.
-    pub fn reference(&self, at: &TagOrDigest) -> String {
+    /// The place's first name; `at` is the image's at the source, where it has one.
+    pub fn reference(&self, at: Option<&TagOrDigest>) -> String {
         let repository = format!("{}/{}", self.destination.host, self.path);
-        match self.tags.first() {
-            Some(tag) => format!("{repository}:{tag}"),
-            None => format!("{repository}@{at}"),
+        match (self.tags.first(), at) {
+            (Some(tag), _) => format!("{repository}:{tag}"),
+            (None, Some(at)) => format!("{repository}@{at}"),
+            (None, None) => repository,
         }
     }
 }

@@ -8,9 +8,11 @@
 mod apply;
 mod destination;
 mod error;
+mod feed;
 mod filter;
 mod image;
 mod job;
+mod offer;
 mod outcome;
 mod run;
 mod shelf;
@@ -19,6 +21,8 @@ mod survey;
 mod task;
 
 pub use destination::Destination;
-pub use job::{Attestations, Job, Place, Policy};
+pub use feed::{Feed, Feeder, feed};
+pub use job::{Attestations, Job, Place, Policy, Source};
+pub use offer::Offer;
 pub use outcome::{Bytes, Change, Event, Listener, Row, TagDiff, Verdict};
 pub use run::{Mode, Options, run};

@@ -39,6 +39,8 @@ pub(super) struct Shelf {
 pub(super) enum Room {
     Memory(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
     File(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+    /// Whoever made the blob keeps it.
+    Elsewhere,
     /// There is no room left: in a file, and only as long as somebody reads it.
     Passing,
 }

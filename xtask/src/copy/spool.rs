@@ -22,7 +22,7 @@ use crate::registry::{Blob, Descriptor, Repository};
 const PIECE: u64 = 256 << 10;
 
 /// So many pieces stay in memory behind the writer: whoever keeps up needs no read.
-const RECENT: usize = 4;
+const RECENT: usize = 2;
 
 /// A blob up to this size, in bytes, is small: it stays in memory as long as there is room, and is uploaded in one
 /// request. All configs, and no layer worth a file.
@@ -100,6 +100,35 @@ impl Spool {
             writer.end(state);
         });
         spool
+    }
+
+    /// A blob that is there.
+    pub fn of_file(blob: Descriptor, file: Arc<File>) -> Arc<Spool> {
+        Spool::over(blob, Some(Store::File(file)), State::Full)
+    }
+
+    /// A small blob that is there.
+    pub fn of_bytes(blob: Descriptor, bytes: Bytes) -> Arc<Spool> {
+        Spool::over(blob, Some(Store::Memory(bytes)), State::Full)
+    }
+
+    /// A blob that cannot be had.
+    pub fn missing(blob: Descriptor) -> Arc<Spool> {
+        let error = SourceError::NoBlob(blob.digest.clone());
+        Spool::over(blob, None, State::Failed(error))
+    }
+
+    fn over(blob: Descriptor, store: Option<Store>, state: State) -> Arc<Spool> {
+        Arc::new(Spool {
+            blob,
+            room: Room::Elsewhere,
+            store: store.map_or_else(OnceLock::new, OnceLock::from),
+            state: watch::Sender::new(state),
+        })
+    }
+
+    pub fn blob(&self) -> &Descriptor {
+        &self.blob
     }
 
     /// Whether it is worth keeping for places that have not come to it yet; see [`Room`].

@@ -204,18 +204,10 @@ impl Walk<'_> {
             return Ok(false);
         }
         let (destination, path) = (&self.place.destination, &self.place.path);
-        let known = destination.blob(&blob.digest);
-        if known.is_at(path) {
-            return Ok(true);
+        match self.is_empty {
+            true => Ok(destination.blob(&blob.digest).is_at(path)),
+            false => destination.has_blob(path, &blob.digest).await,
         }
-        let has_it = !self.is_empty
-            && destination
-                .small(self.repository.has_blob(&blob.digest))
-                .await?;
-        if has_it {
-            known.add(path);
-        }
-        Ok(has_it)
     }
 }
 

@@ -10,7 +10,7 @@ use super::apply::{Writer, is_refusal};
 use super::error::CopyError;
 use super::filter;
 use super::image::Image;
-use super::job::{Attestations, Job, Place, Policy};
+use super::job::{Attestations, Job, Place, Policy, Source};
 use super::outcome::{Bytes, Change, Listener, Row, TagDiff, Verdict};
 use super::run::{Mode, Options};
 use super::survey::{Diff, Found, survey};
@@ -81,6 +81,10 @@ impl Task {
         let mut policy = self.image.job.policy.clone();
         let mut force = self.options.force;
         let mut round = 0;
+        let mut early = Bytes::default();
+        if let Source::Feed(feed) = &self.image.job.source {
+            early = self.writer().keep_up(feed).await?;
+        }
         loop {
             let mut diff = survey(&self.image, &self.place, &policy, self.siblings, force).await?;
             if policy.attestations == Attestations::Auto
@@ -102,19 +106,17 @@ impl Task {
                 let seen = diff.blobs.iter().map(|blob| destination.blob(&blob.digest));
                 seen.for_each(|whereabouts| whereabouts.forget());
             }
-            let writer = Writer {
-                image: &self.image,
-                place: &self.place,
-                listener: &self.listener,
-                retries: self.options.retries,
-            };
+            let writer = self.writer();
             let written = match self.options.mode {
                 Mode::DryRun => Ok(writer.pretend(&diff)),
                 Mode::Apply if diff.manifests.is_empty() => Ok(Bytes::default()),
                 Mode::Apply => writer.apply(&diff).await,
             };
             match written {
-                Ok(bytes) => {
+                Ok(mut bytes) => {
+                    bytes.uploaded += early.uploaded;
+                    bytes.mounted += early.mounted;
+                    bytes.skipped -= early.uploaded + early.mounted;
                     let verdict = verdict(&diff);
                     return Ok(Done {
                         verdict,
@@ -134,6 +136,15 @@ impl Task {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    fn writer(&self) -> Writer<'_> {
+        Writer {
+            image: &self.image,
+            place: &self.place,
+            listener: &self.listener,
+            retries: self.options.retries,
         }
     }
 
@@ -169,7 +180,7 @@ impl Row {
         Row {
             image: job.name.clone(),
             destination: host.clone(),
-            reference: place.reference(&job.at),
+            reference: place.reference(job.source.at()),
             tags: place.tags.iter().map(ToString::to_string).collect(),
             diff: Vec::new(),
             verdict: Verdict::Failed,

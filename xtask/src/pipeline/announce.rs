@@ -31,7 +31,7 @@ pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<
         return Ok(Ended::Skipped(unmet));
     }
     let github = client(world)?;
-    let plan = plan(world, &held).await?;
+    let plan = plan(world, &held, context).await?;
     let published = github
         .publish(&plan, &|event| tell(context, &event))
         .await
@@ -103,11 +103,21 @@ async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
     Ok(held)
 }
 
-async fn plan(world: &World<'_>, held: &Held) -> Result<Plan> {
+async fn plan(world: &World<'_>, held: &Held, context: &graph::Context<'_>) -> Result<Plan> {
     let version = &world.plan.version;
     let mut assets = Vec::new();
     for platform in &world.plan.platforms {
-        let path = fetch::package(world.plan, platform)?;
+        let path = match fetch::package(world.plan, platform) {
+            Ok(path) => path,
+            // With an image that was built elsewhere, there need not be any.
+            Err(_) if world.plan.transport.image.is_some() => {
+                context.note(&format!(
+                    "no package for {platform} is here, so none is attached"
+                ));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         assets.push(tokio::task::spawn_blocking(move || asset(path)).await??);
     }
     Ok(Plan {

@@ -72,7 +72,7 @@ pub async fn unmet(world: &World<'_>, digest: &Digest) -> Option<String> {
 }
 
 /// Whether the push target of this registry runs in this run.
-fn runs(world: &World<'_>, push: &PushPlan) -> bool {
+pub(super) fn runs(world: &World<'_>, push: &PushPlan) -> bool {
     world.is_scheduled(&push.target)
         && matches!(world.registry(&push.registry).login, Login::Ready { .. })
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::tags::Tags;
+use super::transport::{Location, Transport, Via};
 use crate::engine::BuildPlan;
 use crate::graph;
 use crate::packages::{self, Source};
@@ -29,6 +30,7 @@ pub struct ReleasePlan {
     pub pushes: Vec<PushPlan>,
     /// `owner/name` on GitHub.
     pub github_repository: String,
+    pub transport: Transport,
 }
 
 /// What one registry is to hold.
@@ -38,8 +40,8 @@ pub struct PushPlan {
     pub registry: String,
     pub target: String,
     pub repository: RepositoryName,
-    /// What the engine pushes. With one platform its tag is `immutable`; with several, each has a tag of its own and
-    /// `immutable` is an index of them.
+    /// What the engine pushes, if it does. With one platform its tag is `immutable`; with several, each has a tag of
+    /// its own and `immutable` is an index of them.
     pub images: Vec<PushedImage>,
     pub immutable: Tag,
     pub moving: Vec<Tag>,
@@ -63,7 +65,11 @@ impl PushPlan {
 impl ReleasePlan {
     /// # Errors
     /// A package index that cannot be one.
-    pub fn new(settings: &Settings, release: &Release) -> Result<Self, packages::Error> {
+    pub fn new(
+        settings: &Settings,
+        release: &Release,
+        transport: Transport,
+    ) -> Result<Self, packages::Error> {
         let version = &release.version;
         let output = settings.root.join("output");
         let context = output.join("docker-build-context");
@@ -88,17 +94,25 @@ impl ReleasePlan {
             timestamp: settings.timestamp,
         });
         let tags = Tags::of(version);
+        // What the engine pushes: one image for each platform, or the one that is given.
+        let given = match transport.image.as_ref().map(|image| &image.location) {
+            Some(Location::Engine(name)) => Some(name),
+            _ => None,
+        };
+        let platforms = match given {
+            Some(_) => settings.platforms.get(..1).unwrap_or_default(),
+            None => &settings.platforms[..],
+        };
         let pushes = settings.registries.iter().map(|registry| PushPlan {
             registry: registry.name.clone(),
             target: registry.target.clone(),
             repository: registry.repository.clone(),
-            images: settings
-                .platforms
+            images: platforms
                 .iter()
                 .map(|platform| PushedImage {
                     platform: platform.clone(),
-                    local: local(platform),
-                    tag: match settings.platforms.len() {
+                    local: given.cloned().unwrap_or_else(|| local(platform)),
+                    tag: match platforms.len() {
                         1 => tags.immutable.clone(),
                         _ => Tags::of_platform(version, platform),
                     },
@@ -117,6 +131,7 @@ impl ReleasePlan {
             github_repository: settings.github.repository.clone(),
             version: version.clone(),
             context,
+            transport,
         })
     }
 
@@ -158,7 +173,12 @@ impl ReleasePlan {
                 .to_string()
         };
         if let Some(push) = self.pushes.iter().find(|push| push.target == target) {
-            return push_lines(push, settings);
+            return push_lines(push, settings, &self.transport);
+        }
+        if let Some(reason) = self.transport.skip()
+            && matches!(target, "download" | "extract" | "docker-build")
+        {
+            return vec![reason];
         }
         match target {
             "download" => vec![
@@ -214,9 +234,14 @@ fn build_line(build: &BuildPlan) -> String {
     )
 }
 
-fn push_lines(push: &PushPlan, settings: &Settings) -> Vec<String> {
+fn push_lines(push: &PushPlan, settings: &Settings, transport: &Transport) -> Vec<String> {
     let mut lines = Vec::new();
-    if push.images.len() > 1 {
+    if transport.via == Via::Direct {
+        let compression = transport.compression;
+        lines.push(format!(
+            "read once and compressed once ({compression}) for all registries"
+        ));
+    } else if push.images.len() > 1 {
         for image in &push.images {
             lines.push(format!(
                 "{}:{} ({})",

@@ -7,6 +7,8 @@
 use anyhow::Result;
 use futures_util::future::join_all;
 
+use super::supply::absent;
+use super::transport::Location;
 use super::{announce, world::World};
 use crate::exit::bad_input;
 use crate::registry;
@@ -75,8 +77,15 @@ pub async fn run(world: &World<'_>, targets: &[&str]) -> Result<Vec<String>> {
         .filter_map(|target| world.push(target))
         .map(|push| world.registry(&push.registry))
         .collect();
-    if !pushes.is_empty() || targets.contains(&"docker-build") {
-        world.engine().await?;
+    let transport = &world.plan.transport;
+    let builds = targets.contains(&"docker-build") && transport.image.is_none();
+    if builds || !pushes.is_empty() && transport.needs_engine() {
+        let engine = world.engine().await?;
+        if let Some(Location::Engine(name)) = transport.image.as_ref().map(|it| &it.location)
+            && engine.image(name).await?.is_none()
+        {
+            return Err(absent(world, name));
+        }
     }
     if targets.contains(&"github-release") {
         announce::client(world)?;
@@ -91,7 +100,7 @@ pub async fn run(world: &World<'_>, targets: &[&str]) -> Result<Vec<String>> {
         return Err(bad_input(rejected.join("\n")));
     }
     let mut warnings = Vec::new();
-    if targets.contains(&"docker-build") && world.settings.timestamp == 0 {
+    if builds && world.settings.timestamp == 0 {
         warnings.push(
             "every date in the image will be 1970-01-01\nhint: release from a git checkout, or set `SOURCE_DATE_EPOCH`"
                 .to_owned(),

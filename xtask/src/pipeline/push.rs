@@ -1,6 +1,6 @@
 //! A push target: the version to one registry, then the moving tags.
 //!
-//! It refuses to know how the content gets there ([`via_engine`]). Order: the content, the immutable tag, a HEAD that
+//! It refuses to know how the content gets there ([`via_direct`], [`via_engine`]). Order: the content, the immutable tag, a HEAD that
 //! proves it, and, when [`phases`] allows, the moving tags, which cost a manifest each.
 
 use anyhow::{Context as _, Result, bail};
@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::phases;
 use super::plan::PushPlan;
-use super::via_engine;
+use super::transport::Via;
 use super::world::{TagsWhen, World};
+use super::{via_direct, via_engine};
 use crate::engine;
 use crate::exit::{bad_input, sentence};
 use crate::graph::{self, Ended};
@@ -26,7 +27,7 @@ pub struct Published {
     pub tags: Vec<String>,
     /// Those of them that had to be set; the others were right already.
     pub set: Vec<String>,
-    /// What the engine uploaded.
+    /// What was uploaded.
     pub bytes: u64,
 }
 
@@ -80,10 +81,14 @@ async fn version(
     if let Some(refusal) = world.refusals().get(&plan.registry) {
         bail!("{refusal}");
     }
-    let brought = via_engine::bring(world, plan, context).await?;
+    let via = world.plan.transport.via;
+    let brought = match via {
+        Via::Direct => via_direct::bring(world, plan, context).await?,
+        Via::Engine => via_engine::bring(world, plan, context).await?,
+    };
     let repository = world.repository(&plan.registry)?;
     // With one platform, what the engine pushed under the version's own tag is it.
-    let is_tagged = plan.images.len() == 1 && brought.pushed.is_some();
+    let is_tagged = via == Via::Engine && plan.images.len() == 1 && brought.pushed.is_some();
     let replaces = |digest: &Digest| replaces(context, &plan.immutable, digest);
     let is_set = set(repository, &plan.immutable, &brought.manifest, replaces).await? || is_tagged;
     let published = Published {

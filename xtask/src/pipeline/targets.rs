@@ -15,7 +15,12 @@ pub fn targets<'a>(world: &'a World<'a>, requested: &[String], strict: bool) -> 
         .collect();
     let named = |target: &str| requested.iter().any(|name| same_name(name, target));
 
-    let mut targets = vec![
+    let given = world.plan.transport.skip();
+    let made = |target: Target<'a>| match &given {
+        Some(reason) => target.only_when(reason, || false),
+        None => target,
+    };
+    let mut targets: Vec<Target<'a>> = [
         Target::new("download", "fetch and verify the packages of the version")
             .does(move |context| async move { fetch::download(world, &context).await }),
         Target::new("extract", "unpack them into the build context")
@@ -24,7 +29,10 @@ pub fn targets<'a>(world: &'a World<'a>, requested: &[String], strict: bool) -> 
         Target::new("docker-build", "build one image for each platform")
             .depends_on(["extract"])
             .does(move |context| async move { build::build(world, &context).await }),
-    ];
+    ]
+    .into_iter()
+    .map(made)
+    .collect();
     for plan in &world.plan.pushes {
         let target = Target::new(&plan.target, "push to the registry")
             .depends_on(["docker-build"])

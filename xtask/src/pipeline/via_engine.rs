@@ -2,10 +2,11 @@
 //!
 //! What the registry holds already is not pushed again.
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::plan::{PushPlan, PushedImage};
 use super::push::{replaces, verify};
+use super::supply::absent;
 use super::world::World;
 use crate::engine::{self, Engine, Image};
 use crate::graph;
@@ -20,7 +21,7 @@ const TRIES: u32 = 3;
 pub struct Brought {
     /// What the version is to name: an image, or an index of several.
     pub manifest: Manifest,
-    /// The bytes that the engine pushed; `None` when everything was there.
+    /// The bytes uploaded; `None` when everything was there.
     pub pushed: Option<u64>,
 }
 
@@ -42,6 +43,7 @@ pub async fn bring(
         _ => None,
     };
     let push = Push {
+        world,
         plan,
         context,
         engine,
@@ -78,6 +80,7 @@ pub async fn bring(
 
 /// One push target at work.
 struct Push<'p> {
+    world: &'p World<'p>,
     plan: &'p PushPlan,
     context: &'p graph::Context<'p>,
     engine: &'p Engine,
@@ -90,10 +93,7 @@ impl Push<'_> {
     /// `before` were uploaded for other platforms.
     async fn image(&self, image: &PushedImage, before: u64) -> Result<(Manifest, Option<u64>)> {
         let Some(local) = self.engine.image(&image.local).await? else {
-            bail!(
-                "the engine has no image `{}`\nhint: run `cargo xtask docker-build`",
-                image.local
-            );
+            return Err(absent(self.world, &image.local));
         };
         if let Some(manifest) = self.held(&image.tag, &local).await? {
             return Ok((manifest, None));

@@ -12,6 +12,7 @@ use url::Url;
 use super::phases::Phases;
 use super::plan::{PushPlan, ReleasePlan};
 use super::push::Published;
+use super::supply::Supply;
 use crate::engine::Engine;
 use crate::exit::bad_input;
 use crate::net;
@@ -27,8 +28,7 @@ pub enum TagsWhen {
     Any,
 }
 
-/// The engine moves the blobs; what is asked of a registry here is small, and one that is silent holds up the others
-/// while the preflight waits for it.
+/// For requests that are small: a registry that is silent holds up the others while the preflight waits for it.
 const STALL: Duration = Duration::from_secs(30);
 
 /// Everything the actions of the targets borrow.
@@ -38,6 +38,7 @@ pub struct World<'w> {
     /// The targets of this run.
     scheduled: Vec<String>,
     engine: OnceCell<Engine>,
+    supply: OnceCell<Supply>,
     repositories: BTreeMap<&'w str, OnceLock<Repository>>,
     /// What each registry holds, by name, once its push target succeeded.
     published: Mutex<BTreeMap<String, Published>>,
@@ -63,6 +64,7 @@ impl<'w> World<'w> {
             plan,
             scheduled,
             engine: OnceCell::new(),
+            supply: OnceCell::new(),
             repositories: settings
                 .registries
                 .iter()
@@ -87,28 +89,37 @@ impl<'w> World<'w> {
         self.engine.get_or_try_init(connect).await
     }
 
-    /// The repository of the image at the registry of that name, signed in to when there are credentials.
+    /// The image of a direct release, begun to be read by the first who asks.
+    pub async fn supply(&self) -> Result<&Supply> {
+        self.supply.get_or_try_init(|| Supply::start(self)).await
+    }
+
+    /// The repository of the image at the registry of that name, for what is small.
     pub fn repository(&self, name: &str) -> Result<&Repository> {
-        let registry = self.registry(name);
         get_or_try(&self.repositories[name], || {
-            let credentials = match &registry.login {
-                Login::Ready {
-                    username, password, ..
-                } => Credentials::Basic {
-                    username: username.clone(),
-                    password: password.clone(),
-                },
-                _ => Credentials::Anonymous,
-            };
-            let host = registry.repository.host();
             let options = registry::Options {
                 stall_timeout: STALL,
                 ..registry::Options::default()
             };
-            let client = Registry::new(host, credentials, options)
-                .with_context(|| format!("registry `{host}`"))?;
-            Ok(client.repository(registry.repository.path()))
+            let path = self.registry(name).repository.path();
+            Ok(self.client(name, options)?.repository(path))
         })
+    }
+
+    /// The registry of that name, signed in to when there are credentials.
+    pub fn client(&self, name: &str, options: registry::Options) -> Result<Registry> {
+        let registry = self.registry(name);
+        let credentials = match &registry.login {
+            Login::Ready {
+                username, password, ..
+            } => Credentials::Basic {
+                username: username.clone(),
+                password: password.clone(),
+            },
+            _ => Credentials::Anonymous,
+        };
+        let host = registry.repository.host();
+        Registry::new(host, credentials, options).with_context(|| format!("registry `{host}`"))
     }
 
     pub fn registry(&self, name: &str) -> &'w RegistrySettings {

@@ -1,7 +1,7 @@
 //! Running the copier twice, and dry: what it finds out, and how little it asks for that.
 
 use hyper::Method;
-use xtask::copy::{Bytes, Change, Job, Mode, Options, Row, Verdict};
+use xtask::copy::{Bytes, Change, Job, Mode, Options, Row, Source, Verdict};
 use xtask::registry::TagOrDigest;
 
 use crate::support::copying::{OPTIONS, copy, copy_with, destination, job, place, repository};
@@ -56,7 +56,10 @@ async fn by_digest_and_without_tags_one_head_at_the_destination_is_all() {
     sample.place(&target, "m", "other");
     let places = vec![place(&destination(&target.host), "m", &[])];
     let mut job = job(&repository(&source.host, "app"), "v1", places);
-    job.at = TagOrDigest::Digest(sample.root().digest().clone());
+    job.source = Source::Registry {
+        repository: repository(&source.host, "app"),
+        at: TagOrDigest::Digest(sample.root().digest().clone()),
+    };
     let rows = copy(vec![job]).await;
     assert_eq!(rows[0].verdict, Verdict::Equal);
     assert_eq!((source.seen().len(), target.seen().len()), (0, 1));

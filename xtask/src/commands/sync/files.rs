@@ -84,9 +84,12 @@ impl Failures {
     pub fn keep(&self, resolved: &mut Resolved) {
         resolved.jobs.retain_mut(|job| {
             let Job {
-                name, at, places, ..
+                name,
+                source,
+                places,
+                ..
             } = job;
-            places.retain(|place| self.hold(name, at, place));
+            places.retain(|place| self.hold(name, source.at(), place));
             !places.is_empty()
         });
         // Without tags, it stands for a source that could not be listed: who knows what is there.
@@ -96,9 +99,10 @@ impl Failures {
     }
 
     /// The image itself failed there, or its whole repository did.
-    fn hold(&self, name: &str, at: &TagOrDigest, place: &Place) -> bool {
+    fn hold(&self, name: &str, at: Option<&TagOrDigest>, place: &Place) -> bool {
         let repository = format!("{}/{}", place.destination.host, place.path);
-        let source = &name[..name.len() - at.to_string().len() - 1];
+        let suffix = at.map_or(0, |at| 1 + at.to_string().len());
+        let source = &name[..name.len() - suffix];
         let pairs = [
             (name.to_owned(), place.reference(at)),
             (source.to_owned(), repository),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use futures_util::future::join_all;
 
 use super::connect::{Refusal, Registries};
-use crate::copy::{Job, Place, Row};
+use crate::copy::{Job, Place, Row, Source};
 use crate::exit::bad_input;
 use crate::registry::{Error, RepositoryName, Tag, TagOrDigest};
 use crate::sync::{ImageCopy, Request, Rule, conflicts};
@@ -122,7 +122,7 @@ impl Resolved {
             match &connection.unwritable {
                 None => places.push(place),
                 Some(Refusal { reason, status }) => self.failed.push(Row {
-                    reference: place.reference(&copy.at),
+                    reference: place.reference(Some(&copy.at)),
                     tags: place.tags.iter().map(ToString::to_string).collect(),
                     ..Row::failed(name.clone(), &repository, reason.clone(), *status)
                 }),
@@ -134,8 +134,10 @@ impl Resolved {
         let source = &registries.of(&rule.source).registry;
         self.jobs.push(Job {
             name,
-            source: source.repository(rule.source.path()),
-            at: copy.at,
+            source: Source::Registry {
+                repository: source.repository(rule.source.path()),
+                at: copy.at,
+            },
             policy: rule.policy.clone(),
             places,
         });

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use xtask::copy::{Destination, Event, Job, Listener, Mode, Options, Place, Policy, Row, run};
+use xtask::copy::{
+    Destination, Event, Job, Listener, Mode, Options, Place, Policy, Row, Source, run,
+};
 use xtask::registry::{Credentials, Repository};
 
 use super::client::{registry, tag};
@@ -25,8 +27,10 @@ pub const OPTIONS: Options = Options {
 pub fn job(source: &Repository, name: &str, places: Vec<Place>) -> Job {
     Job {
         name: format!("source:{name}"),
-        source: source.clone(),
-        at: tag(name),
+        source: Source::Registry {
+            repository: source.clone(),
+            at: tag(name),
+        },
         policy: Policy::default(),
         places,
     }

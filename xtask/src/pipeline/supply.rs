@@ -1,0 +1,203 @@
+//! What the push targets of a direct release share: the image, read and compressed once, by whichever comes first.
+//!
+//! It refuses to know how a registry takes it. What one registry holds already, from an earlier run that others failed
+//! in, is the source for the others: nothing is compressed again, and the digest is the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context as _, Result, anyhow};
+use futures_util::TryStreamExt as _;
+use futures_util::future::join_all;
+
+use super::known;
+use super::phases;
+use super::transport::Location;
+use super::world::World;
+use crate::archive::{self, Content, Event, Input};
+use crate::copy::{self, Mode, Offer, Source};
+use crate::engine::{self, Engine, Image};
+use crate::exit::bad_input;
+use crate::registry::{Digest, Manifest, Repository, TagOrDigest};
+use crate::settings::Login;
+
+/// An upload that was lost is begun again so often.
+const RETRIES: u32 = 3;
+
+/// The image on its way.
+pub struct Supply {
+    /// Registries that hold it already, with what the version names there.
+    held: BTreeMap<String, Manifest>,
+    pub offer: Offer,
+    reading: Arc<Reading>,
+}
+
+/// How far the reading is.
+#[derive(Default)]
+struct Reading {
+    taken: AtomicU64,
+    failure: OnceLock<archive::Error>,
+}
+
+impl Supply {
+    /// Looks what is there already, and begins to read what is not.
+    pub async fn start(world: &World<'_>) -> Result<Supply> {
+        let images = images(world).await?;
+        let held = held(world, &images).await?;
+        let name = format!("{}:{}", world.settings.image, world.plan.version);
+        let reading = Arc::new(Reading::default());
+        let source = match held.first_key_value() {
+            Some((registry, manifest)) => Source::Registry {
+                repository: world.repository(registry)?.clone(),
+                at: TagOrDigest::Digest(manifest.digest().clone()),
+            },
+            None => read(world, &images, Arc::clone(&reading)).await?,
+        };
+        let options = copy::Options {
+            mode: Mode::Apply,
+            concurrency: 1,
+            retries: RETRIES,
+            timeout: None,
+            force: false,
+        };
+        Ok(Supply {
+            held,
+            offer: Offer::new(name, source, options),
+            reading,
+        })
+    }
+
+    /// What the version names at this registry already.
+    pub fn held(&self, registry: &str) -> Option<&Manifest> {
+        self.held.get(registry)
+    }
+
+    /// Bytes of the image that were read so far, before compression.
+    pub fn taken(&self) -> u64 {
+        self.reading.taken.load(Ordering::Relaxed)
+    }
+
+    /// Why the image could not be read, if it could not: then no registry is at fault.
+    pub fn failure(&self) -> Option<anyhow::Error> {
+        let error = self.reading.failure.get()?;
+        let is_input = match error {
+            archive::Error::Source(source) => {
+                let cause = source.get_ref().and_then(|it| it.downcast_ref());
+                matches!(cause, Some(engine::Error::NoSuchImage(_)))
+            }
+            error => error.is_input(),
+        };
+        Some(match is_input {
+            true => bad_input(error),
+            false => anyhow!("{error}"),
+        })
+    }
+}
+
+/// The images as the engine describes them; none when the image is not in the engine.
+async fn images(world: &World<'_>) -> Result<Vec<Image>> {
+    let mut images = Vec::new();
+    for name in names(world) {
+        let image = world.engine().await?.image(&name).await?;
+        images.push(image.ok_or_else(|| absent(world, &name))?);
+    }
+    Ok(images)
+}
+
+/// The image's names in the engine, one for each platform.
+fn names(world: &World<'_>) -> Vec<String> {
+    match &world.plan.transport.image {
+        None => world.plan.builds.iter().map(|it| it.tag.clone()).collect(),
+        Some(given) => match &given.location {
+            Location::Engine(name) => vec![name.clone()],
+            Location::Directory(_) | Location::File(_) => Vec::new(),
+        },
+    }
+}
+
+/// The error that the engine lacks an image.
+pub fn absent(world: &World<'_>, name: &str) -> anyhow::Error {
+    let hint = match world.plan.transport.image {
+        None => "run `cargo xtask docker-build`",
+        Some(_) => "`docker image ls` shows what it has",
+    };
+    bad_input(format!("the engine has no image `{name}`\nhint: {hint}"))
+}
+
+/// Asks every registry that is signed in to, whether or not this run pushes to it.
+async fn held(world: &World<'_>, images: &[Image]) -> Result<BTreeMap<String, Manifest>> {
+    if images.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: BTreeSet<String> = images.iter().map(|image| image.id.to_string()).collect();
+    let ready = world.plan.pushes.iter().filter(|push| {
+        let login = &world.registry(&push.registry).login;
+        matches!(login, Login::Ready { .. })
+    });
+    let ask = ready.map(|push| {
+        let ids = &ids;
+        async move {
+            let repository = world.repository(&push.registry)?;
+            let held = known::held(repository, &push.immutable, ids).await;
+            anyhow::Ok(held.map(|manifest| (push.registry.clone(), manifest)))
+        }
+    });
+    let answers: Result<Vec<_>> = join_all(ask).await.into_iter().collect();
+    Ok(answers?.into_iter().flatten().collect())
+}
+
+/// Begins to read the image, and hands out its parts as they are ready.
+async fn read(world: &World<'_>, images: &[Image], reading: Arc<Reading>) -> Result<Source> {
+    let repositories: Result<Vec<&Repository>> = world
+        .plan
+        .pushes
+        .iter()
+        .filter(|push| phases::runs(world, push))
+        .map(|push| world.repository(&push.registry))
+        .collect();
+    let options = archive::Options {
+        compression: world.plan.transport.compression,
+        workers: None,
+        known: known::layers(&repositories?, &world.plan.version).await,
+        diff_ids: images.iter().map(diff_ids).collect::<Result<_>>()?,
+    };
+    let input = match world.plan.transport.image.as_ref().map(|it| &it.location) {
+        Some(Location::Directory(path)) => Input::Directory(path.clone()),
+        Some(Location::File(path)) => Input::File(path.clone()),
+        None | Some(Location::Engine(_)) => export(world.engine().await?, &names(world)),
+    };
+    let (feeder, feed) = copy::feed();
+    tokio::spawn(async move {
+        let listener = |event| match event {
+            Event::Taken(bytes) => drop(reading.taken.fetch_add(bytes, Ordering::Relaxed)),
+            Event::Ready(blob) => match blob.content {
+                Content::File(file) => feeder.file(blob.descriptor, file),
+                Content::Memory(bytes) => feeder.bytes(blob.descriptor, bytes),
+            },
+        };
+        let end = match archive::read(input, options, &listener).await {
+            Ok(read) => Ok(read.manifests),
+            Err(error) => {
+                let reason = error.to_string();
+                let _ = reading.failure.set(error);
+                Err(reason)
+            }
+        };
+        feeder.end(end);
+    });
+    Ok(Source::Feed(feed))
+}
+
+fn export(engine: &Engine, names: &[String]) -> Input {
+    Input::Stream(Box::pin(engine.export(names).map_err(io::Error::other)))
+}
+
+fn diff_ids(image: &Image) -> Result<Vec<Digest>> {
+    let parse = |text: &String| {
+        text.parse()
+            .with_context(|| format!("`{text}` of the engine"))
+    };
+    image.diff_ids.iter().map(parse).collect()
+}
