@@ -114,6 +114,11 @@ pub(super) fn plan(settings: &Settings, transport: Transport) -> Result<ReleaseP
 }
 
 fn transport(args: &ReleaseArgs) -> Result<Transport> {
+    if let (cli::Via::Engine, Some(text)) = (args.via, &args.compression) {
+        return Err(bad_input(format!(
+            "`--compression {text}` is for `--via direct`; an engine compresses as it likes"
+        )));
+    }
     let transport = Transport {
         via: match args.via {
             cli::Via::Engine => Via::Engine,

@@ -142,9 +142,11 @@ impl Image {
     pub fn spool(&self, blob: &Descriptor) -> Arc<Spool> {
         let repository = match &self.job.source {
             Source::Feed(feed) => {
-                return feed
-                    .blob(&blob.digest)
-                    .unwrap_or_else(|| Spool::missing(blob.clone()));
+                let not_made = || {
+                    let error = SourceError::NotMade(blob.digest.clone());
+                    Spool::failed(blob.clone(), error)
+                };
+                return feed.blob(&blob.digest).unwrap_or_else(not_made);
             }
             Source::Registry { repository, .. } => repository,
         };

@@ -113,8 +113,7 @@ impl Spool {
     }
 
     /// A blob that cannot be had.
-    pub fn missing(blob: Descriptor) -> Arc<Spool> {
-        let error = SourceError::NoBlob(blob.digest.clone());
+    pub fn failed(blob: Descriptor, error: SourceError) -> Arc<Spool> {
         Spool::over(blob, None, State::Failed(error))
     }
 

@@ -86,11 +86,12 @@ struct Meter {
 }
 
 impl Meter {
-    /// Until something is there to be uploaded, what was read counts.
+    /// Until something is there to be uploaded, what was read counts. An engine may take long before its first byte.
     fn tell(&self, supply: &Supply, context: &graph::Context<'_>) {
-        match self.planned.load(Ordering::Relaxed) {
-            0 => context.progress(supply.taken(), 0),
-            planned => context.progress(self.moved.load(Ordering::Relaxed), planned),
+        match (self.planned.load(Ordering::Relaxed), supply.taken()) {
+            (0, 0) => {}
+            (0, taken) => context.progress(taken, 0),
+            (planned, _) => context.progress(self.moved.load(Ordering::Relaxed), planned),
         }
     }
 }
