@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::image::Image;
 use super::job::{Job, Place, Policy, Source};
 use super::outcome::{Event, Listener, Row};
-use super::run::Options;
+use super::run::{Mode, Options};
 use super::shelf::Shelf;
 use super::task::Task;
 
@@ -18,8 +18,15 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// `name` is what people call the image.
-    pub fn new(name: String, source: Source, options: Options) -> Offer {
+    /// `name` is what people call the image; an upload that is lost is begun again up to `retries` times.
+    pub fn new(name: String, source: Source, retries: u32) -> Offer {
+        let options = Options {
+            mode: Mode::Apply,
+            concurrency: 1,
+            retries,
+            timeout: None,
+            force: false,
+        };
         let job = Job {
             name,
             source,

@@ -114,9 +114,10 @@ impl Task {
             };
             match written {
                 Ok(mut bytes) => {
+                    let moved = early.uploaded + early.mounted;
                     bytes.uploaded += early.uploaded;
                     bytes.mounted += early.mounted;
-                    bytes.skipped -= early.uploaded + early.mounted;
+                    bytes.skipped = bytes.skipped.saturating_sub(moved);
                     let verdict = verdict(&diff);
                     return Ok(Done {
                         verdict,

@@ -17,7 +17,7 @@ use super::phases;
 use super::transport::Location;
 use super::world::World;
 use crate::archive::{self, Content, Event, Input};
-use crate::copy::{self, Mode, Offer, Source};
+use crate::copy::{self, Offer, Source};
 use crate::engine::{self, Engine, Image};
 use crate::exit::bad_input;
 use crate::registry::{Digest, Manifest, Repository, TagOrDigest};
@@ -55,16 +55,9 @@ impl Supply {
             },
             None => read(world, &images, Arc::clone(&reading)).await?,
         };
-        let options = copy::Options {
-            mode: Mode::Apply,
-            concurrency: 1,
-            retries: RETRIES,
-            timeout: None,
-            force: false,
-        };
         Ok(Supply {
             held,
-            offer: Offer::new(name, source, options),
+            offer: Offer::new(name, source, RETRIES),
             reading,
         })
     }
