@@ -124,15 +124,17 @@ async fn what_is_no_image_at_all() {
     fs::write(directory.join("noise"), noise("no archive", 100_000)).unwrap();
     fs::write(directory.join("empty"), "").unwrap();
     fs::create_dir(directory.join("folder")).unwrap();
-    let absent = "there is no such file";
+    // Of what came instead nothing is shown: it might be anything.
+    let noise_instead = "this is no image archive: where a tar header is due, something else is";
+    let absent = "there is no file of that name";
     for (image, part) in [
-        ("docker-archive:noise", "this is no image archive"),
-        ("oci-archive:noise", "this is no image archive"),
+        ("docker-archive:noise", noise_instead),
+        ("oci-archive:noise", noise_instead),
         ("oci-archive:empty", "this is no image archive"),
         ("docker-archive:folder", absent),
         ("oci-archive:missing.tar", absent),
-        ("oci:missing", "there is no such directory"),
-        ("oci:noise", "there is no such directory"),
+        ("oci:missing", "there is no directory of that name"),
+        ("oci:noise", "there is no directory of that name"),
         ("oci:folder", "folder/index.json"),
         ("foo", "`--image foo` names no image; hint: `docker:NAME`"),
     ] {
