@@ -22,10 +22,14 @@ async fn push_all(stage: &Stage, version: &str, image: &str) -> Run {
     stage.workspace.run(&arguments).await
 }
 
-/// What the image says when the engine pulls it from the registry of that number and runs it.
-fn said_by(stage: &Stage, number: usize, tag: &str) -> String {
+/// What the sample says when the engine has it from the registry of that number, and from nowhere else.
+fn said_by(sample: &Sample, stage: &Stage, number: usize, tag: &str) -> String {
+    let name = &*sample.name;
+    docker(&["image", "rm", name]);
     let reference = stage.pulled(number, tag);
-    let shell = ["--entrypoint", "/data/busybox", &reference];
+    docker(&["tag", &reference, name]);
+    docker(&["image", "rm", &reference]);
+    let shell = ["--entrypoint", "/data/busybox", name];
     docker(&[&["run", "--rm"], &shell[..], &["cat", "/which"]].concat())
 }
 
@@ -36,19 +40,14 @@ async fn an_image_of_the_engine_is_the_same_on_every_registry_and_runs() {
     let image = format!("docker:{}", sample.name);
     let run = push_all(&stage, VERSION, &image).await;
     run.expect(0, &["release 1.2.3: done"]);
-    let raw = stage.same(&TAGS);
+    stage.same(&TAGS);
     let mut tags = stage.tags(2).await;
     tags.sort();
     assert_eq!(tags, ["1", "1.2", "1.2.3", "latest"]);
-    assert_eq!(said_by(&stage, 1, "latest"), ARCHITECTURE);
-
-    let manifest: Value = serde_json::from_slice(&raw).unwrap();
-    let id = docker(&["inspect", "--format", "{{.Id}}", &sample.name]);
-    let digest = Digest::sha256_of(&raw);
-    assert!(
-        manifest["config"]["digest"] == *id || digest.as_str() == id,
-        "{id} became {digest}"
-    );
+    let id = || docker(&["inspect", "--format", "{{.Id}}", &sample.name]);
+    let built = id();
+    assert_eq!(said_by(&sample, &stage, 1, "latest"), ARCHITECTURE);
+    assert_eq!(id(), built);
     let again = push_all(&stage, VERSION, &image).await;
     again.expect(0, &["already there, nothing pushed"]);
 }
@@ -58,29 +57,24 @@ async fn an_archive_or_a_layout_needs_no_engine() {
     let mut stage = Stage::new(3).await;
     stage.workspace.set("DOCKER_HOST", NO_ENGINE);
     let sample = Sample::build(&engine().await, ARCHITECTURE).await;
-    let mut classic = Vec::new();
-    for (version, archive) in [
-        ("1.0.0", sample.saved()),
-        ("1.0.1", sample.as_skopeo_writes_it("docker-archive", &[])),
+    let saved = sample.saved();
+    let [classic, layout, archive] = ["docker-archive", "oci", "oci-archive"]
+        .map(|transport| sample.as_skopeo_writes_it(transport, &[]));
+    let mut digests = Vec::new();
+    for (version, kind, path) in [
+        ("1.0.0", "docker-archive", &saved),
+        ("1.0.1", "docker-archive", &classic),
+        ("2.0.0", "oci", &layout),
+        ("2.0.1", "oci-archive", &archive),
     ] {
-        let image = format!("docker-archive:{}", archive.display());
-        push_all(&stage, version, &image)
-            .await
-            .expect(0, &[&format!("release {version}: done")]);
-        classic.push(stage.same(&[version, "latest"]));
-        assert_eq!(said_by(&stage, 0, version), ARCHITECTURE);
+        let run = push_all(&stage, version, &format!("{kind}:{}", path.display())).await;
+        run.expect(0, &[&format!("release {version}: done")]);
+        digests.push(Digest::sha256_of(&stage.same(&[version, "latest"])));
+        assert_eq!(said_by(&sample, &stage, 2, version), ARCHITECTURE);
     }
-    assert_eq!(classic[0], classic[1]);
-
-    for (version, kind) in [("2.0.0", "oci"), ("2.0.1", "oci-archive")] {
-        let path = sample.as_skopeo_writes_it(kind, &[]);
-        push_all(&stage, version, &format!("{kind}:{}", path.display()))
-            .await
-            .expect(0, &[&format!("release {version}: done")]);
-        let listed = index(&path)["manifests"][0]["digest"].clone();
-        let raw = stage.same(&[version, "latest"]);
-        assert_eq!(json!(Digest::sha256_of(&raw)), listed);
-        assert_eq!(said_by(&stage, 2, version), ARCHITECTURE);
+    assert_eq!(digests[0], digests[1]);
+    for (digest, layout) in digests[2..].iter().zip([&layout, &archive]) {
+        assert_eq!(json!(digest), index(layout)["manifests"][0]["digest"]);
     }
 
     let image = format!("docker:{}", sample.name);
@@ -110,7 +104,8 @@ async fn a_layout_for_two_platforms_keeps_the_bytes_of_its_index() {
         .await
         .expect(0, &[]);
     assert_eq!(stage.same(&TAGS), bytes);
-    assert_eq!(said_by(&stage, 0, "latest"), ARCHITECTURE);
+    let native = [&amd64, &arm64][usize::from(ARCHITECTURE == "arm64")];
+    assert_eq!(said_by(native, &stage, 0, "latest"), ARCHITECTURE);
 
     let archive = amd64.path("both.tar");
     let mut packed = tar::Builder::new(File::create(&archive).unwrap());
@@ -186,7 +181,6 @@ async fn the_engine_pushes_an_image_that_is_given() {
             "{reference} is not in {pushed}"
         );
     }
-    assert_eq!(said_by(&stage, 0, VERSION), ARCHITECTURE);
 }
 
 #[tokio::test(flavor = "multi_thread")]

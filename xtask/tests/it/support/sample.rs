@@ -39,8 +39,10 @@ impl Sample {
         let context = directory.path().join("context");
         fs::create_dir(&context).unwrap();
         fs::write(context.join("Dockerfile"), DOCKERFILE).unwrap();
-        let text: String = (0..400_000_u64)
-            .map(|n| format!("{}\n", n * 7919))
+        // Every run of the tests has layers that the engine did not see before, and has to pull.
+        let run = u64::from(std::process::id());
+        let text: String = (0..400_000)
+            .map(|n| format!("{}\n", n * 7919 + run))
             .collect();
         fs::write(context.join("one"), text).unwrap();
         let shell = fs::copy("/bin/busybox", context.join("busybox"));
