@@ -71,6 +71,10 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
     fn entries(&mut self, reader: Box<dyn Read>) -> Result<(), Error> {
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::CutOff("a file's header".to_owned()),
+            // What is said of a header quotes it, and whatever it is must not get to a terminal.
+            io::ErrorKind::Other => {
+                Error::NotAnImage("where a tar header is due, something else is".to_owned())
+            }
             _ => Error::NotAnImage(error.to_string()),
         };
         let mut archive = tar::Archive::new(reader);

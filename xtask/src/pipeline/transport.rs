@@ -51,7 +51,7 @@ pub enum ImageError {
         "`--image {0}` names no image; hint: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE` or `docker-archive:FILE`"
     )]
     Form(String),
-    #[error("`--image {0}`: there is no such {1}")]
+    #[error("`--image {0}`: there is no {1} of that name")]
     Absent(String, &'static str),
     #[error(
         "`--image {0}` cannot go through the engine, which does not have it; hint: `--via direct`"
@@ -146,8 +146,8 @@ mod tests {
         assert_eq!(problem(Via::Direct, "oci:/"), Ok(()));
         for (via, text, part) in [
             (Via::Engine, "oci:/", "--via direct"),
-            (Via::Direct, "oci:/nowhere", "no such directory"),
-            (Via::Direct, "oci-archive:/", "no such file"),
+            (Via::Direct, "oci:/nowhere", "no directory"),
+            (Via::Direct, "oci-archive:/", "no file"),
         ] {
             let error = problem(via, text).unwrap_err();
             assert!(error.contains(part), "{error}");

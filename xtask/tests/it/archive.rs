@@ -4,108 +4,18 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use xtask::archive::{Blob, Content, Event, Input, Options, Read, read};
-use xtask::engine::{BuildPlan, Engine, Error};
+use xtask::engine::{Engine, Error};
 use xtask::registry::{self, Descriptor, Digest};
 
-/// Several layers, one of them twice, one of them empty.
-const DOCKERFILE: &str = "\
-FROM scratch
-COPY one /one
-COPY two /data/two
-WORKDIR /data
-COPY one /one
-ARG TARGETARCH
-COPY which-${TARGETARCH} /which
-";
-
-/// An image in the engine, gone when dropped.
-struct Sample {
-    name: String,
-    directory: TempDir,
-}
-
-impl Sample {
-    async fn build(engine: &Engine, architecture: &str) -> Sample {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let directory = tempfile::tempdir().unwrap();
-        let context = directory.path().join("context");
-        fs::create_dir(&context).unwrap();
-        fs::write(context.join("Dockerfile"), DOCKERFILE).unwrap();
-        let text: String = (0..400_000_u64)
-            .map(|n| format!("{}\n", n * 7919))
-            .collect();
-        fs::write(context.join("one"), text).unwrap();
-        fs::write(context.join("two"), "two").unwrap();
-        for architecture in ["amd64", "arm64"] {
-            fs::write(context.join(format!("which-{architecture}")), architecture).unwrap();
-        }
-        let plan = BuildPlan {
-            context,
-            dockerfile: "Dockerfile".to_owned(),
-            tag: format!("xtask-archive-test-{}-{count}:1.2.3", std::process::id()),
-            platform: format!("linux/{architecture}"),
-            args: Default::default(),
-            labels: [("count".to_owned(), count.to_string())].into(),
-            timestamp: 1_700_000_000,
-        };
-        let name = plan.tag.clone();
-        let sample = Sample { name, directory };
-        engine.build(&plan, &|_| ()).await.unwrap();
-        sample
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// What skopeo makes of the image: `oci`, `oci-archive`, `docker-archive`.
-    fn as_skopeo_writes_it(&self, transport: &str, more: &[&str]) -> PathBuf {
-        let path = self.path(transport);
-        let target = format!("{transport}:{}:1.2.3", path.display());
-        let target = match transport {
-            "docker-archive" => format!("{transport}:{}", path.display()),
-            _ => target,
-        };
-        let source = format!("docker-daemon:{}", self.name);
-        skopeo(&[more, &[&source, &target]].concat());
-        path
-    }
-}
-
-impl Drop for Sample {
-    fn drop(&mut self) {
-        let _ = Command::new("docker")
-            .args(["image", "rm", "--force", &self.name])
-            .output();
-    }
-}
-
-fn skopeo(arguments: &[&str]) {
-    let output = Command::new("skopeo")
-        .args(["copy", "--quiet"])
-        .args(arguments)
-        .output()
-        .expect("`skopeo` starts; hint: apt-get install skopeo");
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-}
-
-async fn engine() -> Engine {
-    Engine::connect(std::env::var("DOCKER_HOST").ok().as_deref())
-        .await
-        .unwrap()
-}
+use crate::support::sample::{Sample, engine, skopeo};
 
 fn export(engine: &Engine, names: &[&str]) -> Input {
     let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
@@ -284,7 +194,7 @@ async fn two_platforms_are_exported_at_once_and_become_an_index() {
     };
     let listed: Vec<String> = index.manifests.iter().map(platform).collect();
     assert_eq!(listed, ["linux/amd64", "linux/arm64"]);
-    // One, two, nothing, and a `which` and a config for each.
+    // One, the shell, nothing, and a `which` and a config for each.
     assert_eq!(read.blobs.len(), 7);
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::stage::{
-    PASSWORD, Stage, TAGS, VERSION, docker, package, skopeo_raw, zip_name,
+    ARCHITECTURE, PASSWORD, Stage, TAGS, VERSION, docker, package, skopeo_raw, zip_name,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,23 +68,7 @@ async fn three_registries_get_one_index_of_two_platforms_and_the_image_runs() {
     assert_eq!(platforms, ["amd64", "arm64"]);
 
     // A fresh pull by the engine, through the index, by another user of the registry.
-    let host = &stage.registries[0].host;
-    docker(&[
-        "login",
-        "--username",
-        "robot$ci",
-        "--password",
-        PASSWORD,
-        host,
-    ]);
-    let reference = format!("{host}/team/{}:latest", stage.workspace.image);
-    docker(&["pull", "--quiet", &reference]);
-    docker(&["logout", host]);
-    let architecture = if cfg!(target_arch = "aarch64") {
-        "arm64"
-    } else {
-        "amd64"
-    };
+    let reference = stage.pulled(0, "latest");
     let said = docker(&[
         "run",
         "--rm",
@@ -94,7 +78,7 @@ async fn three_registries_get_one_index_of_two_platforms_and_the_image_runs() {
         "cat",
         "/app/Product.dll",
     ]);
-    assert_eq!(said, architecture);
+    assert_eq!(said, ARCHITECTURE);
     let config: Value = serde_json::from_str(&docker(&[
         "inspect",
         "--format",

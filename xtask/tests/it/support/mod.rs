@@ -9,6 +9,7 @@ pub mod feed;
 pub mod github;
 pub mod images;
 pub mod mirror;
+pub mod sample;
 pub mod server;
 pub mod sparse;
 pub mod stage;

@@ -2,6 +2,9 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
+use super::client;
 use super::distribution::{Distribution, free_address};
 use super::feed::Feed;
 use super::github::{FakeGithub, TOKEN};
@@ -11,6 +14,12 @@ use super::zips;
 pub const VERSION: &str = "1.2.3";
 /// The tags of that version.
 pub const TAGS: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
+/// Of the images that run here.
+pub const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "amd64"
+};
 /// Who may push.
 pub const USER: &str = "robot$ci";
 /// Characters that base64, JSON, shells and URLs treat differently.
@@ -68,17 +77,60 @@ impl Stage {
         }
     }
 
+    /// The image's repository on the registry of that number.
+    pub fn repository(&self, number: usize) -> String {
+        let host = &self.registries[number].host;
+        let namespace = ["team/", "", "other/team/"][number];
+        format!("{host}/{namespace}{}", self.workspace.image)
+    }
+
     /// What skopeo reads under `tag` from the registry of that number.
     pub fn raw(&self, number: usize, tag: &str) -> Vec<u8> {
-        let image = &self.workspace.image;
-        let path = [
-            format!("team/{image}"),
-            image.clone(),
-            format!("other/team/{image}"),
-        ][number]
-            .clone();
-        skopeo_raw(&format!("{}/{path}:{tag}", self.registries[number].host))
+        skopeo_raw(&format!("{}:{tag}", self.repository(number)))
             .unwrap_or_else(|error| panic!("skopeo: {error}"))
+    }
+
+    /// What every tag of `tags` names on every live registry.
+    pub fn same(&self, tags: &[&str]) -> Vec<u8> {
+        let raw = self.raw(0, tags[0]);
+        for number in 0..self.registries.len() {
+            for tag in tags {
+                assert_eq!(self.raw(number, tag), raw, "{tag} on number {number}");
+            }
+        }
+        raw
+    }
+
+    /// The image's tags on the registry of that number, as it lists them.
+    pub async fn tags(&self, number: usize) -> Vec<String> {
+        let repository = self.repository(number);
+        let (host, path) = repository.split_once('/').unwrap();
+        let list = client().get(format!("http://{host}/v2/{path}/tags/list"));
+        let answer = list.basic_auth(USER, Some(PASSWORD)).send().await.unwrap();
+        match answer.status().as_u16() {
+            404 => Vec::new(),
+            200 => {
+                let list: Value = answer.json().await.unwrap();
+                serde_json::from_value::<Option<_>>(list["tags"].clone())
+                    .unwrap()
+                    .unwrap_or_default()
+            }
+            status => panic!("{status}"),
+        }
+    }
+
+    /// The image as the engine pulls it anew from the registry of that number; it is gone with the workspace.
+    pub fn pulled(&self, number: usize, tag: &str) -> String {
+        let reference = format!("{}:{tag}", self.repository(number));
+        // Of its own: the user's would be rewritten under the hands of other tests.
+        let config = tempfile::tempdir().unwrap();
+        let config = config.path().to_str().unwrap();
+        let host = &self.registries[number].host;
+        let login = ["login", "--username", USER, "--password", PASSWORD, host];
+        for arguments in [&login[..], &["pull", "--quiet", &reference]] {
+            docker(&[&["--config", config], arguments].concat());
+        }
+        reference
     }
 }
 

@@ -84,9 +84,15 @@ impl Workspace {
 
     /// The program with `arguments`, ready to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = self.other(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// Another program, started as the program would be.
+    pub fn other(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.path())
             .env_clear()
             .kill_on_drop(true);
