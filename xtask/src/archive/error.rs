@@ -59,7 +59,7 @@ pub enum Error {
     #[error(
         "`{}` cannot take the compressed layers: {source}; they have {} MB there by now, and `{layer}` alone may \
          need {} MB; hint: free some space, or set `TMPDIR` to a directory with more",
-        .directory.display(), .written / 1_000_000, .size.div_ceil(1_000_000)
+        .directory.display(), .written.div_ceil(1_000_000), .size.div_ceil(1_000_000)
     )]
     Disk {
         directory: PathBuf,

@@ -107,6 +107,11 @@ fn hindrance(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) -> O
             return row(Status::NotRun, format!("`{name}` {how}"));
         }
     }
+    let failed = failed(step, ended);
+    let succeeded = |name: &String| ended[name.as_str()].status == Status::Succeeded;
+    if target.action.is_none() && !failed.is_empty() && !step.needs.iter().any(succeeded) {
+        return row(Status::NotRun, format!("{} failed", failed.join(", ")));
+    }
     let (sentence, _) = target
         .only_when
         .iter()
@@ -116,17 +121,16 @@ fn hindrance(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) -> O
 
 /// What a group has to say: which of its targets failed.
 fn without(step: &Step, ended: &BTreeMap<&str, Row>) -> String {
-    let failed = |name: &&String| ended[name.as_str()].status == Status::Failed;
-    let names: Vec<String> = step
-        .needs
-        .iter()
-        .filter(failed)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    match names.is_empty() {
-        true => String::new(),
-        false => format!("without {}", names.join(", ")),
+    match &failed(step, ended)[..] {
+        [] => String::new(),
+        names => format!("without {}", names.join(", ")),
     }
+}
+
+fn failed(step: &Step, ended: &BTreeMap<&str, Row>) -> Vec<String> {
+    let failed = |name: &&String| ended[name.as_str()].status == Status::Failed;
+    let names = step.needs.iter().filter(failed);
+    names.map(|name| format!("`{name}`")).collect()
 }
 
 async fn perform<'a>(target: Target<'a>, without: String, listener: &'a dyn Listener) -> Row {

@@ -161,6 +161,24 @@ async fn proceed_after_failure_lets_dependents_run_and_the_run_is_partial() {
 }
 
 #[tokio::test]
+async fn a_group_of_which_nothing_succeeded_did_not_run() {
+    let targets = vec![
+        failing("a").proceed_after_failure(),
+        failing("b").proceed_after_failure(),
+        Target::new("all", "").depends_on(["a", "b"]),
+        Target::new("release", "").depends_on(["all"]),
+    ];
+    let summary = run(targets, &["release"], &[]).await;
+    let group = &summary.rows[2];
+    assert_eq!(
+        (group.status, &*group.note),
+        (Status::NotRun, "`a`, `b` failed")
+    );
+    assert_eq!(summary.rows[3].status, Status::NotRun);
+    assert_eq!(summary.exit(), Exit::Failed);
+}
+
+#[tokio::test]
 async fn a_lone_failure_is_not_partial() {
     let targets = vec![
         target("b"),

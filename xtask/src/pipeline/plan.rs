@@ -160,8 +160,14 @@ impl ReleasePlan {
                 let _ = writeln!(text, "    {line}");
             }
         }
-        text += "\nnot checked: that the packages exist, that an engine answers and the image builds, that the registries accept \
-                 the credentials, what the registries hold already\n";
+        let made = match &self.transport.image {
+            None => "that the packages exist, that an engine answers and the image builds",
+            Some(_) => "that the image is whole",
+        };
+        let _ = writeln!(
+            text,
+            "\nnot checked: {made}, that the registries accept the credentials, what the registries hold already"
+        );
         text
     }
 

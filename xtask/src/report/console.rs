@@ -97,12 +97,11 @@ impl Console {
         secrets.for_each(|secret| redactor.add(secret));
     }
 
+    /// Without secrets, and without what would control a terminal: registries, archives and builds are quoted.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.redactor
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .redact(text)
-            .into_owned()
+        let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
+        let is_harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+        redactor.redact(text).replace(is_harmful, "\u{fffd}")
     }
 
     /// A line for people.
@@ -232,5 +231,12 @@ mod tests {
         };
         let text = Console::new(redactor, 0).redacted(&table).to_text();
         assert!(text.ends_with(" ***\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_quoted_does_not_control_the_terminal() {
+        let console = Console::new(Redactor::default(), 0);
+        let text = console.redact("a\tb\n\u{1b}[2Jc\r\u{9b}d");
+        assert_eq!(text, "a\tb\n\u{fffd}[2Jc\u{fffd}\u{fffd}d");
     }
 }
