@@ -18,6 +18,8 @@ mod registry_blobs;
 mod registry_client;
 mod registry_faults;
 mod release;
+mod release_direct;
+mod release_engine;
 mod release_said;
 mod support;
 mod sync_failures;

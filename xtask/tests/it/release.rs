@@ -68,18 +68,7 @@ async fn three_registries_get_one_index_of_two_platforms_and_the_image_runs() {
     assert_eq!(platforms, ["amd64", "arm64"]);
 
     // A fresh pull by the engine, through the index, by another user of the registry.
-    let host = &stage.registries[0].host;
-    docker(&[
-        "login",
-        "--username",
-        "robot$ci",
-        "--password",
-        PASSWORD,
-        host,
-    ]);
-    let reference = format!("{host}/team/{}:latest", stage.workspace.image);
-    docker(&["pull", "--quiet", &reference]);
-    docker(&["logout", host]);
+    let reference = stage.pull(0, "latest");
     let architecture = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {

@@ -2,6 +2,9 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+use xtask::registry::Digest;
+
 use super::distribution::{Distribution, free_address};
 use super::feed::Feed;
 use super::github::{FakeGithub, TOKEN};
@@ -68,17 +71,72 @@ impl Stage {
         }
     }
 
+    /// The repository of the image in the registry of that number.
+    pub fn repository(&self, number: usize) -> String {
+        let namespace = ["team/", "", "other/team/"][number];
+        let host = &self.registries[number].host;
+        format!("{host}/{namespace}{}", self.workspace.image)
+    }
+
     /// What skopeo reads under `tag` from the registry of that number.
+    #[track_caller]
     pub fn raw(&self, number: usize, tag: &str) -> Vec<u8> {
-        let image = &self.workspace.image;
-        let path = [
-            format!("team/{image}"),
-            image.clone(),
-            format!("other/team/{image}"),
-        ][number]
-            .clone();
-        skopeo_raw(&format!("{}/{path}:{tag}", self.registries[number].host))
+        skopeo_raw(&format!("{}:{tag}", self.repository(number)))
             .unwrap_or_else(|error| panic!("skopeo: {error}"))
+    }
+
+    /// What every tag of the version names at every live registry, which must be the same.
+    #[track_caller]
+    pub fn raw_everywhere(&self) -> Vec<u8> {
+        let raw = self.raw(0, VERSION);
+        for number in 0..self.registries.len() {
+            for tag in TAGS {
+                assert!(self.raw(number, tag) == raw, "`{tag}` of number {number}");
+            }
+        }
+        raw
+    }
+
+    /// Lets the engine pull `tag` from the registry of that number; returns what the engine calls it.
+    pub fn pull(&self, number: usize, tag: &str) -> String {
+        // Tests that run at once would take each other's logins away from a shared file.
+        let config = self.workspace.path().join("docker-config");
+        let config = config.to_str().unwrap();
+        let host = &self.registries[number].host;
+        let login = ["login", "--username", USER, "--password", PASSWORD, host];
+        docker(&[&["--config", config][..], &login].concat());
+        let reference = format!("{}:{tag}", self.repository(number));
+        docker(&["--config", config, "pull", "--quiet", &reference]);
+        reference
+    }
+
+    /// The digests of the layers, from the bottom, as skopeo unpacks them of what `tag` names for this architecture at
+    /// the registry of that number.
+    pub fn unpacked(&self, number: usize, tag: &str, architecture: &str) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let output = Command::new("skopeo")
+            .args(["--override-os", "linux", "--override-arch", architecture])
+            .args(["copy", "--quiet", "--src-tls-verify=false", "--src-creds"])
+            .args([&format!("{USER}:{PASSWORD}"), "--dest-decompress"])
+            .arg(format!("docker://{}:{tag}", self.repository(number)))
+            .arg(format!("dir:{}", directory.path().display()))
+            .output()
+            .expect("skopeo runs; hint: xtask/tests/setup");
+        assert!(output.status.success(), "skopeo: {output:?}");
+        let read = |name: &str| std::fs::read(directory.path().join(name)).unwrap();
+        let manifest: Value = serde_json::from_slice(&read("manifest.json")).unwrap();
+        let layers = manifest["layers"].as_array().unwrap().iter();
+        let digests = layers.map(|layer| {
+            let name = layer["digest"].as_str().unwrap();
+            let content = read(name.strip_prefix("sha256:").unwrap());
+            Digest::sha256_of(&content).to_string()
+        });
+        digests.collect()
+    }
+
+    /// What a run wrote with `--report`.
+    pub fn report(&self, file: &str) -> Value {
+        serde_json::from_str(&self.workspace.read(file)).unwrap()
     }
 }
 
