@@ -4,14 +4,12 @@
 use std::fs;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::Method;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::support::distribution::Distribution;
-use crate::support::door::{self, Door};
-use crate::support::faulty::{Fault, Faulty, Habits};
+use crate::support::faulty::{Fault, Habits};
 use crate::support::images::noise;
 use crate::support::stage::{PASSWORD, Stage, TAGS, USER, VERSION, docker, skopeo_raw};
 use crate::support::workspace::Run;
@@ -101,14 +99,14 @@ async fn a_registry_that_may_lack_the_release_before_gets_every_layer_of_the_nex
     push(&stage, VERSION, &["docker-push", "--image", &image]).await;
 
     // One has no such repository yet, and one does not let its tags be listed.
-    let unlisted = in_memory(&mut stage, "ALIYUN_ACR", Habits::default()).await;
+    let unlisted = stage.in_memory("ALIYUN_ACR", Habits::default()).await;
     let denied = r#"{"errors":[{"code":"DENIED"}]}"#;
     unlisted.fault(Method::GET, "tags/list", Fault::Answer(403, &[], denied));
     let image = given(&stage, "second");
     push(&stage, "1.2.4", &["docker-push-all", "--image", &image]).await;
     assert_eq!(unlisted.count(Method::GET, "tags/list"), 1);
     let raw = stage.raw(0, "1.2.4");
-    assert!(stage.raw(1, "1.2.4") == raw && tagged(&unlisted, "1.2.4") == raw);
+    assert!(stage.raw(1, "1.2.4") == raw && unlisted.tagged("1.2.4") == raw);
     let manifest = manifest(&stage, 0, "1.2.4");
     let all = size(&manifest["layers"][0]) + new(&manifest);
     assert_eq!(
@@ -148,7 +146,7 @@ async fn a_registry_that_takes_nothing_for_long_holds_nobody_up() {
         ..Habits::default()
     };
     // The first, so that it would also hold up whoever comes after it.
-    let slow = in_memory(&mut stage, "DOCKER", habits).await;
+    let slow = stage.in_memory("DOCKER", habits).await;
     let image = given(&stage, "only");
     let mut release = stage
         .workspace
@@ -171,34 +169,7 @@ async fn a_registry_that_takes_nothing_for_long_holds_nobody_up() {
     gate.send_replace(true);
     let run = Run::of(release.wait_with_output().await.unwrap());
     run.expect(0, &["docker-push         Succeeded"]);
-    assert!(TAGS.iter().all(|tag| tagged(&slow, tag) == raw));
-}
-
-/// A registry with these habits, in place of the one whose variables begin with `prefix`.
-async fn in_memory(stage: &mut Stage, prefix: &str, habits: Habits) -> Faulty {
-    let registry = Faulty::start(Habits {
-        door: Door::Basic,
-        checks_children: true,
-        ..habits
-    })
-    .await;
-    for (name, value) in [
-        ("REGISTRY", &*registry.host),
-        ("USERNAME", door::USER),
-        ("PASSWORD", door::PASSWORD),
-    ] {
-        stage.workspace.set(&format!("{prefix}_{name}"), value);
-    }
-    registry
-}
-
-/// What `tag` names in the one repository of such a registry.
-fn tagged(registry: &Faulty, tag: &str) -> Bytes {
-    let state = registry.state();
-    let mut manifests = state.store.manifests.iter();
-    let found = manifests.find(|((_, at), _)| at == tag);
-    let (_, (_, bytes)) = found.unwrap_or_else(|| panic!("no tag {tag}"));
-    bytes.clone()
+    assert!(TAGS.iter().all(|tag| slow.tagged(tag) == raw));
 }
 
 /// The diff ids of what the engine built for this architecture, from the bottom.

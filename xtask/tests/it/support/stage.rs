@@ -6,6 +6,8 @@ use serde_json::Value;
 use xtask::registry::Digest;
 
 use super::distribution::{Distribution, free_address};
+use super::door::{self, Door};
+use super::faulty::{Faulty, Habits};
 use super::feed::Feed;
 use super::github::{FakeGithub, TOKEN};
 use super::workspace::Workspace;
@@ -69,6 +71,24 @@ impl Stage {
             registries,
             workspace,
         }
+    }
+
+    /// A registry with these habits in place of the one whose variables begin with `prefix`.
+    pub async fn in_memory(&mut self, prefix: &str, habits: Habits) -> Faulty {
+        let registry = Faulty::start(Habits {
+            door: Door::Basic,
+            checks_children: true,
+            ..habits
+        })
+        .await;
+        for (name, value) in [
+            ("REGISTRY", &*registry.host),
+            ("USERNAME", door::USER),
+            ("PASSWORD", door::PASSWORD),
+        ] {
+            self.workspace.set(&format!("{prefix}_{name}"), value);
+        }
+        registry
     }
 
     /// The repository of the image in the registry of that number.
