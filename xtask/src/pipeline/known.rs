@@ -11,7 +11,9 @@ use futures_util::future::{join_all, try_join_all};
 use semver::Version;
 use serde::Deserialize;
 
-use crate::registry::{Content, Descriptor, Digest, Image, Manifest, Repository, Tag, TagOrDigest};
+use crate::registry::{
+    Content, Descriptor, Digest, Error, Image, Manifest, Repository, Tag, TagOrDigest,
+};
 
 /// How long the answers of one registry may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -42,14 +44,15 @@ pub async fn held(repository: &Repository, tag: &Tag, ids: &BTreeSet<String>) ->
 }
 
 /// The layers, by diff id, that each of `repositories` holds under the same digest, as its newest version up to
-/// `version` tells. A layer of which one registry says nothing is not among them, unless that registry does not answer.
+/// `version` tells. A layer of which one registry says nothing is not among them, be it that the repository is not there
+/// yet or may not be listed, unless that registry does not answer at all.
 pub async fn layers(
     repositories: &[&Repository],
     version: &Version,
 ) -> HashMap<Digest, Descriptor> {
     let ask = repositories.iter().map(|repository| async move {
         let layers = tokio::time::timeout(PATIENCE, layers_of(repository, version)).await;
-        layers.ok()?.ok()
+        layers.ok()?.map_or_else(|error| nothing(&error), Some)
     });
     let answers: Vec<_> = join_all(ask).await.into_iter().flatten().collect();
     let Some((first, others)) = answers.split_first() else {
@@ -65,6 +68,12 @@ pub async fn layers(
         others.iter().all(has_it)
     });
     everywhere
+}
+
+/// What an error says of a registry's layers: nothing, or not even that.
+fn nothing(error: &anyhow::Error) -> Option<HashMap<Digest, Descriptor>> {
+    let is_silent = matches!(error.downcast_ref(), Some(Error::Unreachable { .. }));
+    (!is_silent).then(HashMap::new)
 }
 
 async fn layers_of(

@@ -18,6 +18,8 @@ mod registry_blobs;
 mod registry_client;
 mod registry_faults;
 mod release;
+mod release_direct;
+mod release_engine;
 mod release_image;
 mod release_image_bad;
 mod release_said;

@@ -138,6 +138,16 @@ impl Faulty {
         self.state.lock().expect("no holder panics")
     }
 
+    /// What `tag` names in its one repository.
+    #[track_caller]
+    pub fn tagged(&self, tag: &str) -> Bytes {
+        let state = self.state();
+        let mut manifests = state.store.manifests.iter();
+        let found = manifests.find(|((_, at), _)| at == tag);
+        let (_, (_, bytes)) = found.unwrap_or_else(|| panic!("no tag `{tag}`"));
+        bytes.clone()
+    }
+
     /// Every request so far, in order.
     pub fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()

@@ -3,9 +3,12 @@
 use std::process::Command;
 
 use serde_json::Value;
+use xtask::registry::Digest;
 
 use super::client;
 use super::distribution::{Distribution, free_address};
+use super::door::{self, Door};
+use super::faulty::{Faulty, Habits};
 use super::feed::Feed;
 use super::github::{FakeGithub, TOKEN};
 use super::workspace::Workspace;
@@ -77,6 +80,24 @@ impl Stage {
         }
     }
 
+    /// A registry with these habits in place of the one whose variables begin with `prefix`.
+    pub async fn in_memory(&mut self, prefix: &str, habits: Habits) -> Faulty {
+        let registry = Faulty::start(Habits {
+            door: Door::Basic,
+            checks_children: true,
+            ..habits
+        })
+        .await;
+        for (name, value) in [
+            ("REGISTRY", &*registry.host),
+            ("USERNAME", door::USER),
+            ("PASSWORD", door::PASSWORD),
+        ] {
+            self.workspace.set(&format!("{prefix}_{name}"), value);
+        }
+        registry
+    }
+
     /// The image's repository on the registry of that number.
     pub fn repository(&self, number: usize) -> String {
         let host = &self.registries[number].host;
@@ -85,6 +106,7 @@ impl Stage {
     }
 
     /// What skopeo reads under `tag` from the registry of that number.
+    #[track_caller]
     pub fn raw(&self, number: usize, tag: &str) -> Vec<u8> {
         skopeo_raw(&format!("{}:{tag}", self.repository(number)))
             .unwrap_or_else(|error| panic!("skopeo: {error}"))
@@ -131,6 +153,35 @@ impl Stage {
             docker(&[&["--config", config], arguments].concat());
         }
         reference
+    }
+
+    /// The digests of the layers, from the bottom, as skopeo unpacks them of what `tag` names for this architecture at
+    /// the registry of that number.
+    pub fn unpacked(&self, number: usize, tag: &str, architecture: &str) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let output = Command::new("skopeo")
+            .args(["--override-os", "linux", "--override-arch", architecture])
+            .args(["copy", "--quiet", "--src-tls-verify=false", "--src-creds"])
+            .args([&format!("{USER}:{PASSWORD}"), "--dest-decompress"])
+            .arg(format!("docker://{}:{tag}", self.repository(number)))
+            .arg(format!("dir:{}", directory.path().display()))
+            .output()
+            .expect("skopeo runs; hint: xtask/tests/setup");
+        assert!(output.status.success(), "skopeo: {output:?}");
+        let read = |name: &str| std::fs::read(directory.path().join(name)).unwrap();
+        let manifest: Value = serde_json::from_slice(&read("manifest.json")).unwrap();
+        let layers = manifest["layers"].as_array().unwrap().iter();
+        let digests = layers.map(|layer| {
+            let name = layer["digest"].as_str().unwrap();
+            let content = read(name.strip_prefix("sha256:").unwrap());
+            Digest::sha256_of(&content).to_string()
+        });
+        digests.collect()
+    }
+
+    /// What a run wrote with `--report`.
+    pub fn report(&self, file: &str) -> Value {
+        serde_json::from_str(&self.workspace.read(file)).unwrap()
     }
 }
 

@@ -1,0 +1,239 @@
+//! Whole releases by the direct transport: what it makes is the image that was built, it moves only what is new, and no
+//! registry waits for another.
+
+use std::fs;
+use std::time::Duration;
+
+use hyper::Method;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::support::distribution::Distribution;
+use crate::support::faulty::{Fault, Habits};
+use crate::support::images::noise;
+use crate::support::stage::{PASSWORD, Stage, TAGS, USER, VERSION, docker, skopeo_raw};
+use crate::support::workspace::Run;
+
+const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_layers_of_every_registry_unpack_to_what_was_built_and_run() {
+    let stage = Stage::new(3).await;
+    stage
+        .workspace
+        .run(&["docker-push-all"])
+        .await
+        .expect(0, &[]);
+    stage.same(&TAGS);
+    let own = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    for number in 0..3 {
+        for architecture in ARCHITECTURES {
+            let unpacked = stage.unpacked(number, VERSION, architecture);
+            assert_eq!(unpacked, built(&stage, architecture), "number {number}");
+        }
+        let image = stage.pulled(number, VERSION);
+        let said = docker(&[
+            "run",
+            "--rm",
+            "--entrypoint",
+            "/app/busybox",
+            &image,
+            "cat",
+            "/app/Product.dll",
+        ]);
+        assert_eq!(said, own);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_compressed_with_zstd_unpack_to_what_was_built() {
+    let stage = Stage::new(1).await;
+    stage
+        .workspace
+        .run(&["docker-push", "--compression", "zstd"])
+        .await
+        .expect(0, &[]);
+    let index: Value = serde_json::from_slice(&stage.raw(0, VERSION)).unwrap();
+    let children = index["manifests"].as_array().unwrap();
+    assert_eq!(children.len(), 2);
+    for (architecture, child) in ARCHITECTURES.iter().zip(children) {
+        let digest = child["digest"].as_str().unwrap();
+        let manifest = skopeo_raw(&format!("{}@{digest}", stage.repository(0))).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        for layer in manifest["layers"].as_array().unwrap() {
+            let media_type = "application/vnd.oci.image.layer.v1.tar+zstd";
+            assert_eq!(layer["mediaType"], media_type);
+        }
+        let unpacked = stage.unpacked(0, VERSION, architecture);
+        assert_eq!(unpacked, built(&stage, architecture));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_release_compresses_and_uploads_only_what_is_new() {
+    let stage = Stage::new(1).await;
+    let image = given(&stage, "first");
+    push(&stage, VERSION, &["docker-push", "--image", &image]).await;
+    let before = manifest(&stage, 0, VERSION);
+    assert_eq!(bytes(&stage, 0), size(&before["layers"][0]) + new(&before));
+
+    // With another compression, a layer that is compressed again has another digest.
+    let image = given(&stage, "second");
+    let zstd = ["docker-push", "--image", &image, "--compression", "zstd"];
+    push(&stage, "1.2.4", &zstd).await;
+    let after = manifest(&stage, 0, "1.2.4");
+    assert_eq!(after["layers"][0], before["layers"][0]);
+    let media_type = after["layers"][1]["mediaType"].as_str().unwrap();
+    assert!(media_type.ends_with("+zstd"), "{media_type}");
+    assert_eq!(bytes(&stage, 0), new(&after));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_may_lack_the_release_before_gets_every_layer_of_the_next() {
+    let mut stage = Stage::new(2).await;
+    let image = given(&stage, "first");
+    push(&stage, VERSION, &["docker-push", "--image", &image]).await;
+
+    // One has no such repository yet, and one does not let its tags be listed.
+    let unlisted = stage.in_memory("ALIYUN_ACR", Habits::default()).await;
+    let denied = r#"{"errors":[{"code":"DENIED"}]}"#;
+    unlisted.fault(Method::GET, "tags/list", Fault::Answer(403, &[], denied));
+    let image = given(&stage, "second");
+    push(&stage, "1.2.4", &["docker-push-all", "--image", &image]).await;
+    assert_eq!(unlisted.count(Method::GET, "tags/list"), 1);
+    let raw = stage.raw(0, "1.2.4");
+    assert!(stage.raw(1, "1.2.4") == raw && unlisted.tagged("1.2.4") == raw);
+    let manifest = manifest(&stage, 0, "1.2.4");
+    let all = size(&manifest["layers"][0]) + new(&manifest);
+    assert_eq!(
+        [0, 1, 2].map(|number| bytes(&stage, number)),
+        [new(&manifest), all, all]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_was_dead_gets_the_image_from_one_that_holds_it() {
+    let mut stage = Stage::new(2).await;
+    stage
+        .workspace
+        .run(&["docker-push-all"])
+        .await
+        .expect(3, &["docker-push-aliyun  Failed"]);
+    let before = stage.same(&TAGS);
+
+    let risen = Distribution::with_user(USER, PASSWORD);
+    stage.workspace.set("ALIYUN_ACR_REGISTRY", &risen.host);
+    stage.registries.push(risen);
+    // Made anew it would have another digest.
+    stage
+        .workspace
+        .run(&["docker-push-aliyun", "--compression", "zstd"])
+        .await
+        .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest set"]);
+    assert!(stage.same(&TAGS) == before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_takes_nothing_for_long_holds_nobody_up() {
+    let mut stage = Stage::new(3).await;
+    let gate = watch::Sender::new(false);
+    let habits = Habits {
+        gate: Some(gate.subscribe()),
+        ..Habits::default()
+    };
+    // The first, so that it would also hold up whoever comes after it.
+    let slow = stage.in_memory("DOCKER", habits).await;
+    let image = given(&stage, "only");
+    let mut release = stage
+        .workspace
+        .command(&["docker-push-all", "--image", &image])
+        .spawn()
+        .unwrap();
+
+    for number in [1, 2] {
+        let latest = format!("{}:latest", stage.repository(number));
+        until(|| skopeo_raw(&latest).is_ok()).await;
+    }
+    let raw = stage.raw(1, VERSION);
+    assert!(TAGS.iter().all(|tag| stage.raw(1, tag) == raw));
+    assert!(TAGS.iter().all(|tag| stage.raw(2, tag) == raw));
+    // It is at the gate, and holds no manifest of what it does not have.
+    until(|| slow.count(Method::PATCH, "blobs/uploads") > 0).await;
+    assert!(release.try_wait().unwrap().is_none());
+    assert!(slow.state().store.manifests.is_empty());
+
+    gate.send_replace(true);
+    let run = Run::of(release.wait_with_output().await.unwrap());
+    run.expect(0, &["docker-push         Succeeded"]);
+    assert!(TAGS.iter().all(|tag| slow.tagged(tag) == raw));
+}
+
+/// The diff ids of what the engine built for this architecture, from the bottom.
+fn built(stage: &Stage, architecture: &str) -> Vec<String> {
+    let image = format!("{}:{VERSION}-linux-{architecture}", stage.workspace.image);
+    let layers = [
+        "image",
+        "inspect",
+        "--format",
+        "{{json .RootFS.Layers}}",
+        &image,
+    ];
+    serde_json::from_str(&docker(&layers)).unwrap()
+}
+
+/// An image in the engine, as `--image` takes it: a layer that is always the same, larger than what the buffers of a
+/// connection hold, and a small one of `content`.
+fn given(stage: &Stage, content: &str) -> String {
+    let context = stage.workspace.path().join("given");
+    if !context.exists() {
+        let dockerfile = "FROM scratch\nCOPY large /large\nCOPY small /small\n";
+        stage.workspace.write("given/Dockerfile", dockerfile);
+        fs::write(context.join("large"), noise("large", 16_000_000)).unwrap();
+    }
+    stage.workspace.write("given/small", content);
+    let name = format!("{}:{content}", stage.workspace.image);
+    let context = context.to_str().unwrap();
+    docker(&["build", "--quiet", "--tag", &name, context]);
+    format!("docker:{name}")
+}
+
+async fn push(stage: &Stage, version: &str, arguments: &[&str]) {
+    let more = ["--release-version", version, "--report", "report.json"];
+    let run = stage.workspace.run(&[arguments, &more].concat()).await;
+    run.expect(0, &[]);
+}
+
+fn manifest(stage: &Stage, number: usize, tag: &str) -> Value {
+    serde_json::from_slice(&stage.raw(number, tag)).unwrap()
+}
+
+/// What the last push uploaded to the registry of that number.
+fn bytes(stage: &Stage, number: usize) -> u64 {
+    let report = stage.report("report.json");
+    report["registries"][number]["bytes"].as_u64().unwrap()
+}
+
+/// The bytes of a given image that are its own: its upper layer and its config.
+fn new(manifest: &Value) -> u64 {
+    assert_eq!(manifest["layers"].as_array().unwrap().len(), 2);
+    size(&manifest["layers"][1]) + size(&manifest["config"])
+}
+
+fn size(descriptor: &Value) -> u64 {
+    descriptor["size"].as_u64().unwrap()
+}
+
+/// Waits for what is bound to happen.
+async fn until(mut happened: impl FnMut() -> bool) {
+    let waiting = async {
+        while !happened() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    waited.expect("it happens");
+}
