@@ -31,10 +31,6 @@ pub(super) enum SourceError {
     NoChild(Digest),
     #[error("the manifest refers to the blob {0}, which is not there")]
     NoBlob(Digest),
-    #[error(
-        "{0} was not made, because every registry that answered held it already; hint: run this target again"
-    )]
-    NotMade(Digest),
     #[error("there is no image for {wanted}; it has {available}")]
     NoPlatform { wanted: String, available: String },
     #[error("the config {digest} does not tell its platform: {reason}")]

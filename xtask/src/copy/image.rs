@@ -42,7 +42,7 @@ impl Image {
         let ask = || async {
             match (&self.job.source, self.root.get()) {
                 (_, Some(root)) => Ok(root.digest().clone()),
-                (Source::Feed(_), None) => Ok(self.root().await?.digest().clone()),
+                (Source::Feed { .. }, None) => Ok(self.root().await?.digest().clone()),
                 (Source::Registry { at, repository }, None) => match at {
                     TagOrDigest::Digest(digest) => Ok(digest.clone()),
                     TagOrDigest::Tag(_) => match repository.head_manifest(at).await? {
@@ -59,7 +59,7 @@ impl Image {
     pub async fn root(&self) -> Result<&Manifest, SourceError> {
         let read = || async {
             let (repository, at) = match &self.job.source {
-                Source::Feed(feed) => return feed.root().await,
+                Source::Feed { feed, .. } => return feed.root().await,
                 Source::Registry { repository, at } => (repository, at),
             };
             // By digest once it is known, so that a tag that moves meanwhile does not mix two images.
@@ -127,7 +127,7 @@ impl Image {
         );
         let read = || async {
             let manifest = match &self.job.source {
-                Source::Feed(feed) => feed.manifest(&child.digest).await?,
+                Source::Feed { feed, .. } => feed.manifest(&child.digest).await?,
                 Source::Registry { repository, .. } => {
                     let at = TagOrDigest::Digest(child.digest.clone());
                     repository.get_manifest(&at).await?
@@ -141,13 +141,11 @@ impl Image {
     /// The spool of a blob of this image, begun by whoever asks first.
     pub fn spool(&self, blob: &Descriptor) -> Arc<Spool> {
         let repository = match &self.job.source {
-            Source::Feed(feed) => {
-                let not_made = || {
-                    let error = SourceError::NotMade(blob.digest.clone());
-                    Spool::failed(blob.clone(), error)
-                };
-                return feed.blob(&blob.digest).unwrap_or_else(not_made);
-            }
+            Source::Feed { feed, reserve } => match (feed.blob(&blob.digest), reserve) {
+                (Some(spool), _) => return spool,
+                (None, Some(reserve)) => reserve,
+                (None, None) => return Spool::missing(blob.clone()),
+            },
             Source::Registry { repository, .. } => repository,
         };
         let mut held = self.held.lock().expect("no holder panics");

@@ -24,7 +24,11 @@ pub enum Source {
         at: TagOrDigest,
     },
     /// It is being made.
-    Feed(Feed),
+    Feed {
+        feed: Feed,
+        /// Holds those of its blobs that are not made, because they are where the image goes already.
+        reserve: Option<Repository>,
+    },
 }
 
 impl Source {
@@ -32,7 +36,7 @@ impl Source {
     pub fn at(&self) -> Option<&TagOrDigest> {
         match self {
             Source::Registry { at, .. } => Some(at),
-            Source::Feed(_) => None,
+            Source::Feed { .. } => None,
         }
     }
 }

@@ -113,7 +113,8 @@ impl Spool {
     }
 
     /// A blob that cannot be had.
-    pub fn failed(blob: Descriptor, error: SourceError) -> Arc<Spool> {
+    pub fn missing(blob: Descriptor) -> Arc<Spool> {
+        let error = SourceError::NoBlob(blob.digest.clone());
         Spool::over(blob, None, State::Failed(error))
     }
 

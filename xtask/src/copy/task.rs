@@ -82,7 +82,7 @@ impl Task {
         let mut force = self.options.force;
         let mut round = 0;
         let mut early = Bytes::default();
-        if let Source::Feed(feed) = &self.image.job.source {
+        if let Source::Feed { feed, .. } = &self.image.job.source {
             early = self.writer().keep_up(feed).await?;
         }
         loop {

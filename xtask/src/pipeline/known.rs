@@ -43,31 +43,39 @@ pub async fn held(repository: &Repository, tag: &Tag, ids: &BTreeSet<String>) ->
     tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
 }
 
-/// The layers, by diff id, that each of `repositories` holds under the same digest, as its newest version up to
-/// `version` tells. A layer of which one registry says nothing is not among them, be it that the repository is not there
-/// yet or may not be listed, unless that registry does not answer at all.
-pub async fn layers(
-    repositories: &[&Repository],
-    version: &Version,
-) -> HashMap<Digest, Descriptor> {
+/// Layers that need not be made.
+#[derive(Default)]
+pub struct Known {
+    /// By diff id.
+    pub layers: HashMap<Digest, Descriptor>,
+    /// One of the repositories that hold them.
+    pub holder: Option<Repository>,
+}
+
+/// The layers that each of `repositories` holds under the same digest, as its newest version up to `version` tells. A
+/// layer of which one registry says nothing is not among them, be it that the repository is not there yet or may not be
+/// listed, unless that registry does not answer in time.
+pub async fn layers(repositories: &[&Repository], version: &Version) -> Known {
     let ask = repositories.iter().map(|repository| async move {
         let layers = tokio::time::timeout(PATIENCE, layers_of(repository, version)).await;
-        layers.ok()?.map_or_else(|error| nothing(&error), Some)
+        let layers = layers.ok()?.map_or_else(|error| nothing(&error), Some)?;
+        Some((*repository, layers))
     });
     let answers: Vec<_> = join_all(ask).await.into_iter().flatten().collect();
-    let Some((first, others)) = answers.split_first() else {
-        return HashMap::new();
+    let Some(((holder, first), others)) = answers.split_first() else {
+        return Known::default();
     };
-    let mut everywhere = first.clone();
-    everywhere.retain(|diff_id, layer| {
-        let has_it = |layers: &HashMap<Digest, Descriptor>| {
-            layers
-                .get(diff_id)
-                .is_some_and(|it| it.digest == layer.digest)
-        };
-        others.iter().all(has_it)
+    let mut layers = first.clone();
+    layers.retain(|diff_id, layer| {
+        others.iter().all(|(_, layers)| {
+            let same = layers.get(diff_id);
+            same.is_some_and(|it| it.digest == layer.digest)
+        })
     });
-    everywhere
+    Known {
+        layers,
+        holder: Some((*holder).clone()),
+    }
 }
 
 /// What an error says of a registry's layers: nothing, or not even that.

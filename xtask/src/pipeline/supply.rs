@@ -150,10 +150,11 @@ async fn read(world: &World<'_>, images: &[Image], reading: Arc<Reading>) -> Res
         .filter(|push| phases::runs(world, push))
         .map(|push| world.repository(&push.registry))
         .collect();
+    let known = known::layers(&repositories?, &world.plan.version).await;
     let options = archive::Options {
         compression: world.plan.transport.compression,
         workers: None,
-        known: known::layers(&repositories?, &world.plan.version).await,
+        known: known.layers,
         diff_ids: images.iter().map(diff_ids).collect::<Result<_>>()?,
     };
     let input = match world.plan.transport.image.as_ref().map(|it| &it.location) {
@@ -180,7 +181,10 @@ async fn read(world: &World<'_>, images: &[Image], reading: Arc<Reading>) -> Res
         };
         feeder.end(end);
     });
-    Ok(Source::Feed(feed))
+    Ok(Source::Feed {
+        feed,
+        reserve: known.holder,
+    })
 }
 
 fn export(engine: &Engine, names: &[String]) -> Input {

@@ -3,6 +3,7 @@
 mod archive;
 mod bad_input;
 mod copy_again;
+mod copy_feed;
 mod copy_kinds;
 mod copy_limits;
 mod copy_one_read;

@@ -1,0 +1,102 @@
+//! An image that is in no registry while it is copied: its parts go as they are made.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Method;
+use xtask::copy::{Feeder, Offer, Row, Source, Verdict, feed};
+use xtask::registry::{Descriptor, Digest, Repository};
+
+use crate::support::copying::{Ear, destination, place, repository};
+use crate::support::faulty::{Fault, Faulty, Habits};
+use crate::support::images::{OCI_LAYER, built};
+
+/// An image that is being made; what is not made of it is in `reserve`.
+fn making(reserve: Option<Repository>) -> (Feeder, Offer) {
+    let (feeder, feed) = feed();
+    let source = Source::Feed { feed, reserve };
+    (feeder, Offer::new("app".to_owned(), source, 3))
+}
+
+fn hand(feeder: &Feeder, (digest, bytes): &(Digest, Bytes)) {
+    let blob = Descriptor::new(OCI_LAYER, digest.clone(), bytes.len() as u64);
+    feeder.bytes(blob, bytes.clone());
+}
+
+async fn bring(offer: &Offer, server: &Faulty, tags: &[&str]) -> Row {
+    let place = place(&destination(&server.host), "app", tags);
+    let bringing = offer.bring(place, Arc::new(Ear::default()));
+    let row = tokio::time::timeout(Duration::from_secs(60), bringing).await;
+    row.expect("the copy comes to an end")
+}
+
+#[tokio::test]
+async fn a_blob_goes_before_the_next_one_is_made_and_nothing_is_read_twice() {
+    let sample = built("app", 300_000);
+    let (first, second) = (
+        Faulty::start(Habits::default()).await,
+        Faulty::start(Habits::default()).await,
+    );
+    // Begun again from what was made.
+    second.fault(Method::PATCH, "uploads", Fault::Deaf(1000));
+    let (feeder, offer) = making(None);
+    let made = async {
+        for blob in &sample.blobs {
+            hand(&feeder, blob);
+            // The next one is made only when the first registry has this one.
+            let key = ("app".to_owned(), blob.0.clone());
+            while !first.state().store.blobs.contains_key(&key) {
+                tokio::task::yield_now().await;
+            }
+        }
+        feeder.end(Ok(sample.manifests.clone()));
+    };
+    let (one, two, ()) = tokio::join!(
+        bring(&offer, &first, &["v1"]),
+        bring(&offer, &second, &["v1"]),
+        made
+    );
+    for (row, server) in [(one, &first), (two, &second)] {
+        assert_eq!((row.verdict, &row.reason), (Verdict::Created, &None));
+        let unique: HashMap<_, _> = sample.blobs.iter().cloned().collect();
+        let size: usize = unique.values().map(Bytes::len).sum();
+        assert_eq!(row.bytes.uploaded, size as u64);
+        sample
+            .assert_at(&repository(&server.host, "app"), "v1")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_finished_leaves_no_manifest() {
+    let sample = built("app", 1000);
+    let server = Faulty::start(Habits::default()).await;
+    let (feeder, offer) = making(None);
+    hand(&feeder, &sample.blobs[0]);
+    feeder.end(Err("the engine went away".to_owned()));
+    let row = bring(&offer, &server, &["v1"]).await;
+    assert_eq!(row.reason.as_deref(), Some("source: the engine went away"));
+    assert_eq!(server.count(Method::PUT, "manifests"), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_made_comes_from_where_it_is() {
+    let sample = built("app", 300_000);
+    let (holder, server) = (
+        Faulty::start(Habits::default()).await,
+        Faulty::start(Habits::default()).await,
+    );
+    sample.place(&holder, "app", "v0");
+    let (feeder, offer) = making(Some(repository(&holder.host, "app")));
+    let (_, made) = sample.blobs.split_first().unwrap();
+    made.iter().for_each(|blob| hand(&feeder, blob));
+    feeder.end(Ok(sample.manifests.clone()));
+    let row = bring(&offer, &server, &["v1"]).await;
+    assert_eq!((row.verdict, &row.reason), (Verdict::Created, &None));
+    assert_eq!(holder.count(Method::GET, "blobs"), 1);
+    sample
+        .assert_at(&repository(&server.host, "app"), "v1")
+        .await;
+}
