@@ -53,11 +53,12 @@ async fn a_blob_goes_before_the_next_one_is_made_and_nothing_is_read_twice() {
         }
         feeder.end(Ok(sample.manifests.clone()));
     };
-    let (one, two, ()) = tokio::join!(
+    let (one, two, made) = tokio::join!(
         bring(&offer, &first, &["v1"]),
         bring(&offer, &second, &["v1"]),
-        made
+        tokio::time::timeout(Duration::from_secs(60), made)
     );
+    made.expect("each blob comes to the first registry by itself");
     for (row, server) in [(one, &first), (two, &second)] {
         assert_eq!((row.verdict, &row.reason), (Verdict::Created, &None));
         let unique: HashMap<_, _> = sample.blobs.iter().cloned().collect();
