@@ -1,7 +1,7 @@
 //! A push target: the version to one registry, then the moving tags.
 //!
-//! It refuses to know how the content gets there ([`via_direct`], [`via_engine`]). Order: the content, the immutable tag, a HEAD that
-//! proves it, and, when [`phases`] allows, the moving tags, which cost a manifest each.
+//! It refuses to know how the content gets there ([`via_direct`], [`via_engine`]). Order: the content, the immutable
+//! tag, a HEAD that proves it, and, when [`phases`] allows, the moving tags, which cost a manifest each.
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::DecimalBytes;
@@ -29,6 +29,14 @@ pub struct Published {
     pub set: Vec<String>,
     /// What was uploaded.
     pub bytes: u64,
+}
+
+/// What a transport brought to a registry.
+pub(super) struct Brought {
+    /// What the version is to name: an image, or an index of several.
+    pub manifest: Manifest,
+    /// The bytes uploaded; `None` when everything was there.
+    pub pushed: Option<u64>,
 }
 
 /// The action of a push target.

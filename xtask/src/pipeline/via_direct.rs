@@ -1,5 +1,5 @@
-//! The transport without the engine: the image is read and compressed once ([`Supply`]), and every registry takes it
-//! from there at its own pace.
+//! The transport past the engine's own pushes: the image is read and compressed once ([`Supply`]), and every registry
+//! takes it from there at its own pace.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use anyhow::{Result, anyhow, bail};
 use tokio::time::MissedTickBehavior;
 
 use super::plan::PushPlan;
+use super::push::Brought;
 use super::supply::Supply;
-use super::via_engine::Brought;
 use super::world::World;
 use crate::copy::{Destination, Event, Listener, Place, Verdict};
 use crate::graph;

@@ -5,7 +5,7 @@
 use anyhow::{Context as _, Result, anyhow};
 
 use super::plan::{PushPlan, PushedImage};
-use super::push::{replaces, verify};
+use super::push::{Brought, replaces, verify};
 use super::supply::absent;
 use super::world::World;
 use crate::engine::{self, Engine, Image};
@@ -16,14 +16,6 @@ use crate::settings::Login;
 
 /// How often a push is tried; the failures between must be transient.
 const TRIES: u32 = 3;
-
-/// What a registry was brought.
-pub struct Brought {
-    /// What the version is to name: an image, or an index of several.
-    pub manifest: Manifest,
-    /// The bytes uploaded; `None` when everything was there.
-    pub pushed: Option<u64>,
-}
 
 /// Brings the images of `plan` to the registry.
 pub async fn bring(
