@@ -2,8 +2,8 @@
 //!
 //! Invariant: there is one [`Row`] for each place of each job, whatever happens.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -36,7 +36,27 @@ pub struct Options {
     pub force: bool,
 }
 
-/// Copies every job to all its places; rows come in the order of the jobs. When `cancel` completes, what has not ended
+/// What is on its way to one destination, and what waits in line: the runtime wakes who it likes, so who has the turn
+/// takes the first.
+struct Lane {
+    open: Semaphore,
+    line: Mutex<VecDeque<(usize, Task)>>,
+}
+
+impl Lane {
+    fn new(width: usize) -> Self {
+        Self {
+            open: Semaphore::new(width.max(1)),
+            line: Mutex::default(),
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, VecDeque<(usize, Task)>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Copies every job to all its places, taken up and returned in the order of the jobs. When `cancel` completes, what has not ended
 /// has failed.
 pub async fn run(
     jobs: Vec<Job>,
@@ -45,12 +65,12 @@ pub async fn run(
     cancel: impl Future<Output = ()>,
 ) -> Vec<Row> {
     let mut siblings: HashMap<(String, String), usize> = HashMap::new();
-    let mut lanes: HashMap<String, Arc<Semaphore>> = HashMap::new();
+    let mut lanes: HashMap<String, Arc<Lane>> = HashMap::new();
     for place in jobs.iter().flat_map(|job| &job.places) {
         *siblings.entry(key(place)).or_default() += place.tags.len();
         lanes
             .entry(place.destination.host.clone())
-            .or_insert_with(|| Arc::new(Semaphore::new(options.concurrency.max(1))));
+            .or_insert_with(|| Arc::new(Lane::new(options.concurrency)));
     }
     let shelf = Shelf::new(Arc::clone(&listener));
     let options = Arc::new(options.clone());
@@ -70,8 +90,11 @@ pub async fn run(
                 place,
             };
             let lane = Arc::clone(&lanes[&task.place.destination.host]);
+            lane.line().push_back((number, task));
             tasks.spawn(async move {
-                let _permit = lane.acquire().await;
+                let _permit = lane.open.acquire().await;
+                let next = lane.line().pop_front();
+                let (number, task) = next.expect("each takes one, and has added one");
                 // Boxed: what only waits in its lane, and that may be thousands, takes little memory.
                 (number, Box::pin(task.run()).await)
             });
