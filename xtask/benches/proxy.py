@@ -12,14 +12,14 @@ PIECE = 64 * 1024
 
 
 class Proxy:
-    """`upload_rate` is in bytes per second and holds for all uploads together; none is no limit."""
+    """The rates are in bytes per second, each for all uploads or downloads together; none is no limit."""
 
-    def __init__(self, upstream, upload_rate=None):
+    def __init__(self, upstream, upload_rate=None, download_rate=None):
         self.requests = []  # (method, path)
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.upstream = upstream
         self._server.requests = self.requests
-        self._server.brake = _Brake(upload_rate)
+        self._server.up, self._server.down = _Brake(upload_rate), _Brake(download_rate)
         self.host = f"127.0.0.1:{self._server.server_port}"
 
     def __enter__(self):
@@ -78,14 +78,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if not piece:
                 raise ConnectionError("the client went away")
             left -= len(piece)
-            self.server.brake.pay(len(piece))
+            self.server.up.pay(len(piece))
             yield piece
 
     def _chunks(self):
         while size := int(self.rfile.readline().split(b";")[0], 16):
             piece = self.rfile.read(size)
             self.rfile.readline()
-            self.server.brake.pay(size)
+            self.server.up.pay(size)
             yield piece
         while self.rfile.readline().strip():
             pass  # trailers
@@ -104,6 +104,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(whole)
             return
         while piece := answer.read(PIECE):
+            self.server.down.pay(len(piece))
             self.wfile.write(piece)
 
     def handle(self):
