@@ -1,7 +1,7 @@
 //! The line that layers pass: cut into members, hashed, compressed by every core, written in order.
 //!
 //! The thread that reads feeds the others: one hashes the layer, the workers compress, one writes. It refuses to know
-//! archives. Invariant: what waits between the threads is a fixed number of members.
+//! archives. Invariant: of one layer, a fixed number of members waits between the threads.
 
 use std::io;
 use std::sync::atomic::AtomicU64;

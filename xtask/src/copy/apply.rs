@@ -228,9 +228,9 @@ impl Writer<'_> {
                 progress.reach(position);
             });
             let sent = repository.upload_blob(blob, session, body).await;
-            sent.map_err(|error| match (error, spool.failure()) {
-                (Error::Source(_), Some(failure)) => CopyError::Source(failure),
-                (error, _) => CopyError::Destination(error),
+            sent.map_err(|error| match error {
+                Error::Source(reason) => CopyError::Source(spool.why(reason)),
+                error => CopyError::Destination(error),
             })
         };
         destination.bulk(upload).await

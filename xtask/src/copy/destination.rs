@@ -109,7 +109,7 @@ impl Destination {
     }
 
     /// Why this registry is not asked any more, if it is not.
-    pub(super) fn down(&self) -> Option<&Error> {
+    pub fn down(&self) -> Option<&Error> {
         self.down.get()
     }
 

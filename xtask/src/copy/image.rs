@@ -1,7 +1,7 @@
 //! One image of a source while it is being copied: everything of it that was read, shared by all its places.
 //!
 //! It refuses to know destinations. Invariant: what one place read, no other place reads again, as far as the shelf has
-//! room; the spools are gone when the last place is done.
+//! room; the spools are gone when nobody holds the image any more.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -149,7 +149,8 @@ impl Image {
             Source::Registry { repository, .. } => repository,
         };
         let mut held = self.held.lock().expect("no holder panics");
-        if let Some(spool) = held.get(&blob.digest) {
+        let found = held.get(&blob.digest);
+        if let Some(spool) = found.filter(|spool| spool.failure().is_none()) {
             return Arc::clone(spool);
         }
         let spool = self.shelf.spool(repository, blob);

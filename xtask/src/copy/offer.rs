@@ -1,6 +1,7 @@
 //! One image for places that come to it one by one.
 //!
-//! It refuses to know how many will come. Invariant: everything of the image is read once for all of them.
+//! It refuses to know how many will come. Invariant: what is read of the image, as an [`Image`] reads it, serves all of
+//! them.
 
 use std::sync::Arc;
 

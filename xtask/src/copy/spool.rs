@@ -144,7 +144,13 @@ impl Spool {
         }
     }
 
-    /// The blob from its first byte. What its error says, [`Spool::failure`] tells better.
+    /// Why a stream of it ended with `reason`.
+    pub fn why(&self, reason: String) -> SourceError {
+        self.failure()
+            .unwrap_or_else(|| no_spool(&self.blob, reason))
+    }
+
+    /// The blob from its first byte. What its error says, [`Spool::why`] tells better.
     pub fn follow(self: &Arc<Self>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let state = self.state.subscribe();
         stream::try_unfold(
@@ -181,7 +187,7 @@ impl Spool {
             Some(error) => Err(error),
             None => {
                 let read = self.read(0, self.blob.size).await;
-                read.map_err(|error| no_spool(&self.blob, &error))
+                read.map_err(|error| no_spool(&self.blob, error.to_string()))
             }
         }
     }
@@ -239,7 +245,7 @@ impl Writer {
     }
 
     async fn fill_file(&self, reader: Blob) -> Result<(), SourceError> {
-        let failed = |error| no_spool(&self.blob, &error);
+        let failed = |error: io::Error| no_spool(&self.blob, error.to_string());
         let file = Arc::new(blocking(tempfile::tempfile).await.map_err(failed)?);
         self.keep(Store::File(Arc::clone(&file)));
         let filled = self.pour(reader, &file).await;
@@ -266,7 +272,7 @@ impl Writer {
                 let (file, written) = (Arc::clone(file), piece.clone());
                 blocking(move || file.write_all_at(&written, position))
                     .await
-                    .map_err(|error| no_spool(&self.blob, &error))?;
+                    .map_err(|error| no_spool(&self.blob, error.to_string()))?;
                 position += piece.len() as u64;
                 self.shelf.read(piece.len() as u64);
                 self.tell(piece);
@@ -298,12 +304,12 @@ impl Writer {
     }
 }
 
-fn no_spool(blob: &Descriptor, error: &io::Error) -> SourceError {
+fn no_spool(blob: &Descriptor, reason: String) -> SourceError {
     SourceError::NoSpool {
         directory: tempfile::env::temp_dir().display().to_string(),
         size: blob.size,
         digest: blob.digest.clone(),
-        reason: error.to_string(),
+        reason,
     }
 }
 

@@ -9,12 +9,15 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context as _, Result, bail};
 
 use super::fetch;
+use super::phases;
+use super::plan::PushPlan;
 use super::world::{World, http};
 use crate::exit::bad_input;
 use crate::github::{self, Asset, Event, Github, Plan};
 use crate::graph::{self, Ended};
 use crate::packages;
 use crate::registry::TagOrDigest;
+use crate::settings::Require;
 
 /// A registry that holds the image: its reference and digest.
 type Held = BTreeMap<String, (String, String)>;
@@ -79,15 +82,26 @@ fn fault(error: github::Error) -> anyhow::Error {
 
 async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
     let mut held = Held::new();
+    let made = world.published().values().next().cloned();
     for push in &world.plan.pushes {
         if let Some(published) = world.published().get(&push.registry) {
             held.insert(
                 push.registry.clone(),
                 (published.reference.clone(), published.digest.clone()),
             );
-        } else if !world.is_scheduled(&push.target) {
+        } else if is_asked(world, push) {
             let at = TagOrDigest::Tag(push.immutable.clone());
             match world.repository(&push.registry)?.head_manifest(&at).await {
+                Ok(Some(head))
+                    if made
+                        .as_ref()
+                        .is_some_and(|made| made.digest != head.digest.as_str()) =>
+                {
+                    context.warn(&format!(
+                        "{}:{} is {}, which is not what this run published",
+                        push.repository, push.immutable, head.digest
+                    ));
+                }
                 Ok(Some(head)) => {
                     let reference = format!("{}:{}", push.repository, push.immutable);
                     held.insert(push.registry.clone(), (reference, head.digest.to_string()));
@@ -101,6 +115,15 @@ async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
         }
     }
     Ok(held)
+}
+
+/// Whether a registry that got nothing in this run may hold the image nevertheless. Without credentials, that is asked
+/// only where it matters.
+fn is_asked(world: &World<'_>, push: &PushPlan) -> bool {
+    match world.settings.require {
+        Require::Any => !world.is_scheduled(&push.target),
+        _ => !phases::runs(world, push),
+    }
 }
 
 async fn plan(world: &World<'_>, held: &Held, context: &graph::Context<'_>) -> Result<Plan> {

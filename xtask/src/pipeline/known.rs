@@ -21,16 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// A config larger than this, in bytes, is none.
 const LARGEST_CONFIG: u64 = 8 << 20;
 
-/// The manifest under `tag`, if it is of exactly the images that the engine knows by `ids`.
+/// The manifest under `tag`, if it is of exactly the images that the engine knows by `ids`, and nothing of it is lost.
 ///
 /// An image's id is the digest of its config, or on engines with containerd's image store that of its manifest.
 pub async fn held(repository: &Repository, tag: &Tag, ids: &BTreeSet<String>) -> Option<Manifest> {
     let ask = async {
         let at = TagOrDigest::Tag(tag.clone());
         let manifest = repository.get_manifest(&at).await.ok()??;
-        if ids.len() == 1 && ids.contains(manifest.digest().as_str()) {
-            return Some(manifest);
-        }
         let images = images(repository, &manifest).await.ok()?;
         let held = images.iter().map(|(digest, image)| {
             let digests = [digest, &image.config.digest];
@@ -38,9 +35,24 @@ pub async fn held(repository: &Repository, tag: &Tag, ids: &BTreeSet<String>) ->
         });
         let held: Vec<_> = held.collect();
         let is_known = |names: &[String; 2]| names.iter().any(|name| ids.contains(name));
-        (held.len() == ids.len() && held.iter().all(is_known)).then_some(manifest)
+        if held.len() != ids.len() || !held.iter().all(is_known) {
+            return None;
+        }
+        let blobs = images
+            .into_iter()
+            .flat_map(|(_, image)| image.layers.into_iter().chain([image.config]));
+        let ask = blobs.map(|blob| async move { has(repository, &blob).await });
+        let answers = try_join_all(ask).await.ok()?;
+        answers.into_iter().all(|has| has).then_some(manifest)
     };
     tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
+}
+
+/// A repository that the image may come to, or come from.
+pub struct Candidate {
+    pub repository: Repository,
+    /// The image goes there in this run.
+    pub is_target: bool,
 }
 
 /// Layers that need not be made.
@@ -52,49 +64,62 @@ pub struct Known {
     pub holder: Option<Repository>,
 }
 
-/// The layers that each of `repositories` holds under the same digest, as its newest version up to `version` tells. A
-/// layer of which one registry says nothing is not among them, be it that the repository is not there yet or may not be
-/// listed, unless that registry does not answer in time.
-pub async fn layers(repositories: &[&Repository], version: &Version) -> Known {
-    let ask = repositories.iter().map(|repository| async move {
-        let layers = tokio::time::timeout(PATIENCE, layers_of(repository, version)).await;
-        let layers = layers.ok()?.map_or_else(|error| nothing(&error), Some)?;
-        Some((*repository, layers))
+/// The layers that each target holds under the same digest, as its newest version up to `version` tells. A layer of
+/// which one target says nothing is not among them, be it that the repository is not there yet or may not be listed,
+/// unless that registry does not answer in time.
+///
+/// If a candidate holds `version` itself, from a run in which others failed, its layers alone count: the others are to
+/// get the same.
+pub async fn layers(candidates: &[Candidate], version: &Version) -> Known {
+    let ask = candidates.iter().map(|candidate| async move {
+        let held = tokio::time::timeout(PATIENCE, held_by(&candidate.repository, version)).await;
+        let held = held.ok()?.map_or_else(|error| nothing(&error), Some)?;
+        Some((candidate, held))
     });
     let answers: Vec<_> = join_all(ask).await.into_iter().flatten().collect();
-    let Some(((holder, first), others)) = answers.split_first() else {
+    let same = answers
+        .iter()
+        .find(|(_, held)| held.version.as_ref() == Some(version));
+    let targets = answers.iter().filter(|(it, _)| it.is_target);
+    let counted: Vec<_> = same.map_or_else(|| targets.collect(), |same| vec![same]);
+    let Some(((holder, first), others)) = counted.split_first() else {
         return Known::default();
     };
-    let mut layers = first.clone();
+    let mut layers = first.layers.clone();
     layers.retain(|diff_id, layer| {
-        others.iter().all(|(_, layers)| {
-            let same = layers.get(diff_id);
+        others.iter().all(|(_, held)| {
+            let same = held.layers.get(diff_id);
             same.is_some_and(|it| it.digest == layer.digest)
         })
     });
     Known {
         layers,
-        holder: Some((*holder).clone()),
+        holder: Some(holder.repository.clone()),
     }
 }
 
-/// What an error says of a registry's layers: nothing, or not even that.
-fn nothing(error: &anyhow::Error) -> Option<HashMap<Digest, Descriptor>> {
-    let is_silent = matches!(error.downcast_ref(), Some(Error::Unreachable { .. }));
-    (!is_silent).then(HashMap::new)
+/// What a repository holds of a version.
+#[derive(Default)]
+struct Held {
+    version: Option<Version>,
+    /// By diff id.
+    layers: HashMap<Digest, Descriptor>,
 }
 
-async fn layers_of(
-    repository: &Repository,
-    version: &Version,
-) -> Result<HashMap<Digest, Descriptor>> {
+/// What an error says of what a registry holds: nothing, or not even that.
+fn nothing(error: &anyhow::Error) -> Option<Held> {
+    let is_silent = matches!(error.downcast_ref(), Some(Error::Unreachable { .. }));
+    (!is_silent).then(Held::default)
+}
+
+async fn held_by(repository: &Repository, version: &Version) -> Result<Held> {
     let tags = repository.tags().await?;
-    let Some(tag) = newest(&tags, version) else {
-        return Ok(HashMap::new());
+    let Some((version, tag)) = newest(&tags, version) else {
+        return Ok(Held::default());
     };
     let at = TagOrDigest::Tag(tag.clone());
     let Some(manifest) = repository.get_manifest(&at).await? else {
-        return Ok(HashMap::new());
+        return Ok(Held::default());
     };
     let mut layers = HashMap::new();
     for (_, image) in images(repository, &manifest).await? {
@@ -105,23 +130,30 @@ async fn layers_of(
     }
     // A manifest vouches for its layers, but there are registries that lost some.
     let ask = layers.iter().map(|(diff_id, layer)| async move {
-        let is_there = layer.urls.is_none() && repository.has_blob(&layer.digest).await?;
+        let is_there = layer.urls.is_none() && has(repository, layer).await?;
         anyhow::Ok((!is_there).then(|| diff_id.clone()))
     });
     for lost in try_join_all(ask).await?.into_iter().flatten() {
         layers.remove(&lost);
     }
-    Ok(layers)
+    Ok(Held {
+        version: Some(version),
+        layers,
+    })
 }
 
-/// The tag of the highest version that is not above `version`, or of the lowest above it.
-fn newest<'t>(tags: &'t [Tag], version: &Version) -> Option<&'t Tag> {
+/// Whether nothing of the blob has to be got: it is there, or is elsewhere by design.
+async fn has(repository: &Repository, blob: &Descriptor) -> Result<bool> {
+    Ok(blob.urls.is_some() || repository.has_blob(&blob.digest).await?)
+}
+
+/// The highest version that is not above `version`, or the lowest above it, and its tag.
+fn newest<'t>(tags: &'t [Tag], version: &Version) -> Option<(Version, &'t Tag)> {
     let versions = tags
         .iter()
         .filter_map(|tag| Some((Version::parse(tag.as_str()).ok()?, tag)));
     let (above, below): (Vec<_>, Vec<_>) = versions.partition(|(it, _)| it > version);
-    let best = below.into_iter().max().or_else(|| above.into_iter().min());
-    best.map(|(_, tag)| tag)
+    below.into_iter().max().or_else(|| above.into_iter().min())
 }
 
 /// The image that `manifest` is, or the images that it lists, each with its manifest's digest; without attestations.
@@ -152,7 +184,8 @@ async fn diff_ids(repository: &Repository, config: &Descriptor) -> Result<Vec<Di
     }
     #[derive(Deserialize)]
     struct RootFs {
-        diff_ids: Vec<Digest>,
+        /// Go writes an empty list as `null`.
+        diff_ids: Option<Vec<Digest>>,
     }
     if config.size > LARGEST_CONFIG {
         bail!("no config is of {} bytes", config.size);
@@ -166,7 +199,7 @@ async fn diff_ids(repository: &Repository, config: &Descriptor) -> Result<Vec<Di
         bytes.extend_from_slice(&chunk);
     }
     let config: Config = serde_json::from_slice(&bytes)?;
-    Ok(config.rootfs.diff_ids)
+    Ok(config.rootfs.diff_ids.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -177,7 +210,7 @@ mod tests {
     fn the_release_before_is_the_highest_version_up_to_this_one() {
         let newest = |tags: &[&str], version: &str| {
             let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-            newest(&tags, &version.parse().unwrap()).map(ToString::to_string)
+            newest(&tags, &version.parse().unwrap()).map(|(_, tag)| tag.to_string())
         };
         let tags = ["latest", "1.2", "1.9.0", "1.10.0", "2.0.0-rc.1", "nightly"];
         for (version, before) in [

@@ -11,16 +11,18 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context as _, Result, anyhow};
 use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
+use tokio::task::JoinSet;
 
-use super::known;
+use super::known::{self, Candidate};
 use super::phases;
+use super::plan::PushPlan;
 use super::transport::Location;
 use super::world::World;
 use crate::archive::{self, Content, Event, Input};
 use crate::copy::{self, Offer, Source};
 use crate::engine::{self, Engine, Image};
 use crate::exit::bad_input;
-use crate::registry::{Digest, Manifest, Repository, TagOrDigest};
+use crate::registry::{Digest, Manifest, TagOrDigest};
 use crate::settings::Login;
 
 /// An upload that was lost is begun again so often.
@@ -32,6 +34,9 @@ pub struct Supply {
     held: BTreeMap<String, Manifest>,
     pub offer: Offer,
     reading: Arc<Reading>,
+    /// Ends when this is dropped.
+    #[expect(dead_code, reason = "held, not read")]
+    reader: JoinSet<()>,
 }
 
 /// How far the reading is.
@@ -48,17 +53,19 @@ impl Supply {
         let held = held(world, &images).await?;
         let name = format!("{}:{}", world.settings.image, world.plan.version);
         let reading = Arc::new(Reading::default());
+        let mut reader = JoinSet::new();
         let source = match held.first_key_value() {
             Some((registry, manifest)) => Source::Registry {
-                repository: world.repository(registry)?.clone(),
+                repository: world.patient_repository(registry)?,
                 at: TagOrDigest::Digest(manifest.digest().clone()),
             },
-            None => read(world, &images, Arc::clone(&reading)).await?,
+            None => read(world, &images, Arc::clone(&reading), &mut reader).await?,
         };
         Ok(Supply {
             held,
             offer: Offer::new(name, source, RETRIES),
             reading,
+            reader,
         })
     }
 
@@ -119,17 +126,21 @@ pub fn absent(world: &World<'_>, name: &str) -> anyhow::Error {
     bad_input(format!("the engine has no image `{name}`\nhint: {hint}"))
 }
 
-/// Asks every registry that is signed in to, whether or not this run pushes to it.
+/// The registries that are signed in to, whether or not this run pushes to them.
+fn ready<'w>(world: &'w World<'_>) -> impl Iterator<Item = &'w PushPlan> {
+    world.plan.pushes.iter().filter(|push| {
+        let login = &world.registry(&push.registry).login;
+        matches!(login, Login::Ready { .. })
+    })
+}
+
+/// Which registries have the images under this version.
 async fn held(world: &World<'_>, images: &[Image]) -> Result<BTreeMap<String, Manifest>> {
     if images.is_empty() {
         return Ok(BTreeMap::new());
     }
     let ids: BTreeSet<String> = images.iter().map(|image| image.id.to_string()).collect();
-    let ready = world.plan.pushes.iter().filter(|push| {
-        let login = &world.registry(&push.registry).login;
-        matches!(login, Login::Ready { .. })
-    });
-    let ask = ready.map(|push| {
+    let ask = ready(world).map(|push| {
         let ids = &ids;
         async move {
             let repository = world.repository(&push.registry)?;
@@ -142,15 +153,21 @@ async fn held(world: &World<'_>, images: &[Image]) -> Result<BTreeMap<String, Ma
 }
 
 /// Begins to read the image, and hands out its parts as they are ready.
-async fn read(world: &World<'_>, images: &[Image], reading: Arc<Reading>) -> Result<Source> {
-    let repositories: Result<Vec<&Repository>> = world
-        .plan
-        .pushes
-        .iter()
-        .filter(|push| phases::runs(world, push))
-        .map(|push| world.repository(&push.registry))
-        .collect();
-    let known = known::layers(&repositories?, &world.plan.version).await;
+async fn read(
+    world: &World<'_>,
+    images: &[Image],
+    reading: Arc<Reading>,
+    reader: &mut JoinSet<()>,
+) -> Result<Source> {
+    let candidates = ready(world).map(|push| {
+        let is_refused = world.refusals().contains_key(&push.registry);
+        Ok(Candidate {
+            repository: world.patient_repository(&push.registry)?,
+            is_target: phases::runs(world, push) && !is_refused,
+        })
+    });
+    let candidates = candidates.collect::<Result<Vec<_>>>()?;
+    let known = known::layers(&candidates, &world.plan.version).await;
     let options = archive::Options {
         compression: world.plan.transport.compression,
         workers: None,
@@ -163,7 +180,7 @@ async fn read(world: &World<'_>, images: &[Image], reading: Arc<Reading>) -> Res
         None | Some(Location::Engine(_)) => export(world.engine().await?, &names(world)),
     };
     let (feeder, feed) = copy::feed();
-    tokio::spawn(async move {
+    reader.spawn(async move {
         let listener = |event| match event {
             Event::Taken(bytes) => drop(reading.taken.fetch_add(bytes, Ordering::Relaxed)),
             Event::Ready(blob) => match blob.content {

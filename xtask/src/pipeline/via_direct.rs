@@ -14,7 +14,7 @@ use super::supply::Supply;
 use super::world::World;
 use crate::copy::{Destination, Event, Listener, Place, Verdict};
 use crate::graph;
-use crate::registry::{Digest, Options, TagOrDigest};
+use crate::registry::{Digest, Error, Options, TagOrDigest};
 
 /// Between two looks at the progress.
 const TICK: Duration = Duration::from_millis(250);
@@ -33,8 +33,9 @@ pub async fn bring(
         });
     }
     let client = world.client(&plan.registry, Options::default())?;
+    let destination = Destination::new(plan.repository.host(), client);
     let place = Place {
-        destination: Destination::new(plan.repository.host(), client),
+        destination: Arc::clone(&destination),
         path: plan.repository.path().to_owned(),
         tags: Vec::new(),
     };
@@ -43,7 +44,11 @@ pub async fn bring(
     let row = watched(bringing, || meter.tell(supply, context)).await;
     let reason = row.reason.unwrap_or_default();
     if row.verdict == Verdict::Failed {
-        return Err(supply.failure().unwrap_or_else(|| anyhow!(reason)));
+        return Err(match (supply.failure(), destination.down()) {
+            (Some(failure), _) => failure,
+            (None, Some(refusal @ Error::Rejected { .. })) => refusal.clone().into(),
+            (None, _) => anyhow!(reason),
+        });
     }
     if row.verdict == Verdict::Degraded {
         context.warn(&reason);

@@ -106,6 +106,13 @@ impl<'w> World<'w> {
         })
     }
 
+    /// The same for blobs: who sends one may pause for long.
+    pub fn patient_repository(&self, name: &str) -> Result<Repository> {
+        let path = self.registry(name).repository.path();
+        let client = self.client(name, registry::Options::default())?;
+        Ok(client.repository(path))
+    }
+
     /// The registry of that name, signed in to when there are credentials.
     pub fn client(&self, name: &str, options: registry::Options) -> Result<Registry> {
         let registry = self.registry(name);

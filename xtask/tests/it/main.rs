@@ -19,6 +19,7 @@ mod registry_blobs;
 mod registry_client;
 mod registry_faults;
 mod release;
+mod release_again;
 mod release_direct;
 mod release_engine;
 mod release_image;
