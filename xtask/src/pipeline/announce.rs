@@ -22,7 +22,7 @@ use crate::settings::Require;
 /// A registry that holds the image: its reference and digest.
 type Held = BTreeMap<String, (String, String)>;
 
-/// Makes the GitHub release. Of the registries that this run was to push to, only those it did push to count.
+/// Makes the GitHub release. A registry that this run pushes to counts only if that went well.
 pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
     let held = held(world, context).await?;
     let unmet = world
