@@ -56,8 +56,8 @@ impl Lane {
     }
 }
 
-/// Copies every job to all its places, taken up and returned in the order of the jobs. When `cancel` completes, what has not ended
-/// has failed.
+/// Copies every job to all its places, which are taken up and returned in the order of the jobs. When `cancel`
+/// completes, what has not ended has failed.
 pub async fn run(
     jobs: Vec<Job>,
     options: &Options,

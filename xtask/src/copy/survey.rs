@@ -197,7 +197,7 @@ impl Walk<'_> {
     }
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
-        if is_foreign(blob) {
+        if blob.is_foreign() {
             return Ok(true);
         }
         if self.force {
@@ -209,13 +209,6 @@ impl Walk<'_> {
             false => destination.has_blob(path, &blob.digest).await,
         }
     }
-}
-
-/// Content that lives elsewhere by design, the base layers of older Windows images, is not the registry's to hold.
-fn is_foreign(blob: &Descriptor) -> bool {
-    let is_kind = |kind: &str| blob.media_type.contains(kind);
-    (is_kind(".foreign.") || is_kind(".nondistributable."))
-        && blob.urls.as_ref().is_some_and(|urls| !urls.is_empty())
 }
 
 impl Diff {

@@ -82,7 +82,11 @@ fn fault(error: github::Error) -> anyhow::Error {
 
 async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
     let mut held = Held::new();
-    let made = world.published().values().next().cloned();
+    let made = world
+        .published()
+        .values()
+        .next()
+        .map(|it| it.digest.clone());
     for push in &world.plan.pushes {
         if let Some(published) = world.published().get(&push.registry) {
             held.insert(
@@ -92,11 +96,7 @@ async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
         } else if is_asked(world, push) {
             let at = TagOrDigest::Tag(push.immutable.clone());
             match world.repository(&push.registry)?.head_manifest(&at).await {
-                Ok(Some(head))
-                    if made
-                        .as_ref()
-                        .is_some_and(|made| made.digest != head.digest.as_str()) =>
-                {
+                Ok(Some(head)) if made.as_ref().is_some_and(|it| *it != head.digest.as_str()) => {
                     context.warn(&format!(
                         "{}:{} is {}, which is not what this run published",
                         push.repository, push.immutable, head.digest

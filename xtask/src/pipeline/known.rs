@@ -35,15 +35,17 @@ pub async fn held(repository: &Repository, tag: &Tag, ids: &BTreeSet<String>) ->
         });
         let held: Vec<_> = held.collect();
         let is_known = |names: &[String; 2]| names.iter().any(|name| ids.contains(name));
-        if held.len() != ids.len() || !held.iter().all(is_known) {
+        let is_one = ids.len() == 1 && ids.contains(manifest.digest().as_str());
+        if !is_one && (held.len() != ids.len() || !held.iter().all(is_known)) {
             return None;
         }
         let blobs = images
             .into_iter()
-            .flat_map(|(_, image)| image.layers.into_iter().chain([image.config]));
-        let ask = blobs.map(|blob| async move { has(repository, &blob).await });
+            .flat_map(|(_, image)| image.layers.into_iter().chain([image.config]))
+            .filter(|blob| !blob.is_foreign());
+        let ask = blobs.map(|blob| async move { repository.has_blob(&blob.digest).await });
         let answers = try_join_all(ask).await.ok()?;
-        answers.into_iter().all(|has| has).then_some(manifest)
+        answers.into_iter().all(|has_it| has_it).then_some(manifest)
     };
     tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
 }
@@ -130,7 +132,7 @@ async fn held_by(repository: &Repository, version: &Version) -> Result<Held> {
     }
     // A manifest vouches for its layers, but there are registries that lost some.
     let ask = layers.iter().map(|(diff_id, layer)| async move {
-        let is_there = layer.urls.is_none() && has(repository, layer).await?;
+        let is_there = !layer.is_foreign() && repository.has_blob(&layer.digest).await?;
         anyhow::Ok((!is_there).then(|| diff_id.clone()))
     });
     for lost in try_join_all(ask).await?.into_iter().flatten() {
@@ -140,11 +142,6 @@ async fn held_by(repository: &Repository, version: &Version) -> Result<Held> {
         version: Some(version),
         layers,
     })
-}
-
-/// Whether nothing of the blob has to be got: it is there, or is elsewhere by design.
-async fn has(repository: &Repository, blob: &Descriptor) -> Result<bool> {
-    Ok(blob.urls.is_some() || repository.has_blob(&blob.digest).await?)
 }
 
 /// The highest version that is not above `version`, or the lowest above it, and its tag.

@@ -159,14 +159,18 @@ async fn read(
     reading: Arc<Reading>,
     reader: &mut JoinSet<()>,
 ) -> Result<Source> {
-    let candidates = ready(world).map(|push| {
+    let mut candidates = Vec::new();
+    for push in ready(world) {
         let is_refused = world.refusals().contains_key(&push.registry);
-        Ok(Candidate {
-            repository: world.patient_repository(&push.registry)?,
-            is_target: phases::runs(world, push) && !is_refused,
-        })
-    });
-    let candidates = candidates.collect::<Result<Vec<_>>>()?;
+        let is_target = phases::runs(world, push) && !is_refused;
+        // Of an image in the engine, the others were asked already.
+        if is_target || images.is_empty() {
+            candidates.push(Candidate {
+                repository: world.patient_repository(&push.registry)?,
+                is_target,
+            });
+        }
+    }
     let known = known::layers(&candidates, &world.plan.version).await;
     let options = archive::Options {
         compression: world.plan.transport.compression,

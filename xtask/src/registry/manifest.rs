@@ -47,6 +47,14 @@ impl Descriptor {
             data: None,
         }
     }
+
+    /// Whether the content lives elsewhere by design, as the base layers of older Windows images do: then it is not the
+    /// registry's to hold.
+    pub fn is_foreign(&self) -> bool {
+        let is_kind = |kind: &str| self.media_type.contains(kind);
+        (is_kind(".foreign.") || is_kind(".nondistributable."))
+            && self.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+    }
 }
 
 /// A manifest or index as it is stored.

@@ -115,7 +115,7 @@ fn only_the_report_prints() {
             "println!",
             "print!(",
             "eprint!(",
-            "dbg!(",
+            "dbg!",
             "io::stdout",
             "io::stderr",
         ],
