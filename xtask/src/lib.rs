@@ -15,7 +15,7 @@
 //! | [`archive`] | images that are not in a registry | registry |
 //! | [`sync`] | what `sync` is asked for: five forms of input, one request | copy, exit, registry, secret |
 //! | [`settings`] | everything read from outside | exit, registry, secret |
-//! | [`engine`] | the container engine | secret |
+//! | [`engine`] | the container engine | registry, secret |
 //! | [`packages`] | package index, download, extract | net, secret |
 //! | [`github`] | releases and assets | net, secret |
 //! | [`pipeline`] | the targets of a release | archive, copy, engine, exit, github, graph, net, packages, registry, secret, settings |

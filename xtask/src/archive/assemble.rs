@@ -18,6 +18,9 @@ use super::rewrite;
 use super::write::Layer;
 use crate::registry::{self, Descriptor, Digest, Image, Manifest, media};
 
+/// The list of the images in an archive of `docker save`.
+pub(super) const CLASSIC: &str = "manifest.json";
+
 /// Indexes within indexes: nobody needs more than two.
 const DEPTH: u32 = 8;
 
@@ -77,7 +80,6 @@ struct Assembly<'a> {
 impl Assembly<'_> {
     fn roots(&mut self) -> Result<Vec<Root>, Error> {
         const OCI: &str = "index.json";
-        const CLASSIC: &str = "manifest.json";
         if let Some(index) = self.contents.document(OCI) {
             let index = Manifest::new(media::OCI_INDEX, index.clone());
             let registry::Content::Index(index) = index.content()? else {
@@ -106,7 +108,7 @@ impl Assembly<'_> {
     fn classic(&mut self, item: &Classic) -> Result<Root, Error> {
         let missing = |what: &str| Error::Missing {
             what: what.to_owned(),
-            wanted_by: "manifest.json".to_owned(),
+            wanted_by: CLASSIC.to_owned(),
         };
         let bytes = self.contents.document(&item.config);
         let bytes = bytes.ok_or_else(|| missing(&item.config))?;

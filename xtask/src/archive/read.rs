@@ -20,6 +20,7 @@ use super::contents::Contents;
 use super::directory;
 use super::error::Error;
 use super::line::Line;
+use super::part::{self, Part};
 use super::stream::{Archive, PieceReader, Pieces};
 use super::take::Taker;
 use crate::registry::{Descriptor, Digest, Manifest};
@@ -32,6 +33,8 @@ pub enum Input {
     File(PathBuf),
     /// An OCI image layout.
     Directory(PathBuf),
+    /// Some of its layers; [`Options::known`] has the others. One for each platform.
+    Parts(Vec<Part>),
 }
 
 /// How an image is read.
@@ -124,6 +127,7 @@ fn take(
         let mut taker = Taker::new(&line, options, &progress);
         match input {
             Input::Directory(path) => directory::walk(&path, &mut taker)?,
+            Input::Parts(parts) => part::take(parts, &mut taker)?,
             Input::File(path) => {
                 let failed = |source| Error::Open {
                     path: path.clone(),

@@ -15,7 +15,7 @@ use super::legacy;
 use super::line::{Line, Writer};
 use super::read::Options;
 use super::stream::Archive;
-use super::write::Known;
+use super::write::{Known, Layer};
 use crate::registry::Digest;
 
 /// The largest document, in bytes: registries take no larger manifest.
@@ -129,6 +129,18 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
             self.layer(name.clone(), form, digest, first, content)?;
         }
         Ok(())
+    }
+
+    /// Takes it for granted that this layer is elsewhere, if it is known to be.
+    pub fn elsewhere(&mut self, name: String, diff_id: &Digest) {
+        if let Some(descriptor) = self.options.known.get(diff_id) {
+            let layer = Layer {
+                form: Form::Tar,
+                diff_id: diff_id.clone(),
+                descriptor: descriptor.clone(),
+            };
+            self.contents.layers.insert(name, layer);
+        }
     }
 
     fn layer(

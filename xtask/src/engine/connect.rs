@@ -30,6 +30,8 @@ const LATE_HEAD: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(super) docker: Docker,
+    /// It answers at a socket of this machine, whoever listens there.
+    pub(super) is_local: bool,
 }
 
 impl Engine {
@@ -50,7 +52,10 @@ impl Engine {
                 .await
         };
         match tokio::time::timeout(CONNECT, connect).await {
-            Ok(Ok(docker)) => Ok(Engine { docker }),
+            Ok(Ok(docker)) => Ok(Engine {
+                docker,
+                is_local: host.starts_with("unix://"),
+            }),
             Ok(Err(error)) => Err(no_engine(host, &error)),
             Err(_) => Err(no_engine(host, &Bollard::RequestTimeoutError)),
         }

@@ -7,6 +7,7 @@ use bollard::query_parameters::TagImageOptionsBuilder;
 
 use super::error::Error;
 use super::{Engine, answer::Broken};
+use crate::registry::{Digest, DigestError};
 
 /// The engine's own name of an image: `sha256:…`.
 ///
@@ -31,27 +32,31 @@ pub struct Image {
     pub architecture: String,
     /// Where it was pushed to or pulled from: `repository@sha256:…`, the digest of the manifest there.
     pub repo_digests: Vec<String>,
-    /// The digests of its layers before compression, from the bottom: `sha256:…`.
-    pub diff_ids: Vec<String>,
+    /// Its tags: `repository:tag`.
+    pub names: Vec<String>,
+    /// The digests of its layers before compression, from the bottom.
+    pub diff_ids: Vec<Digest>,
 }
 
 impl Engine {
     /// The image of that name or id, or `None` when the engine has none.
     pub async fn image(&self, name: &str) -> Result<Option<Image>, Error> {
-        match self.docker.inspect_image(name).await {
-            Ok(image) => Ok(Some(Image {
-                id: ImageId(image.id.unwrap_or_default()),
-                os: image.os.unwrap_or_default(),
-                architecture: image.architecture.unwrap_or_default(),
-                repo_digests: image.repo_digests.unwrap_or_default(),
-                diff_ids: image.root_fs.and_then(|it| it.layers).unwrap_or_default(),
-            })),
-            Err(error) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(Error::broken(
-                format!("inspection of `{name}`"),
-                error.into(),
-            )),
-        }
+        let broken = |broken| Error::broken(format!("inspection of `{name}`"), broken);
+        let image = match self.docker.inspect_image(name).await {
+            Ok(image) => image,
+            Err(error) if is_not_found(&error) => return Ok(None),
+            Err(error) => return Err(broken(error.into())),
+        };
+        let layers = image.root_fs.and_then(|it| it.layers).unwrap_or_default();
+        let diff_ids: Result<_, DigestError> = layers.iter().map(|it| it.parse()).collect();
+        Ok(Some(Image {
+            id: ImageId(image.id.unwrap_or_default()),
+            os: image.os.unwrap_or_default(),
+            architecture: image.architecture.unwrap_or_default(),
+            repo_digests: image.repo_digests.unwrap_or_default(),
+            names: image.repo_tags.unwrap_or_default(),
+            diff_ids: diff_ids.map_err(|error| broken(Broken::Lost(error.to_string())))?,
+        }))
     }
 
     /// Gives `image` another name, such as `127.0.0.1:5000/ns/app:1.2.3`, and takes that name from any other image.

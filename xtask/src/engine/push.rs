@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
+use bollard::models::PushImageInfo;
 use bollard::query_parameters::PushImageOptionsBuilder;
 
 use super::answer::next;
@@ -48,6 +49,36 @@ impl Engine {
         credentials: Option<&Credentials>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Pushed, Error> {
+        let (_, tag) = repository_and_tag(reference)?;
+        let mut layers = Layers::default();
+        let mut proof = None;
+        let listener = |line: PushImageInfo| {
+            if let Some((current, total)) = counts(&line) {
+                layers.observe(current, total);
+                progress(layers.progress());
+            }
+            if let Some(status) = line.status {
+                proof = digest_line(&status, tag).or(proof.take());
+            }
+        };
+        self.pushing(reference, credentials, listener).await?;
+        let digest = proof.ok_or_else(|| Error::Transient {
+            reference: reference.to_owned(),
+            reason: "the engine ended without naming a digest".to_owned(),
+        })?;
+        Ok(Pushed {
+            digest,
+            bytes: layers.progress().current,
+        })
+    }
+
+    /// Pushes, and tells every line of what the engine says. That it ends well proves nothing.
+    pub(super) async fn pushing(
+        &self,
+        reference: &str,
+        credentials: Option<&Credentials>,
+        mut listener: impl FnMut(PushImageInfo),
+    ) -> Result<(), Error> {
         let (repository, tag) = repository_and_tag(reference)?;
         let options = PushImageOptionsBuilder::default().tag(tag).build();
         let credentials = credentials.map(|credentials| DockerCredentials {
@@ -58,34 +89,22 @@ impl Engine {
         });
         let docker = self.patient();
         let mut answer = pin!(docker.push_image(repository, Some(options), credentials));
-
-        let mut layers = Layers::default();
-        let mut proof = None;
         loop {
-            let line = match next(&mut answer, IDLE).await {
-                Ok(Some(line)) => line,
-                Ok(None) => break,
+            match next(&mut answer, IDLE).await {
+                Ok(Some(line)) => listener(line),
+                Ok(None) => return Ok(()),
                 Err(broken) => return Err(Error::push(reference, broken)),
-            };
-            if let Some(detail) = line.progress_detail
-                && let Some(current) = detail.current
-            {
-                layers.observe(bytes(current), bytes(detail.total.unwrap_or_default()));
-                progress(layers.progress());
-            }
-            if let Some(status) = line.status {
-                proof = digest_line(&status, tag).or(proof);
             }
         }
-        let digest = proof.ok_or_else(|| Error::Transient {
-            reference: reference.to_owned(),
-            reason: "the engine ended without naming a digest".to_owned(),
-        })?;
-        Ok(Pushed {
-            digest,
-            bytes: layers.progress().current,
-        })
     }
+}
+
+/// How many bytes of a layer the engine has read, and of how many.
+pub(super) fn counts(line: &PushImageInfo) -> Option<(u64, u64)> {
+    let bytes = |count: i64| u64::try_from(count).unwrap_or_default();
+    let detail = line.progress_detail.as_ref()?;
+    let total = detail.total.unwrap_or_default();
+    Some((bytes(detail.current?), bytes(total)))
 }
 
 /// `1.2.3: digest: sha256:… size: 740`, the last line of a push that succeeded, in every engine.
@@ -106,10 +125,6 @@ fn server_address(repository: &str) -> &str {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
         _ => DOCKER_HUB,
     }
-}
-
-fn bytes(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or_default()
 }
 
 #[cfg(test)]

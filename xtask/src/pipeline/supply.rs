@@ -3,12 +3,12 @@
 //! It refuses to know how a registry takes it. What one registry holds already, from an earlier run that others failed
 //! in, is the source for the others: nothing is compressed again, and the digest is the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
@@ -22,7 +22,7 @@ use crate::archive::{self, Content, Event, Input};
 use crate::copy::{self, Offer, Source};
 use crate::engine::{self, Engine, Image};
 use crate::exit::bad_input;
-use crate::registry::{Digest, Manifest, TagOrDigest};
+use crate::registry::{Descriptor, Digest, Manifest, TagOrDigest};
 use crate::settings::Login;
 
 /// An upload that was lost is begun again so often.
@@ -59,7 +59,7 @@ impl Supply {
                 repository: world.patient_repository(registry)?,
                 at: TagOrDigest::Digest(manifest.digest().clone()),
             },
-            None => read(world, &images, Arc::clone(&reading), &mut reader).await?,
+            None => read(world, images, Arc::clone(&reading), &mut reader).await?,
         };
         Ok(Supply {
             held,
@@ -155,7 +155,7 @@ async fn held(world: &World<'_>, images: &[Image]) -> Result<BTreeMap<String, Ma
 /// Begins to read the image, and hands out its parts as they are ready.
 async fn read(
     world: &World<'_>,
-    images: &[Image],
+    images: Vec<Image>,
     reading: Arc<Reading>,
     reader: &mut JoinSet<()>,
 ) -> Result<Source> {
@@ -176,15 +176,22 @@ async fn read(
         compression: world.plan.transport.compression,
         workers: None,
         known: known.layers,
-        diff_ids: images.iter().map(diff_ids).collect::<Result<_>>()?,
+        diff_ids: images.iter().map(|it| it.diff_ids.clone()).collect(),
     };
-    let input = match world.plan.transport.image.as_ref().map(|it| &it.location) {
-        Some(Location::Directory(path)) => Input::Directory(path.clone()),
-        Some(Location::File(path)) => Input::File(path.clone()),
-        None | Some(Location::Engine(_)) => export(world.engine().await?, &names(world)),
+    let given = match world.plan.transport.image.as_ref().map(|it| &it.location) {
+        Some(Location::Directory(path)) => Ok(Input::Directory(path.clone())),
+        Some(Location::File(path)) => Ok(Input::File(path.clone())),
+        None | Some(Location::Engine(_)) => Err((world.engine().await?.clone(), names(world))),
     };
     let (feeder, feed) = copy::feed();
     reader.spawn(async move {
+        let input = match given {
+            Ok(input) => input,
+            Err((engine, names)) => match parts(&engine, &images, &options.known).await {
+                Some(parts) => Input::Parts(parts),
+                None => Input::Stream(Box::pin(engine.export(&names).map_err(io::Error::other))),
+            },
+        };
         let listener = |event| match event {
             Event::Taken(bytes) => drop(reading.taken.fetch_add(bytes, Ordering::Relaxed)),
             Event::Ready(blob) => match blob.content {
@@ -208,14 +215,20 @@ async fn read(
     })
 }
 
-fn export(engine: &Engine, names: &[String]) -> Input {
-    Input::Stream(Box::pin(engine.export(names).map_err(io::Error::other)))
-}
-
-fn diff_ids(image: &Image) -> Result<Vec<Digest>> {
-    let parse = |text: &String| {
-        text.parse()
-            .with_context(|| format!("`{text}` of the engine"))
-    };
-    image.diff_ids.iter().map(parse).collect()
+/// What is not known of the images, where the engine can be made to hand out that alone.
+async fn parts(
+    engine: &Engine,
+    images: &[Image],
+    known: &HashMap<Digest, Descriptor>,
+) -> Option<Vec<archive::Part>> {
+    if known.is_empty() {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for image in images {
+        let wanted = image.diff_ids.iter().filter(|it| !known.contains_key(it));
+        let engine::Part { config, layers } = engine.part(image, wanted.cloned().collect()).await?;
+        parts.push(archive::Part { config, layers });
+    }
+    Some(parts)
 }

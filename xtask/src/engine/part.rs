@@ -1,0 +1,137 @@
+//! Takes from the engine what is not elsewhere yet of an image: a few layers and the config.
+//!
+//! An export has to be whole, and engines up to 28 write all of it to their disk before its first byte. A push has the
+//! topmost layers first, and whoever takes it may hang up: so the engine pushes the image to a [`Decoy`] here. It refuses
+//! to know where the other layers are. Invariant: the engine keeps nothing of it but its notes of what a push had, which
+//! name this one registry that never comes back.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::time::Duration;
+
+use bollard::query_parameters::RemoveImageOptionsBuilder;
+use bytes::Bytes;
+
+use super::decoy::{Decoy, REPOSITORY, Wanted};
+use super::push::counts;
+use super::{Engine, Image};
+use crate::registry::Digest;
+
+/// A push of a few layers that takes longer is no gain over an export.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was taken of an image.
+pub struct Part {
+    pub config: Bytes,
+    /// By diff id, uncompressed, to be read from their beginnings.
+    pub layers: HashMap<Digest, File>,
+}
+
+impl Engine {
+    /// The config of `image`, and its layers with the diff ids `wanted`.
+    ///
+    /// `None` when an export is the way: the wanted layers are large or lie deep, or the engine cannot push to this
+    /// process because it runs on another machine, or in a network of its own.
+    pub async fn part(&self, image: &Image, wanted: HashSet<Digest>) -> Option<Part> {
+        // The push needs a name of its own, and to take away an image's only name is to delete the image.
+        if image.names.is_empty() || !self.is_here().await {
+            return None;
+        }
+        let largest = largest(&self.sizes(image).await?, &image.diff_ids, &wanted)?;
+        let count = wanted.len();
+        let decoy = Decoy::open(Wanted {
+            config: image.id.0.parse().ok()?,
+            layers: wanted,
+            largest,
+        });
+        let decoy = decoy.ok()?;
+        let name = format!("{}/{REPOSITORY}:part", decoy.address);
+        self.tag(&image.id, &name).await.ok()?;
+        let taken = async {
+            decoy.begun().await;
+            // From here on the engine goes by the image.
+            self.untag(&name).await;
+            decoy.ended().await
+        };
+        let listener = |line| {
+            if let Some((_, content)) = counts(&line) {
+                decoy.reads(content);
+            }
+        };
+        let taken = tokio::select! {
+            taken = tokio::time::timeout(PATIENCE, taken) => taken.ok(),
+            // It does not reach this process, or gave up.
+            _ = self.pushing(&name, None, listener) => None,
+        };
+        if taken.is_none() {
+            self.untag(&name).await;
+        }
+        let (config, layers) = taken?;
+        (layers.len() == count).then_some(Part { config, layers })
+    }
+
+    /// Whether the engine runs on this machine and compresses layers when it pushes them; one with containerd's image
+    /// store holds them compressed.
+    async fn is_here(&self) -> bool {
+        let Ok(info) = self.docker.info().await else {
+            return false;
+        };
+        let status = info.driver_status.unwrap_or_default();
+        let is_containerd = status.iter().flatten().any(|it| it.contains("containerd"));
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        self.is_local && !is_containerd && info.name.as_deref() == Some(host.trim_end())
+    }
+
+    /// How much each step of the build added to the image, in bytes, the last one first.
+    async fn sizes(&self, image: &Image) -> Option<Vec<u64>> {
+        let history = self.docker.image_history(&image.id.0).await.ok()?;
+        let size = |step: bollard::models::ImageHistoryResponseItem| step.size.try_into().ok();
+        history.into_iter().map(size).collect()
+    }
+
+    async fn untag(&self, name: &str) {
+        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+        let _ = self.docker.remove_image(name, Some(options), None).await;
+    }
+}
+
+/// The content of the largest layer that may be wanted, in bytes, or `None` when so much lies above the lowest one that
+/// an export is faster. `sizes` are those of the build's steps, the last one first; a step without a size may have made a
+/// layer or not.
+fn largest(sizes: &[u64], diff_ids: &[Digest], wanted: &HashSet<Digest>) -> Option<u64> {
+    /// The engine compresses on the way, at a quarter of the pace at which it exports.
+    const PAYS: u64 = 4;
+    let lowest = diff_ids.iter().position(|it| wanted.contains(it));
+    let depth = lowest.map_or(0, |lowest| diff_ids.len() - lowest);
+    let above = || sizes.iter().filter(|&&size| size > 0).take(depth);
+    let pays = above().sum::<u64>() * PAYS <= sizes.iter().sum();
+    pays.then(|| above().max().copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn largest(sizes: &[u64], layers: u8, wanted: &[usize]) -> Option<u64> {
+        let diff_ids: Vec<_> = (0..layers).map(|it| Digest::sha256_of(&[it])).collect();
+        let wanted = wanted.iter().map(|&it| diff_ids[it].clone()).collect();
+        super::largest(sizes, &diff_ids, &wanted)
+    }
+
+    #[test]
+    fn a_part_pays_when_little_lies_above_the_lowest_layer_that_is_wanted() {
+        let sizes = [0, 5, 0, 1, 500, 80];
+        assert_eq!(largest(&sizes, 4, &[3]), Some(5));
+        assert_eq!(largest(&sizes, 4, &[2]), Some(5));
+        assert_eq!(largest(&sizes, 4, &[1]), None);
+        assert_eq!(largest(&sizes, 4, &[0, 1, 2, 3]), None);
+        assert_eq!(largest(&sizes, 4, &[]), Some(0));
+    }
+
+    #[test]
+    fn an_empty_layer_makes_the_bound_larger_and_never_smaller() {
+        // The topmost of three layers is empty, which the sizes do not tell.
+        assert_eq!(largest(&[0, 30, 0, 970], 3, &[2]), Some(30));
+        assert_eq!(largest(&[0, 30, 0, 970], 3, &[1]), None);
+    }
+}
