@@ -1,6 +1,6 @@
 //! Images of a real engine and of skopeo, read by us and read back by skopeo.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use xtask::archive::{Blob, Content, Event, Input, Options, Read, read};
-use xtask::engine::{Engine, Error};
+use xtask::archive::{self, Blob, Content, Event, Input, Options, Read, read};
+use xtask::engine::{self, Engine, Error};
 use xtask::registry::{self, Descriptor, Digest};
 
 use crate::support::sample::{Sample, engine, skopeo};
@@ -46,7 +46,7 @@ impl Published {
     }
 
     /// Writes the image as an OCI layout, and the digests of its layers as skopeo unpacks them from it, sorted.
-    fn unpacked_by_skopeo(&self, directory: &Path) -> Vec<String> {
+    fn unpacked_by_skopeo(&self, directory: &Path) -> Vec<Digest> {
         let layout = directory.join("published");
         let blobs = layout.join("blobs/sha256");
         fs::create_dir_all(&blobs).unwrap();
@@ -82,20 +82,19 @@ impl Published {
         fs::remove_dir_all(&layout).unwrap();
         let digests = layers(&fs::read(unpacked.join("manifest.json")).unwrap());
         for digest in &digests {
-            let (_, hex) = digest.split_once(':').unwrap();
-            let content = fs::read(unpacked.join(hex)).unwrap();
-            assert_eq!(Digest::sha256_of(&content).as_str(), digest);
+            let content = fs::read(unpacked.join(digest.hex())).unwrap();
+            assert_eq!(Digest::sha256_of(&content), *digest);
         }
         fs::remove_dir_all(unpacked).unwrap();
         digests
     }
 }
 
-fn layers(manifest: &[u8]) -> Vec<String> {
+fn layers(manifest: &[u8]) -> Vec<Digest> {
     let manifest: Value = serde_json::from_slice(manifest).unwrap();
     let layers = manifest["layers"].as_array().unwrap().iter();
     layers
-        .map(|it| it["digest"].as_str().unwrap().to_owned())
+        .map(|it| it["digest"].as_str().unwrap().parse().unwrap())
         .collect()
 }
 
@@ -207,13 +206,9 @@ async fn of_the_next_release_only_what_is_new_is_compressed() {
     let engine = engine().await;
     let earlier = Sample::build(&engine, "amd64").await;
     let later = Sample::build(&engine, "arm64").await;
-    let diff_ids = async |sample: &Sample| -> Vec<Digest> {
+    let diff_ids = async |sample: &Sample| {
         let image = engine.image(&sample.name).await.unwrap().unwrap();
-        image
-            .diff_ids
-            .iter()
-            .map(|it| it.parse().unwrap())
-            .collect()
+        image.diff_ids
     };
     let first = published(export(&engine, &[&earlier.name]), Options::default()).await;
     let registry::Content::Image(image) = first.read.root().content().unwrap() else {
@@ -234,6 +229,63 @@ async fn of_the_next_release_only_what_is_new_is_compressed() {
     assert_eq!(second.root(), whole.root());
     // The topmost layer and the config.
     assert_eq!((second.blobs.len(), whole.blobs.len()), (2, 5));
+}
+
+#[tokio::test]
+async fn parts_make_the_image_that_an_export_makes() {
+    let engine = engine().await;
+    let samples = [
+        Sample::build(&engine, "amd64").await,
+        Sample::build(&engine, "arm64").await,
+    ];
+    let names: Vec<&str> = samples.iter().map(|it| &*it.name).collect();
+    let whole = published(export(&engine, &names), Options::default()).await;
+    let mut known = HashMap::new();
+    let mut parts = Vec::new();
+    for name in names {
+        let image = engine.image(name).await.unwrap().unwrap();
+        let contents = whole.read.manifests.iter().map(|it| it.content().unwrap());
+        let listed = contents.filter_map(|content| match content {
+            registry::Content::Image(listed) => Some(listed),
+            registry::Content::Index(_) => None,
+        });
+        let id = image.id.to_string();
+        let own = listed.filter(|it| it.config.digest.as_str() == id);
+        let layers = own.flat_map(|listed| listed.layers);
+        let (top, below) = image.diff_ids.split_last().unwrap();
+        known.extend(below.iter().cloned().zip(layers));
+        let part = engine.part(&image, [top.clone()].into()).await.unwrap();
+        parts.push(archived(part));
+    }
+    let options = Options {
+        known,
+        ..Options::default()
+    };
+    let from_parts = published(Input::Parts(parts), options).await;
+    assert_eq!(from_parts.root(), whole.root());
+    // Of each the topmost layer and the config.
+    assert_eq!(from_parts.blobs.len(), 4);
+}
+
+fn archived(part: engine::Part) -> archive::Part {
+    let engine::Part { config, layers } = part;
+    archive::Part { config, layers }
+}
+
+#[tokio::test]
+async fn a_layer_that_neither_came_nor_is_known_is_named() {
+    let engine = engine().await;
+    let sample = Sample::build(&engine, "amd64").await;
+    let image = engine.image(&sample.name).await.unwrap().unwrap();
+    let part = engine.part(&image, HashSet::new()).await.unwrap();
+    let error = read(
+        Input::Parts(vec![archived(part)]),
+        Options::default(),
+        &|_| (),
+    )
+    .await;
+    let lacks = format!("lacks `blobs/sha256/{}`", image.diff_ids[0].hex());
+    assert!(error.unwrap_err().to_string().contains(&lacks));
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 //! registry waits for another.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use hyper::Method;
@@ -77,14 +79,18 @@ async fn layers_compressed_with_zstd_unpack_to_what_was_built() {
 async fn the_next_release_compresses_and_uploads_only_what_is_new() {
     let stage = Stage::new(1).await;
     let image = given(&stage, "first");
+    let events = Events::listen(&image);
     push(&stage, VERSION, &["docker-push", "--image", &image]).await;
+    assert!(events.have_an_export());
     let before = manifest(&stage, 0, VERSION);
     assert_eq!(bytes(&stage, 0), size(&before["layers"][0]) + new(&before));
 
     // With another compression, a layer that is compressed again has another digest.
     let image = given(&stage, "second");
     let zstd = ["docker-push", "--image", &image, "--compression", "zstd"];
+    let events = Events::listen(&image);
     push(&stage, "1.2.4", &zstd).await;
+    assert!(!events.have_an_export());
     let after = manifest(&stage, 0, "1.2.4");
     assert_eq!(after["layers"][0], before["layers"][0]);
     let media_type = after["layers"][1]["mediaType"].as_str().unwrap();
@@ -199,6 +205,60 @@ fn given(stage: &Stage, content: &str) -> String {
     let context = context.to_str().unwrap();
     docker(&["build", "--quiet", "--tag", &name, context]);
     format!("docker:{name}")
+}
+
+/// What the engine tells of an image, as `--image` names it.
+struct Events {
+    name: String,
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Events {
+    fn listen(image: &str) -> Events {
+        let mut child = Command::new("docker")
+            .args([
+                "events",
+                "--since",
+                "1m",
+                "--filter",
+                "type=image",
+                "--format",
+            ])
+            .arg("{{.Action}} {{.Actor.ID}} {{.Actor.Attributes.name}}")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("docker runs; hint: xtask/tests/setup");
+        let mut events = Events {
+            name: image.strip_prefix("docker:").unwrap().to_owned(),
+            lines: BufReader::new(child.stdout.take().unwrap()).lines(),
+            child,
+        };
+        events.until("begun");
+        events
+    }
+
+    /// Whether the image was exported meanwhile.
+    fn have_an_export(mut self) -> bool {
+        let id = docker(&["image", "inspect", "--format", "{{.Id}}", &self.name]);
+        let save = format!("save {id} ");
+        self.until("ended").iter().any(|it| it.starts_with(&save))
+    }
+
+    /// Those until now, which a tag marks.
+    fn until(&mut self, mark: &str) -> Vec<String> {
+        let mark = format!("{}-{mark}", self.name);
+        docker(&["tag", &self.name, &mark]);
+        let lines = self.lines.by_ref().map(Result::unwrap);
+        lines.take_while(|line| !line.ends_with(&mark)).collect()
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 async fn push(stage: &Stage, version: &str, arguments: &[&str]) {
