@@ -1,4 +1,4 @@
-//! The container engine behind our own verbs: connect, build, inspect, tag, push, export.
+//! The container engine behind our own verbs: connect, build, inspect, tag, push, export, take apart.
 //!
 //! The only place that names bollard, and with it the place for its faults and for those of the engines 20.10 to 29.
 //! It refuses to know versions, registries' settings and what is to be released; it never prints or reads settings,

@@ -106,8 +106,13 @@ pub async fn engine() -> Engine {
 
 /// `skopeo copy`.
 pub fn skopeo(arguments: &[&str]) {
-    let output = Command::new("skopeo")
-        .args(["copy", "--quiet"])
+    let mut copy = Command::new("skopeo");
+    copy.args(["copy", "--quiet"]);
+    // Unlike all others, it does not read that variable.
+    if let Ok(host) = std::env::var("DOCKER_HOST") {
+        copy.args(["--src-daemon-host", &host]);
+    }
+    let output = copy
         .args(arguments)
         .output()
         .expect("`skopeo` starts; hint: apt-get install skopeo");
