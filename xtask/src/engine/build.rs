@@ -9,11 +9,13 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use bollard::body_try_stream;
 use bollard::models::BuildInfoAux;
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
+use bollard::{body_full, body_try_stream};
+use bytes::Bytes;
 
 use super::answer::{Broken, next};
+use super::session::{self, Address};
 use super::trace::Trace;
 use super::{Engine, Error, ImageId, context};
 
@@ -57,7 +59,8 @@ impl Engine {
         let mut args: HashMap<_, _> = plan.args.clone().into_iter().collect();
         // BuildKit 0.11 and later (engine 23) take the image's own dates from it; earlier ones ignore it.
         args.insert("SOURCE_DATE_EPOCH".to_owned(), plan.timestamp.to_string());
-        let options = BuildImageOptionsBuilder::default()
+        let name = name();
+        let mut options = BuildImageOptionsBuilder::default()
             .dockerfile(&plan.dockerfile)
             .t(&plan.tag)
             .platform(&plan.platform)
@@ -65,10 +68,22 @@ impl Engine {
             .labels(&plan.labels.clone().into_iter().collect::<HashMap<_, _>>())
             // Not the classic builder: that of engine 20.10 cannot build for a foreign platform.
             .version(BuilderVersion::BuilderBuildKit)
-            .session(&session())
-            .build();
+            .session(&name);
+        // As a request's body, an engine with containerd's image store cannot take the context (moby#47717).
+        let (body, _session) = match Address::of(&self.host) {
+            Some(address) => {
+                let open = session::open(&address, &name, archive).await;
+                let open = open.map_err(|error| Error::Engine {
+                    what: format!("build of `{}`", plan.tag),
+                    reason: error.to_string(),
+                })?;
+                options = options.remote(&open.context);
+                (body_full(Bytes::new()), Some(open))
+            }
+            None => (body_try_stream(archive), None),
+        };
         let docker = self.patient();
-        let mut answer = pin!(docker.build_image(options, None, Some(body_try_stream(archive))));
+        let mut answer = pin!(docker.build_image(options.build(), None, Some(body)));
 
         let mut trace = Trace::new(log);
         let mut image = None;
@@ -104,7 +119,7 @@ impl Engine {
 }
 
 /// A name that no other build on the engine has: the engine finds the client's end of the session by it.
-fn session() -> String {
+fn name() -> String {
     // The hasher's keys are random.
     format!("xtask-{:016x}", RandomState::new().build_hasher().finish())
 }

@@ -30,8 +30,7 @@ const LATE_HEAD: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(super) docker: Docker,
-    /// It answers at a socket of this machine, whoever listens there.
-    pub(super) is_local: bool,
+    pub(super) host: String,
 }
 
 impl Engine {
@@ -54,7 +53,7 @@ impl Engine {
         match tokio::time::timeout(CONNECT, connect).await {
             Ok(Ok(docker)) => Ok(Engine {
                 docker,
-                is_local: host.starts_with("unix://"),
+                host: host.to_owned(),
             }),
             Ok(Err(error)) => Err(no_engine(host, &error)),
             Err(_) => Err(no_engine(host, &Bollard::RequestTimeoutError)),

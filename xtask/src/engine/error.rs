@@ -114,6 +114,8 @@ const TELLTALES: &[(Kind, &[&str])] = &[
         Kind::Transient,
         &["toomanyrequests", "too many requests", "rate limit"],
     ),
+    // An engine with containerd's image store says "denied" before it.
+    (Kind::Credentials, &["no basic auth credentials"]),
     (
         Kind::Denied,
         &[
@@ -131,7 +133,6 @@ const TELLTALES: &[(Kind, &[&str])] = &[
             "authentication required",
             "authorization failed",
             "incorrect username or password",
-            "no basic auth credentials",
         ],
     ),
     (
@@ -222,6 +223,8 @@ mod tests {
             "unauthorized: authentication required",
             "unauthorized: incorrect username or password",
             "no basic auth credentials",
+            "push access denied, repository does not exist or may require authorization: authorization failed: \
+             no basic auth credentials",
             "failed to authorize: failed to fetch oauth token: unexpected status from POST request to \
              https://auth.example/token: 401 Unauthorized",
         ] {

@@ -19,6 +19,7 @@ mod image;
 mod part;
 mod progress;
 mod push;
+mod session;
 mod trace;
 
 pub use build::BuildPlan;

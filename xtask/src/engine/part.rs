@@ -79,7 +79,9 @@ impl Engine {
         let status = info.driver_status.unwrap_or_default();
         let is_containerd = status.iter().flatten().any(|it| it.contains("containerd"));
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        self.is_local && !is_containerd && info.name.as_deref() == Some(host.trim_end())
+        self.host.starts_with("unix://")
+            && !is_containerd
+            && info.name.as_deref() == Some(host.trim_end())
     }
 
     /// How much each step of the build added to the image, in bytes, the last one first.

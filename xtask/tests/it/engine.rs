@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, UnixStream};
 use xtask::engine::{BuildPlan, Credentials, Engine, Error, ImageId, Progress};
 use xtask::secret::Secret;
 
@@ -123,6 +125,29 @@ fn user(name: &str, password: &str) -> Credentials {
         username: name.to_owned(),
         password: Secret::new(password.to_owned()),
     }
+}
+
+#[tokio::test]
+async fn an_engine_at_a_tcp_address_builds() {
+    let host = std::env::var("DOCKER_HOST");
+    let host = host.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let socket = host.strip_prefix("unix://").expect("a socket").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = UnixStream::connect(&socket).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    let sample = Sample::new(COPY_ONLY);
+    let engine = Engine::connect(Some(&format!("tcp://{address}"))).await;
+    let id = sample.build(&engine.unwrap()).await;
+    let name = &sample.plan.tag;
+    assert_eq!(
+        docker(&["image", "inspect", "--format", "{{.Id}}", name]),
+        id.to_string()
+    );
 }
 
 #[tokio::test]
