@@ -73,6 +73,8 @@ impl<'scope, 'env> Line<'scope, 'env> {
         let (write, unwritten) = sync_channel(self.unwritten);
         let form = known.form;
         let is_stored = known.elsewhere.is_none();
+        // What a layer that is elsewhere unpacks to is known with it.
+        let unpacked_from = if is_stored { form } else { Form::Tar };
         let media_type = match (form, self.compression) {
             (Form::Gzip, _) | (Form::Tar, Compression::Gzip(_)) => GZIP_LAYER,
             (Form::Zstd, _) | (Form::Tar, Compression::Zstd(_)) => ZSTD_LAYER,
@@ -82,7 +84,7 @@ impl<'scope, 'env> Line<'scope, 'env> {
             known,
             media_type,
             steps: unwritten,
-            diff_id: self.scope.spawn(move || diff_id(form, unhashed)),
+            diff_id: self.scope.spawn(move || diff_id(unpacked_from, unhashed)),
             written: Arc::clone(&self.written),
         };
         let ready = self.ready;

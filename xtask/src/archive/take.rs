@@ -152,11 +152,21 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
         mut content: Cutter,
     ) -> Result<(), Error> {
         self.remember(name.len())?;
-        let expected = digest.as_ref().or_else(|| self.expected.get(&name));
-        let elsewhere = expected
-            .filter(|_| form == Form::Tar)
-            .and_then(|diff_id| self.options.known.get_key_value(diff_id))
-            .map(|(diff_id, descriptor)| (diff_id.clone(), descriptor.clone()));
+        let known = &self.options.known;
+        let elsewhere = match form {
+            Form::Tar => {
+                let diff_id = digest.as_ref().or_else(|| self.expected.get(&name));
+                diff_id.and_then(|diff_id| known.get_key_value(diff_id))
+            }
+            Form::Gzip | Form::Zstd => {
+                let digest = digest.as_ref().filter(|it| it.algorithm() == "sha256");
+                known
+                    .iter()
+                    .find(|(_, layer)| digest == Some(&layer.digest))
+            }
+            Form::Other => None,
+        };
+        let elsewhere = elsewhere.map(|(diff_id, layer)| (diff_id.clone(), layer.clone()));
         let passage = self.line.begin(Known {
             name: name.clone(),
             size: content.left + first.len() as u64,

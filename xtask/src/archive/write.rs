@@ -25,7 +25,7 @@ pub(super) struct Known {
     pub form: Form,
     /// The digest of what comes, when its name tells it.
     pub digest: Option<Digest>,
-    /// The diff id, and the layer compressed as it is elsewhere already: it is hashed and not stored.
+    /// The diff id, and the layer compressed as it is elsewhere already: what comes is hashed and not stored.
     pub elsewhere: Option<(Digest, Descriptor)>,
 }
 
@@ -51,6 +51,7 @@ pub(super) struct Writing<'scope> {
     pub known: Known,
     pub media_type: &'static str,
     pub steps: Receiver<Step>,
+    /// Of a layer that is elsewhere, the digest of what comes.
     pub diff_id: ScopedJoinHandle<'scope, io::Result<Digest>>,
     /// By all layers together, in bytes.
     pub written: Arc<AtomicU64>,
@@ -115,12 +116,16 @@ impl Writing<'_> {
         let diff_id = diff_id.unwrap_or_else(|_| Err(io::Error::other("hashing it came to grief")));
         let diff_id = diff_id.map_err(|error| damaged(error.to_string()))?;
         if let Some((expected, descriptor)) = known.elsewhere {
-            if diff_id != expected {
-                return Err(damaged(format!("it is {diff_id} instead of {expected}")));
+            let (came, listed) = match form {
+                Form::Tar => (diff_id, &expected),
+                _ => (diff_id, &descriptor.digest),
+            };
+            if came != *listed {
+                return Err(damaged(format!("it is {came} instead of {listed}")));
             }
             let layer = Layer {
                 form,
-                diff_id,
+                diff_id: expected,
                 descriptor,
             };
             return Ok((layer, None));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::classic::classic;
 use super::layout::Layout;
 use super::*;
+use crate::archive::contents::blob_name;
 
 /// What an earlier release tells: its layers by diff id.
 fn known(earlier: &Published) -> HashMap<Digest, registry::Descriptor> {
@@ -49,6 +50,37 @@ async fn a_known_layer_is_listed_and_neither_compressed_nor_handed_out() {
     assert_eq!(partial.root(), whole.root());
     // The new layer and the config.
     assert_eq!(partial.blobs.len(), 2);
+}
+
+#[tokio::test]
+async fn a_known_layer_that_comes_compressed_is_not_handed_out_but_verified() {
+    let sample = Sample::new();
+    let mut layout = Layout::default();
+    let image = layout.image(&sample, gzip);
+    let earlier = published(&layout.with(&[image])).await;
+
+    let mut layout = Layout::default();
+    let image = layout.image(&next(&sample), gzip);
+    let mut files = layout.with(&[image]);
+    let whole = published(&files).await;
+    let options = || Options {
+        known: known(&earlier),
+        ..Options::default()
+    };
+    let partial = read_from(delivered(&tar(&files)), options()).await.unwrap();
+    assert_eq!(partial.root(), whole.root());
+    // The new layer and the config.
+    assert_eq!(partial.blobs.len(), 2);
+
+    let contents = files
+        .iter_mut()
+        .map(|(_, content)| content.as_mut().unwrap());
+    let layer = contents.max_by_key(|it| it.len()).unwrap();
+    // Its time, which changes nothing of what it unpacks to.
+    layer[4] ^= 1;
+    let error = read_from(delivered(&tar(&files)), options()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains(" instead of sha256:"), "{error}");
 }
 
 #[tokio::test]
