@@ -15,7 +15,7 @@ use bollard::{body_full, body_try_stream};
 use bytes::Bytes;
 
 use super::answer::{Broken, next};
-use super::session::{self, Address};
+use super::session::Session;
 use super::trace::Trace;
 use super::{Engine, Error, ImageId, context};
 
@@ -69,16 +69,11 @@ impl Engine {
             // Not the classic builder: that of engine 20.10 cannot build for a foreign platform.
             .version(BuilderVersion::BuilderBuildKit)
             .session(&name);
-        // As a request's body, an engine with containerd's image store cannot take the context (moby#47717).
-        let (body, _session) = match Address::of(&self.host) {
-            Some(address) => {
-                let open = session::open(&address, &name, archive).await;
-                let open = open.map_err(|error| Error::Engine {
-                    what: format!("build of `{}`", plan.tag),
-                    reason: error.to_string(),
-                })?;
-                options = options.remote(&open.context);
-                (body_full(Bytes::new()), Some(open))
+        let (body, _session) = match Session::open(&self.host, &name).await {
+            Some(session) => {
+                let (context, tasks) = session.serve(archive);
+                options = options.remote(&context);
+                (body_full(Bytes::new()), Some(tasks))
             }
             None => (body_try_stream(archive), None),
         };

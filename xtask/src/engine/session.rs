@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use http_body_util::Empty;
 use hyper::body::Incoming;
+use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, UPGRADE};
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
@@ -36,68 +37,61 @@ const METHODS: [&str; 2] = [
     "/grpc.health.v1.Health/Check",
 ];
 
-/// An open session. It ends when this is dropped.
+/// An open session.
 pub(super) struct Session {
-    /// Where the build finds the context.
-    pub context: String,
-    #[expect(dead_code, reason = "held, not read")]
+    id: String,
+    connection: Upgraded,
     tasks: JoinSet<()>,
 }
 
-/// An engine with which a session can be opened.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Address {
-    Socket(String),
-    Tcp(String, u16),
-}
-
-impl Address {
-    /// `None` for connections that only bollard can open, as with TLS.
-    pub fn of(host: &str) -> Option<Address> {
-        if let Some(path) = host.strip_prefix("unix://") {
-            return Some(Address::Socket(path.to_owned()));
-        }
-        let url = Url::parse(host).ok()?;
-        let name = url.host_str()?.to_owned();
-        let is_plain = matches!(url.scheme(), "tcp" | "http");
-        is_plain.then(|| Address::Tcp(name, url.port().unwrap_or(80)))
-    }
-}
-
-/// Opens the session `id` with an engine.
-pub(super) async fn open(
-    address: &Address,
-    id: &str,
-    context: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-) -> io::Result<Session> {
-    let mut tasks = JoinSet::new();
-    let connection = match address {
-        Address::Socket(path) => upgrade(UnixStream::connect(path).await?, id, &mut tasks).await?,
-        Address::Tcp(host, port) => {
-            let connection = TcpStream::connect((&**host, *port)).await?;
-            upgrade(connection, id, &mut tasks).await?
-        }
-    };
-    let upload = UploadServer::new(Context(Mutex::new(Some(Box::pin(context)))));
-    let health = HealthServer::new(Alive);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (mut upload, mut health) = (upload.clone(), health.clone());
-        async move {
-            match request.uri().path().starts_with("/grpc.health.") {
-                true => health.call(request).await,
-                false => upload.call(request).await,
+impl Session {
+    /// Opens the session `id` with the engine at `host`, the value of `DOCKER_HOST`. `None` when only bollard can open
+    /// such a connection, as with TLS, and when the engine has no sessions, as Podman.
+    pub async fn open(host: &str, id: &str) -> Option<Session> {
+        let mut tasks = JoinSet::new();
+        let connection = if let Some(path) = host.strip_prefix("unix://") {
+            let connection = UnixStream::connect(path).await.ok()?;
+            upgrade(connection, id, &mut tasks).await
+        } else {
+            let url = Url::parse(host).ok()?;
+            if !matches!(url.scheme(), "tcp" | "http") {
+                return None;
             }
-        }
-    });
-    tasks.spawn(async move {
-        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-        // When it breaks off, the build says so.
-        let _ = server.serve_connection(connection, service).await;
-    });
-    Ok(Session {
-        context: format!("http://buildkit-session/{id}"),
-        tasks,
-    })
+            let address = (url.host_str()?, url.port().unwrap_or(80));
+            let connection = TcpStream::connect(address).await.ok()?;
+            upgrade(connection, id, &mut tasks).await
+        };
+        Some(Session {
+            id: id.to_owned(),
+            connection: connection?,
+            tasks,
+        })
+    }
+
+    /// Hands out `context` to whoever asks for the returned address in a build of this session. It ends with the tasks.
+    pub fn serve(
+        self,
+        context: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> (String, JoinSet<()>) {
+        let upload = UploadServer::new(Context(Mutex::new(Some(Box::pin(context)))));
+        let health = HealthServer::new(Alive);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (mut upload, mut health) = (upload.clone(), health.clone());
+            async move {
+                match request.uri().path().starts_with("/grpc.health.") {
+                    true => health.call(request).await,
+                    false => upload.call(request).await,
+                }
+            }
+        });
+        let mut tasks = self.tasks;
+        tasks.spawn(async move {
+            let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            // When it breaks off, the build says so.
+            let _ = server.serve_connection(self.connection, service).await;
+        });
+        (format!("http://buildkit-session/{}", self.id), tasks)
+    }
 }
 
 /// Turns a connection to the engine into one on which the engine asks.
@@ -105,11 +99,9 @@ async fn upgrade(
     connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     id: &str,
     tasks: &mut JoinSet<()>,
-) -> io::Result<Upgraded> {
+) -> Option<Upgraded> {
     let connection = TokioIo::new(connection);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(connection)
-        .await
-        .map_err(io::Error::other)?;
+    let (mut sender, connection) = http1::handshake(connection).await.ok()?;
     tasks.spawn(async {
         let _ = connection.with_upgrades().await;
     });
@@ -121,15 +113,12 @@ async fn upgrade(
     for method in METHODS {
         request = request.header("x-docker-expose-session-grpc-method", method);
     }
-    let request = request.body(Empty::<Bytes>::new());
-    let request = request.map_err(io::Error::other)?;
-    let answer = sender.send_request(request).await;
-    let answer = answer.map_err(io::Error::other)?;
-    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let reason = format!("it answered {} to a build session", answer.status());
-        return Err(io::Error::other(reason));
+    let request = request.body(Empty::<Bytes>::new()).ok()?;
+    let answer = sender.send_request(request).await.ok()?;
+    match answer.status() {
+        StatusCode::SWITCHING_PROTOCOLS => hyper::upgrade::on(answer).await.ok(),
+        _ => None,
     }
-    hyper::upgrade::on(answer).await.map_err(io::Error::other)
 }
 
 type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -183,27 +172,5 @@ impl Health for Alive {
         _: Call<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         Err(Status::unimplemented("nobody asks for it"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_needs_a_socket_or_plain_tcp() {
-        let tcp = |name: &str, port| Some(Address::Tcp(name.to_owned(), port));
-        for (host, address) in [
-            (
-                "unix:///run/x.sock",
-                Some(Address::Socket("/run/x.sock".to_owned())),
-            ),
-            ("tcp://10.0.0.1:2375", tcp("10.0.0.1", 2375)),
-            ("http://engine", tcp("engine", 80)),
-            ("https://engine:2376", None),
-            ("npipe:////./pipe/docker_engine", None),
-        ] {
-            assert_eq!(Address::of(host), address, "{host}");
-        }
     }
 }

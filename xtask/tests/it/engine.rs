@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, UnixStream};
 use xtask::engine::{BuildPlan, Credentials, Engine, Error, ImageId, Progress};
 use xtask::secret::Secret;
@@ -127,8 +127,8 @@ fn user(name: &str, password: &str) -> Credentials {
     }
 }
 
-#[tokio::test]
-async fn an_engine_at_a_tcp_address_builds() {
+/// The engine at an address of its own. With `sessions` false it has none, as Podman.
+async fn at_an_address(sessions: bool) -> Engine {
     let host = std::env::var("DOCKER_HOST");
     let host = host.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let socket = host.strip_prefix("unix://").expect("a socket").to_owned();
@@ -136,18 +136,35 @@ async fn an_engine_at_a_tcp_address_builds() {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut near, _)) = listener.accept().await {
-            let mut far = UnixStream::connect(&socket).await.unwrap();
-            tokio::spawn(async move { copy_bidirectional(&mut near, &mut far).await });
+            let socket = socket.clone();
+            tokio::spawn(async move {
+                let mut head = [0; 13];
+                near.read_exact(&mut head).await.unwrap();
+                if head == *b"POST /session" && !sessions {
+                    let refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+                    near.write_all(refusal).await.unwrap();
+                    return;
+                }
+                let mut far = UnixStream::connect(&socket).await.unwrap();
+                far.write_all(&head).await.unwrap();
+                let _ = copy_bidirectional(&mut near, &mut far).await;
+            });
         }
     });
-    let sample = Sample::new(COPY_ONLY);
     let engine = Engine::connect(Some(&format!("tcp://{address}"))).await;
-    let id = sample.build(&engine.unwrap()).await;
-    let name = &sample.plan.tag;
-    assert_eq!(
-        docker(&["image", "inspect", "--format", "{{.Id}}", name]),
-        id.to_string()
-    );
+    engine.unwrap()
+}
+
+#[tokio::test]
+async fn a_build_needs_no_session() {
+    for sessions in [true, false] {
+        let engine = at_an_address(sessions).await;
+        let sample = Sample::new(COPY_ONLY);
+        let id = sample.build(&engine).await.to_string();
+        let name = &sample.plan.tag;
+        let format = "{{.Id}}";
+        assert_eq!(docker(&["image", "inspect", "--format", format, name]), id);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::classic::classic;
 use super::layout::Layout;
 use super::*;
-use crate::archive::contents::blob_name;
 
 /// What an earlier release tells: its layers by diff id.
 fn known(earlier: &Published) -> HashMap<Digest, registry::Descriptor> {
