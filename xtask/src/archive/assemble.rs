@@ -18,6 +18,9 @@ use super::rewrite;
 use super::write::Layer;
 use crate::registry::{self, Descriptor, Digest, Image, Manifest, media};
 
+/// The list of the images in an OCI image layout.
+pub(super) const OCI: &str = "index.json";
+
 /// The list of the images in an archive of `docker save`.
 pub(super) const CLASSIC: &str = "manifest.json";
 
@@ -79,7 +82,6 @@ struct Assembly<'a> {
 
 impl Assembly<'_> {
     fn roots(&mut self) -> Result<Vec<Root>, Error> {
-        const OCI: &str = "index.json";
         if let Some(index) = self.contents.document(OCI) {
             let index = Manifest::new(media::OCI_INDEX, index.clone());
             let registry::Content::Index(index) = index.content()? else {

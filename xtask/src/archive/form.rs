@@ -1,6 +1,4 @@
-//! What content is, by its first bytes.
-//!
-//! It refuses to know names and media types: engines, skopeo, bazel and nix each have their own.
+//! What content is, by its first bytes: engines, skopeo, bazel and nix each have names and media types of their own.
 
 /// The kinds of content that are treated differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +15,15 @@ pub(super) enum Form {
 const BLOCK: usize = 512;
 
 impl Form {
+    /// The form of a layer that is not here, by its media type.
+    pub fn named(media_type: &str) -> Form {
+        match media_type.rsplit(['.', '+']).next() {
+            Some("gzip") => Form::Gzip,
+            Some("zstd") => Form::Zstd,
+            _ => Form::Tar,
+        }
+    }
+
     /// The form of what begins with `head`: 512 bytes, or all there are.
     pub fn of(head: &[u8]) -> Form {
         match head {

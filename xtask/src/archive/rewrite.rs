@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::config::{Config, OCI_CONFIG};
 use super::error::Error;
+use super::form::Form;
 use super::write::Layer;
 use crate::registry::{Descriptor, Digest, Manifest, index_of, media};
 
@@ -56,10 +57,10 @@ pub(super) const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd
 
 /// A layer that is known to be elsewhere may have been pushed by an engine, which has names of its own for the same.
 fn oci(layer: &Descriptor) -> Descriptor {
-    let media_type = match layer.media_type.rsplit(['.', '+']).next() {
-        Some("gzip") => GZIP_LAYER,
-        Some("zstd") => ZSTD_LAYER,
-        _ => &layer.media_type,
+    let media_type = match Form::named(&layer.media_type) {
+        Form::Gzip => GZIP_LAYER,
+        Form::Zstd => ZSTD_LAYER,
+        Form::Tar | Form::Other => &layer.media_type,
     };
     Descriptor::new(media_type, layer.digest.clone(), layer.size)
 }

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 
 use super::compression::MEMBER;
-use super::contents::{Contents, digest_in};
+use super::contents::{Contents, blob_name, digest_in};
 use super::error::Error;
 use super::form::Form;
 use super::legacy;
@@ -131,15 +131,18 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
         Ok(())
     }
 
-    /// Takes it for granted that this layer is elsewhere, if it is known to be.
-    pub fn elsewhere(&mut self, name: String, diff_id: &Digest) {
-        if let Some(descriptor) = self.options.known.get(diff_id) {
+    /// Takes it for granted that the layers that are known to be elsewhere are there, and need not come.
+    pub fn take_known(&mut self) {
+        for (diff_id, descriptor) in &self.options.known {
             let layer = Layer {
-                form: Form::Tar,
+                form: Form::named(&descriptor.media_type),
                 diff_id: diff_id.clone(),
                 descriptor: descriptor.clone(),
             };
-            self.contents.layers.insert(name, layer);
+            for digest in [diff_id, &descriptor.digest] {
+                let layers = &mut self.contents.layers;
+                layers.entry(blob_name(digest)).or_insert(layer.clone());
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! A registry on this machine's loopback that takes what is wanted of one push, and only claims to have the rest.
 //!
-//! An engine uploads the layers of an image several at once, the topmost first, and the config when it believes that
-//! the registry holds them all. An upload may be answered before all of it was sent: then the engine compresses no more
-//! of that layer and believes that it is there. It refuses to know who pushes and what the layers are wanted for.
-//! Invariant: what is kept was hashed and is what was wanted.
+//! An engine that compresses layers when it pushes them uploads several at once, the topmost first, and the config when
+//! it believes that the registry holds them all. An upload may be answered before all of it was sent: then the engine
+//! compresses no more of that layer and believes that it is there. An engine with containerd's image store knows digests
+//! and asks for each before it uploads; the manifest comes last. This refuses to know who pushes and what the layers are
+//! wanted for. Invariant: what is kept was hashed and is what it is called.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, LOCATION, RANGE};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RANGE};
 use hyper::http::response::Builder;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use url::form_urlencoded;
 
+use super::part::Part;
 use crate::registry::{Digest, Hasher};
 
 /// The only repository.
@@ -35,17 +37,22 @@ pub(super) const REPOSITORY: &str = "xtask";
 /// Bytes on the way that nobody has asked for yet. The fewer they are, the less an engine compresses in vain.
 const WINDOW: u32 = 64 << 10;
 
+/// No config and no manifest is larger, in bytes.
+const DOCUMENT: usize = 4 << 20;
+
 /// What the headers of a layer's tar archive may come to beside twice its content, in bytes.
 const HEADERS: u64 = 8 << 20;
 
 /// What is wanted of a push.
 pub(super) struct Wanted {
-    /// The digest of the image's config.
-    pub config: Digest,
-    /// Diff ids of layers.
+    /// The image's id: the digest of its config, or with containerd's image store that of its manifest or index.
+    pub root: Digest,
+    /// Diff ids of layers that come uncompressed but for the way here.
     pub layers: HashSet<Digest>,
     /// The content of the largest of them, in bytes.
     pub largest: u64,
+    /// Layers, as they are compressed, that an engine need not upload.
+    pub held: HashSet<Digest>,
 }
 
 /// Takes one push. Ends when it is dropped.
@@ -63,9 +70,13 @@ impl Decoy {
         socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let address = socket.local_addr()?;
         let listener = socket.listen(64)?;
+        let taken = Taken {
+            claimed: wanted.held.clone(),
+            ..Taken::default()
+        };
         let intake = Arc::new(Intake {
             wanted,
-            taken: watch::Sender::default(),
+            taken: watch::Sender::new(taken),
             turns: Arc::new(Semaphore::new(1)),
         });
         let mut server = JoinSet::new();
@@ -91,12 +102,10 @@ impl Decoy {
         self.intake.wait(|taken| taken.uploads > 0).await;
     }
 
-    /// Waits for the config, with which a push ends, and returns it with the layers that came before it, from their
-    /// beginnings.
-    pub async fn ended(&self) -> (Bytes, HashMap<Digest, File>) {
-        self.intake.wait(|taken| taken.config.is_some()).await;
-        let Taken { config, layers, .. } = self.intake.taken.send_replace(Taken::default());
-        (config.unwrap_or_default(), layers)
+    /// Waits for the root, with which a push ends.
+    pub async fn ended(&self) -> Part {
+        self.intake.wait(|taken| taken.has_root).await;
+        self.intake.tell(|taken| std::mem::take(&mut taken.part))
     }
 }
 
@@ -136,51 +145,108 @@ struct Taken {
     /// What it told since the last upload was let in, which must be what that one is.
     news: Option<u64>,
     /// What the engine believes to be here.
-    claimed: HashSet<String>,
-    layers: HashMap<Digest, File>,
-    config: Option<Bytes>,
+    claimed: HashSet<Digest>,
+    part: Part,
+    has_root: bool,
 }
 
 impl Intake {
     /// Distribution specification, "Push", as far as engines use it.
     async fn answer(&self, request: Request<Incoming>) -> Response<Empty<Bytes>> {
         let path = request.uri().path().to_owned();
-        let blobs = format!("/v2/{REPOSITORY}/blobs/");
-        let answer = match (request.method(), path.strip_prefix(&blobs)) {
-            (&Method::GET, None) if path == "/v2/" => status(StatusCode::OK),
-            (&Method::HEAD, Some(digest)) if self.taken.borrow().claimed.contains(digest) => {
-                // Its size is not known, and nobody compares it.
-                status(StatusCode::OK).header(CONTENT_LENGTH, 1)
+        let uploads = format!("/v2/{REPOSITORY}/blobs/uploads/");
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let answer = match *request.method() {
+            Method::GET if path == "/v2/" => Ok(status(StatusCode::OK)),
+            Method::HEAD if self.claims(name) => {
+                // Its size may be unknown, and nobody compares it.
+                Ok(status(StatusCode::OK).header(CONTENT_LENGTH, 1))
             }
-            (&Method::POST, Some("uploads/")) => {
+            Method::POST if path == uploads => {
                 let turn = Arc::clone(&self.turns).acquire_owned().await;
                 let path = self.tell(|taken| {
                     taken.uploads += 1;
                     taken.news = None;
-                    let path = format!("{blobs}uploads/{}", taken.uploads);
+                    let path = format!("{uploads}{}", taken.uploads);
                     taken
                         .turns
                         .insert(path.clone(), turn.expect("never closed"));
                     path
                 });
-                accepted(&path, 0)
+                Ok(accepted(&path, 0))
             }
-            (&Method::PATCH, Some(_)) => match self.take(&path, request.into_body()).await {
-                Ok(received) => accepted(&path, received),
-                Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
-            },
-            (&Method::PUT, Some(_)) => match digest_in(&request) {
-                Some(digest) => {
-                    self.tell(|taken| taken.claimed.insert(digest));
-                    status(StatusCode::CREATED)
-                }
-                None => status(StatusCode::BAD_REQUEST),
-            },
-            _ => status(StatusCode::NOT_FOUND),
+            Method::PATCH => {
+                let received = self.take(&path, request.into_body()).await;
+                received.map(|received| accepted(&path, received))
+            }
+            Method::PUT if path.starts_with(&uploads) => {
+                self.keep(&path, request).await.map(created)
+            }
+            Method::PUT => self.document(request).await.map(created),
+            _ => Ok(status(StatusCode::NOT_FOUND)),
         };
         answer
+            .unwrap_or_else(|_| status(StatusCode::BAD_REQUEST))
             .body(Empty::new())
             .expect("statuses and headers are valid")
+    }
+
+    fn claims(&self, name: &str) -> bool {
+        let digest = name.parse();
+        digest.is_ok_and(|digest| self.taken.borrow().claimed.contains(&digest))
+    }
+
+    /// Closes an upload, which may come with its content.
+    async fn keep(&self, path: &str, request: Request<Incoming>) -> io::Result<Digest> {
+        self.tell(|taken| taken.turns.remove(path));
+        let query = request.uri().query().unwrap_or_default().as_bytes();
+        let digest = form_urlencoded::parse(query).find(|(key, _)| key == "digest");
+        let (_, digest) = digest.ok_or(io::ErrorKind::InvalidInput)?;
+        let digest: Digest = digest.parse().map_err(io::Error::other)?;
+        let mut body = request.into_body();
+        let mut content = Content::new(digest.hasher())?;
+        while let Some(piece) = next(&mut body).await? {
+            content.write_all(&piece)?;
+        }
+        if content.size > 0 {
+            let (came, file) = content.end()?;
+            if came != digest {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            self.tell(|taken| taken.part.blobs.insert(came, file));
+        }
+        self.tell(|taken| taken.claimed.insert(digest.clone()));
+        Ok(digest)
+    }
+
+    /// Takes a manifest. With the last one the push is at its end, and never gets there: the engine would make a note of
+    /// it with the image.
+    async fn document(&self, request: Request<Incoming>) -> io::Result<Digest> {
+        let media_type = request.headers().get(CONTENT_TYPE).cloned();
+        let mut body = request.into_body();
+        let mut document = Vec::new();
+        while let Some(piece) = next(&mut body).await? {
+            document.extend_from_slice(&piece);
+            if document.len() > DOCUMENT {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+        }
+        let digest = Digest::sha256_of(&document);
+        self.tell(|taken| {
+            let part = &mut taken.part;
+            if digest == self.wanted.root {
+                part.root = document.into();
+                taken.has_root = true;
+                let media_type = media_type.as_ref().and_then(|it| it.to_str().ok());
+                part.media_type = media_type.map(str::to_owned);
+            } else {
+                part.manifests.push(document.into());
+            }
+        });
+        if self.taken.borrow().has_root {
+            std::future::pending::<()>().await;
+        }
+        Ok(digest)
     }
 
     /// Reads an upload as far as it may be of use. Returns how many bytes were read.
@@ -188,24 +254,26 @@ impl Intake {
         let mut turn = self.tell(|taken| taken.turns.remove(path));
         let mut received = 0;
         let mut upload = None;
-        while let Some(frame) = body.frame().await {
-            let Ok(piece) = frame.map_err(io::Error::other)?.into_data() else {
-                continue;
-            };
+        while let Some(piece) = next(&mut body).await? {
             received += piece.len() as u64;
             let upload = match &mut upload {
                 Some(upload) => upload,
                 none => none.insert(Upload::begin(&piece)?),
             };
-            let is_of_use = upload.write_all(&piece).is_ok()
-                && upload.size() <= 2 * self.wanted.largest + HEADERS
-                && match upload {
-                    Upload::Layer(_) => self.may_be_wanted(&mut turn),
-                    Upload::Config(_) => true,
-                };
+            let is_of_use = match upload {
+                Upload::Layer(layer) => {
+                    layer.write_all(&piece).is_ok()
+                        && layer.get_ref().size <= 2 * self.wanted.largest + HEADERS
+                        && self.may_be_wanted(&mut turn)
+                }
+                Upload::Config(config) => {
+                    config.extend_from_slice(&piece);
+                    config.len() <= DOCUMENT
+                }
+            };
             if !is_of_use {
                 // The engine closes the connection once it has the answer. Closed from here, it might not get that.
-                tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
+                tokio::spawn(async move { while let Ok(Some(_)) = next(&mut body).await {} });
                 return Ok(received);
             }
         }
@@ -213,11 +281,14 @@ impl Intake {
             Some(Upload::Layer(layer)) => {
                 let (diff_id, file) = layer.finish()?.end()?;
                 if self.wanted.layers.contains(&diff_id) {
-                    self.tell(|taken| taken.layers.insert(diff_id, file));
+                    self.tell(|taken| taken.part.blobs.insert(diff_id, file));
                 }
             }
-            Some(Upload::Config(config)) if Digest::sha256_of(&config) == self.wanted.config => {
-                self.tell(|taken| taken.config = Some(config.into()));
+            Some(Upload::Config(config)) if Digest::sha256_of(&config) == self.wanted.root => {
+                self.tell(|taken| {
+                    taken.part.root = config.into();
+                    taken.has_root = true;
+                });
             }
             Some(Upload::Config(_)) | None => {}
         }
@@ -234,7 +305,7 @@ impl Intake {
             }
             _ => false,
         };
-        !is_larger && taken.layers.len() < self.wanted.layers.len()
+        !is_larger && taken.part.blobs.len() < self.wanted.layers.len()
     }
 
     /// Changes what came, and wakes those who wait for it.
@@ -250,9 +321,9 @@ impl Intake {
     }
 }
 
-/// What is being uploaded.
+/// What is being uploaded in pieces.
 enum Upload {
-    Layer(Box<MultiGzDecoder<Layer>>),
+    Layer(Box<MultiGzDecoder<Content>>),
     /// The only thing that does not come compressed.
     Config(Vec<u8>),
 }
@@ -261,50 +332,39 @@ impl Upload {
     fn begin(first: &[u8]) -> io::Result<Upload> {
         match first.first() {
             Some(0x1f) => {
-                let layer = Layer {
-                    hasher: Hasher::sha256(),
-                    file: tempfile::tempfile()?,
-                    size: 0,
-                };
-                Ok(Upload::Layer(Box::new(MultiGzDecoder::new(layer))))
+                let content = Content::new(Hasher::sha256())?;
+                Ok(Upload::Layer(Box::new(MultiGzDecoder::new(content))))
             }
             _ => Ok(Upload::Config(Vec::new())),
         }
     }
-
-    fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
-        match self {
-            Upload::Layer(layer) => layer.write_all(piece),
-            Upload::Config(config) => config.write_all(piece),
-        }
-    }
-
-    /// In bytes, uncompressed, so far.
-    fn size(&self) -> u64 {
-        match self {
-            Upload::Layer(layer) => layer.get_ref().size,
-            Upload::Config(config) => config.len() as u64,
-        }
-    }
 }
 
-/// A layer, uncompressed.
-struct Layer {
+/// What is kept in a file.
+struct Content {
     hasher: Hasher,
     file: File,
     /// In bytes, so far.
     size: u64,
 }
 
-impl Layer {
-    /// Its diff id, and the file from its beginning.
+impl Content {
+    fn new(hasher: Hasher) -> io::Result<Content> {
+        Ok(Content {
+            hasher,
+            file: tempfile::tempfile()?,
+            size: 0,
+        })
+    }
+
+    /// Its digest, and the file from its beginning.
     fn end(mut self) -> io::Result<(Digest, File)> {
         self.file.rewind()?;
         Ok((self.hasher.finish(), self.file))
     }
 }
 
-impl Write for Layer {
+impl Write for Content {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hasher.update(bytes);
         self.file.write_all(bytes)?;
@@ -317,25 +377,29 @@ impl Write for Layer {
     }
 }
 
+/// The next bytes of a body.
+async fn next(body: &mut Incoming) -> io::Result<Option<Bytes>> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame.map_err(io::Error::other)?.into_data() {
+            return Ok(Some(piece));
+        }
+    }
+    Ok(None)
+}
+
 fn status(code: StatusCode) -> Builder {
     Response::builder().status(code)
 }
 
 /// So many bytes of an upload are there.
 fn accepted(location: &str, received: u64) -> Builder {
+    let name = location.rsplit('/').next().unwrap_or_default();
     status(StatusCode::ACCEPTED)
         .header(LOCATION, location)
         .header(RANGE, format!("0-{}", received.saturating_sub(1)))
-        .header(
-            "docker-upload-uuid",
-            location.rsplit('/').next().unwrap_or_default(),
-        )
+        .header("docker-upload-uuid", name)
 }
 
-/// The digest with which an upload is closed.
-fn digest_in(request: &Request<Incoming>) -> Option<String> {
-    let query = request.uri().query().unwrap_or_default();
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    let (_, digest) = pairs.find(|(key, _)| key == "digest")?;
-    Some(digest.into_owned())
+fn created(digest: Digest) -> Builder {
+    status(StatusCode::CREATED).header("docker-content-digest", digest.as_str())
 }

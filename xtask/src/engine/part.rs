@@ -6,6 +6,7 @@
 //! name this one registry that never comes back.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::fs::{self, File};
 use std::time::Duration;
 
@@ -15,73 +16,101 @@ use bytes::Bytes;
 use super::decoy::{Decoy, REPOSITORY, Wanted};
 use super::push::counts;
 use super::{Engine, Image};
-use crate::registry::Digest;
+use crate::registry::{Descriptor, Digest};
 
 /// A push of a few layers that takes longer is no gain over an export.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was taken of an image.
+#[derive(Default)]
 pub struct Part {
-    pub config: Bytes,
-    /// By diff id, uncompressed, to be read from their beginnings.
-    pub layers: HashMap<Digest, File>,
+    /// What the image's id is the digest of: its config, or with containerd's image store its manifest or index.
+    pub root: Bytes,
+    /// The root's, unless it is a config.
+    pub media_type: Option<String>,
+    /// Manifests below an index.
+    pub manifests: Vec<Bytes>,
+    /// Uncompressed layers by diff id, or where the root is none of a config, blobs by digest; to be read from their
+    /// beginnings.
+    pub blobs: HashMap<Digest, File>,
+}
+
+/// How an engine keeps layers.
+#[derive(Clone, Copy, PartialEq)]
+enum Store {
+    /// Unpacked: a push compresses them.
+    Classic,
+    /// As they are pushed.
+    Containerd,
 }
 
 impl Engine {
-    /// The config of `image`, and its layers with the diff ids `wanted`.
+    /// The image without the layers that are `known` by their diff ids to be elsewhere, compressed as described.
     ///
-    /// `None` when an export is the way: the wanted layers are large or lie deep, or the engine cannot push to this
+    /// `None` when an export is the way: the other layers are large or lie deep, or the engine cannot push to this
     /// process because it runs on another machine, or in a network of its own.
-    pub async fn part(&self, image: &Image, wanted: HashSet<Digest>) -> Option<Part> {
+    pub async fn part(&self, image: &Image, known: &HashMap<Digest, Descriptor>) -> Option<Part> {
         // The push needs a name of its own, and to take away an image's only name is to delete the image.
-        if image.names.is_empty() || !self.is_here().await {
+        if image.names.is_empty() {
             return None;
         }
-        let largest = largest(&self.sizes(image).await?, &image.diff_ids, &wanted)?;
-        let count = wanted.len();
+        let store = self.store_here().await?;
+        let layers = image.diff_ids.iter().filter(|it| !known.contains_key(it));
+        let layers: HashSet<Digest> = layers.cloned().collect();
+        let count = layers.len();
         let decoy = Decoy::open(Wanted {
-            config: image.id.0.parse().ok()?,
-            layers: wanted,
-            largest,
+            root: image.id.0.parse().ok()?,
+            largest: match store {
+                Store::Classic => largest(&self.sizes(image).await?, &image.diff_ids, &layers)?,
+                Store::Containerd => 0,
+            },
+            layers,
+            held: known.values().map(|it| it.digest.clone()).collect(),
         });
         let decoy = decoy.ok()?;
         let name = format!("{}/{REPOSITORY}:part", decoy.address);
         self.tag(&image.id, &name).await.ok()?;
-        let taken = async {
-            decoy.begun().await;
-            // From here on the engine goes by the image.
-            self.untag(&name).await;
-            decoy.ended().await
-        };
         let listener = |line| {
             if let Some((_, content)) = counts(&line) {
                 decoy.reads(content);
             }
         };
-        let taken = tokio::select! {
-            taken = tokio::time::timeout(PATIENCE, taken) => taken.ok(),
-            // It does not reach this process, or gave up.
-            _ = self.pushing(&name, None, listener) => None,
+        let push = async {
+            tokio::select! {
+                biased;
+                pushed = tokio::time::timeout(PATIENCE, decoy.ended()) => pushed.ok(),
+                // It does not reach this process, or gave up.
+                _ = self.pushing(&name, None, listener) => None,
+            }
         };
-        if taken.is_none() {
+        let forget = async {
+            decoy.begun().await;
+            // From here on the engine goes by the image, and whoever ends this process leaves nothing behind.
             self.untag(&name).await;
-        }
-        let (config, layers) = taken?;
-        (layers.len() == count).then_some(Part { config, layers })
+            std::future::pending::<Infallible>().await
+        };
+        let pushed = tokio::select! {
+            pushed = push => pushed,
+            never = forget => match never {},
+        };
+        self.untag(&name).await;
+        let is_whole = |part: &Part| store == Store::Containerd || part.blobs.len() == count;
+        pushed.filter(is_whole)
     }
 
-    /// Whether the engine runs on this machine and compresses layers when it pushes them; one with containerd's image
-    /// store holds them compressed.
-    async fn is_here(&self) -> bool {
-        let Ok(info) = self.docker.info().await else {
-            return false;
-        };
+    /// How the engine keeps layers, if it runs on this machine.
+    async fn store_here(&self) -> Option<Store> {
+        let info = self.docker.info().await.ok()?;
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+        if !self.host.starts_with("unix://") || info.name? != host.trim_end() {
+            return None;
+        }
         let status = info.driver_status.unwrap_or_default();
-        let is_containerd = status.iter().flatten().any(|it| it.contains("containerd"));
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        self.host.starts_with("unix://")
-            && !is_containerd
-            && info.name.as_deref() == Some(host.trim_end())
+        let is_containerd = |text: &String| text.contains("containerd");
+        Some(match status.iter().flatten().any(is_containerd) {
+            true => Store::Containerd,
+            false => Store::Classic,
+        })
     }
 
     /// How much each step of the build added to the image, in bytes, the last one first.

@@ -226,9 +226,13 @@ async fn parts(
     }
     let mut parts = Vec::new();
     for image in images {
-        let wanted = image.diff_ids.iter().filter(|it| !known.contains_key(it));
-        let engine::Part { config, layers } = engine.part(image, wanted.cloned().collect()).await?;
-        parts.push(archive::Part { config, layers });
+        let part = engine.part(image, known).await?;
+        parts.push(archive::Part {
+            root: part.root,
+            media_type: part.media_type,
+            manifests: part.manifests,
+            blobs: part.blobs,
+        });
     }
     Some(parts)
 }

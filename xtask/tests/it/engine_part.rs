@@ -1,6 +1,6 @@
 //! Layers taken from a real engine's own push, and engines from which none can be taken that way.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use xtask::engine::{Engine, Image};
-use xtask::registry::Digest;
+use xtask::registry::{Descriptor, Digest};
 
 use crate::support::images::noise;
 use crate::support::sample::{Sample, engine};
@@ -62,26 +62,35 @@ impl Drop for Tower {
 
 /// Takes the layers of these numbers, which must be what they are called.
 async fn take(image: &Image, numbers: &[usize]) {
-    let wanted = layers(image, numbers);
-    let part = engine().await.part(image, wanted.clone()).await;
+    let part = engine().await.part(image, &all_but(image, numbers)).await;
     let part = part.unwrap_or_else(|| panic!("{numbers:?}"));
     assert_eq!(
-        Digest::sha256_of(&part.config).to_string(),
+        Digest::sha256_of(&part.root).to_string(),
         image.id.to_string()
     );
-    assert_eq!(part.layers.keys().cloned().collect::<HashSet<_>>(), wanted);
-    for (diff_id, mut file) in part.layers {
+    assert_eq!(part.media_type, None);
+    let wanted: HashSet<&Digest> = numbers.iter().map(|&it| &image.diff_ids[it]).collect();
+    assert_eq!(part.blobs.keys().collect::<HashSet<_>>(), wanted);
+    for (diff_id, mut file) in part.blobs {
         let mut content = Vec::new();
         file.read_to_end(&mut content).unwrap();
         assert_eq!(Digest::sha256_of(&content), diff_id);
     }
 }
 
-fn layers(image: &Image, numbers: &[usize]) -> HashSet<Digest> {
-    numbers
-        .iter()
-        .map(|&it| image.diff_ids[it].clone())
+/// What is known when the layers of these numbers are not.
+fn all_but(image: &Image, numbers: &[usize]) -> HashMap<Digest, Descriptor> {
+    let known = image.diff_ids.iter().enumerate();
+    let known = known.filter(|(number, _)| !numbers.contains(number));
+    known
+        .map(|(_, layer)| (layer.clone(), elsewhere(layer)))
         .collect()
+}
+
+/// A layer as it is compressed somewhere.
+fn elsewhere(layer: &Digest) -> Descriptor {
+    let digest = Digest::sha256_of(layer.as_str().as_bytes());
+    Descriptor::new("application/vnd.oci.image.layer.v1.tar+gzip", digest, 1)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +109,7 @@ async fn the_config_and_the_layers_that_are_wanted_are_taken_and_nothing_is_left
 async fn an_image_is_exported_when_most_of_it_is_wanted() {
     let tower = Tower::build("whole");
     let image = tower.image().await;
-    let part = engine().await.part(&image, layers(&image, &[0])).await;
+    let part = engine().await.part(&image, &all_but(&image, &[0])).await;
     assert!(part.is_none());
 }
 
@@ -112,7 +121,7 @@ async fn an_image_without_a_name_is_exported_and_stays() {
     let id = engine.image(&unnamed.name).await.unwrap().unwrap().id;
     docker(&["tag", &other.name, &unnamed.name]);
     let image = engine.image(&id.to_string()).await.unwrap().unwrap();
-    assert!(engine.part(&image, HashSet::new()).await.is_none());
+    assert!(engine.part(&image, &all_but(&image, &[])).await.is_none());
     assert!(engine.image(&id.to_string()).await.unwrap().is_some());
     docker(&["image", "rm", &id.to_string()]);
 }
@@ -160,7 +169,7 @@ async fn changes(info: Value) -> Vec<String> {
     let host = format!("unix://{}", socket.display());
     let engine = Engine::connect(Some(&host)).await.unwrap();
     let image = engine.image("app:1").await.unwrap().unwrap();
-    let part = engine.part(&image, [layers[1].clone()].into()).await;
+    let part = engine.part(&image, &all_but(&image, &[1])).await;
     assert!(part.is_none());
     server.abort();
     std::mem::take(&mut asked.lock().unwrap())
