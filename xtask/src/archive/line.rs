@@ -72,9 +72,12 @@ impl<'scope, 'env> Line<'scope, 'env> {
         let (hash, unhashed) = sync_channel(UNHASHED);
         let (write, unwritten) = sync_channel(self.unwritten);
         let form = known.form;
-        let is_stored = known.elsewhere.is_none();
+        let is_stored = known.elsewhere.is_none() && known.kept.is_none();
         // What a layer that is elsewhere unpacks to is known with it.
-        let unpacked_from = if is_stored { form } else { Form::Tar };
+        let unpacked_from = match known.elsewhere {
+            Some(_) => Form::Tar,
+            None => form,
+        };
         let media_type = match (form, self.compression) {
             (Form::Gzip, _) | (Form::Tar, Compression::Gzip(_)) => GZIP_LAYER,
             (Form::Zstd, _) | (Form::Tar, Compression::Zstd(_)) => ZSTD_LAYER,

@@ -35,7 +35,8 @@ pub(super) fn take(parts: Vec<Part>, taker: &mut Taker) -> Result<(), Error> {
     for part in parts {
         for (digest, mut file) in part.blobs {
             let size = file.metadata().map_err(Error::Source)?.len();
-            taker.file(blob_name(&digest), size, &mut file)?;
+            let kept = file.try_clone().map_err(Error::Source)?;
+            taker.file_kept(blob_name(&digest), size, &mut file, Some(kept))?;
         }
         for document in part.manifests.iter().chain([&part.root]) {
             let name = blob_name(&Digest::sha256_of(document));

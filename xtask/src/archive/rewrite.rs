@@ -102,6 +102,14 @@ pub(super) const NAMES: [&str; 2] = [
     "org.opencontainers.image.ref.name",
 ];
 
+/// Whether an annotation is about the image in the archive: its name, or what an engine with containerd's image store
+/// notes of it.
+fn is_of_the_archive(annotation: &str) -> bool {
+    NAMES.contains(&annotation)
+        || annotation == "config.digest"
+        || annotation.starts_with("containerd.io/")
+}
+
 /// An index of images that an archive lists side by side, or `None` when they are not one for each platform. Its order
 /// does not depend on the archive's: engines list images in any.
 pub(super) fn side_by_side<'a>(images: impl Iterator<Item = &'a Descriptor>) -> Option<Manifest> {
@@ -109,7 +117,7 @@ pub(super) fn side_by_side<'a>(images: impl Iterator<Item = &'a Descriptor>) -> 
     for image in images {
         let mut child = image.clone();
         if let Some(annotations) = &mut child.annotations {
-            annotations.retain(|key, _| !NAMES.contains(&key.as_str()));
+            annotations.retain(|key, _| !is_of_the_archive(key));
         }
         child.annotations = child.annotations.filter(|it| !it.is_empty());
         let platform = child.platform.as_ref()?.to_string();

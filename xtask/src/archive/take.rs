@@ -3,6 +3,7 @@
 //! It refuses to know what the documents say. Invariant: what is kept in memory has a limit, whatever is in the archive.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::File;
 use std::io::{self, Read};
 
 use bytes::Bytes;
@@ -99,6 +100,17 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
 
     /// Takes one file of `size` bytes.
     pub fn file(&mut self, name: String, size: u64, content: &mut dyn Read) -> Result<(), Error> {
+        self.file_kept(name, size, content, None)
+    }
+
+    /// The same with what `content` reads, if it is in a file that nobody else has and that has the digest of its name.
+    pub fn file_kept(
+        &mut self,
+        name: String,
+        size: u64,
+        content: &mut dyn Read,
+        kept: Option<File>,
+    ) -> Result<(), Error> {
         self.settle(false)?;
         let mut content = Cutter {
             content,
@@ -126,7 +138,8 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
         }
         // Anything else is in the way of one who gave the wrong archive, and is passed over.
         if digest.is_some() || (form != Form::Other && name.contains(".tar")) {
-            self.layer(name.clone(), form, digest, first, content)?;
+            let kept = kept.filter(|_| form != Form::Tar);
+            self.layer(name.clone(), form, digest, first, content, kept)?;
         }
         Ok(())
     }
@@ -153,6 +166,7 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
         digest: Option<Digest>,
         first: Bytes,
         mut content: Cutter,
+        kept: Option<File>,
     ) -> Result<(), Error> {
         self.remember(name.len())?;
         let known = &self.options.known;
@@ -176,6 +190,7 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
             form,
             digest,
             elsewhere,
+            kept,
         });
         let mut piece = Ok(first);
         loop {

@@ -27,6 +27,8 @@ pub(super) struct Known {
     pub digest: Option<Digest>,
     /// The diff id, and the layer compressed as it is elsewhere already: what comes is hashed and not stored.
     pub elsewhere: Option<(Digest, Descriptor)>,
+    /// What comes, compressed: it is not stored again.
+    pub kept: Option<File>,
 }
 
 /// A layer that was read to its end.
@@ -130,6 +132,14 @@ impl Writing<'_> {
             };
             return Ok((layer, None));
         }
+        let stored = match (known.kept, &known.digest) {
+            (Some(file), Some(digest)) => Stored {
+                file: Some(file),
+                digest: digest.clone(),
+                size: known.size,
+            },
+            _ => stored,
+        };
         let came = match form {
             Form::Tar => &diff_id,
             _ => &stored.digest,

@@ -12,6 +12,8 @@ use std::fs::File;
 use std::io::{self, Seek as _, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
@@ -78,6 +80,7 @@ impl Decoy {
             wanted,
             taken: watch::Sender::new(taken),
             turns: Arc::new(Semaphore::new(1)),
+            received: AtomicU64::default(),
         });
         let mut server = JoinSet::new();
         server.spawn(serve(listener, Arc::clone(&intake)));
@@ -100,6 +103,16 @@ impl Decoy {
     /// Waits until the first upload begins.
     pub async fn begun(&self) {
         self.intake.wait(|taken| taken.uploads > 0).await;
+    }
+
+    /// Waits until nothing has come for so long.
+    pub async fn silent(&self, patience: Duration) {
+        let received = || self.intake.received.load(Ordering::Relaxed);
+        let mut before = None;
+        while before != Some(received()) {
+            before = Some(received());
+            tokio::time::sleep(patience).await;
+        }
     }
 
     /// Waits for the root, with which a push ends.
@@ -131,6 +144,8 @@ struct Intake {
     taken: watch::Sender<Taken>,
     /// One upload is let in after the other, each when it is known what the one before is.
     turns: Arc<Semaphore>,
+    /// In bytes.
+    received: AtomicU64,
 }
 
 /// What came so far.
@@ -191,6 +206,18 @@ impl Intake {
             .expect("statuses and headers are valid")
     }
 
+    /// The next bytes of a body.
+    async fn next(&self, body: &mut Incoming) -> io::Result<Option<Bytes>> {
+        while let Some(frame) = body.frame().await {
+            if let Ok(piece) = frame.map_err(io::Error::other)?.into_data() {
+                let length = piece.len() as u64;
+                self.received.fetch_add(length, Ordering::Relaxed);
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+
     fn claims(&self, name: &str) -> bool {
         let digest = name.parse();
         digest.is_ok_and(|digest| self.taken.borrow().claimed.contains(&digest))
@@ -205,7 +232,7 @@ impl Intake {
         let digest: Digest = digest.parse().map_err(io::Error::other)?;
         let mut body = request.into_body();
         let mut content = Content::new(digest.hasher())?;
-        while let Some(piece) = next(&mut body).await? {
+        while let Some(piece) = self.next(&mut body).await? {
             content.write_all(&piece)?;
         }
         if content.size > 0 {
@@ -225,7 +252,7 @@ impl Intake {
         let media_type = request.headers().get(CONTENT_TYPE).cloned();
         let mut body = request.into_body();
         let mut document = Vec::new();
-        while let Some(piece) = next(&mut body).await? {
+        while let Some(piece) = self.next(&mut body).await? {
             document.extend_from_slice(&piece);
             if document.len() > DOCUMENT {
                 return Err(io::ErrorKind::FileTooLarge.into());
@@ -254,7 +281,7 @@ impl Intake {
         let mut turn = self.tell(|taken| taken.turns.remove(path));
         let mut received = 0;
         let mut upload = None;
-        while let Some(piece) = next(&mut body).await? {
+        while let Some(piece) = self.next(&mut body).await? {
             received += piece.len() as u64;
             let upload = match &mut upload {
                 Some(upload) => upload,
@@ -273,7 +300,7 @@ impl Intake {
             };
             if !is_of_use {
                 // The engine closes the connection once it has the answer. Closed from here, it might not get that.
-                tokio::spawn(async move { while let Ok(Some(_)) = next(&mut body).await {} });
+                tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
                 return Ok(received);
             }
         }
@@ -375,16 +402,6 @@ impl Write for Content {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// The next bytes of a body.
-async fn next(body: &mut Incoming) -> io::Result<Option<Bytes>> {
-    while let Some(frame) = body.frame().await {
-        if let Ok(piece) = frame.map_err(io::Error::other)?.into_data() {
-            return Ok(Some(piece));
-        }
-    }
-    Ok(None)
 }
 
 fn status(code: StatusCode) -> Builder {

@@ -18,7 +18,7 @@ use super::push::counts;
 use super::{Engine, Image};
 use crate::registry::{Descriptor, Digest};
 
-/// A push of a few layers that takes longer is no gain over an export.
+/// A push of which nothing comes for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was taken of an image.
@@ -78,7 +78,8 @@ impl Engine {
         let push = async {
             tokio::select! {
                 biased;
-                pushed = tokio::time::timeout(PATIENCE, decoy.ended()) => pushed.ok(),
+                part = decoy.ended() => Some(part),
+                () = decoy.silent(PATIENCE) => None,
                 // It does not reach this process, or gave up.
                 _ = self.pushing(&name, None, listener) => None,
             }

@@ -221,9 +221,6 @@ async fn parts(
     images: &[Image],
     known: &HashMap<Digest, Descriptor>,
 ) -> Option<Vec<archive::Part>> {
-    if known.is_empty() {
-        return None;
-    }
     let mut parts = Vec::new();
     for image in images {
         let part = engine.part(image, known).await?;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -14,9 +15,11 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
+use tokio::task::JoinSet;
 use xtask::engine::{Engine, Image};
 use xtask::registry::{Descriptor, Digest};
 
+use crate::support::client;
 use crate::support::images::noise;
 use crate::support::sample::{Sample, engine};
 use crate::support::stage::{ARCHITECTURE, docker};
@@ -126,63 +129,118 @@ async fn an_image_without_a_name_is_exported_and_stays() {
     docker(&["image", "rm", &id.to_string()]);
 }
 
-/// An engine at a socket of this machine that cannot reach this process, and what it was asked to change.
-async fn changes(info: Value) -> Vec<String> {
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("docker.sock");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&asked);
-    let layers = [b"below", b"above"].map(|it| Digest::sha256_of(it));
-    let image = json!({
-        "Id": Digest::sha256_of(b"config"),
-        "RepoTags": ["app:1"],
-        "RootFS": { "Type": "layers", "Layers": layers },
-    });
-    let server = tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            let (image, info, seen) = (image.clone(), info.clone(), Arc::clone(&seen));
-            let service = service_fn(move |request: Request<_>| {
+/// An engine at a socket, made of answers. It holds one image, `app:1`.
+struct Fake {
+    engine: Engine,
+    image: Image,
+    /// What it was asked to change.
+    asked: Arc<Mutex<Vec<String>>>,
+    #[expect(dead_code, reason = "held, not read")]
+    server: JoinSet<()>,
+    #[expect(dead_code, reason = "held, not read")]
+    directory: TempDir,
+}
+
+impl Fake {
+    /// `push` is what it does to push to an address.
+    async fn start<P>(
+        info: Value,
+        id: Digest,
+        push: impl Fn(String) -> P + Clone + Send + 'static,
+    ) -> Fake
+    where
+        P: Future<Output = Value> + Send,
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let image = json!({
+            "Id": id,
+            "RepoTags": ["app:1"],
+            "RootFS": { "Type": "layers", "Layers": [digest("below"), digest("above")] },
+        });
+        let answer = move |request: Request<Incoming>| {
+            let (image, info, push) = (image.clone(), info.clone(), push.clone());
+            if request.method() != Method::GET {
+                let asked = format!("{} {}", request.method(), request.uri());
+                seen.lock().unwrap().push(asked);
+            }
+            async move {
                 let path = request.uri().path();
                 let answer = match path.rsplit('/').next().unwrap() {
                     "version" => json!({ "ApiVersion": "1.41", "Version": "20.10.24" }),
-                    "info" => info.clone(),
+                    "info" => info,
                     "history" => json!([step(1), step(9)]),
+                    "json" => image,
                     "push" => {
-                        let refused = "dial tcp 127.0.0.1:1: connect: connection refused";
-                        json!({ "errorDetail": { "message": refused }, "error": refused })
+                        let name = path.strip_prefix("/images/").unwrap();
+                        push(name.split('/').next().unwrap().to_owned()).await
                     }
-                    "json" => image.clone(),
                     _ => json!([]),
                 };
-                if request.method() != Method::GET {
-                    let asked = format!("{} {}", request.method(), request.uri());
-                    seen.lock().unwrap().push(asked);
-                }
                 let body = Full::<Bytes>::from(answer.to_string());
-                let answer = Response::builder().header("content-type", "application/json");
-                async { answer.body(body) }
-            });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(connection), service));
+                Response::builder()
+                    .header("content-type", "application/json")
+                    .body(body)
+            }
+        };
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((connection, _)) = listener.accept().await {
+                let service = service_fn(answer.clone());
+                let connection = TokioIo::new(connection);
+                connections.spawn(http1::Builder::new().serve_connection(connection, service));
+            }
+        });
+        let host = format!("unix://{}", socket.display());
+        let engine = Engine::connect(Some(&host)).await.unwrap();
+        Fake {
+            image: engine.image("app:1").await.unwrap().unwrap(),
+            engine,
+            asked,
+            server,
+            directory,
         }
-    });
-    let host = format!("unix://{}", socket.display());
-    let engine = Engine::connect(Some(&host)).await.unwrap();
-    let image = engine.image("app:1").await.unwrap().unwrap();
-    let part = engine.part(&image, &all_but(&image, &[1])).await;
-    assert!(part.is_none());
-    server.abort();
-    std::mem::take(&mut asked.lock().unwrap())
+    }
+
+    /// What it was asked for to change when its upper layer was wanted in vain.
+    async fn gives_nothing(self) -> Vec<String> {
+        let known = all_but(&self.image, &[1]);
+        assert!(self.engine.part(&self.image, &known).await.is_none());
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+fn digest(content: &str) -> Digest {
+    Digest::sha256_of(content.as_bytes())
 }
 
 fn step(size: u64) -> Value {
     json!({ "Id": "", "Created": 0, "CreatedBy": "", "Tags": null, "Size": size, "Comment": "" })
 }
 
+/// What an engine says of itself.
+fn info(name: &str, store: &str) -> Value {
+    json!({ "Name": name, "DriverStatus": [["driver-type", store]] })
+}
+
+fn hostname() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    name.trim_end().to_owned()
+}
+
+async fn refused(_: String) -> Value {
+    let refused = "dial tcp 127.0.0.1:1: connect: connection refused";
+    json!({ "errorDetail": { "message": refused }, "error": refused })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_does_not_reach_this_process_keeps_no_name_of_it() {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let asked = changes(json!({ "Name": host.trim_end(), "DriverStatus": [] })).await;
+    let fake = Fake::start(info(&hostname(), "overlay2"), digest("config"), refused).await;
+    let asked = fake.gives_nothing().await;
     let [tag, push, untag] = &asked[..] else {
         panic!("{asked:?}");
     };
@@ -192,11 +250,74 @@ async fn an_engine_that_does_not_reach_this_process_keeps_no_name_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_elsewhere_or_with_layers_that_are_compressed_already_is_left_alone() {
-    let elsewhere = json!({ "Name": "docker-desktop", "DriverStatus": [] });
-    assert_eq!(changes(elsewhere).await, [""; 0]);
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let containerd = [["driver-type", "io.containerd.snapshotter.v1"]];
-    let containerd = json!({ "Name": host.trim_end(), "DriverStatus": containerd });
-    assert_eq!(changes(containerd).await, [""; 0]);
+async fn an_engine_elsewhere_is_left_alone() {
+    let fake = Fake::start(
+        info("docker-desktop", "overlay2"),
+        digest("config"),
+        refused,
+    )
+    .await;
+    assert_eq!(fake.gives_nothing().await, [""; 0]);
+}
+
+/// Pushes as an engine with containerd's image store does: layers as they are, what the registry has not got, and an
+/// index at the end.
+async fn push_as_containerd(host: String, documents: [(String, String); 2]) -> Value {
+    let base = format!("http://{host}/v2/xtask");
+    let client = client();
+    let head = async |digest: &Digest| {
+        let answer = client.head(format!("{base}/blobs/{digest}")).send().await;
+        answer.unwrap().status().as_u16()
+    };
+    let below = elsewhere(&digest("below")).digest;
+    assert_eq!(head(&below).await, 200);
+    for blob in ["compressed", "config"] {
+        assert_eq!(head(&digest(blob)).await, 404);
+        let begun = client.post(format!("{base}/blobs/uploads/")).send().await;
+        let location = begun.unwrap().headers()["location"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let upload = format!("http://{host}{location}?digest={}", digest(blob));
+        let ended = client.put(upload).body(blob).send().await.unwrap();
+        assert_eq!(ended.status(), 201);
+        let name = digest(blob).to_string();
+        assert_eq!(ended.headers()["docker-content-digest"], name.as_str());
+        assert_eq!(head(&digest(blob)).await, 200);
+    }
+    for (media_type, document) in documents {
+        let name = format!("{base}/manifests/{}", digest(&document));
+        let put = client
+            .put(name)
+            .header("content-type", media_type)
+            .body(document);
+        // After the last one, nothing is answered.
+        assert_eq!(put.send().await.unwrap().status(), 201);
+    }
+    panic!("the push came to its end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_with_compressed_layers_pushes_those_that_are_not_known() {
+    let manifest = (
+        "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        "{}".to_owned(),
+    );
+    let index = (
+        "application/vnd.oci.image.index.v1+json".to_owned(),
+        "{ }".to_owned(),
+    );
+    let documents = [manifest.clone(), index.clone()];
+    let push = move |host| push_as_containerd(host, documents.clone());
+    let info = info(&hostname(), "io.containerd.snapshotter.v1");
+    let fake = Fake::start(info, digest(&index.1), push).await;
+    let known = all_but(&fake.image, &[1]);
+    let part = fake.engine.part(&fake.image, &known).await.unwrap();
+    assert_eq!(
+        (part.media_type, &part.root[..]),
+        (Some(index.0), index.1.as_bytes())
+    );
+    assert_eq!(part.manifests, [manifest.1.as_bytes()]);
+    let blobs: HashSet<Digest> = part.blobs.into_keys().collect();
+    assert_eq!(blobs, [digest("compressed"), digest("config")].into());
 }

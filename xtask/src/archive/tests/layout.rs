@@ -184,7 +184,12 @@ async fn images_side_by_side_become_an_index_without_the_archives_names() {
         };
         layout.image(&sample, gzip)
     });
-    children[0]["annotations"] = json!({"io.containerd.image.name": "app:arm", "kept": "yes"});
+    children[0]["annotations"] = json!({
+        "io.containerd.image.name": "app:arm",
+        "config.digest": "sha256:…",
+        "containerd.io/distribution.source.r.example": "app",
+        "kept": "yes",
+    });
     let published = published(&layout.with(&children)).await;
     let root: Value = serde_json::from_slice(published.read.root().bytes()).unwrap();
     let platform = |n: usize| root["manifests"][n]["platform"]["architecture"].clone();
