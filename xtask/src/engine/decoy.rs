@@ -8,15 +8,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, Seek as _, Write};
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::write::MultiGzDecoder;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RANGE};
@@ -31,7 +29,8 @@ use tokio::task::JoinSet;
 use url::form_urlencoded;
 
 use super::part::Part;
-use crate::registry::{Digest, Hasher};
+use super::upload::{Content, Upload};
+use crate::registry::Digest;
 
 /// The only repository.
 pub(super) const REPOSITORY: &str = "xtask";
@@ -259,17 +258,12 @@ impl Intake {
             }
         }
         let digest = Digest::sha256_of(&document);
-        self.tell(|taken| {
-            let part = &mut taken.part;
-            if digest == self.wanted.root {
-                part.root = document.into();
-                taken.has_root = true;
-                let media_type = media_type.as_ref().and_then(|it| it.to_str().ok());
-                part.media_type = media_type.map(str::to_owned);
-            } else {
-                part.manifests.push(document.into());
-            }
-        });
+        if digest == self.wanted.root {
+            let media_type = media_type.as_ref().and_then(|it| it.to_str().ok());
+            self.end(document, media_type.map(str::to_owned));
+        } else {
+            self.tell(|taken| taken.part.manifests.push(document.into()));
+        }
         if self.taken.borrow().has_root {
             std::future::pending::<()>().await;
         }
@@ -312,14 +306,20 @@ impl Intake {
                 }
             }
             Some(Upload::Config(config)) if Digest::sha256_of(&config) == self.wanted.root => {
-                self.tell(|taken| {
-                    taken.part.root = config.into();
-                    taken.has_root = true;
-                });
+                self.end(config, None);
             }
             Some(Upload::Config(_)) | None => {}
         }
         Ok(received)
+    }
+
+    /// Takes the root.
+    fn end(&self, root: Vec<u8>, media_type: Option<String>) {
+        self.tell(|taken| {
+            taken.part.root = root.into();
+            taken.part.media_type = media_type;
+            taken.has_root = true;
+        });
     }
 
     /// Whether the layer that is being uploaded may be one that is still wanted. The turn ends when that is known.
@@ -345,62 +345,6 @@ impl Intake {
     async fn wait(&self, until: impl FnMut(&Taken) -> bool) {
         let mut taken = self.taken.subscribe();
         let _ = taken.wait_for(until).await;
-    }
-}
-
-/// What is being uploaded in pieces.
-enum Upload {
-    Layer(Box<MultiGzDecoder<Content>>),
-    /// The only thing that does not come compressed.
-    Config(Vec<u8>),
-}
-
-impl Upload {
-    fn begin(first: &[u8]) -> io::Result<Upload> {
-        match first.first() {
-            Some(0x1f) => {
-                let content = Content::new(Hasher::sha256())?;
-                Ok(Upload::Layer(Box::new(MultiGzDecoder::new(content))))
-            }
-            _ => Ok(Upload::Config(Vec::new())),
-        }
-    }
-}
-
-/// What is kept in a file.
-struct Content {
-    hasher: Hasher,
-    file: File,
-    /// In bytes, so far.
-    size: u64,
-}
-
-impl Content {
-    fn new(hasher: Hasher) -> io::Result<Content> {
-        Ok(Content {
-            hasher,
-            file: tempfile::tempfile()?,
-            size: 0,
-        })
-    }
-
-    /// Its digest, and the file from its beginning.
-    fn end(mut self) -> io::Result<(Digest, File)> {
-        self.file.rewind()?;
-        Ok((self.hasher.finish(), self.file))
-    }
-}
-
-impl Write for Content {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hasher.update(bytes);
-        self.file.write_all(bytes)?;
-        self.size += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

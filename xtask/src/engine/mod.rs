@@ -21,6 +21,7 @@ mod progress;
 mod push;
 mod session;
 mod trace;
+mod upload;
 
 pub use build::BuildPlan;
 pub use connect::Engine;
