@@ -2,19 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, UnixStream};
 use xtask::engine::{BuildPlan, Credentials, Engine, Error, ImageId, Progress};
+use xtask::registry::{Digest, media};
 use xtask::secret::Secret;
 
 use crate::support::distribution::{Distribution, free_address};
+use crate::support::door::Door;
+use crate::support::faulty::{Faulty, Habits};
+use crate::support::images;
 
 const COPY_ONLY: &str = "\
 ARG BASE_IMAGE=scratch
@@ -153,6 +161,60 @@ async fn at_an_address(sessions: bool) -> Engine {
     });
     let engine = Engine::connect(Some(&format!("tcp://{address}"))).await;
     engine.unwrap()
+}
+
+#[tokio::test]
+async fn a_base_image_is_pulled_with_a_token_for_nobody() {
+    let registry = Faulty::start(Habits {
+        door: Door::Tokens,
+        ..Habits::default()
+    })
+    .await;
+    let mut layer = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(4);
+    header.set_mode(0o644);
+    layer
+        .append_data(&mut header, "base", &b"base"[..])
+        .unwrap();
+    let layer = layer.into_inner().unwrap();
+    let config = json!({
+        "os": "linux",
+        "architecture": architecture(),
+        "rootfs": { "type": "layers", "diff_ids": [Digest::sha256_of(&layer)] },
+    });
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&layer).unwrap();
+    let base = images::manifest(
+        media::OCI_MANIFEST,
+        (
+            "application/vnd.oci.image.config.v1+json",
+            config.to_string().into(),
+        ),
+        &[(
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+            packed.finish().unwrap().into(),
+        )],
+    );
+    base.place(&registry, "public/base", "1");
+    let dockerfile = format!(
+        "FROM {}/public/base:1\nCOPY lib-amd64 /lib\n",
+        registry.host
+    );
+    let sample = Sample::new(&dockerfile);
+    sample.build(&engine().await).await;
+    let name = &sample.plan.tag;
+    let layers = docker(&[
+        "image",
+        "inspect",
+        "--format",
+        "{{json .RootFS.Layers}}",
+        name,
+    ]);
+    assert!(
+        layers.contains(Digest::sha256_of(&layer).as_str()),
+        "{layers}"
+    );
 }
 
 #[tokio::test]
