@@ -24,7 +24,8 @@ pub struct Part {
     pub media_type: Option<String>,
     /// Manifests below an index.
     pub manifests: Vec<Bytes>,
-    /// Uncompressed layers by diff id where the root is a config, otherwise blobs by digest.
+    /// Uncompressed layers by diff id where the root is a config, otherwise blobs by digest, which whoever took them has
+    /// compared.
     pub blobs: HashMap<Digest, File>,
 }
 

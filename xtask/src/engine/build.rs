@@ -15,6 +15,7 @@ use bollard::{body_full, body_try_stream};
 use bytes::Bytes;
 
 use super::answer::{Broken, next};
+use super::connect::HEAD;
 use super::session::Session;
 use super::trace::Trace;
 use super::{Engine, Error, ImageId, context};
@@ -69,7 +70,8 @@ impl Engine {
             // Not the classic builder: that of engine 20.10 cannot build for a foreign platform.
             .version(BuilderVersion::BuilderBuildKit)
             .session(&name);
-        let (body, _session) = match Session::open(&self.host, &name).await {
+        let session = tokio::time::timeout(HEAD, Session::open(&self.host, &name)).await;
+        let (body, _session) = match session.ok().flatten() {
             Some(session) => {
                 let (context, tasks) = session.serve(archive);
                 options = options.remote(&context);

@@ -21,7 +21,7 @@ const DEFAULT_HOST: &str = "npipe:////./pipe/docker_engine";
 const CONNECT: Duration = Duration::from_secs(20);
 
 /// Until the head of an answer; the body has no limit.
-const HEAD: Duration = Duration::from_secs(60);
+pub(super) const HEAD: Duration = Duration::from_secs(60);
 
 /// The same where an engine may have much to do before it says anything.
 const LATE_HEAD: Duration = Duration::from_secs(3600);

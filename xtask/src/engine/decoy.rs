@@ -8,11 +8,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -32,8 +33,12 @@ use super::part::Part;
 use super::upload::{Content, Upload};
 use crate::registry::Digest;
 
-/// The only repository.
-pub(super) const REPOSITORY: &str = "xtask";
+/// The port, if it is free. An engine notes of every layer where it was pushed to, and 50 such notes at most: with always
+/// the same address, those of the user's own registries are not pushed out.
+const PORT: u16 = 29_170;
+
+/// How many names the one repository may have. One push is cancelled when the next begins, which is to be another's.
+const NAMES: u64 = 8;
 
 /// Bytes on the way that nobody has asked for yet. The fewer they are, the less an engine compresses in vain.
 const WINDOW: u32 = 64 << 10;
@@ -42,7 +47,7 @@ const WINDOW: u32 = 64 << 10;
 const DOCUMENT: usize = 4 << 20;
 
 /// What the headers of a layer's tar archive may come to beside twice its content, in bytes.
-const HEADERS: u64 = 8 << 20;
+const HEADERS: u64 = 64 << 20;
 
 /// What is wanted of a push.
 pub(super) struct Wanted {
@@ -58,7 +63,8 @@ pub(super) struct Wanted {
 
 /// Takes one push. Ends when it is dropped.
 pub(super) struct Decoy {
-    pub address: SocketAddr,
+    /// The name of the image to be pushed.
+    pub reference: String,
     intake: Arc<Intake>,
     #[expect(dead_code, reason = "held, not read")]
     server: JoinSet<()>,
@@ -66,16 +72,16 @@ pub(super) struct Decoy {
 
 impl Decoy {
     pub fn open(wanted: Wanted) -> io::Result<Decoy> {
-        let socket = TcpSocket::new_v4()?;
-        socket.set_recv_buffer_size(WINDOW)?;
-        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-        let address = socket.local_addr()?;
-        let listener = socket.listen(64)?;
+        let listener = listen(PORT).or_else(|_| listen(0))?;
+        let random = RandomState::new().build_hasher().finish();
+        let repository = format!("xtask-{}", random % NAMES);
+        let reference = format!("{}/{repository}:part", listener.local_addr()?);
         let taken = Taken {
             claimed: wanted.held.clone(),
             ..Taken::default()
         };
         let intake = Arc::new(Intake {
+            root: format!("/v2/{repository}/"),
             wanted,
             taken: watch::Sender::new(taken),
             turns: Arc::new(Semaphore::new(1)),
@@ -84,7 +90,7 @@ impl Decoy {
         let mut server = JoinSet::new();
         server.spawn(serve(listener, Arc::clone(&intake)));
         Ok(Decoy {
-            address,
+            reference,
             intake,
             server,
         })
@@ -106,11 +112,13 @@ impl Decoy {
 
     /// Waits until nothing has come for so long.
     pub async fn silent(&self, patience: Duration) {
-        let received = || self.intake.received.load(Ordering::Relaxed);
-        let mut before = None;
-        while before != Some(received()) {
-            before = Some(received());
-            tokio::time::sleep(patience).await;
+        let mut last = (0, Instant::now());
+        while last.1.elapsed() < patience {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let received = self.intake.received.load(Ordering::Relaxed);
+            if received > last.0 {
+                last = (received, Instant::now());
+            }
         }
     }
 
@@ -119,6 +127,21 @@ impl Decoy {
         self.intake.wait(|taken| taken.has_root).await;
         self.intake.tell(|taken| std::mem::take(&mut taken.part))
     }
+}
+
+/// Whether a reference is one that a decoy had.
+pub(super) fn is_decoys(reference: &str) -> bool {
+    reference.starts_with("127.0.0.1:")
+        && reference.contains("/xtask-")
+        && reference.ends_with(":part")
+}
+
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(WINDOW)?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+    socket.listen(64)
 }
 
 async fn serve(listener: TcpListener, intake: Arc<Intake>) {
@@ -139,6 +162,8 @@ async fn serve(listener: TcpListener, intake: Arc<Intake>) {
 }
 
 struct Intake {
+    /// Where the paths of the repository begin.
+    root: String,
     wanted: Wanted,
     taken: watch::Sender<Taken>,
     /// One upload is let in after the other, each when it is known what the one before is.
@@ -168,10 +193,11 @@ impl Intake {
     /// Distribution specification, "Push", as far as engines use it.
     async fn answer(&self, request: Request<Incoming>) -> Response<Empty<Bytes>> {
         let path = request.uri().path().to_owned();
-        let uploads = format!("/v2/{REPOSITORY}/blobs/uploads/");
+        let uploads = format!("{}blobs/uploads/", self.root);
         let name = path.rsplit('/').next().unwrap_or_default();
         let answer = match *request.method() {
             Method::GET if path == "/v2/" => Ok(status(StatusCode::OK)),
+            _ if !path.starts_with(&self.root) => Ok(status(StatusCode::NOT_FOUND)),
             Method::HEAD if self.claims(name) => {
                 // Its size may be unknown, and nobody compares it.
                 Ok(status(StatusCode::OK).header(CONTENT_LENGTH, 1))
@@ -230,11 +256,15 @@ impl Intake {
         let (_, digest) = digest.ok_or(io::ErrorKind::InvalidInput)?;
         let digest: Digest = digest.parse().map_err(io::Error::other)?;
         let mut body = request.into_body();
-        let mut content = Content::new(digest.hasher())?;
+        let mut content = None;
         while let Some(piece) = self.next(&mut body).await? {
+            let content = match &mut content {
+                Some(content) => content,
+                none => none.insert(Content::new(digest.hasher())?),
+            };
             content.write_all(&piece)?;
         }
-        if content.size > 0 {
+        if let Some(content) = content {
             let (came, file) = content.end()?;
             if came != digest {
                 return Err(io::ErrorKind::InvalidData.into());

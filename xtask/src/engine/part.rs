@@ -2,8 +2,8 @@
 //!
 //! An export has to be whole, and engines up to 28 write all of it to their disk before its first byte. A push has the
 //! topmost layers first, and whoever takes it may hang up: so the engine pushes the image to a [`Decoy`] here. It refuses
-//! to know where the other layers are. Invariant: the engine keeps nothing of it but its notes of what a push had, which
-//! name this one registry that never comes back.
+//! to know where the other layers are. Invariant: the engine keeps nothing of it but its notes of where each layer was
+//! pushed to.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -13,13 +13,13 @@ use std::time::Duration;
 use bollard::query_parameters::RemoveImageOptionsBuilder;
 use bytes::Bytes;
 
-use super::decoy::{Decoy, REPOSITORY, Wanted};
+use super::decoy::{Decoy, Wanted, is_decoys};
 use super::push::counts;
 use super::{Engine, Image};
 use crate::registry::{Descriptor, Digest};
 
 /// A push of which nothing comes for this long is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was taken of an image.
 #[derive(Default)]
@@ -31,7 +31,7 @@ pub struct Part {
     /// Manifests below an index.
     pub manifests: Vec<Bytes>,
     /// Uncompressed layers by diff id, or where the root is none of a config, blobs by digest; to be read from their
-    /// beginnings.
+    /// beginnings. Each was compared with what it is called.
     pub blobs: HashMap<Digest, File>,
 }
 
@@ -51,8 +51,12 @@ impl Engine {
     /// process because it runs on another machine, or in a network of its own.
     pub async fn part(&self, image: &Image, known: &HashMap<Digest, Descriptor>) -> Option<Part> {
         // The push needs a name of its own, and to take away an image's only name is to delete the image.
-        if image.names.is_empty() {
+        let (left, own): (Vec<_>, Vec<_>) = image.names.iter().partition(|it| is_decoys(it));
+        if own.is_empty() {
             return None;
+        }
+        for name in left {
+            self.untag(name).await;
         }
         let store = self.store_here().await?;
         let layers = image.diff_ids.iter().filter(|it| !known.contains_key(it));
@@ -68,8 +72,8 @@ impl Engine {
             held: known.values().map(|it| it.digest.clone()).collect(),
         });
         let decoy = decoy.ok()?;
-        let name = format!("{}/{REPOSITORY}:part", decoy.address);
-        self.tag(&image.id, &name).await.ok()?;
+        let name = &decoy.reference;
+        self.tag(&image.id, name).await.ok()?;
         let listener = |line| {
             if let Some((_, content)) = counts(&line) {
                 decoy.reads(content);
@@ -81,20 +85,20 @@ impl Engine {
                 part = decoy.ended() => Some(part),
                 () = decoy.silent(PATIENCE) => None,
                 // It does not reach this process, or gave up.
-                _ = self.pushing(&name, None, listener) => None,
+                _ = self.pushing(name, None, listener) => None,
             }
         };
         let forget = async {
             decoy.begun().await;
-            // From here on the engine goes by the image, and whoever ends this process leaves nothing behind.
-            self.untag(&name).await;
+            // From here on the engine goes by the image. What is left when this process ends before is found the next time.
+            self.untag(name).await;
             std::future::pending::<Infallible>().await
         };
         let pushed = tokio::select! {
             pushed = push => pushed,
             never = forget => match never {},
         };
-        self.untag(&name).await;
+        self.untag(name).await;
         let is_whole = |part: &Part| store == Store::Containerd || part.blobs.len() == count;
         pushed.filter(is_whole)
     }
@@ -136,7 +140,9 @@ fn largest(sizes: &[u64], diff_ids: &[Digest], wanted: &HashSet<Digest>) -> Opti
     let lowest = diff_ids.iter().position(|it| wanted.contains(it));
     let depth = lowest.map_or(0, |lowest| diff_ids.len() - lowest);
     let above = || sizes.iter().filter(|&&size| size > 0).take(depth);
-    let pays = above().sum::<u64>() * PAYS <= sizes.iter().sum();
+    // An image may be without a history.
+    let is_told = wanted.is_empty() || above().next().is_some();
+    let pays = is_told && above().sum::<u64>() * PAYS <= sizes.iter().sum();
     pays.then(|| above().max().copied().unwrap_or_default())
 }
 
@@ -158,6 +164,7 @@ mod tests {
         assert_eq!(largest(&sizes, 4, &[1]), None);
         assert_eq!(largest(&sizes, 4, &[0, 1, 2, 3]), None);
         assert_eq!(largest(&sizes, 4, &[]), Some(0));
+        assert_eq!(largest(&[], 4, &[3]), None);
     }
 
     #[test]

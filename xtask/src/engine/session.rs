@@ -1,7 +1,8 @@
 //! The client's end of a build session: through it BuildKit fetches the build context.
 //!
-//! As a request's body, the other way, an engine with containerd's image store cannot take it (moby#47717). It refuses to
-//! know what is built. Invariant: the context is handed out once.
+//! As a request's body, the other way, an engine with containerd's image store cannot take it (moby#47717). bollard opens
+//! a session of the same name for every build; the engine refuses the second one, which is not this. It refuses to know
+//! what is built. Invariant: the context is handed out once.
 
 use std::io;
 use std::pin::Pin;

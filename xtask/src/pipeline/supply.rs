@@ -185,13 +185,6 @@ async fn read(
     };
     let (feeder, feed) = copy::feed();
     reader.spawn(async move {
-        let input = match given {
-            Ok(input) => input,
-            Err((engine, names)) => match parts(&engine, &images, &options.known).await {
-                Some(parts) => Input::Parts(parts),
-                None => Input::Stream(Box::pin(engine.export(&names).map_err(io::Error::other))),
-            },
-        };
         let listener = |event| match event {
             Event::Taken(bytes) => drop(reading.taken.fetch_add(bytes, Ordering::Relaxed)),
             Event::Ready(blob) => match blob.content {
@@ -199,7 +192,11 @@ async fn read(
                 Content::Memory(bytes) => feeder.bytes(blob.descriptor, bytes),
             },
         };
-        let end = match archive::read(input, options, &listener).await {
+        let read = match given {
+            Ok(input) => archive::read(input, options, &listener).await,
+            Err((engine, names)) => from_engine(&engine, &names, &images, options, &listener).await,
+        };
+        let end = match read {
             Ok(read) => Ok(read.manifests),
             Err(error) => {
                 let reason = error.to_string();
@@ -213,6 +210,23 @@ async fn read(
         feed,
         reserve: known.holder,
     })
+}
+
+/// Reads what is not known of the images, or, if that cannot be had, all of them.
+async fn from_engine(
+    engine: &Engine,
+    names: &[String],
+    images: &[Image],
+    options: archive::Options,
+    listener: &(dyn Fn(Event) + Send + Sync),
+) -> Result<archive::Read, archive::Error> {
+    if let Some(parts) = parts(engine, images, &options.known).await
+        && let Ok(read) = archive::read(Input::Parts(parts), options.clone(), listener).await
+    {
+        return Ok(read);
+    }
+    let export = engine.export(names).map_err(io::Error::other);
+    archive::read(Input::Stream(Box::pin(export)), options, listener).await
 }
 
 /// What is not known of the images, where the engine can be made to hand out that alone.
