@@ -129,11 +129,14 @@ impl Decoy {
     }
 }
 
-/// Whether a reference is one that a decoy had.
+/// Whether a reference is one that a decoy had: `127.0.0.1:29170/xtask-3:part`.
 pub(super) fn is_decoys(reference: &str) -> bool {
-    reference.starts_with("127.0.0.1:")
-        && reference.contains("/xtask-")
-        && reference.ends_with(":part")
+    let parse = || {
+        let (port, name) = reference.strip_prefix("127.0.0.1:")?.split_once('/')?;
+        let number = name.strip_prefix("xtask-")?.strip_suffix(":part")?;
+        Some((port.parse::<u16>().ok()?, number.parse::<u64>().ok()?))
+    };
+    parse().is_some_and(|(_, number)| number < NAMES)
 }
 
 fn listen(port: u16) -> io::Result<TcpListener> {
@@ -393,4 +396,23 @@ fn accepted(location: &str, received: u64) -> Builder {
 
 fn created(digest: Digest) -> Builder {
     status(StatusCode::CREATED).header("docker-content-digest", digest.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_decoys_own_names_are_its() {
+        assert!(is_decoys("127.0.0.1:29170/xtask-3:part"));
+        for reference in [
+            "127.0.0.1:5000/team/xtask-3:part",
+            "127.0.0.1:5000/xtask-app:part",
+            "127.0.0.1:5000/xtask-8:part",
+            "127.0.0.1:5000/xtask-3:1.0",
+            "r.example/xtask-3:part",
+        ] {
+            assert!(!is_decoys(reference), "{reference}");
+        }
+    }
 }
