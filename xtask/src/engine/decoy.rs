@@ -8,9 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write as _};
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,24 +22,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use url::form_urlencoded;
 
+use super::address::Address;
 use super::part::Part;
 use super::upload::{Content, Upload};
 use crate::registry::Digest;
-
-/// The port, if it is free. An engine notes of every layer where it was pushed to, and 50 such notes at most: with always
-/// the same address, those of the user's own registries are not pushed out.
-const PORT: u16 = 29_170;
-
-/// How many names the one repository may have. One push is cancelled when the next begins, which is to be another's.
-const NAMES: u64 = 8;
-
-/// Bytes on the way that nobody has asked for yet. The fewer they are, the less an engine compresses in vain.
-const WINDOW: u32 = 64 << 10;
 
 /// No config and no manifest is larger, in bytes.
 const DOCUMENT: usize = 4 << 20;
@@ -72,10 +61,11 @@ pub(super) struct Decoy {
 
 impl Decoy {
     pub fn open(wanted: Wanted) -> io::Result<Decoy> {
-        let listener = listen(PORT).or_else(|_| listen(0))?;
-        let random = RandomState::new().build_hasher().finish();
-        let repository = format!("xtask-{}", random % NAMES);
-        let reference = format!("{}/{repository}:part", listener.local_addr()?);
+        let Address {
+            listener,
+            repository,
+            reference,
+        } = Address::open()?;
         let taken = Taken {
             claimed: wanted.held.clone(),
             ..Taken::default()
@@ -127,24 +117,6 @@ impl Decoy {
         self.intake.wait(|taken| taken.has_root).await;
         self.intake.tell(|taken| std::mem::take(&mut taken.part))
     }
-}
-
-/// Whether a reference is one that a decoy had: `127.0.0.1:29170/xtask-3:part`.
-pub(super) fn is_decoys(reference: &str) -> bool {
-    let parse = || {
-        let (port, name) = reference.strip_prefix("127.0.0.1:")?.split_once('/')?;
-        let number = name.strip_prefix("xtask-")?.strip_suffix(":part")?;
-        Some((port.parse::<u16>().ok()?, number.parse::<u64>().ok()?))
-    };
-    parse().is_some_and(|(_, number)| number < NAMES)
-}
-
-fn listen(port: u16) -> io::Result<TcpListener> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(WINDOW)?;
-    socket.set_reuseaddr(true)?;
-    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
-    socket.listen(64)
 }
 
 async fn serve(listener: TcpListener, intake: Arc<Intake>) {
@@ -396,23 +368,4 @@ fn accepted(location: &str, received: u64) -> Builder {
 
 fn created(digest: Digest) -> Builder {
     status(StatusCode::CREATED).header("docker-content-digest", digest.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_decoys_own_names_are_its() {
-        assert!(is_decoys("127.0.0.1:29170/xtask-3:part"));
-        for reference in [
-            "127.0.0.1:5000/team/xtask-3:part",
-            "127.0.0.1:5000/xtask-app:part",
-            "127.0.0.1:5000/xtask-8:part",
-            "127.0.0.1:5000/xtask-3:1.0",
-            "r.example/xtask-3:part",
-        ] {
-            assert!(!is_decoys(reference), "{reference}");
-        }
-    }
 }

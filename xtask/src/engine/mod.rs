@@ -7,6 +7,7 @@
 //! Every verb is a future, and dropping it is how one cancels: the connection closes, and the engine gives up the
 //! build or push that was running on it.
 
+mod address;
 mod answer;
 mod build;
 mod connect;

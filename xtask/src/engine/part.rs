@@ -13,7 +13,8 @@ use std::time::Duration;
 use bollard::query_parameters::RemoveImageOptionsBuilder;
 use bytes::Bytes;
 
-use super::decoy::{Decoy, Wanted, is_decoys};
+use super::address::is_decoys;
+use super::decoy::{Decoy, Wanted};
 use super::push::counts;
 use super::{Engine, Image};
 use crate::registry::{Descriptor, Digest};
