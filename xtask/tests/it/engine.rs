@@ -2,29 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use serde_json::json;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
-use tokio::net::{TcpListener, UnixStream};
 use xtask::engine::{BuildPlan, Credentials, Engine, Error, ImageId, Progress};
-use xtask::registry::{Digest, media};
 use xtask::secret::Secret;
 
 use crate::support::distribution::{Distribution, free_address};
-use crate::support::door::Door;
-use crate::support::faulty::{Faulty, Habits};
-use crate::support::images;
 
-const COPY_ONLY: &str = "\
+pub const COPY_ONLY: &str = "\
 ARG BASE_IMAGE=scratch
 FROM ${BASE_IMAGE}
 ARG TARGETARCH
@@ -34,14 +24,14 @@ COPY lib-${TARGETARCH}/ /app/
 ";
 
 /// A build context of its own, and an image name that no other test has; both go when it is dropped.
-struct Sample {
+pub struct Sample {
     root: TempDir,
-    plan: BuildPlan,
+    pub plan: BuildPlan,
     names: Vec<String>,
 }
 
 impl Sample {
-    fn new(dockerfile: &str) -> Sample {
+    pub fn new(dockerfile: &str) -> Sample {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("xtask-engine-test-{}-{count}:1.2.3", std::process::id());
@@ -83,7 +73,7 @@ impl Sample {
         fs::write(path, content).unwrap();
     }
 
-    async fn build(&self, engine: &Engine) -> ImageId {
+    pub async fn build(&self, engine: &Engine) -> ImageId {
         engine.build(&self.plan, &|_| ()).await.unwrap()
     }
 
@@ -107,13 +97,13 @@ impl Drop for Sample {
     }
 }
 
-async fn engine() -> Engine {
+pub async fn engine() -> Engine {
     Engine::connect(std::env::var("DOCKER_HOST").ok().as_deref())
         .await
         .unwrap()
 }
 
-fn architecture() -> &'static str {
+pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -122,7 +112,7 @@ fn architecture() -> &'static str {
 }
 
 /// What another client says.
-fn docker(arguments: &[&str]) -> String {
+pub fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -132,100 +122,6 @@ fn user(name: &str, password: &str) -> Credentials {
     Credentials {
         username: name.to_owned(),
         password: Secret::new(password.to_owned()),
-    }
-}
-
-/// The engine at an address of its own. With `sessions` false it has none, as Podman.
-async fn at_an_address(sessions: bool) -> Engine {
-    let host = std::env::var("DOCKER_HOST");
-    let host = host.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-    let socket = host.strip_prefix("unix://").expect("a socket").to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut near, _)) = listener.accept().await {
-            let socket = socket.clone();
-            tokio::spawn(async move {
-                let mut head = [0; 13];
-                near.read_exact(&mut head).await.unwrap();
-                if head == *b"POST /session" && !sessions {
-                    let refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-                    near.write_all(refusal).await.unwrap();
-                    return;
-                }
-                let mut far = UnixStream::connect(&socket).await.unwrap();
-                far.write_all(&head).await.unwrap();
-                let _ = copy_bidirectional(&mut near, &mut far).await;
-            });
-        }
-    });
-    let engine = Engine::connect(Some(&format!("tcp://{address}"))).await;
-    engine.unwrap()
-}
-
-#[tokio::test]
-async fn a_base_image_is_pulled_with_a_token_for_nobody() {
-    let registry = Faulty::start(Habits {
-        door: Door::Tokens,
-        ..Habits::default()
-    })
-    .await;
-    let mut layer = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(4);
-    header.set_mode(0o644);
-    layer
-        .append_data(&mut header, "base", &b"base"[..])
-        .unwrap();
-    let layer = layer.into_inner().unwrap();
-    let config = json!({
-        "os": "linux",
-        "architecture": architecture(),
-        "rootfs": { "type": "layers", "diff_ids": [Digest::sha256_of(&layer)] },
-    });
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(&layer).unwrap();
-    let base = images::manifest(
-        media::OCI_MANIFEST,
-        (
-            "application/vnd.oci.image.config.v1+json",
-            config.to_string().into(),
-        ),
-        &[(
-            "application/vnd.oci.image.layer.v1.tar+gzip",
-            packed.finish().unwrap().into(),
-        )],
-    );
-    base.place(&registry, "public/base", "1");
-    let dockerfile = format!(
-        "FROM {}/public/base:1\nCOPY lib-amd64 /lib\n",
-        registry.host
-    );
-    let sample = Sample::new(&dockerfile);
-    sample.build(&engine().await).await;
-    let name = &sample.plan.tag;
-    let layers = docker(&[
-        "image",
-        "inspect",
-        "--format",
-        "{{json .RootFS.Layers}}",
-        name,
-    ]);
-    assert!(
-        layers.contains(Digest::sha256_of(&layer).as_str()),
-        "{layers}"
-    );
-}
-
-#[tokio::test]
-async fn a_build_needs_no_session() {
-    for sessions in [true, false] {
-        let engine = at_an_address(sessions).await;
-        let sample = Sample::new(COPY_ONLY);
-        let id = sample.build(&engine).await.to_string();
-        let name = &sample.plan.tag;
-        let format = "{{.Id}}";
-        assert_eq!(docker(&["image", "inspect", "--format", format, name]), id);
     }
 }
 

@@ -10,6 +10,7 @@ mod copy_one_read;
 mod copy_policy;
 mod copy_retries;
 mod engine;
+mod engine_build;
 mod engine_part;
 mod extract;
 mod github;
