@@ -118,12 +118,12 @@ impl Writing<'_> {
         let diff_id = diff_id.unwrap_or_else(|_| Err(io::Error::other("hashing it came to grief")));
         let diff_id = diff_id.map_err(|error| damaged(error.to_string()))?;
         if let Some((expected, descriptor)) = known.elsewhere {
-            let (came, listed) = match form {
-                Form::Tar => (diff_id, &expected),
-                _ => (diff_id, &descriptor.digest),
+            let listed = match form {
+                Form::Tar => &expected,
+                _ => &descriptor.digest,
             };
-            if came != *listed {
-                return Err(damaged(format!("it is {came} instead of {listed}")));
+            if diff_id != *listed {
+                return Err(damaged(format!("it is {diff_id} instead of {listed}")));
             }
             let layer = Layer {
                 form,

@@ -1,8 +1,7 @@
 //! Takes from the engine what is not elsewhere yet of an image: a few layers and the config.
 //!
-//! An export has to be whole, and engines up to 28 write all of it to their disk before its first byte. A push has the
-//! topmost layers first, and whoever takes it may hang up: so the engine pushes the image to a [`Decoy`] here. It refuses
-//! to know where the other layers are. Invariant: the engine keeps nothing of it but its notes of where each layer was
+//! An export has to be whole, and a push only has what the registry says it lacks: so the engine pushes the image to a
+//! [`Decoy`] here. It refuses to know where the other layers are. Invariant: the engine keeps nothing of it but its notes of where each layer was
 //! pushed to.
 
 use std::collections::{HashMap, HashSet};

@@ -152,6 +152,13 @@ async fn held(world: &World<'_>, images: &[Image]) -> Result<BTreeMap<String, Ma
     Ok(answers?.into_iter().flatten().collect())
 }
 
+/// Where the image is read.
+enum Origin {
+    Archive(Input),
+    /// By these names.
+    Engine(Engine, Vec<String>),
+}
+
 /// Begins to read the image, and hands out its parts as they are ready.
 async fn read(
     world: &World<'_>,
@@ -178,10 +185,12 @@ async fn read(
         known: known.layers,
         diff_ids: images.iter().map(|it| it.diff_ids.clone()).collect(),
     };
-    let given = match world.plan.transport.image.as_ref().map(|it| &it.location) {
-        Some(Location::Directory(path)) => Ok(Input::Directory(path.clone())),
-        Some(Location::File(path)) => Ok(Input::File(path.clone())),
-        None | Some(Location::Engine(_)) => Err((world.engine().await?.clone(), names(world))),
+    let origin = match world.plan.transport.image.as_ref().map(|it| &it.location) {
+        Some(Location::Directory(path)) => Origin::Archive(Input::Directory(path.clone())),
+        Some(Location::File(path)) => Origin::Archive(Input::File(path.clone())),
+        None | Some(Location::Engine(_)) => {
+            Origin::Engine(world.engine().await?.clone(), names(world))
+        }
     };
     let (feeder, feed) = copy::feed();
     reader.spawn(async move {
@@ -192,9 +201,11 @@ async fn read(
                 Content::Memory(bytes) => feeder.bytes(blob.descriptor, bytes),
             },
         };
-        let read = match given {
-            Ok(input) => archive::read(input, options, &listener).await,
-            Err((engine, names)) => from_engine(&engine, &names, &images, options, &listener).await,
+        let read = match origin {
+            Origin::Archive(input) => archive::read(input, options, &listener).await,
+            Origin::Engine(engine, names) => {
+                from_engine(&engine, &names, &images, options, &listener).await
+            }
         };
         let end = match read {
             Ok(read) => Ok(read.manifests),

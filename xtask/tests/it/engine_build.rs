@@ -1,11 +1,13 @@
 //! How a build context and a base image get to a real engine.
 
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, UnixStream};
 use xtask::engine::Engine;
 use xtask::registry::{Digest, media};
@@ -15,16 +17,19 @@ use crate::support::door::Door;
 use crate::support::faulty::{Faulty, Habits};
 use crate::support::images;
 
-/// The engine at an address of its own. With `sessions` false it has none, as Podman.
-async fn at_an_address(sessions: bool) -> Engine {
+/// The engine at an address of its own, and whether it was told to fetch a context through a session. With `sessions`
+/// false it has none, as Podman.
+async fn at_an_address(sessions: bool) -> (Engine, Arc<AtomicBool>) {
     let host = std::env::var("DOCKER_HOST");
     let host = host.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let socket = host.strip_prefix("unix://").expect("a socket").to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = Arc::clone(&told);
     tokio::spawn(async move {
         while let Ok((mut near, _)) = listener.accept().await {
-            let socket = socket.clone();
+            let (socket, tell) = (socket.clone(), Arc::clone(&tell));
             tokio::spawn(async move {
                 let mut head = [0; 13];
                 near.read_exact(&mut head).await.unwrap();
@@ -35,12 +40,23 @@ async fn at_an_address(sessions: bool) -> Engine {
                 }
                 let mut far = UnixStream::connect(&socket).await.unwrap();
                 far.write_all(&head).await.unwrap();
-                let _ = copy_bidirectional(&mut near, &mut far).await;
+                let (mut answer, mut far) = far.into_split();
+                let (mut near, mut back) = near.into_split();
+                tokio::spawn(async move { copy(&mut answer, &mut back).await });
+                let mut piece = vec![0; 1 << 16];
+                while let Ok(length @ 1..) = near.read(&mut piece).await {
+                    if String::from_utf8_lossy(&piece[..length]).contains("buildkit-session") {
+                        tell.store(true, Ordering::Relaxed);
+                    }
+                    if far.write_all(&piece[..length]).await.is_err() {
+                        break;
+                    }
+                }
             });
         }
     });
     let engine = Engine::connect(Some(&format!("tcp://{address}"))).await;
-    engine.unwrap()
+    (engine.unwrap(), told)
 }
 
 #[tokio::test]
@@ -98,13 +114,14 @@ async fn a_base_image_is_pulled_with_a_token_for_nobody() {
 }
 
 #[tokio::test]
-async fn a_build_needs_no_session() {
+async fn a_build_has_a_session_and_needs_none() {
     for sessions in [true, false] {
-        let engine = at_an_address(sessions).await;
+        let (engine, told) = at_an_address(sessions).await;
         let sample = Sample::new(COPY_ONLY);
         let id = sample.build(&engine).await.to_string();
         let name = &sample.plan.tag;
         let format = "{{.Id}}";
         assert_eq!(docker(&["image", "inspect", "--format", format, name]), id);
+        assert_eq!(told.load(Ordering::Relaxed), sessions);
     }
 }

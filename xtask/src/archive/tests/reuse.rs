@@ -20,6 +20,13 @@ fn known(earlier: &Published) -> HashMap<Digest, registry::Descriptor> {
     known
 }
 
+/// A release of `sample`, as an OCI layout with its layers so packed.
+async fn released(sample: &Sample, packed: fn(&[u8]) -> Vec<u8>) -> Published {
+    let mut layout = Layout::default();
+    let image = layout.image(sample, packed);
+    published(&layout.with(&[image])).await
+}
+
 /// The next release of `sample`: one more layer.
 fn next(sample: &Sample) -> Sample {
     let mut next = sample.clone();
@@ -30,9 +37,7 @@ fn next(sample: &Sample) -> Sample {
 #[tokio::test]
 async fn a_known_layer_is_listed_and_neither_compressed_nor_handed_out() {
     let sample = Sample::new();
-    let mut layout = Layout::default();
-    let image = layout.image(&sample, <[u8]>::to_vec);
-    let earlier = published(&layout.with(&[image])).await;
+    let earlier = released(&sample, <[u8]>::to_vec).await;
 
     let mut layout = Layout::default();
     let image = layout.image(&next(&sample), <[u8]>::to_vec);
@@ -56,9 +61,7 @@ async fn a_known_layer_is_listed_and_neither_compressed_nor_handed_out() {
 #[tokio::test]
 async fn a_known_layer_that_comes_compressed_is_not_handed_out_but_verified() {
     let sample = Sample::new();
-    let mut layout = Layout::default();
-    let image = layout.image(&sample, gzip);
-    let earlier = published(&layout.with(&[image])).await;
+    let earlier = released(&sample, gzip).await;
 
     let mut layout = Layout::default();
     let image = layout.image(&next(&sample), gzip);
@@ -87,9 +90,7 @@ async fn a_known_layer_that_comes_compressed_is_not_handed_out_but_verified() {
 #[tokio::test]
 async fn a_known_layer_of_an_image_in_parts_need_not_come() {
     let sample = Sample::new();
-    let mut layout = Layout::default();
-    let image = layout.image(&sample, gzip);
-    let earlier = published(&layout.with(&[image])).await;
+    let earlier = released(&sample, gzip).await;
 
     let next = next(&sample);
     let mut layout = Layout::default();
