@@ -1,4 +1,4 @@
-//! `${NAME}` in a value becomes the variable's value.
+//! `${NAME}` in a value becomes the variable's value, `${NAME:-text}` that or the text, as in a shell.
 //!
 //! Pure: it refuses to know the environment. Invariants: a `$` before anything but `{` stands for itself (robot
 //! accounts are called `robot$name`); a variable's value is not expanded again; errors name variables, never values.
@@ -30,11 +30,17 @@ pub(super) fn expand(text: &str, lookup: Lookup) -> Result<String, ExpandError> 
         if after.trim_start().starts_with('{') {
             return Err(ExpandError::Github(github_name(after)));
         }
-        let (name, after) = after.split_once('}').ok_or(ExpandError::Malformed)?;
+        let (inside, after) = after.split_once('}').ok_or(ExpandError::Malformed)?;
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default.to_owned())),
+            None => (inside, None),
+        };
         if !is_name(name) {
             return Err(ExpandError::Malformed);
         }
-        out += &lookup(name).ok_or_else(|| ExpandError::Unset(name.to_owned()))?;
+        out += &lookup(name)
+            .or(default)
+            .ok_or_else(|| ExpandError::Unset(name.to_owned()))?;
         rest = after;
     }
     out.push_str(rest);
@@ -75,6 +81,9 @@ mod tests {
             ("p$$}{$", "p$$}{$"),
             ("${NESTED}", "${USER_1}"),
             ("/v1.*$/", "/v1.*$/"),
+            ("${USER_1:-other}", "robot$me"),
+            ("${NO:-acme.io}/${NO:-a:-$b}:x", "acme.io/a:-$b:x"),
+            ("a${NO:-}", "a"),
         ] {
             assert_eq!(expanded(text).unwrap(), value);
         }
@@ -83,7 +92,7 @@ mod tests {
     #[test]
     fn what_is_not_a_set_variable_is_an_error() {
         assert_eq!(expanded("${NO}"), Err(ExpandError::Unset("NO".to_owned())));
-        for text in ["${", "${}", "${1A}", "${A B}", "a${b"] {
+        for text in ["${", "${}", "${1A}", "${A B}", "a${b", "${:-a}", "${NO:-a"] {
             assert_eq!(expanded(text), Err(ExpandError::Malformed), "{text}");
         }
     }

@@ -36,3 +36,4 @@ mod sync_reads;
 mod sync_seeds;
 mod sync_workflow;
 mod tidy;
+mod workflows;
