@@ -14,7 +14,7 @@ use axum::routing::{get, patch};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use xtask::registry::Digest;
+use xtask::oci::Digest;
 
 use crate::serve::serve as listen;
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
-use xtask::registry::Digest;
+use xtask::oci::Digest;
 
 use crate::product::Product;
 use crate::serve::serve as listen;

@@ -58,6 +58,19 @@ pub fn sentence(error: &anyhow::Error) -> String {
     sentence
 }
 
+/// Completes when the program is asked to stop: Ctrl-C, and what a runner sends when it cancels a job.
+pub async fn interrupted() {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let Ok(mut terminate) = terminate else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

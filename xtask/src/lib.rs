@@ -5,37 +5,41 @@
 //!
 //! | module | is | may import |
 //! |---|---|---|
-//! | [`exit`] | the exit codes | |
+//! | [`exit`] | the exit codes, and the request to stop | |
 //! | [`secret`] | values that must not be printed | |
-//! | [`net`] | waits and readable reasons, for every HTTP client here | |
 //! | [`cli`] | the command line as types | |
+//! | [`http`] | what every HTTP client here shares | |
+//! | [`oci`] | the nouns: references, digests, platforms, manifests | |
+//! | [`credentials`] | who signs in where | oci, secret |
+//! | [`registry`] | an OCI distribution client | credentials, http, oci, secret |
+//! | [`copy`] | one source, many registries | http, oci, registry, secret |
+//! | [`image`] | images that are not in a registry | oci |
+//! | [`engine`] | the container engine | oci, secret |
+//! | [`packages`] | package index, download, extract | http, secret |
+//! | [`github`] | releases and assets | http, secret |
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
-//! | [`registry`] | an OCI distribution client | net, secret |
-//! | [`copy`] | one source, many registries | net, registry, secret |
-//! | [`archive`] | images that are not in a registry | registry |
-//! | [`sync`] | what `sync` is asked for: five forms of input, one request | copy, exit, registry, secret |
-//! | [`settings`] | everything read from outside | exit, registry, secret |
-//! | [`engine`] | the container engine | registry, secret |
-//! | [`packages`] | package index, download, extract | net, secret |
-//! | [`github`] | releases and assets | net, secret |
-//! | [`pipeline`] | the targets of a release | archive, copy, engine, exit, github, graph, net, packages, registry, secret, settings |
+//! | [`settings`] | everything read from outside | exit, oci, secret |
 //! | [`report`] | all printing | exit, graph, secret |
-//! | [`commands`] | a file for each subcommand | archive, cli, copy, exit, graph, pipeline, registry, report, settings, sync |
+//! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, secret, settings |
+//! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, exit, graph, oci, registry, report, secret, settings |
+//! | [`commands`] | a line for each subcommand | cli, exit, release, report, settings, sync |
 //!
 //! [`run`] is the program.
 
-pub mod archive;
 pub mod cli;
 pub mod commands;
 pub mod copy;
+pub mod credentials;
 pub mod engine;
 pub mod exit;
 pub mod github;
 pub mod graph;
-pub mod net;
+pub mod http;
+pub mod image;
+pub mod oci;
 pub mod packages;
-pub mod pipeline;
 pub mod registry;
+pub mod release;
 pub mod report;
 pub mod secret;
 pub mod settings;
@@ -48,7 +52,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Parser as _;
 
-use cli::{Cli, Command};
+use cli::Cli;
 use exit::Exit;
 use report::Console;
 use settings::{Environment, Settings};
@@ -77,13 +81,7 @@ pub async fn run(
         Ok(started) => started,
         Err(error) => return failed(&early, &error),
     };
-    let exit = match &cli.command {
-        Some(Command::Check(args)) => commands::check(&settings, &console, args).await,
-        Some(Command::Sync(args)) => commands::sync(&settings, &console, args).await,
-        Some(Command::Verify(args)) => commands::verify(&settings, &console, args).await,
-        Some(Command::Promote(args)) => commands::promote(&settings, &console, args).await,
-        None => commands::release(&settings, &console, &cli.release).await,
-    };
+    let exit = commands::run(&cli, &settings, &console).await;
     exit.unwrap_or_else(|error| failed(&console, &error))
 }
 

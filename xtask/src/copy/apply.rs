@@ -16,10 +16,9 @@ use super::job::Place;
 use super::outcome::{Bytes, Event, Listener};
 use super::spool::{SMALL, Spool};
 use super::survey::Diff;
-use crate::net;
-use crate::registry::{
-    Content, Descriptor, Error, Manifest, Mount, Repository, Session, TagOrDigest,
-};
+use crate::http;
+use crate::oci::{Content, Descriptor, Manifest, TagOrDigest};
+use crate::registry::{Error, Mount, Repository, Session};
 
 /// One place being written.
 pub(super) struct Writer<'w> {
@@ -196,7 +195,7 @@ impl Writer<'_> {
                 Ok(()) => return Ok(Moved::Uploaded),
                 Err(CopyError::Destination(Error::UploadLost(_))) if tried < self.retries => {
                     tried += 1;
-                    tokio::time::sleep(net::backoff(tried)).await;
+                    tokio::time::sleep(http::backoff(tried)).await;
                 }
                 Err(error) => return Err(error),
             }

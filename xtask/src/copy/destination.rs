@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::registry::{Digest, Error, Registry, Repository};
+use crate::oci::Digest;
+use crate::registry::{Error, Registry, Repository};
 
 /// Uploads of large blobs that run at once to one registry. On one machine more only cost the registries time: with 6 the
 /// large image of `xtask/benches/sync` took 4.8 s instead of 4.3 s.

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use crate::registry::{Digest, Error};
+use crate::oci::Digest;
+use crate::registry::Error;
 
 /// Why a place could not be surveyed or written.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::error::SourceError;
 use super::spool::Spool;
-use crate::registry::{Descriptor, Digest, Manifest};
+use crate::oci::{Descriptor, Digest, Manifest};
 
 /// The image, for those who copy it. Clones share it.
 #[derive(Clone)]

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::job::{Attestations, Policy};
-use crate::registry::{Content, Descriptor, Manifest, ManifestError, Platform};
+use crate::oci::{Content, Descriptor, Manifest, ManifestError, Platform};
 
 /// An index after a policy.
 #[derive(Debug)]

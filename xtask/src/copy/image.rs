@@ -13,7 +13,8 @@ use super::filter::{self, Filtered};
 use super::job::{Job, Policy, Source};
 use super::shelf::Shelf;
 use super::spool::Spool;
-use crate::registry::{Content, Descriptor, Digest, Error, Manifest, Platform, TagOrDigest};
+use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, TagOrDigest};
+use crate::registry::Error;
 
 /// An image that is being copied.
 pub(super) struct Image {

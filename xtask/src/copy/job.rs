@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::destination::Destination;
 use super::feed::Feed;
-use crate::registry::{Platform, Repository, Tag, TagOrDigest};
+use crate::oci::{Platform, Tag, TagOrDigest};
+use crate::registry::Repository;
 
 /// One image of a source, and the places it is to go to.
 #[derive(Clone)]

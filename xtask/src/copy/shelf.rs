@@ -10,7 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::outcome::{Event, Listener};
 use super::spool::{SMALL, Spool};
-use crate::registry::{Descriptor, Digest, Repository};
+use crate::oci::{Descriptor, Digest};
+use crate::registry::Repository;
 
 /// Large blobs that are read from the sources at once.
 const READS: usize = 8;

@@ -16,7 +16,8 @@ use tokio::sync::watch;
 
 use super::error::SourceError;
 use super::shelf::{Room, Shelf};
-use crate::registry::{Blob, Descriptor, Repository};
+use crate::oci::Descriptor;
+use crate::registry::{Blob, Repository};
 
 /// What is read or written at once, in bytes; every follower holds one piece.
 const PIECE: u64 = 256 << 10;

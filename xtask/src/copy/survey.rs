@@ -9,9 +9,8 @@ use futures_util::future::{BoxFuture, FutureExt as _, try_join_all};
 use super::error::{CopyError, SourceError};
 use super::image::Image;
 use super::job::{Attestations, Place, Policy};
-use crate::registry::{
-    Content, Descriptor, Digest, Error, Manifest, Platform, Repository, Tag, TagOrDigest, media,
-};
+use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Tag, TagOrDigest, media_type};
+use crate::registry::{Error, Repository};
 
 /// From so many tags of a repository on, of which one is absent, it is worth asking whether all are.
 const WORTH_LISTING: usize = 8;
@@ -177,7 +176,7 @@ impl Walk<'_> {
     /// the type that tells, not who refers.
     async fn lack_of(&self, part: Descriptor) -> Result<Lack, CopyError> {
         let mut lack = Lack::default();
-        if media::is_manifest(&part.media_type) {
+        if media_type::is_manifest(&part.media_type) {
             if !self.has_manifest(&part.digest).await? {
                 lack = self.lack(self.image.manifest(&part).await?).await?;
             }

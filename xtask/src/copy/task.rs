@@ -14,7 +14,8 @@ use super::job::{Attestations, Job, Place, Policy, Source};
 use super::outcome::{Bytes, Change, Listener, Row, TagDiff, Verdict};
 use super::run::{Mode, Options};
 use super::survey::{Diff, Found, survey};
-use crate::registry::{Digest, Error};
+use crate::oci::Digest;
+use crate::registry::Error;
 
 /// How often a place is surveyed anew after the registry said that something it had is missing.
 const ROUNDS: u32 = 2;

@@ -30,7 +30,7 @@ use url::form_urlencoded;
 use super::address::Address;
 use super::part::Part;
 use super::upload::{Content, Upload};
-use crate::registry::Digest;
+use crate::oci::Digest;
 
 /// No config and no manifest is larger, in bytes.
 const DOCUMENT: usize = 4 << 20;

@@ -7,7 +7,7 @@ use bollard::query_parameters::TagImageOptionsBuilder;
 
 use super::error::Error;
 use super::{Engine, answer::Broken};
-use crate::registry::{Digest, DigestError};
+use crate::oci::{Digest, DigestError};
 
 /// The engine's own name of an image: `sha256:…`.
 ///

@@ -16,7 +16,7 @@ use super::address::is_decoys;
 use super::decoy::{Decoy, Wanted};
 use super::push::counts;
 use super::{Engine, Image};
-use crate::registry::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest};
 
 /// A push of which nothing comes for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);

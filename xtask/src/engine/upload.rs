@@ -7,7 +7,7 @@ use std::io::{self, Seek as _, Write};
 
 use flate2::write::MultiGzDecoder;
 
-use crate::registry::{Digest, Hasher};
+use crate::oci::{Digest, Hasher};
 
 /// What is being uploaded in pieces.
 pub(super) enum Upload {

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::error::Error;
 use super::retry::rate_limit;
-use crate::net;
+use crate::http;
 
 /// How long an answer may take: the head, and each piece of its body.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
@@ -79,7 +79,7 @@ pub(super) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> R
 pub(super) fn unreachable(what: &'static str, error: &reqwest::Error) -> Error {
     Error::Unreachable {
         what,
-        reason: net::reason(error),
+        reason: http::reason(error),
     }
 }
 

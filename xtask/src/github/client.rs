@@ -14,7 +14,7 @@ use url::Url;
 use super::answer::{self, decode, next, silent, unreachable};
 use super::error::Error;
 use super::plan::Event;
-use crate::net;
+use crate::http;
 use crate::secret::{Secret, public_url};
 
 /// One repository on one GitHub.
@@ -45,7 +45,7 @@ impl Github {
         repository: &str,
         token: Secret<String>,
     ) -> Result<Self, Error> {
-        if api.scheme() != "https" && !(api.scheme() == "http" && net::is_loopback(api)) {
+        if api.scheme() != "https" && !(api.scheme() == "http" && http::is_loopback(api)) {
             return Err(Error::Api(public_url(api)));
         }
         let (owner, name) =

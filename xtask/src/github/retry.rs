@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::error::Error;
-use crate::net;
+use crate::http;
 
 /// How often a request is made before its error stands.
 pub(super) const TRIES: u32 = 4;
@@ -28,9 +28,9 @@ impl Error {
             Error::RateLimited { wait, .. } => (*wait <= LONGEST).then_some(*wait),
             // Something may be there that was not seen before: looking again helps.
             Error::Exists { .. } | Error::Unreachable { .. } | Error::Unexpected { .. } => {
-                Some(net::backoff(next - 1))
+                Some(http::backoff(next - 1))
             }
-            Error::Refused { status, .. } if *status >= 500 => Some(net::backoff(next - 1)),
+            Error::Refused { status, .. } if *status >= 500 => Some(http::backoff(next - 1)),
             _ => None,
         }
     }
@@ -52,7 +52,7 @@ pub(super) fn rate_limit(
     }
     let header = |name: &str| headers.get(name)?.to_str().ok();
     if headers.contains_key(RETRY_AFTER) {
-        return Some(net::retry_after(headers, now).unwrap_or(UNTIMED));
+        return Some(http::retry_after(headers, now).unwrap_or(UNTIMED));
     }
     if header("x-ratelimit-remaining") == Some("0") {
         let reset = header("x-ratelimit-reset").and_then(|reset| reset.parse().ok());

@@ -10,7 +10,7 @@ use reqwest::header::{ACCEPT_ENCODING, RANGE};
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
-use crate::net;
+use crate::http;
 use crate::secret::Secret;
 
 /// How long to wait for the connection and the answer's head together.
@@ -60,7 +60,7 @@ pub(super) async fn get(http: &Client, url: &Secret<Url>, from: u64) -> Result<R
     let response = tokio::time::timeout(ANSWER, request.send())
         .await
         .map_err(|_| Failure::passing(format!("no answer in {} s", ANSWER.as_secs())))?
-        .map_err(|error| Failure::passing(net::reason(&error)))?;
+        .map_err(|error| Failure::passing(http::reason(&error)))?;
     let status = response.status();
     if status.is_success() || (from > 0 && status == StatusCode::RANGE_NOT_SATISFIABLE) {
         return Ok(response);
@@ -77,12 +77,12 @@ pub(super) async fn chunk(response: &mut Response) -> Result<Option<Bytes>, Fail
     tokio::time::timeout(STALL, response.chunk())
         .await
         .map_err(|_| Failure::passing(format!("nothing arrived for {} s", STALL.as_secs())))?
-        .map_err(|error| Failure::passing(net::reason(&error)))
+        .map_err(|error| Failure::passing(http::reason(&error)))
 }
 
 /// Waits before round `round`: nothing before the first.
 pub(super) async fn pause(round: u32) {
     if round > 0 {
-        tokio::time::sleep(net::backoff(round)).await;
+        tokio::time::sleep(http::backoff(round)).await;
     }
 }

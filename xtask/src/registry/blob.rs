@@ -8,12 +8,12 @@ use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Request, Response, StatusCode};
 
 use super::auth::Access;
-use super::digest::{Digest, Hasher};
 use super::error::Error;
-use super::manifest::Descriptor;
 use super::repository::{Repository, found};
 use super::transport::Progress;
-use crate::net;
+use crate::http;
+use crate::oci::Descriptor;
+use crate::oci::{Digest, Hasher};
 use crate::secret::public_url;
 
 impl Repository {
@@ -146,7 +146,7 @@ impl Blob {
                 return Err(error);
             }
             self.failures += 1;
-            tokio::time::sleep(net::backoff(self.failures)).await;
+            tokio::time::sleep(http::backoff(self.failures)).await;
             match self.repository.blob_from(&self.digest, self.position).await {
                 Ok(response) => {
                     self.skip = self.overlap(&response)?;

@@ -12,13 +12,14 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Request, Response, StatusCode};
 use url::Url;
 
-use super::auth::{Auth, Credentials, Scope};
+use super::auth::{Auth, Scope};
 use super::error::Error;
 use super::pace::{self, Pace};
-use super::reference::{DOCKER_HUB, ReferenceError, canonical_host};
 use super::repository::Repository;
 use super::transport::{Progress, Transport};
-use crate::net::{self, is_loopback};
+use crate::credentials::Credentials;
+use crate::http::{self, is_loopback};
+use crate::oci::{DOCKER_HUB, ReferenceError, canonical_host};
 
 /// A registry, signed in to with one set of credentials. A clone is another handle to the same.
 #[derive(Clone)]
@@ -67,7 +68,7 @@ impl Registry {
         })))
     }
 
-    /// The repository at `path`, which is that of a [`RepositoryName`](super::RepositoryName).
+    /// The repository at `path`, which is that of a [`RepositoryName`](crate::oci::RepositoryName).
     pub fn repository(&self, path: &str) -> Repository {
         Repository::new(Arc::clone(&self.0), path)
     }
@@ -113,7 +114,7 @@ impl Connection {
                 return Err(error);
             }
             tried += 1;
-            tokio::time::sleep(net::backoff(tried)).await;
+            tokio::time::sleep(http::backoff(tried)).await;
         }
     }
 

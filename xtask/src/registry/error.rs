@@ -6,9 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::digest::Digest;
-use super::manifest::ManifestError;
-use super::reference::ReferenceError;
+use crate::oci::Digest;
+use crate::oci::ManifestError;
+use crate::oci::ReferenceError;
 
 /// Why a registry did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -9,11 +9,11 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::auth::Access;
-use super::digest::Digest;
 use super::error::Error;
-use super::manifest::{Content, Descriptor, Index};
-use super::reference::{Tag, TagOrDigest};
 use super::repository::Repository;
+use crate::oci::Digest;
+use crate::oci::{Content, Descriptor, Index};
+use crate::oci::{Tag, TagOrDigest};
 use crate::secret::public_url;
 
 impl Repository {

@@ -12,12 +12,12 @@ use url::Url;
 
 use super::auth::{Access, Scope};
 use super::client::Connection;
-use super::digest::Digest;
 use super::error::Error;
-use super::manifest::{Descriptor, Manifest};
-use super::media;
-use super::reference::TagOrDigest;
 use super::transport::Progress;
+use crate::oci::Digest;
+use crate::oci::TagOrDigest;
+use crate::oci::media_type;
+use crate::oci::{Descriptor, Manifest};
 use crate::secret::public_url;
 
 /// A repository of a registry; cheap to clone.
@@ -151,7 +151,7 @@ impl Repository {
         let mut request = Request::new(method, self.url(format_args!("manifests/{at}")));
         request
             .headers_mut()
-            .insert(ACCEPT, HeaderValue::from_static(media::ACCEPT));
+            .insert(ACCEPT, HeaderValue::from_static(media_type::ACCEPT));
         request
     }
 }
@@ -199,7 +199,7 @@ fn described(headers: &HeaderMap, at: &TagOrDigest) -> Option<Descriptor> {
         TagOrDigest::Digest(digest) => digest.clone(),
         TagOrDigest::Tag(_) => stated_digest(headers)?,
     };
-    media::is_manifest(media_type).then(|| Descriptor::new(media_type, digest, size))
+    media_type::is_manifest(media_type).then(|| Descriptor::new(media_type, digest, size))
 }
 
 /// The manifest that was sent, if it has the digest that was asked for and the one that was stated.

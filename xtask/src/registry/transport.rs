@@ -16,7 +16,7 @@ use url::Url;
 use super::client::Options;
 use super::error::{Answer, Error, Failure};
 use super::resolve::Pinned;
-use crate::net::{self, is_loopback};
+use crate::http::{self, is_loopback};
 use crate::secret::public_url;
 
 pub(super) struct Transport {
@@ -107,7 +107,7 @@ impl Transport {
 
     /// What an answer that is not success says.
     pub(super) async fn failure(&self, method: &Method, mut response: Response) -> Failure {
-        let retry_after = net::retry_after(response.headers(), SystemTime::now());
+        let retry_after = http::retry_after(response.headers(), SystemTime::now());
         // What a broken body could have added is not worth losing the status for.
         let body = self.body(&mut response, 1 << 16).await.unwrap_or_default();
         let url = public_url(response.url());
@@ -121,7 +121,7 @@ impl Transport {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = net::client(&self.base, || self.builder());
+        let client = http::client(&self.base, || self.builder());
         let client = client.map_err(|e| unreachable(&self.base, &e))?;
         Ok(self.client.get_or_init(|| client))
     }
@@ -165,7 +165,7 @@ fn is_allowed(url: &Url, plain_http: bool) -> bool {
 fn unreachable(url: &Url, error: &reqwest::Error) -> Error {
     Error::Unreachable {
         url: public_url(url),
-        reason: net::reason(error),
+        reason: http::reason(error),
     }
 }
 

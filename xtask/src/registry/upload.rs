@@ -14,11 +14,11 @@ use url::Url;
 
 use super::auth::Access;
 use super::client::may_pass;
-use super::digest::Digest;
 use super::error::Error;
-use super::manifest::Descriptor;
 use super::repository::{Repository, location};
 use super::transport::Progress;
+use crate::oci::Descriptor;
+use crate::oci::Digest;
 
 /// An upload that the registry has opened.
 pub struct Session(Url);

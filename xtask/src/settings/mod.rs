@@ -19,7 +19,7 @@ pub use registries::{Login, RegistrySettings, Variables};
 pub use version::{Commit, Release};
 
 use crate::exit::bad_input;
-use crate::registry::Platform;
+use crate::oci::Platform;
 use crate::secret::Secret;
 
 /// In seconds since 1970: the first moment that RFC 3339 cannot write.

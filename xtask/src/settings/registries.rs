@@ -2,7 +2,7 @@
 
 use super::env::Environment;
 use super::metadata::Facts;
-use crate::registry::RepositoryName;
+use crate::oci::RepositoryName;
 use crate::secret::Secret;
 
 /// One registry that the image is published to.

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::request::{ImageCopy, Rule};
 use crate::copy::Policy;
-use crate::registry::{RepositoryName, Tag, TagOrDigest};
+use crate::oci::{RepositoryName, Tag, TagOrDigest};
 
 /// A sentence for each two rules and repository where a tag would receive different images.
 pub fn conflicts<'a>(work: impl IntoIterator<Item = (&'a Rule, &'a [ImageCopy])>) -> Vec<String> {

@@ -4,7 +4,8 @@
 
 use super::document::{Entry, Node, Position, Value};
 use super::reader::Reader;
-use crate::registry::{Credentials, ReferenceError, RepositoryName};
+use crate::credentials::Credentials;
+use crate::oci::{ReferenceError, RepositoryName};
 use crate::secret::Secret;
 
 /// Logins by prefix.

@@ -7,26 +7,32 @@
 //! all files are told together, each with its line and column, before anything is done; no message shows a password or
 //! the text around one.
 
-mod bare;
 mod comments;
 mod conflict;
+mod default_registry;
 mod document;
 mod expand;
-mod expression;
-mod forms;
+mod files;
+mod formats;
+mod image_pattern;
 mod logins;
-mod pattern;
+mod progress;
 mod read;
 mod reader;
+mod registries;
+mod report;
 mod request;
-mod select;
+mod resolve;
+mod resolver;
+mod run;
+mod tags;
 
 pub use conflict::conflicts;
 pub use logins::{Login, Logins};
-pub use pattern::PatternError;
 pub use read::{Inputs, read};
 pub use request::{ImageCopy, Request, Rule, Target, TargetTags};
-pub use select::{Select, TagFilter};
+pub use run::run;
+pub use tags::{PatternError, Select, TagFilter};
 
 #[cfg(test)]
 mod tests;

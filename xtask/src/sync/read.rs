@@ -9,10 +9,10 @@ use anyhow::Result;
 use super::conflict::conflicts;
 use super::document::parse;
 use super::expand::Lookup;
-use super::forms::{self, Found};
+use super::formats::{self, Found};
 use super::reader::Reader;
 use super::request::{ImageCopy, Request, Rule};
-use super::select::{Select, TagFilter};
+use super::tags::{Select, TagFilter};
 use crate::exit::bad_input;
 
 /// What the command line names.
@@ -43,7 +43,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     }
     for path in &inputs.files {
         with_file(path, lookup, &mut problems, |reader, text| {
-            forms::read(reader, text, &mut found);
+            formats::read(reader, text, &mut found);
         });
     }
     if let Some(path) = &inputs.auth {

@@ -4,7 +4,7 @@
 
 use super::{Logins, Select, TagFilter};
 use crate::copy::Policy;
-use crate::registry::{RepositoryName, Tag, TagOrDigest};
+use crate::oci::{RepositoryName, Tag, TagOrDigest};
 
 /// Everything the files asked for.
 #[derive(Debug)]

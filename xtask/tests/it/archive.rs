@@ -11,9 +11,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use xtask::archive::{self, Blob, Content, Event, Input, Options, Read, read};
 use xtask::engine::{self, Engine, Error};
-use xtask::registry::{self, Descriptor, Digest};
+use xtask::image::{self, Blob, Content, Event, Input, Options, Read, read};
+use xtask::oci::{self, Descriptor, Digest};
 
 use crate::support::sample::{Sample, engine, skopeo};
 
@@ -188,7 +188,7 @@ async fn two_platforms_are_exported_at_once_and_become_an_index() {
     let read = published(both, Options::default()).await;
     let platforms: Vec<String> = read.read.images.iter().map(platform).collect();
     assert_eq!(platforms.len(), 2);
-    let registry::Content::Index(index) = read.read.root().content().unwrap() else {
+    let oci::Content::Index(index) = read.read.root().content().unwrap() else {
         panic!("an index");
     };
     let listed: Vec<String> = index.manifests.iter().map(platform).collect();
@@ -211,7 +211,7 @@ async fn of_the_next_release_only_what_is_new_is_compressed() {
         image.diff_ids
     };
     let first = published(export(&engine, &[&earlier.name]), Options::default()).await;
-    let registry::Content::Image(image) = first.read.root().content().unwrap() else {
+    let oci::Content::Image(image) = first.read.root().content().unwrap() else {
         panic!("an image");
     };
     let known: HashMap<Digest, Descriptor> = diff_ids(&earlier)
@@ -246,8 +246,8 @@ async fn parts_make_the_image_that_an_export_makes() {
         let image = engine.image(name).await.unwrap().unwrap();
         let contents = whole.read.manifests.iter().map(|it| it.content().unwrap());
         let listed = contents.filter_map(|content| match content {
-            registry::Content::Image(listed) => Some(listed),
-            registry::Content::Index(_) => None,
+            oci::Content::Image(listed) => Some(listed),
+            oci::Content::Index(_) => None,
         });
         let id = image.id.to_string();
         let own = listed.filter(|it| it.config.digest.as_str() == id);
@@ -267,8 +267,8 @@ async fn parts_make_the_image_that_an_export_makes() {
     assert_eq!(from_parts.blobs.len(), 4);
 }
 
-fn archived(part: engine::Part) -> archive::Part {
-    archive::Part {
+fn archived(part: engine::Part) -> image::Part {
+    image::Part {
         root: part.root,
         media_type: part.media_type,
         manifests: part.manifests,

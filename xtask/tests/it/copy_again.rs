@@ -2,7 +2,7 @@
 
 use hyper::Method;
 use xtask::copy::{Bytes, Change, Job, Mode, Options, Row, Source, Verdict};
-use xtask::registry::TagOrDigest;
+use xtask::oci::TagOrDigest;
 
 use crate::support::copying::{OPTIONS, copy, copy_with, destination, job, place, repository};
 use crate::support::faulty::{Faulty, Habits};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Method;
 use xtask::copy::{Feeder, Offer, Row, Source, Verdict, feed};
-use xtask::registry::{Descriptor, Digest, Repository};
+use xtask::oci::{Descriptor, Digest};
+use xtask::registry::Repository;
 
 use crate::support::copying::{Ear, destination, place, repository};
 use crate::support::faulty::{Fault, Faulty, Habits};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 use xtask::copy::Verdict;
-use xtask::registry::{Manifest, TagOrDigest, media};
+use xtask::oci::{Manifest, TagOrDigest, media_type};
 
 use crate::support::copying::{copy, destination, job, place, repository};
 use crate::support::distribution::Distribution;
@@ -40,7 +40,11 @@ async fn a_docker_image() {
         (layer, noise("base", 700_000)),
         (layer, noise("top", 90_000)),
     ];
-    let sample = manifest(media::DOCKER_MANIFEST, (config, noise("c", 900)), &layers);
+    let sample = manifest(
+        media_type::DOCKER_MANIFEST,
+        (config, noise("c", 900)),
+        &layers,
+    );
     assert_eq!(arrives(&sample).await, 790_900);
 }
 
@@ -50,13 +54,17 @@ async fn a_docker_manifest_list() {
     let config = "application/vnd.docker.container.image.v1+json";
     let of = |arch: &str| {
         let layers = [(layer, noise(arch, 5000))];
-        manifest(media::DOCKER_MANIFEST, (config, noise(arch, 300)), &layers)
+        manifest(
+            media_type::DOCKER_MANIFEST,
+            (config, noise(arch, 300)),
+            &layers,
+        )
     };
     let children = [
         (&of("amd64"), platform("linux/amd64")),
         (&of("arm"), platform("linux/arm/v7")),
     ];
-    arrives(&index(media::DOCKER_LIST, &children)).await;
+    arrives(&index(media_type::DOCKER_LIST, &children)).await;
 }
 
 #[tokio::test]
@@ -85,7 +93,7 @@ async fn an_index_in_an_index() {
     let inner = built("inner", 1000);
     let other = image("linux/s390x", &[noise("other", 1000)]);
     let children = [(&inner, json!({})), (&other, platform("linux/s390x"))];
-    arrives(&index(media::OCI_INDEX, &children)).await;
+    arrives(&index(media_type::OCI_INDEX, &children)).await;
 }
 
 #[tokio::test]
@@ -95,7 +103,7 @@ async fn layers_in_zstd_are_only_bytes() {
         noise("zstd", 300_000),
     )];
     let config = (OCI_CONFIG, "{}".into());
-    arrives(&manifest(media::OCI_MANIFEST, config, &layers)).await;
+    arrives(&manifest(media_type::OCI_MANIFEST, config, &layers)).await;
 }
 
 #[tokio::test]
@@ -104,7 +112,13 @@ async fn an_artifact_with_an_empty_config_and_a_subject_that_is_elsewhere() {
     let more = json!({"artifactType": "application/vnd.example.sbom", "subject": subject.root().descriptor()});
     let layers = [("text/spdx+json", noise("sbom", 4000))];
     let config = (EMPTY, "{}".into());
-    arrives(&manifest_with(media::OCI_MANIFEST, config, &layers, more)).await;
+    arrives(&manifest_with(
+        media_type::OCI_MANIFEST,
+        config,
+        &layers,
+        more,
+    ))
+    .await;
 }
 
 #[tokio::test]
@@ -117,9 +131,9 @@ async fn a_build_cache_is_an_index_of_layers() {
         let (digest, bytes) = &sample.blobs[at];
         json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()})
     };
-    let document = json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [
+    let document = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [
         entry(0, OCI_LAYER), entry(1, OCI_LAYER), entry(2, "application/vnd.buildkit.cacheconfig.v0")]});
-    let root = Manifest::new(media::OCI_INDEX, document.to_string().into());
+    let root = Manifest::new(media_type::OCI_INDEX, document.to_string().into());
     sample.manifests.push(root);
     arrives(&sample).await;
 }
@@ -127,9 +141,9 @@ async fn a_build_cache_is_an_index_of_layers() {
 #[tokio::test]
 async fn layers_that_live_elsewhere_stay_there() {
     let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
-    let absent = xtask::registry::Digest::sha256_of(b"windows");
+    let absent = xtask::oci::Digest::sha256_of(b"windows");
     let mut sample = manifest(
-        media::DOCKER_MANIFEST,
+        media_type::DOCKER_MANIFEST,
         (
             "application/vnd.docker.container.image.v1+json",
             "{}".into(),
@@ -145,7 +159,7 @@ async fn layers_that_live_elsewhere_stay_there() {
         "urls": ["https://mcr.example/windows"]});
     document["layers"].as_array_mut().unwrap().insert(0, layer);
     sample.manifests = vec![Manifest::new(
-        media::DOCKER_MANIFEST,
+        media_type::DOCKER_MANIFEST,
         document.to_string().into(),
     )];
     assert_eq!(arrives(&sample).await, 502);
@@ -155,7 +169,7 @@ async fn layers_that_live_elsewhere_stay_there() {
 async fn attestations_by_themselves_are_images_like_any_other() {
     let (subject, proof) = (image("linux/amd64", &[noise("s", 10)]), attestation("p"));
     let children = [(&proof, attests(&subject))];
-    arrives(&index(media::OCI_INDEX, &children)).await;
+    arrives(&index(media_type::OCI_INDEX, &children)).await;
 }
 
 #[tokio::test]

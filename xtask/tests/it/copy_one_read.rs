@@ -126,7 +126,7 @@ async fn images_that_share_layers_read_and_send_them_once() {
     assert!(rows.iter().all(|row| row.verdict == Verdict::Created));
     let sent: u64 = rows.iter().map(|row| row.bytes.uploaded).sum();
     assert!(sent < 300_000 + 30 * 2000, "{sent}");
-    let hex = xtask::registry::Digest::sha256_of(&shared).hex().to_owned();
+    let hex = xtask::oci::Digest::sha256_of(&shared).hex().to_owned();
     let commits = target_server.count(Method::PUT, &format!("digest=sha256%3A{hex}"));
     assert_eq!(commits, 1);
     assert_eq!(source.count(Method::GET, &format!("blobs/sha256:{hex}")), 1);

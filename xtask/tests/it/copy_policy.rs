@@ -3,7 +3,7 @@
 use hyper::Method;
 use serde_json::Value;
 use xtask::copy::{Attestations, Policy, Row, Verdict};
-use xtask::registry::{Content, TagOrDigest};
+use xtask::oci::{Content, TagOrDigest};
 
 use crate::support::copying::{copy, destination, job, place, repository};
 use crate::support::faulty::{Faulty, Habits};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use xtask::copy::{Destination, Options, Row, Verdict};
-use xtask::registry::Digest;
+use xtask::oci::Digest;
 
 use crate::support::client::{login, registry};
 use crate::support::copying::{

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, UnixStream};
 use xtask::engine::Engine;
-use xtask::registry::{Digest, media};
+use xtask::oci::{Digest, media_type};
 
 use crate::engine::{COPY_ONLY, Sample, architecture, docker, engine};
 use crate::support::door::Door;
@@ -82,7 +82,7 @@ async fn a_base_image_is_pulled_with_a_token_for_nobody() {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(&layer).unwrap();
     let base = images::manifest(
-        media::OCI_MANIFEST,
+        media_type::OCI_MANIFEST,
         (
             "application/vnd.oci.image.config.v1+json",
             config.to_string().into(),

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 use xtask::engine::{Engine, Image};
-use xtask::registry::{Descriptor, Digest};
+use xtask::oci::{Descriptor, Digest};
 
 use crate::support::client;
 use crate::support::images::noise;

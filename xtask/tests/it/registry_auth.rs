@@ -2,7 +2,9 @@
 
 use futures_util::future::join_all;
 use hyper::Method;
-use xtask::registry::{Credentials, Digest, Error, Repository};
+use xtask::credentials::Credentials;
+use xtask::oci::Digest;
+use xtask::registry::{Error, Repository};
 use xtask::secret::Secret;
 
 use crate::support::client::{CONTENT, body, layer, login, registry, serving, tag};

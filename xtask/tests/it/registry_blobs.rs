@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use hyper::Method;
-use xtask::registry::{Blob, Descriptor, Error, Mount, Repository};
+use xtask::oci::Descriptor;
+use xtask::registry::{Blob, Error, Mount, Repository};
 
 use crate::support::client::{CONTENT, body, layer, login, open, registry, serving};
 use crate::support::door::{Door, PASSWORD, USER};

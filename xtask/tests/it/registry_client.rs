@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use futures_util::stream;
-use xtask::registry::{
-    Credentials, Descriptor, Digest, Error, Manifest, Mount, Platform, Repository, index_of, media,
-};
+use xtask::credentials::Credentials;
+use xtask::oci::{Descriptor, Digest, Manifest, Platform, index_of, media_type};
+use xtask::registry::{Error, Mount, Repository};
 
 use crate::support::client::{layer, login, registry, tag};
 use crate::support::distribution::{Distribution, free_address};
@@ -66,7 +66,7 @@ async fn a_manifest_whose_children_are_absent_is_refused_as_that() {
     let repository = registry(&server.host, Credentials::Anonymous).repository("a");
     let child = Descriptor {
         platform: Some("linux/amd64".parse::<Platform>().unwrap()),
-        ..Descriptor::new(media::OCI_MANIFEST, Digest::sha256_of(b"nothing"), 7)
+        ..Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256_of(b"nothing"), 7)
     };
     let error = repository
         .put_manifest(&tag("x"), &index_of(&[child], None))
@@ -166,9 +166,9 @@ async fn an_image_is_assembled_mounted_and_listed() {
         .await
         .unwrap();
 
-    let image = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST,
+    let image = serde_json::json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
         "config": config, "layers": [nothing, unknown]});
-    let image = Manifest::new(media::OCI_MANIFEST, image.to_string().into());
+    let image = Manifest::new(media_type::OCI_MANIFEST, image.to_string().into());
     for name in ["1.0", "latest"] {
         second.put_manifest(&tag(name), &image).await.unwrap();
     }

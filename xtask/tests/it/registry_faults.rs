@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures_util::stream::StreamExt as _;
 use hyper::Method;
-use xtask::registry::{Credentials, Error, Manifest, Options, index_of, media};
+use xtask::credentials::Credentials;
+use xtask::oci::{Manifest, index_of, media_type};
+use xtask::registry::{Error, Options};
 
 use crate::support::client::{CONTENT, body, layer, open, registry_with, serving, tag};
 use crate::support::faulty::{Fault, Habits};
@@ -207,7 +209,7 @@ async fn referrers_are_found_with_the_api_and_without() {
         let subject = index_of(&[], None);
         let signature = serde_json::json!({"schemaVersion": 2, "config": layer(b"{}"), "layers": [],
             "subject": subject.descriptor()});
-        let signature = Manifest::new(media::OCI_MANIFEST, signature.to_string().into());
+        let signature = Manifest::new(media_type::OCI_MANIFEST, signature.to_string().into());
         repository
             .put_manifest(&signature.digest().clone().into(), &signature)
             .await

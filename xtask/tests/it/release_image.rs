@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use xtask::registry::Digest;
+use xtask::oci::Digest;
 
 use crate::support::sample::{Sample, content, engine, skopeo};
 use crate::support::stage::{ARCHITECTURE, Stage, TAGS, VERSION, docker};

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use xtask::registry::Digest;
+use xtask::oci::Digest;
 
 use crate::support::images::noise;
 use crate::support::names;

@@ -20,19 +20,7 @@ pub(super) use token::{Access, Scope};
 
 use super::error::{Error, Failure};
 use super::transport::{Progress, Transport};
-use crate::secret::Secret;
-
-/// Who signs in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credentials {
-    Anonymous,
-    Basic {
-        username: String,
-        password: Secret<String>,
-    },
-    /// An OAuth 2 refresh token, as credential helpers and `docker login` to some clouds keep.
-    IdentityToken(Secret<String>),
-}
+use crate::credentials::Credentials;
 
 /// The state of being signed in to one host.
 pub(super) struct Auth {

@@ -12,7 +12,7 @@ use reqwest::{Method, Request};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::Credentials;
+use crate::credentials::Credentials;
 use crate::registry::error::Error;
 use crate::secret::public_url;
 

@@ -1,13 +1,14 @@
 //! Files on disk and variables, as the tests of this module need them.
 
-mod bare;
+mod default_registry;
 mod image_syncer;
 mod own;
 mod problems;
 
 use super::*;
+use crate::credentials::Credentials;
 use crate::exit::Exit;
-use crate::registry::{Credentials, Tag};
+use crate::oci::Tag;
 
 /// Reads files given as (name, text); `auth.yaml` goes to `--auth`.
 fn read_files(

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::copy::Attestations;
-use crate::registry::Platform;
+use crate::oci::Platform;
 
 #[test]
 fn our_own_form_is_read() {

@@ -4,9 +4,9 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use xtask::registry::{
-    Credentials, Descriptor, Digest, Options, Registry, Repository, TagOrDigest,
-};
+use xtask::credentials::Credentials;
+use xtask::oci::{Descriptor, Digest, TagOrDigest};
+use xtask::registry::{Options, Registry, Repository};
 use xtask::secret::Secret;
 
 use super::door::{PASSWORD, USER};

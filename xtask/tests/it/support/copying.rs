@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use xtask::copy::{
     Destination, Event, Job, Listener, Mode, Options, Place, Policy, Row, Source, run,
 };
-use xtask::registry::{Credentials, Repository};
+use xtask::credentials::Credentials;
+use xtask::registry::Repository;
 
 use super::client::{registry, tag};
 use super::faulty::Faulty;

@@ -4,7 +4,8 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use xtask::registry::{Descriptor, Digest, Manifest, Platform, Repository, TagOrDigest, media};
+use xtask::oci::{Descriptor, Digest, Manifest, Platform, TagOrDigest, media_type};
+use xtask::registry::Repository;
 
 use super::faulty::Faulty;
 
@@ -73,13 +74,13 @@ pub fn image(platform: &str, layers: &[Bytes]) -> Sample {
     let config = json!({"os": platform.os, "architecture": platform.architecture, "variant": platform.variant});
     let layers: Vec<_> = layers.iter().map(|it| (OCI_LAYER, it.clone())).collect();
     let config = (OCI_CONFIG, config.to_string().into());
-    manifest(media::OCI_MANIFEST, config, &layers)
+    manifest(media_type::OCI_MANIFEST, config, &layers)
 }
 
 /// BuildKit's attestation: a config of the empty type, a layer of JSON.
 pub fn attestation(seed: &str) -> Sample {
     let layer = ("application/vnd.in-toto+json", noise(seed, 200));
-    manifest(media::OCI_MANIFEST, (EMPTY, "{}".into()), &[layer])
+    manifest(media_type::OCI_MANIFEST, (EMPTY, "{}".into()), &[layer])
 }
 
 /// An index of this type over samples, each with the further keys of its entry.
@@ -130,7 +131,7 @@ pub fn built(seed: &str, size: usize) -> Sample {
     };
     let (amd64, arm64) = (of("amd64"), of("arm64"));
     index(
-        media::OCI_INDEX,
+        media_type::OCI_INDEX,
         &[
             (&amd64, platform("linux/amd64")),
             (&arm64, platform("linux/arm64")),

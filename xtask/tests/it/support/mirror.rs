@@ -7,7 +7,8 @@
 use std::process::Command;
 
 use serde_json::Value;
-use xtask::registry::{Credentials, Digest, Platform, Reference, media};
+use xtask::credentials::Credentials;
+use xtask::oci::{Digest, Platform, Reference, media_type};
 
 use super::client;
 use super::images::{self, Sample};
@@ -136,7 +137,7 @@ impl Mirror {
             [(sample, _)] => sample.clone(),
             several => {
                 let children: Vec<_> = several.iter().map(|(it, how)| (it, how.clone())).collect();
-                images::index(media::OCI_INDEX, &children)
+                images::index(media_type::OCI_INDEX, &children)
             }
         };
         let registry = client::registry(name.host(), Credentials::Anonymous);

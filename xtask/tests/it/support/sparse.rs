@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt as _};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response};
-use xtask::registry::{Descriptor, Digest, Hasher, Manifest, media};
+use xtask::oci::{Descriptor, Digest, Hasher, Manifest, media_type};
 
 use super::images::{OCI_CONFIG, OCI_LAYER};
 use super::server::{Body, Server, serve, whole};
@@ -22,8 +22,8 @@ const DIGEST: &str = "sha256:7f06c62352aebd8125b2a1841e2b9e1ffcbed602f381c3dcb32
 pub fn image() -> Manifest {
     let layer = Descriptor::new(OCI_LAYER, DIGEST.parse().expect("a digest"), SIZE);
     let config = Descriptor::new(OCI_CONFIG, Digest::sha256_of(b"{}"), 2);
-    let document = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": [layer]});
-    Manifest::new(media::OCI_MANIFEST, document.to_string().into())
+    let document = serde_json::json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": [layer]});
+    Manifest::new(media_type::OCI_MANIFEST, document.to_string().into())
 }
 
 /// Serves [`image`] under every name and tag.

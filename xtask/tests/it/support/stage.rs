@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use xtask::registry::Digest;
+use xtask::oci::Digest;
 
 use super::client;
 use super::distribution::{Distribution, free_address};

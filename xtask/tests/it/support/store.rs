@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::{Bytes, BytesMut};
 use hyper::header::RANGE;
 use hyper::{HeaderMap, Method};
-use xtask::registry::{Digest, media};
+use xtask::oci::{Digest, media_type};
 
 use super::faulty::Habits;
 
@@ -263,7 +263,7 @@ impl Store {
                 serde_json::json!({"mediaType": media_type, "digest": at, "size": bytes.len()})
             })
             .collect();
-        let index = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": manifests});
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests});
         Answer::json(index.to_string())
     }
 }

@@ -1,0 +1,307 @@
+//! The manifests of an image, made of what its archive held. Pure.
+//!
+//! A manifest whose layers all came compressed keeps its bytes, and so does an index whose manifests all do; the others
+//! are written anew. It refuses to know how the archive was read. Invariant: every blob that a manifest lists was in the
+//! archive, is known to be elsewhere, or has URLs of its own.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::blob::{Blob, Content};
+use super::config::{Config, OCI_CONFIG};
+use super::contents::{Contents, blob_name};
+use super::error::Error;
+use super::form::Form;
+use super::rewrite;
+use super::write::Layer;
+use crate::oci::{self, Descriptor, Digest, Image, Manifest, media_type};
+
+/// The list of the images in an OCI image layout.
+pub(super) const OCI: &str = "index.json";
+
+/// The list of the images in an archive of `docker save`.
+pub(super) const CLASSIC: &str = "manifest.json";
+
+/// Indexes within indexes: nobody needs more than two.
+const DEPTH: u32 = 8;
+
+/// An image as registries hold it, without its layers.
+#[derive(Debug, Default)]
+pub(super) struct Assembled {
+    /// Children first; the last is the image.
+    pub manifests: Vec<Manifest>,
+    /// Each image's manifest with its platform.
+    pub images: Vec<Descriptor>,
+    /// Configs and other small blobs.
+    pub blobs: Vec<Blob>,
+}
+
+/// Puts together the one image that `contents` holds, be it for several platforms.
+pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
+    let mut assembly = Assembly {
+        contents,
+        by_diff_id: contents
+            .layers
+            .values()
+            .map(|it| (&it.diff_id, it))
+            .collect(),
+        done: HashMap::new(),
+        out: Assembled::default(),
+    };
+    let mut roots: Vec<Root> = Vec::new();
+    for root in assembly.roots()? {
+        if !roots.iter().any(|it| it.0.digest == root.0.digest) {
+            roots.push(root);
+        }
+    }
+    match &roots[..] {
+        [] => return Err(Error::NotAnImage("it lists no image".to_owned())),
+        [_] => {}
+        several => {
+            let index = rewrite::side_by_side(several.iter().map(|it| &it.0));
+            let names = || several.iter().map(|it| it.1.clone()).collect();
+            let index = index.ok_or_else(|| Error::Several(names()))?;
+            assembly.out.manifests.push(index);
+        }
+    }
+    Ok(assembly.out)
+}
+
+/// An image that the archive lists, and what it calls it.
+struct Root(Descriptor, String);
+
+struct Assembly<'a> {
+    contents: &'a Contents,
+    by_diff_id: HashMap<&'a Digest, &'a Layer>,
+    /// What became of the manifests that the archive lists.
+    done: HashMap<Digest, Descriptor>,
+    out: Assembled,
+}
+
+impl Assembly<'_> {
+    fn roots(&mut self) -> Result<Vec<Root>, Error> {
+        if let Some(index) = self.contents.document(OCI) {
+            let index = Manifest::new(media_type::OCI_INDEX, index.clone());
+            let oci::Content::Index(index) = index.content()? else {
+                unreachable!("the media type is an index's")
+            };
+            let mut roots = Vec::new();
+            for listed in &index.manifests {
+                let root = self.manifest(listed, OCI, 0)?;
+                roots.push(Root(root, name_in(listed)));
+            }
+            Ok(roots)
+        } else if let Some(list) = self.contents.document(CLASSIC) {
+            let items: Vec<Classic> =
+                serde_json::from_slice(list).map_err(|error| Error::Damaged {
+                    name: CLASSIC.to_owned(),
+                    reason: error.to_string(),
+                })?;
+            items.iter().map(|item| self.classic(item)).collect()
+        } else {
+            let reason = format!("it has neither `{OCI}` nor `{CLASSIC}`");
+            Err(Error::NotAnImage(reason))
+        }
+    }
+
+    /// One image of `docker save` before engine 25, and of all who write like it.
+    fn classic(&mut self, item: &Classic) -> Result<Root, Error> {
+        let missing = |what: &str| Error::Missing {
+            what: what.to_owned(),
+            wanted_by: CLASSIC.to_owned(),
+        };
+        let bytes = self.contents.document(&item.config);
+        let bytes = bytes.ok_or_else(|| missing(&item.config))?;
+        let digest = Digest::sha256_of(bytes);
+        let descriptor = Descriptor::new(OCI_CONFIG, digest, bytes.len() as u64);
+        let config = Config::read(&descriptor, bytes)?.expect("the media type is a config's");
+        let mut diff_ids = Vec::new();
+        for name in item.layers.iter().flatten() {
+            let layer = self.contents.layer(name).ok_or_else(|| missing(name))?;
+            diff_ids.push(&layer.diff_id);
+        }
+        config.compare(&descriptor.digest, &diff_ids)?;
+        let manifest = rewrite::manifest(&descriptor, &config, &self.by_diff_id, None)?;
+        let name = match item.repo_tags.as_deref() {
+            Some([tag, ..]) => tag.clone(),
+            _ => item.config.clone(),
+        };
+        self.add(&descriptor, bytes.clone());
+        Ok(Root(self.image(manifest, &config), name))
+    }
+
+    /// The manifest or index that `wanted_by` lists, and all below it.
+    fn manifest(
+        &mut self,
+        listed: &Descriptor,
+        wanted_by: &str,
+        depth: u32,
+    ) -> Result<Descriptor, Error> {
+        if let Some(done) = self.done.get(&listed.digest) {
+            return Ok(done.clone());
+        }
+        if depth > DEPTH {
+            let reason = "its indexes list each other too deeply".to_owned();
+            return Err(Error::NotAnImage(reason));
+        }
+        let bytes = self.document(listed, wanted_by)?;
+        let manifest = Manifest::new(&listed.media_type, bytes.clone());
+        let mut descriptor = match manifest.content()? {
+            oci::Content::Index(index) => {
+                for child in &index.manifests {
+                    self.is_there(child, &listed.digest)?;
+                    match media_type::is_manifest(&child.media_type) {
+                        true => drop(self.manifest(child, listed.digest.as_str(), depth + 1)?),
+                        false => self.blob(child, listed.digest.as_str())?,
+                    }
+                }
+                let index = rewrite::index(manifest, &self.done);
+                self.push(index)
+            }
+            oci::Content::Image(image) => self.single(manifest, &image)?,
+        };
+        if descriptor.platform.is_none() {
+            descriptor.platform.clone_from(&listed.platform);
+        }
+        descriptor.annotations = listed.annotations.clone();
+        self.done.insert(listed.digest.clone(), descriptor.clone());
+        Ok(descriptor)
+    }
+
+    fn is_there(&self, child: &Descriptor, index: &Digest) -> Result<(), Error> {
+        match &child.platform {
+            Some(platform) if self.contents.document(&blob_name(&child.digest)).is_none() => {
+                Err(Error::NoPlatform {
+                    platform: platform.to_string(),
+                    index: index.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A manifest of the archive: as it is when its layers came compressed, and written anew otherwise.
+    fn single(&mut self, manifest: Manifest, image: &Image) -> Result<Descriptor, Error> {
+        let wanted_by = manifest.digest().clone();
+        let mut diff_ids = Vec::new();
+        let mut came_compressed = true;
+        let mut are_layers = false;
+        for listed in &image.layers {
+            let name = blob_name(&listed.digest);
+            if let Some(layer) = self.contents.layer(&name) {
+                came_compressed &= layer.form != Form::Tar;
+                if layer.form != Form::Tar {
+                    same_size(listed, layer.descriptor.size)?;
+                }
+                are_layers |= layer.form != Form::Other;
+                diff_ids.push(&layer.diff_id);
+            } else if self.contents.document(&name).is_some() {
+                self.blob(listed, wanted_by.as_str())?;
+                diff_ids.push(&listed.digest);
+            } else if listed.urls.is_none() {
+                return Err(missing(&listed.digest, wanted_by.as_str()));
+            }
+        }
+        let bytes = self.document(&image.config, wanted_by.as_str())?;
+        let config = Config::read(&image.config, bytes)?;
+        self.blob(&image.config, wanted_by.as_str())?;
+        match config {
+            Some(config) if !came_compressed => {
+                let annotations = image.annotations.as_ref();
+                let written =
+                    rewrite::manifest(&image.config, &config, &self.by_diff_id, annotations)?;
+                Ok(self.image(written, &config))
+            }
+            Some(config) if are_layers => {
+                config.compare(&image.config.digest, &diff_ids)?;
+                Ok(self.image(manifest, &config))
+            }
+            None if !came_compressed => {
+                let reason = "it is an artifact, and layers of those must come compressed";
+                Err(Error::NotAnImage(reason.to_owned()))
+            }
+            _ => Ok(self.push(manifest)),
+        }
+    }
+
+    /// Adds an image's manifest.
+    fn image(&mut self, manifest: Manifest, config: &Config) -> Descriptor {
+        let mut descriptor = self.push(manifest);
+        descriptor.platform = Some(config.platform.clone());
+        if !self.out.images.contains(&descriptor) {
+            self.out.images.push(descriptor.clone());
+        }
+        descriptor
+    }
+
+    fn push(&mut self, manifest: Manifest) -> Descriptor {
+        let descriptor = manifest.descriptor();
+        if !self.out.manifests.contains(&manifest) {
+            self.out.manifests.push(manifest);
+        }
+        descriptor
+    }
+
+    /// Adds a small blob. A large one was handed out while it was read.
+    fn blob(&mut self, listed: &Descriptor, wanted_by: &str) -> Result<(), Error> {
+        if self.contents.layer(&blob_name(&listed.digest)).is_some() {
+            return Ok(());
+        }
+        let bytes = self.document(listed, wanted_by)?.clone();
+        self.add(listed, bytes);
+        Ok(())
+    }
+
+    fn add(&mut self, descriptor: &Descriptor, bytes: Bytes) {
+        let is_there = |it: &Blob| it.descriptor.digest == descriptor.digest;
+        if !self.out.blobs.iter().any(is_there) {
+            self.out.blobs.push(Blob {
+                descriptor: descriptor.clone(),
+                content: Content::Memory(bytes),
+            });
+        }
+    }
+
+    fn document(&self, listed: &Descriptor, wanted_by: &str) -> Result<&Bytes, Error> {
+        let bytes = self.contents.document(&blob_name(&listed.digest));
+        let bytes = bytes.ok_or_else(|| missing(&listed.digest, wanted_by))?;
+        same_size(listed, bytes.len() as u64)?;
+        Ok(bytes)
+    }
+}
+
+/// An entry of `manifest.json` (moby, `image/spec`).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Classic {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Option<Vec<String>>,
+}
+
+fn name_in(listed: &Descriptor) -> String {
+    let annotations = listed.annotations.as_ref();
+    rewrite::NAMES
+        .iter()
+        .find_map(|key| annotations?.get(*key).cloned())
+        .unwrap_or_else(|| listed.digest.to_string())
+}
+
+fn same_size(listed: &Descriptor, size: u64) -> Result<(), Error> {
+    if size == listed.size {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        name: listed.digest.to_string(),
+        reason: format!("it has {size} bytes instead of {}", listed.size),
+    })
+}
+
+fn missing(digest: &Digest, wanted_by: &str) -> Error {
+    Error::Missing {
+        what: digest.to_string(),
+        wanted_by: wanted_by.to_owned(),
+    }
+}

@@ -1,0 +1,75 @@
+//! What was in an archive, by name, with links followed.
+//!
+//! It refuses to know what the documents say.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+
+use super::write::Layer;
+use crate::oci::Digest;
+
+/// What was in an archive, by name.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub documents: HashMap<String, Bytes>,
+    /// In order, so that of two equal ones always the same is used.
+    pub layers: BTreeMap<String, Layer>,
+    pub links: HashMap<String, String>,
+}
+
+impl Contents {
+    pub fn document(&self, name: &str) -> Option<&Bytes> {
+        self.documents.get(self.target(name))
+    }
+
+    pub fn layer(&self, name: &str) -> Option<&Layer> {
+        self.layers.get(self.target(name))
+    }
+
+    fn target<'a>(&'a self, mut name: &'a str) -> &'a str {
+        // More than one hop does not occur, and a circle must end.
+        for _ in 0..8 {
+            match self.links.get(name) {
+                Some(target) => name = target,
+                None => break,
+            }
+        }
+        name
+    }
+}
+
+/// The name of a blob in an OCI image layout.
+pub(super) fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
+}
+
+/// The digest that the name of a blob in an OCI image layout tells.
+pub(super) fn digest_in(name: &str) -> Option<Digest> {
+    let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_to_their_target_and_never_in_a_circle() {
+        let links = [("a", "b"), ("b", "c"), ("x", "y"), ("y", "x")];
+        let contents = Contents {
+            documents: HashMap::from([("c".to_owned(), Bytes::from_static(b"{}"))]),
+            links: links.map(|(from, to)| (from.into(), to.into())).into(),
+            ..Contents::default()
+        };
+        assert!(contents.document("a").is_some());
+        assert!(contents.document("x").is_none());
+    }
+
+    #[test]
+    fn only_blobs_have_their_digest_in_the_name() {
+        let digest = Digest::sha256_of(b"");
+        assert_eq!(digest_in(&blob_name(&digest)), Some(digest.clone()));
+        assert_eq!(digest_in(&format!("{}.tar", digest.hex())), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! What can go wrong with an image archive, and whose fault it is.
+//!
+//! Invariant: [`Error::Source`] and [`Error::Disk`] are the world's fault, everything else is the archive's.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::oci::{Digest, ManifestError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read the image `{}`: {source}", .path.display())]
+    Open { path: PathBuf, source: io::Error },
+
+    /// Whoever delivers the archive failed, in its own words.
+    #[error("{0}")]
+    Source(io::Error),
+
+    #[error(
+        "the image archive ends in the middle of `{0}`; hint: it was not written or copied to its end"
+    )]
+    CutOff(String),
+
+    #[error(
+        "this is no image archive: {0}; hint: `docker save`, `skopeo copy` and \
+         `docker buildx build --output type=oci` write some"
+    )]
+    NotAnImage(String),
+
+    #[error("`{name}` of the image archive is damaged: {reason}")]
+    Damaged { name: String, reason: String },
+
+    #[error(
+        "the image archive lacks `{what}`, which `{wanted_by}` lists; hint: it was not written completely"
+    )]
+    Missing { what: String, wanted_by: String },
+
+    /// An engine exports an index that lists more than it holds.
+    #[error(
+        "the image archive lacks the image for `{platform}`, which its index {index} lists; \
+         hint: `docker pull --platform {platform}`, or `docker save --platform` with one it has"
+    )]
+    NoPlatform { platform: String, index: Digest },
+
+    #[error(
+        "the config {config} does not match its layers: {reason}; hint: the archive was put together wrongly"
+    )]
+    Mismatch { config: Digest, reason: String },
+
+    #[error(
+        "the archive holds several images: {}; hint: give one, or one for each platform", .0.join(", ")
+    )]
+    Several(Vec<String>),
+
+    #[error("{0}")]
+    Manifest(#[from] ManifestError),
+
+    /// The temporary files do not fit.
+    #[error(
+        "`{}` cannot take the compressed layers: {source}; they have {} MB there by now, and `{layer}` alone may \
+         need {} MB; hint: free some space, or set `TMPDIR` to a directory with more",
+        .directory.display(), .written.div_ceil(1_000_000), .size.div_ceil(1_000_000)
+    )]
+    Disk {
+        directory: PathBuf,
+        /// By all layers so far, in bytes.
+        written: u64,
+        layer: String,
+        /// Of the layer as it comes from the archive, in bytes.
+        size: u64,
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the archive is at fault, and not this machine or the engine: the same archive will fail again.
+    pub fn is_input(&self) -> bool {
+        !matches!(self, Error::Source(_) | Error::Disk { .. })
+    }
+}

@@ -1,0 +1,241 @@
+//! OCI image layouts: archives and directories, of engines since 25, buildx and others.
+
+use super::classic::classic;
+use super::*;
+
+#[derive(Default)]
+pub(super) struct Layout {
+    pub files: Files,
+}
+
+impl Layout {
+    pub fn blob(&mut self, media_type: &str, bytes: Vec<u8>) -> Value {
+        let digest = Digest::sha256_of(&bytes);
+        let descriptor = json!({"mediaType": media_type, "digest": digest, "size": bytes.len()});
+        let name = format!("blobs/sha256/{}", digest.hex());
+        if !self.files.iter().any(|it| it.0 == name) {
+            self.files.push((name, Ok(bytes)));
+        }
+        descriptor
+    }
+
+    pub fn document(&mut self, media_type: &str, mut document: Value) -> Value {
+        document["schemaVersion"] = 2.into();
+        document["mediaType"] = media_type.into();
+        self.blob(media_type, document.to_string().into_bytes())
+    }
+
+    /// The manifest of `sample` with `layers`, its layers in the form that `packed` gives them.
+    pub fn image(&mut self, sample: &Sample, packed: fn(&[u8]) -> Vec<u8>) -> Value {
+        let config = self.blob("application/vnd.oci.image.config.v1+json", sample.config());
+        let layers: Vec<Value> = sample
+            .layers
+            .iter()
+            .map(|layer| self.blob("application/vnd.oci.image.layer.v1.tar+gzip", packed(layer)))
+            .collect();
+        let manifest = json!({"config": config, "layers": layers, "annotations": {"a": "b"}});
+        self.document(oci::media_type::OCI_MANIFEST, manifest)
+    }
+
+    /// The layout whose `index.json` lists these.
+    pub fn with(mut self, manifests: &[Value]) -> Files {
+        let index = json!({"schemaVersion": 2, "manifests": manifests});
+        self.files
+            .push(("index.json".to_owned(), json_bytes(index)));
+        let version = json!({"imageLayoutVersion": "1.0.0"});
+        self.files
+            .push(("oci-layout".to_owned(), json_bytes(version)));
+        self.files
+    }
+}
+
+fn plain(layer: &[u8]) -> Vec<u8> {
+    layer.to_vec()
+}
+
+fn zstd(layer: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(layer, 1).unwrap()
+}
+
+/// As buildx writes it: an index with an attestation for one of its images.
+fn multi_platform(packed: fn(&[u8]) -> Vec<u8>) -> Files {
+    let mut layout = Layout::default();
+    let mut children = Vec::new();
+    for architecture in ["amd64", "arm64"] {
+        let sample = Sample {
+            architecture,
+            ..Sample::new()
+        };
+        let mut child = layout.image(&sample, packed);
+        child["platform"] = json!({"architecture": architecture, "os": "linux"});
+        children.push(child);
+    }
+    let statement = layout.blob(
+        "application/vnd.in-toto+json",
+        json!({"predicate": {}}).to_string().into_bytes(),
+    );
+    let config = json!({"architecture": "unknown", "os": "unknown", "rootfs": {"diff_ids": [statement["digest"]]}});
+    let config = layout.blob(
+        "application/vnd.oci.image.config.v1+json",
+        config.to_string().into_bytes(),
+    );
+    let manifest = json!({"config": config, "layers": [statement]});
+    let mut attestation = layout.document(oci::media_type::OCI_MANIFEST, manifest);
+    attestation["platform"] = json!({"architecture": "unknown", "os": "unknown"});
+    attestation["annotations"] = json!({
+        "vnd.docker.reference.digest": children[0]["digest"],
+        "vnd.docker.reference.type": "attestation-manifest",
+    });
+    children.push(attestation);
+    let index = layout.document(
+        oci::media_type::OCI_INDEX,
+        json!({"manifests": children, "unknown": 1}),
+    );
+    layout.with(&[index])
+}
+
+fn listed(files: &Files) -> Vec<Digest> {
+    let index = files.iter().find(|it| it.0 == "index.json").unwrap();
+    let index: Value = serde_json::from_slice(index.1.as_ref().unwrap()).unwrap();
+    let manifests = index["manifests"].as_array().unwrap().iter();
+    manifests
+        .map(|it| serde_json::from_value(it["digest"].clone()).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_image_whose_layers_are_compressed_keeps_its_bytes() {
+    for packed in [gzip, zstd] {
+        let mut layout = Layout::default();
+        let image = layout.image(&Sample::new(), packed);
+        let files = layout.with(&[image]);
+        let published = published(&files).await;
+        assert_eq!([published.root().clone()], listed(&files)[..]);
+        assert_eq!(published.blobs.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn an_index_with_attestations_keeps_its_bytes() {
+    let files = multi_platform(gzip);
+    let published = published(&files).await;
+    assert_eq!([published.root().clone()], listed(&files)[..]);
+    assert_eq!(published.read.manifests.len(), 4);
+    assert_eq!(published.read.images.len(), 2);
+}
+
+#[tokio::test]
+async fn an_index_follows_the_images_that_were_compressed() {
+    let published = published(&multi_platform(plain)).await;
+    let root: Value = serde_json::from_slice(published.read.root().bytes()).unwrap();
+    assert_eq!(root["unknown"], 1);
+    let children = root["manifests"].as_array().unwrap();
+    let images: Vec<_> = published.read.images.iter().map(|it| &it.digest).collect();
+    assert_eq!(children[0]["digest"], json!(images[0]));
+    assert_eq!(children[1]["digest"], json!(images[1]));
+    assert_eq!(children[1]["platform"]["architecture"], "arm64");
+    let subject = &children[2]["annotations"]["vnd.docker.reference.digest"];
+    assert_eq!(*subject, json!(images[0]));
+    for (child, manifest) in children.iter().zip(&published.read.manifests) {
+        assert_eq!(child["digest"], json!(manifest.digest()));
+        assert_eq!(child["size"], manifest.bytes().len());
+    }
+}
+
+/// Engines 25.0 to 27.0 list each different layer once, in any order (moby, 1e335cfa74).
+#[tokio::test]
+async fn an_engine_that_lists_layers_in_any_order_gives_the_image_of_an_older_one() {
+    let sample = Sample::new();
+    let classic = published(&classic(std::slice::from_ref(&sample))).await;
+    let mut layout = Layout::default();
+    let config = layout.blob("application/vnd.oci.image.config.v1+json", sample.config());
+    let layers: Vec<Value> = [2, 0, 1]
+        .iter()
+        .map(|&n| {
+            let layer = sample.layers[n].clone();
+            layout.blob("application/vnd.oci.image.layer.v1.tar", layer)
+        })
+        .collect();
+    let manifest = json!({"config": config, "layers": layers});
+    let manifest = layout.document(oci::media_type::OCI_MANIFEST, manifest);
+    let published = published(&layout.with(&[manifest])).await;
+    assert_eq!(published.root(), classic.root());
+    assert_eq!(published.images()[0].1, sample.diff_ids());
+}
+
+#[tokio::test]
+async fn two_names_of_one_image_are_one_image() {
+    let mut layout = Layout::default();
+    let mut one = layout.image(&Sample::new(), plain);
+    let mut other = one.clone();
+    one["annotations"] = json!({"org.opencontainers.image.ref.name": "1.2.3"});
+    other["annotations"] = json!({"org.opencontainers.image.ref.name": "latest"});
+    let published = published(&layout.with(&[one, other])).await;
+    assert_eq!(published.read.manifests.len(), 1);
+}
+
+#[tokio::test]
+async fn images_side_by_side_become_an_index_without_the_archives_names() {
+    let mut layout = Layout::default();
+    let mut children = ["arm64", "amd64"].map(|architecture| {
+        let sample = Sample {
+            architecture,
+            ..Sample::new()
+        };
+        layout.image(&sample, gzip)
+    });
+    children[0]["annotations"] = json!({
+        "io.containerd.image.name": "app:arm",
+        "config.digest": "sha256:…",
+        "containerd.io/distribution.source.r.example": "app",
+        "kept": "yes",
+    });
+    let published = published(&layout.with(&children)).await;
+    let root: Value = serde_json::from_slice(published.read.root().bytes()).unwrap();
+    let platform = |n: usize| root["manifests"][n]["platform"]["architecture"].clone();
+    assert_eq!([platform(0), platform(1)], ["amd64", "arm64"]);
+    assert_eq!(root["manifests"][1]["annotations"], json!({"kept": "yes"}));
+}
+
+#[tokio::test]
+async fn an_artifact_passes_as_it_is() {
+    let mut layout = Layout::default();
+    let large = [b"{", &[b' '; 5 << 20][..], b"}"].concat();
+    let layers = [
+        layout.blob("application/spdx+json", large.clone()),
+        layout.blob("text/plain", b"small".to_vec()),
+    ];
+    let config = layout.blob("application/vnd.oci.empty.v1+json", b"{}".to_vec());
+    let manifest = json!({"config": config, "layers": layers});
+    let manifest = layout.document(oci::media_type::OCI_MANIFEST, manifest);
+    let files = layout.with(&[manifest]);
+    let read = read_archive(&tar(&files)).await.unwrap();
+    assert_eq!([read.root().clone()], listed(&files)[..]);
+    assert!(read.blobs.contains_key(&Digest::sha256_of(&large)));
+    assert_eq!(read.blobs.len(), 3);
+}
+
+#[tokio::test]
+async fn a_directory_is_the_same_image_and_what_nothing_lists_stays_there() {
+    for packed in [gzip, plain] {
+        let files = multi_platform(packed);
+        let archive = published(&files).await;
+        let directory = tempfile::tempdir().unwrap();
+        let left_behind = (
+            format!("blobs/sha256/{}", Digest::sha256_of(b"x").hex()),
+            Ok(layer("left behind", 100)),
+        );
+        for (name, content) in files.iter().chain([&left_behind]) {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content.as_ref().unwrap()).unwrap();
+        }
+        let input = Input::Directory(directory.path().to_owned());
+        let published = read_from(input, Options::default()).await.unwrap();
+        assert_eq!(published.root(), archive.root());
+        assert_eq!(
+            published.blobs.keys().collect::<Vec<_>>(),
+            archive.blobs.keys().collect::<Vec<_>>()
+        );
+    }
+}

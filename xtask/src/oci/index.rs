@@ -1,0 +1,92 @@
+//! Making an index from the manifests it lists.
+//!
+//! It refuses to choose them. Invariant: the same children, in the same order, give the same bytes, whoever asks and
+//! whenever.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::manifest::{Descriptor, Manifest};
+use super::media_type;
+
+/// An index of `children`, in their order.
+///
+/// It is a Docker manifest list when every child is one of Docker's (registries that predate OCI take those), and an
+/// OCI index otherwise.
+pub fn index_of(
+    children: &[Descriptor],
+    annotations: Option<&BTreeMap<String, String>>,
+) -> Manifest {
+    let docker = |child: &Descriptor| {
+        matches!(
+            &*child.media_type,
+            media_type::DOCKER_MANIFEST | media_type::DOCKER_LIST
+        )
+    };
+    let media_type = if !children.is_empty() && children.iter().all(docker) {
+        media_type::DOCKER_LIST
+    } else {
+        media_type::OCI_INDEX
+    };
+    let document = Document {
+        schema_version: 2,
+        media_type,
+        manifests: children,
+        annotations,
+    };
+    let bytes = serde_json::to_vec_pretty(&document).expect("descriptors are JSON");
+    Manifest::new(media_type, bytes.into())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    schema_version: u8,
+    media_type: &'a str,
+    manifests: &'a [Descriptor],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a BTreeMap<String, String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::Content;
+    use super::*;
+
+    fn child(media_type: &str, platform: &str) -> Descriptor {
+        let mut child = Manifest::new(media_type, platform.to_owned().into()).descriptor();
+        child.platform = Some(platform.parse().unwrap());
+        child
+    }
+
+    #[test]
+    fn the_children_come_back_in_their_order() {
+        let children = [
+            child(media_type::OCI_MANIFEST, "linux/arm64"),
+            child(media_type::OCI_MANIFEST, "linux/amd64"),
+        ];
+        let annotations = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let index = index_of(&children, Some(&annotations));
+        let Content::Index(view) = index.content().unwrap() else {
+            panic!("an index");
+        };
+        assert_eq!(view.manifests, children);
+        assert_eq!(view.annotations, Some(annotations.clone()));
+        assert_eq!(
+            index_of(&children, Some(&annotations)).digest(),
+            index.digest()
+        );
+    }
+
+    #[test]
+    fn the_children_choose_the_kind() {
+        let docker = child(media_type::DOCKER_MANIFEST, "linux/amd64");
+        let oci = child(media_type::OCI_MANIFEST, "linux/arm64");
+        let kind = |children: &[Descriptor]| index_of(children, None).media_type().to_owned();
+        assert_eq!(kind(std::slice::from_ref(&docker)), media_type::DOCKER_LIST);
+        assert_eq!(kind(std::slice::from_ref(&oci)), media_type::OCI_INDEX);
+        assert_eq!(kind(&[docker, oci]), media_type::OCI_INDEX);
+        assert_eq!(kind(&[]), media_type::OCI_INDEX);
+    }
+}

@@ -1,0 +1,301 @@
+//! Manifests: bytes that are kept as they came, and a parsed view of them.
+//!
+//! It refuses to know where they come from. Invariant: [`Manifest::bytes`] is never rewritten, so its digest is the
+//! same on every registry; the view is read-only.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::digest::Digest;
+use super::media_type;
+use super::platform::Platform;
+
+/// What an index, a manifest or a HEAD says of some content (OCI image specification, "Descriptor").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    pub media_type: String,
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// Where else the content is; layers with such URLs may be absent from the registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub urls: Option<Vec<String>>,
+    /// The content itself in base64, when it is tiny.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+}
+
+impl Descriptor {
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Descriptor {
+        Descriptor {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            platform: None,
+            artifact_type: None,
+            annotations: None,
+            urls: None,
+            data: None,
+        }
+    }
+
+    /// Whether the content lives elsewhere by design, as the base layers of older Windows images do: then it is not the
+    /// registry's to hold.
+    pub fn is_foreign(&self) -> bool {
+        let is_kind = |kind: &str| self.media_type.contains(kind);
+        (is_kind(".foreign.") || is_kind(".nondistributable."))
+            && self.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+    }
+}
+
+/// A manifest or index as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    media_type: String,
+    bytes: Bytes,
+    digest: Digest,
+}
+
+/// The view of a manifest.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a view is taken apart at once, never kept in numbers"
+)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    Image(Image),
+    Index(Index),
+}
+
+/// A manifest of one image or artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Image {
+    pub config: Descriptor,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub layers: Vec<Descriptor>,
+    pub subject: Option<Descriptor>,
+    pub artifact_type: Option<String>,
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A manifest that lists manifests.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub manifests: Vec<Descriptor>,
+    pub subject: Option<Descriptor>,
+    pub artifact_type: Option<String>,
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// Why bytes are not a manifest that can be handled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    #[error(
+        "the manifest is of the unsupported type `{0}`; hint: push the image again with a current engine"
+    )]
+    Unsupported(String),
+    #[error("the manifest is not readable as `{media_type}`: {reason}")]
+    Malformed { media_type: String, reason: String },
+}
+
+impl Manifest {
+    pub fn new(media_type: &str, bytes: Bytes) -> Manifest {
+        let digest = Digest::sha256_of(&bytes);
+        Manifest {
+            media_type: media_type.to_owned(),
+            bytes,
+            digest,
+        }
+    }
+
+    /// A manifest that came with `content_type`: generic or missing types are replaced by what the bytes say.
+    pub(crate) fn received(content_type: Option<&str>, bytes: Bytes, digest: Digest) -> Manifest {
+        let stated = content_type.map(|text| text.split(';').next().unwrap_or_default().trim());
+        let media_type = match stated {
+            Some(stated) if stated.starts_with("application/vnd.") => stated.to_owned(),
+            _ => media_type_within(&bytes).unwrap_or_else(|| stated.unwrap_or_default().to_owned()),
+        };
+        Manifest {
+            media_type,
+            bytes,
+            digest,
+        }
+    }
+
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The descriptor by which an index would list this manifest.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(
+            &self.media_type,
+            self.digest.clone(),
+            self.bytes.len() as u64,
+        )
+    }
+
+    /// The parsed view.
+    pub fn content(&self) -> Result<Content, ManifestError> {
+        let malformed = |reason: String| ManifestError::Malformed {
+            media_type: self.media_type.clone(),
+            reason,
+        };
+        let keys: Keys =
+            serde_json::from_slice(&self.bytes).map_err(|e| malformed(e.to_string()))?;
+        // CVE-2021-41190: bytes that are an image for one reader and an index for another.
+        if keys.manifests.is_some() && (keys.layers.is_some() || keys.config.is_some()) {
+            return Err(malformed(
+                "it claims to be an image and an index at once".to_owned(),
+            ));
+        }
+        let parsed = if media_type::is_index(&self.media_type) {
+            serde_json::from_slice(&self.bytes).map(Content::Index)
+        } else if media_type::is_image(&self.media_type) {
+            serde_json::from_slice(&self.bytes).map(Content::Image)
+        } else {
+            return Err(ManifestError::Unsupported(self.media_type.clone()));
+        };
+        parsed.map_err(|e| malformed(e.to_string()))
+    }
+}
+
+/// The keys that tell the kinds of manifest apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Keys {
+    media_type: Option<String>,
+    manifests: Option<serde::de::IgnoredAny>,
+    layers: Option<serde::de::IgnoredAny>,
+    config: Option<serde::de::IgnoredAny>,
+}
+
+/// The OCI forms may leave `mediaType` out; Docker's never do.
+fn media_type_within(bytes: &[u8]) -> Option<String> {
+    let keys: Keys = serde_json::from_slice(bytes).ok()?;
+    if keys.media_type.is_some() {
+        keys.media_type
+    } else if keys.manifests.is_some() {
+        Some(media_type::OCI_INDEX.to_owned())
+    } else if keys.config.is_some() {
+        Some(media_type::OCI_MANIFEST.to_owned())
+    } else {
+        None
+    }
+}
+
+/// Tools written in Go write an empty list as `null`.
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Descriptor>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn image() -> String {
+        format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"c","digest":"{DIGEST}","size":2}},
+               "layers":[{{"mediaType":"l","digest":"{DIGEST}","size":7,"urls":["u"]}}]}}"#
+        )
+    }
+
+    #[test]
+    fn an_image_shows_its_config_and_layers() {
+        let manifest = Manifest::new(media_type::DOCKER_MANIFEST, image().into());
+        let Content::Image(view) = manifest.content().unwrap() else {
+            panic!("an image");
+        };
+        assert_eq!((view.config.size, view.layers[0].size), (2, 7));
+        assert_eq!(manifest.digest(), &Digest::sha256_of(image().as_bytes()));
+        assert_eq!(manifest.descriptor().size, image().len() as u64);
+    }
+
+    #[test]
+    fn an_index_entry_may_lack_a_platform() {
+        let json = format!(r#"{{"manifests":[{{"mediaType":"m","digest":"{DIGEST}","size":1}}]}}"#);
+        let manifest = Manifest::new(media_type::OCI_INDEX, json.into());
+        let Content::Index(view) = manifest.content().unwrap() else {
+            panic!("an index");
+        };
+        assert_eq!(view.manifests[0].platform, None);
+    }
+
+    #[test]
+    fn a_list_written_as_null_is_empty() {
+        let manifest = Manifest::new(media_type::OCI_INDEX, r#"{"manifests":null}"#.into());
+        let Content::Index(view) = manifest.content().unwrap() else {
+            panic!("an index");
+        };
+        assert!(view.manifests.is_empty());
+    }
+
+    #[test]
+    fn a_missing_content_type_is_read_from_the_bytes() {
+        let digest = Digest::sha256_of(b"");
+        for (stated, json, kind) in [
+            (None, image(), media_type::OCI_MANIFEST),
+            (Some("application/json"), image(), media_type::OCI_MANIFEST),
+            (
+                Some("text/plain"),
+                r#"{"manifests":[]}"#.to_owned(),
+                media_type::OCI_INDEX,
+            ),
+            (
+                Some("application/vnd.oci.image.index.v1+json; charset=utf-8"),
+                "{}".to_owned(),
+                media_type::OCI_INDEX,
+            ),
+            (
+                None,
+                format!(r#"{{"mediaType":"{}"}}"#, media_type::DOCKER_LIST),
+                media_type::DOCKER_LIST,
+            ),
+        ] {
+            let manifest = Manifest::received(stated, json.into(), digest.clone());
+            assert_eq!(manifest.media_type(), kind);
+        }
+    }
+
+    #[test]
+    fn what_is_two_things_at_once_is_refused() {
+        let both = image().replacen('{', r#"{"manifests":[],"#, 1);
+        for media_type in [media_type::OCI_INDEX, media_type::OCI_MANIFEST] {
+            assert!(matches!(
+                Manifest::new(media_type, both.clone().into()).content(),
+                Err(ManifestError::Malformed { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn other_kinds_are_unsupported() {
+        let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+        assert_eq!(
+            Manifest::new(schema1, "{}".into()).content(),
+            Err(ManifestError::Unsupported(schema1.to_owned()))
+        );
+    }
+}

@@ -1,0 +1,355 @@
+//! Names of images: `host/path:tag@digest`, by the distribution project's grammar and Docker's rules for short names.
+//!
+//! Pure: it refuses to know networks and settings. Invariant: a value of these types is valid, so nothing downstream
+//! checks or escapes a name again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::digest::{Digest, DigestError};
+
+/// A repository: the registry's host (with port) and the path there; `docker.io/library/nginx` in full.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepositoryName {
+    host: String,
+    path: String,
+}
+
+/// A tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(String);
+
+/// What names a manifest within its repository.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TagOrDigest {
+    Tag(Tag),
+    Digest(Digest),
+}
+
+/// A repository with the tag and the digest that were written, if they were.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    pub repository: RepositoryName,
+    pub tag: Option<Tag>,
+    pub digest: Option<Digest>,
+}
+
+/// Why text is not a reference.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    #[error("`{0}` is not a registry host; hint: a host name or address, with `:port` if needed")]
+    Host(String),
+    #[error(
+        "`{0}` is not a repository path; hint: lower-case letters and digits, separated by `/`, `.`, `_`, `__` or `-`"
+    )]
+    Path(String),
+    #[error("the repository name `{0}` is longer than 255 characters")]
+    TooLong(String),
+    #[error(
+        "`{0}` is not a tag; hint: up to 128 letters, digits, `_`, `.` and `-`, beginning with none of `.` and `-`"
+    )]
+    Tag(String),
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    #[error("`{0}` is the bare id of an image, not a name; hint: write `name@sha256:{0}`")]
+    BareId(String),
+}
+
+impl RepositoryName {
+    /// The repository `path` on `host`; the aliases of Docker Hub become `docker.io`, where a path of one part is
+    /// under `library/`.
+    pub fn new(host: &str, path: &str) -> Result<Self, ReferenceError> {
+        let host = canonical_host(host)?;
+        if !path.split('/').all(is_path_component) {
+            return Err(ReferenceError::Path(path.to_owned()));
+        }
+        let path = if host == DOCKER_HUB && !path.contains('/') {
+            format!("library/{path}")
+        } else {
+            path.to_owned()
+        };
+        if host.len() + 1 + path.len() > 255 {
+            return Err(ReferenceError::TooLong(format!("{host}/{path}")));
+        }
+        Ok(RepositoryName { host, path })
+    }
+
+    /// The registry, as people write it: `docker.io`, `127.0.0.1:5000`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The path on the registry, `library/nginx`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl FromStr for RepositoryName {
+    type Err = ReferenceError;
+
+    /// Docker's rule: the first part is a host if it has a dot, a colon or a capital, or is `localhost`; otherwise the whole is a
+    /// path on Docker Hub.
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(ReferenceError::BareId(text.to_owned()));
+        }
+        match text.split_once('/') {
+            Some((host, path))
+                if host == "localhost"
+                    || host.contains(|c: char| ".:".contains(c) || c.is_ascii_uppercase()) =>
+            {
+                RepositoryName::new(host, path)
+            }
+            _ => RepositoryName::new(DOCKER_HUB, text),
+        }
+    }
+}
+
+impl fmt::Display for RepositoryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.path)
+    }
+}
+
+impl Tag {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Tag {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        match text.as_bytes() {
+            [first, rest @ ..]
+                if word(*first)
+                    && rest.len() <= 127
+                    && rest.iter().all(|&b| word(b) || b == b'.' || b == b'-') =>
+            {
+                Ok(Tag(text.to_owned()))
+            }
+            _ => Err(ReferenceError::Tag(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TagOrDigest {
+    pub fn as_str(&self) -> &str {
+        match self {
+            TagOrDigest::Tag(tag) => tag.as_str(),
+            TagOrDigest::Digest(digest) => digest.as_str(),
+        }
+    }
+}
+
+impl From<Tag> for TagOrDigest {
+    fn from(tag: Tag) -> Self {
+        TagOrDigest::Tag(tag)
+    }
+}
+
+impl From<Digest> for TagOrDigest {
+    fn from(digest: Digest) -> Self {
+        TagOrDigest::Digest(digest)
+    }
+}
+
+impl fmt::Display for TagOrDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Reference {
+    /// The tag that was written, or Docker's default.
+    pub fn tag_or_latest(&self) -> Tag {
+        self.tag.clone().unwrap_or_else(|| Tag("latest".to_owned()))
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (name, Some(digest.parse()?)),
+            None => (text, None),
+        };
+        // A colon before the last slash belongs to a port.
+        let (name, tag) = match name.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag.parse()?)),
+            _ => (name, None),
+        };
+        Ok(Reference {
+            repository: name.parse()?,
+            tag,
+            digest,
+        })
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Docker Hub, as references name it.
+pub const DOCKER_HUB: &str = "docker.io";
+
+/// `host` in the one spelling that is used for it; Docker Hub's own name is one of its aliases.
+pub fn canonical_host(host: &str) -> Result<String, ReferenceError> {
+    if !is_host(host) {
+        return Err(ReferenceError::Host(host.to_owned()));
+    }
+    Ok(match host.to_ascii_lowercase().as_str() {
+        "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB.to_owned(),
+        host => host.to_owned(),
+    })
+}
+
+fn is_host(text: &str) -> bool {
+    if let Some(rest) = text.strip_prefix('[') {
+        return rest.split_once(']').is_some_and(|(address, port)| {
+            let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
+            is_address && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        });
+    }
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    };
+    let is_label = |label: &str| {
+        let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(inside)
+    };
+    name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+fn is_path_component(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let ends_right = text.starts_with(alphanumeric) && text.ends_with(alphanumeric);
+    ends_right
+        && text.split(alphanumeric).all(|between| {
+            matches!(between, "" | "." | "_" | "__") || between.bytes().all(|b| b == b'-')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(text: &str) -> String {
+        text.parse::<Reference>().unwrap().to_string()
+    }
+
+    #[test]
+    fn short_names_are_on_docker_hub() {
+        assert_eq!(full("nginx"), "docker.io/library/nginx");
+        assert_eq!(full("nginx:1.27"), "docker.io/library/nginx:1.27");
+        assert_eq!(full("bitnami/nginx"), "docker.io/bitnami/nginx");
+        assert_eq!(full("docker.io/nginx"), "docker.io/library/nginx");
+        assert_eq!(full("index.docker.io/nginx"), "docker.io/library/nginx");
+        assert_eq!(full("registry-1.docker.io/a/b"), "docker.io/a/b");
+    }
+
+    #[test]
+    fn the_first_part_is_a_host_when_it_looks_like_one() {
+        assert_eq!(full("localhost/a"), "localhost/a");
+        assert_eq!(full("localhost:5000/a/b:c"), "localhost:5000/a/b:c");
+        assert_eq!(full("127.0.0.1:5000/a"), "127.0.0.1:5000/a");
+        assert_eq!(full("[::1]:5000/a:t"), "[::1]:5000/a:t");
+        assert_eq!(full("GHCR.io/owner/name"), "ghcr.io/owner/name");
+        assert_eq!(full("host/a"), "docker.io/host/a");
+    }
+
+    #[test]
+    fn a_port_is_not_a_tag() {
+        let reference: Reference = "localhost:5000/a".parse().unwrap();
+        assert_eq!(reference.tag, None);
+        assert_eq!(reference.tag_or_latest().as_str(), "latest");
+        assert_eq!(reference.repository.host(), "localhost:5000");
+        assert_eq!(reference.repository.path(), "a");
+    }
+
+    #[test]
+    fn a_tag_and_a_digest_may_stand_together() {
+        let digest = Digest::sha256_of(b"x");
+        let text = format!("ghcr.io/a/b:1.0@{digest}");
+        let reference: Reference = text.parse().unwrap();
+        assert_eq!(reference.tag, Some("1.0".parse().unwrap()));
+        assert_eq!(reference.digest, Some(digest));
+        assert_eq!(reference.to_string(), text);
+    }
+
+    #[test]
+    fn odd_but_legal_names_are_kept() {
+        for name in ["a/b__c/d--e/f.g_h", "x---y/0", "ghcr.io/a-b/c"] {
+            name.parse::<RepositoryName>().expect(name);
+        }
+        for tag in ["_", "v1.2.3-rc.1_build", &"x".repeat(128)] {
+            tag.parse::<Tag>().expect(tag);
+        }
+    }
+
+    #[test]
+    fn illegal_references_are_refused() {
+        for text in [
+            "",
+            "/",
+            "a/",
+            "a//b",
+            "-a",
+            "a-",
+            "a..b",
+            "a___b",
+            "a._b",
+            "ghcr.io/Owner/name",
+            "ghcr.io/",
+            "ghcr.io/../b",
+            "a b",
+            "a:",
+            "a:-x",
+            "a:b:c",
+            "a@sha256:0",
+            "localhost:99999/a",
+            "localhost:/a",
+            "local_host.x/a",
+            "[::1/a",
+            "[::x]/a",
+            "[::1]5000/a",
+            "-x.io/a",
+            "https://ghcr.io/a",
+            "a?b",
+            &format!("a:{}", "x".repeat(129)),
+            &"a/".repeat(130),
+            &"0123456789abcdef".repeat(4),
+        ] {
+            assert!(text.parse::<Reference>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Extract and DockerBuild: from packages on disk to one image for each platform in the engine.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use futures_util::future::try_join_all;
+
+use super::download;
+use super::plan::join;
+use super::world::World;
+use crate::engine;
+use crate::exit::bad_input;
+use crate::graph::{self, Ended};
+use crate::packages;
+
+/// Unpacks each platform's package into its `lib-<arch>/` of the build context.
+pub async fn extract(world: &World<'_>) -> Result<Ended> {
+    let unpacked = world.plan.platforms.iter().map(|platform| async move {
+        let zip = download::package(world.plan, platform)?;
+        let into = world.plan.lib(platform);
+        let extracted = tokio::task::spawn_blocking(move || packages::extract(&zip, &into)).await?;
+        extracted.map_err(download::fault)
+    });
+    let unpacked = try_join_all(unpacked).await?;
+    let files: usize = unpacked.iter().map(|it| it.files).sum();
+    Ok(Ended::Done(format!(
+        "{files} files for {}",
+        join(&world.plan.platforms)
+    )))
+}
+
+/// Builds one image for each platform.
+pub async fn build(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
+    let docker = world.settings.root.join("docker");
+    let (staged, libs) = (world.plan.context.clone(), libs(world));
+    tokio::task::spawn_blocking(move || stage(&docker, &staged, &libs)).await??;
+    let engine = world.engine().await?;
+    let mut built = Vec::new();
+    for plan in &world.plan.builds {
+        let image = engine
+            .build(plan, &|line| context.detail(line))
+            .await
+            .map_err(|error| match error {
+                engine::Error::Build { .. } => bad_input(error),
+                error => error.into(),
+            })?;
+        context.note(&format!("{} is {}", plan.tag, image));
+        built.push(plan.tag.as_str());
+    }
+    Ok(Ended::Done(built.join(", ")))
+}
+
+fn libs(world: &World<'_>) -> Vec<PathBuf> {
+    world
+        .plan
+        .platforms
+        .iter()
+        .map(|platform| world.plan.lib(platform))
+        .collect()
+}
+
+/// Makes the context hold `docker/` and `libs`, and nothing else.
+fn stage(docker: &Path, context: &Path, libs: &[PathBuf]) -> Result<()> {
+    if let Some(missing) = libs.iter().find(|lib| !lib.is_dir()) {
+        return Err(bad_input(format!(
+            "`{}` is not there\nhint: run `cargo xtask extract`",
+            missing.display()
+        )));
+    }
+    if !docker.join("Dockerfile").is_file() {
+        return Err(bad_input(format!(
+            "there is no `{}`",
+            docker.join("Dockerfile").display()
+        )));
+    }
+    for entry in context.read_dir()? {
+        let path = entry?.path();
+        if !libs.contains(&path) {
+            remove(&path).with_context(|| format!("`{}` cannot be removed", path.display()))?;
+        }
+    }
+    copy(docker, context).with_context(|| format!("`{}` cannot be copied", docker.display()))
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in from.read_dir()? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            std::fs::create_dir_all(&to)?;
+            copy(&entry.path(), &to)?;
+        } else if kind.is_symlink() {
+            // As it is: the engine must see what a build of `docker/` itself would.
+            std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_holds_the_docker_directory_with_its_links_and_the_libs_and_no_more() {
+        let root = tempfile::tempdir().unwrap();
+        let (docker, context) = (root.path().join("docker"), root.path().join("context"));
+        let lib = context.join("lib-amd64");
+        std::fs::create_dir_all(&lib).unwrap();
+        std::fs::create_dir_all(docker.join("more")).unwrap();
+        std::fs::write(docker.join("Dockerfile"), "").unwrap();
+        std::os::unix::fs::symlink("more", docker.join("link")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", docker.join("lost")).unwrap();
+        std::fs::write(context.join("left over"), "").unwrap();
+        // Twice: what is there already is no hindrance.
+        for _ in 0..2 {
+            stage(&docker, &context, std::slice::from_ref(&lib)).unwrap();
+        }
+        let mut names: Vec<_> = context
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["Dockerfile", "lib-amd64", "link", "lost", "more"]);
+        let target = std::fs::read_link(context.join("link")).unwrap();
+        assert_eq!(target, Path::new("more"));
+    }
+}

@@ -1,0 +1,100 @@
+//! Download: the packages of the version, from the index to disk. And where later targets find them there.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+use indicatif::DecimalBytes;
+
+use super::plan::ReleasePlan;
+use super::world::{World, http};
+use crate::exit::bad_input;
+use crate::graph::{self, Ended};
+use crate::oci::Platform;
+use crate::packages::{self, Source};
+use crate::settings::Settings;
+
+/// Fetches every package of the plan, all at once.
+pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
+    let http = &http(world.settings.package_index.expose())?;
+    let source = Source::new(world.settings.package_index.clone()).map_err(fault)?;
+    let index = packages::fetch_index(http, &source).await.map_err(fault)?;
+    let platforms: Vec<String> = world
+        .plan
+        .platforms
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let packages = index
+        .select(&source, &world.plan.version, &platforms)
+        .map_err(fault)?;
+    let total = packages.iter().map(|package| package.size).sum();
+    let done: Vec<AtomicU64> = packages.iter().map(|_| AtomicU64::new(0)).collect();
+    let downloads = packages.iter().zip(&done).map(|(package, own)| {
+        let done = &done;
+        async move {
+            let progress = |bytes| {
+                own.store(bytes, Ordering::Relaxed);
+                context.progress(
+                    done.iter().map(|done| done.load(Ordering::Relaxed)).sum(),
+                    total,
+                );
+            };
+            let downloaded = packages::download(http, package, &world.plan.packages, &progress)
+                .await
+                .map_err(fault)?;
+            context.note(&match downloaded.bytes_fetched {
+                0 => format!("{} is there already", package.name),
+                bytes => format!("{} fetched, {}", package.name, DecimalBytes(bytes)),
+            });
+            Ok::<_, anyhow::Error>(downloaded.bytes_fetched)
+        }
+    });
+    let fetched: u64 = try_join_all(downloads).await?.into_iter().sum();
+    let names: Vec<&str> = packages
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
+    Ok(Ended::Done(match fetched {
+        0 => format!("{} were there already", names.join(", ")),
+        _ => format!("{}, {} fetched", names.join(", "), DecimalBytes(fetched)),
+    }))
+}
+
+/// The error that no version is known, naming the newest one in the index.
+pub async fn no_version(settings: &Settings) -> anyhow::Error {
+    let newest = async {
+        let source = Source::new(settings.package_index.clone())?;
+        let http = http(settings.package_index.expose())?;
+        anyhow::Ok(
+            packages::fetch_index(&http, &source)
+                .await?
+                .newest()
+                .map(str::to_owned),
+        )
+    };
+    let newest = match newest.await {
+        Ok(Some(newest)) => format!("the newest in the package index is `{newest}`"),
+        Ok(None) => "the package index is empty".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    bad_input(format!(
+        "no version to release: neither `--release-version` nor `RELEASE_VERSION` is given, and no version tag is on HEAD\n\
+         hint: {newest}"
+    ))
+}
+
+/// The package of one platform, as Download left it.
+pub fn package(plan: &ReleasePlan, platform: &Platform) -> Result<PathBuf> {
+    packages::find(&plan.packages, &platform.to_string()).map_err(fault)
+}
+
+/// A fault of the packages is bad input, unless this machine is at fault.
+pub fn fault(error: packages::Error) -> anyhow::Error {
+    if error.is_input() {
+        bad_input(error)
+    } else {
+        error.into()
+    }
+}

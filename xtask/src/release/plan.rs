@@ -1,0 +1,297 @@
+//! What a release will do, as plain data: the dry run prints it, the targets obey it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::tags::Tags;
+use super::transport::{Location, Transport, Via};
+use crate::engine::BuildPlan;
+use crate::graph;
+use crate::oci::{Platform, RepositoryName, Tag};
+use crate::packages::{self, Source};
+use crate::settings::{Login, Release, Settings};
+
+/// Everything about one release that can be known before it starts.
+#[derive(Debug)]
+pub struct ReleasePlan {
+    pub version: semver::Version,
+    /// The git tag of the release.
+    pub git_tag: String,
+    pub platforms: Vec<Platform>,
+    /// The package index, without its query.
+    pub package_index: String,
+    /// Where the packages are kept.
+    pub packages: PathBuf,
+    /// Where the build context is staged, with one `lib-<arch>/` for each platform.
+    pub context: PathBuf,
+    /// One image for each platform.
+    pub builds: Vec<BuildPlan>,
+    pub pushes: Vec<PushPlan>,
+    /// `owner/name` on GitHub.
+    pub github_repository: String,
+    pub transport: Transport,
+}
+
+/// What one registry is to hold.
+#[derive(Debug)]
+pub struct PushPlan {
+    /// The registry's name in the settings.
+    pub registry: String,
+    pub target: String,
+    pub repository: RepositoryName,
+    /// What the engine pushes, if it does. With one platform its tag is `immutable`; with several, each has a tag of
+    /// its own and `immutable` is an index of them.
+    pub images: Vec<PushedImage>,
+    pub immutable: Tag,
+    pub moving: Vec<Tag>,
+}
+
+/// One image of a [`PushPlan`].
+#[derive(Debug)]
+pub struct PushedImage {
+    pub platform: Platform,
+    /// Its name in the engine.
+    pub local: String,
+    pub tag: Tag,
+}
+
+impl PushPlan {
+    pub fn tags(&self) -> impl Iterator<Item = &Tag> {
+        std::iter::once(&self.immutable).chain(&self.moving)
+    }
+}
+
+impl ReleasePlan {
+    /// # Errors
+    /// A package index that cannot be one.
+    pub fn new(
+        settings: &Settings,
+        release: &Release,
+        transport: Transport,
+    ) -> Result<Self, packages::Error> {
+        let version = &release.version;
+        let output = settings.root.join("output");
+        let context = output.join("docker-build-context");
+        let local = |platform: &Platform| {
+            format!(
+                "{}:{}",
+                settings.image,
+                Tags::of_platform(version, platform)
+            )
+        };
+        let builds = settings.platforms.iter().map(|platform| BuildPlan {
+            context: context.clone(),
+            dockerfile: "Dockerfile".to_owned(),
+            tag: local(platform),
+            platform: platform.to_string(),
+            args: BTreeMap::from([
+                ("VERSION".to_owned(), version.to_string()),
+                ("BUILD_DATE".to_owned(), rfc3339(settings.timestamp)),
+                ("BASE_IMAGE".to_owned(), settings.base_image.clone()),
+            ]),
+            labels: labels(settings, version),
+            timestamp: settings.timestamp,
+        });
+        let tags = Tags::of(version);
+        // What the engine pushes: one image for each platform, or the one that is given.
+        let given = match transport.image.as_ref().map(|image| &image.location) {
+            Some(Location::Engine(name)) => Some(name),
+            _ => None,
+        };
+        let platforms = match given {
+            Some(_) => settings.platforms.get(..1).unwrap_or_default(),
+            None => &settings.platforms[..],
+        };
+        let pushes = settings.registries.iter().map(|registry| PushPlan {
+            registry: registry.name.clone(),
+            target: registry.target.clone(),
+            repository: registry.repository.clone(),
+            images: platforms
+                .iter()
+                .map(|platform| PushedImage {
+                    platform: platform.clone(),
+                    local: given.cloned().unwrap_or_else(|| local(platform)),
+                    tag: match platforms.len() {
+                        1 => tags.immutable.clone(),
+                        _ => Tags::of_platform(version, platform),
+                    },
+                })
+                .collect(),
+            immutable: tags.immutable.clone(),
+            moving: tags.moving.clone(),
+        });
+        Ok(ReleasePlan {
+            git_tag: release.tag.clone(),
+            platforms: settings.platforms.clone(),
+            package_index: Source::new(settings.package_index.clone())?.to_string(),
+            packages: output.join("packages").join(version.to_string()),
+            builds: builds.collect(),
+            pushes: pushes.collect(),
+            github_repository: settings.github.repository.clone(),
+            version: version.clone(),
+            context,
+            transport,
+        })
+    }
+
+    /// The build context's directory for one platform: `lib-amd64` for `linux/amd64`, as `TARGETARCH` has it.
+    pub fn lib(&self, platform: &Platform) -> PathBuf {
+        self.context.join(format!("lib-{}", platform.architecture))
+    }
+
+    /// The dry run: every scheduled step, and what could not be checked without network, engine and credentials.
+    pub fn to_text(&self, steps: &graph::Plan, settings: &Settings) -> String {
+        let mut text = match settings.release {
+            Some(_) => format!("release {} as `{}`\n", self.version, self.git_tag),
+            None => format!(
+                "no version is given, so this is the plan for {}\n",
+                self.version
+            ),
+        };
+        for step in &steps.steps {
+            let lines = if step.skipped {
+                vec!["left out by --skip".to_owned()]
+            } else {
+                self.lines(&step.target, settings)
+            };
+            let _ = writeln!(text, "\n{}", step.target);
+            for line in lines {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+        let made = match &self.transport.image {
+            None => "that the packages exist, that an engine answers and the image builds",
+            Some(_) => "that the image is whole",
+        };
+        let _ = writeln!(
+            text,
+            "\nnot checked: {made}, that the registries accept the credentials, what the registries hold already"
+        );
+        text
+    }
+
+    fn lines(&self, target: &str, settings: &Settings) -> Vec<String> {
+        let relative = |path: &Path| {
+            path.strip_prefix(&settings.root)
+                .unwrap_or(path)
+                .display()
+                .to_string()
+        };
+        if let Some(push) = self.pushes.iter().find(|push| push.target == target) {
+            return push_lines(push, settings, &self.transport);
+        }
+        if let Some(reason) = self.transport.skip()
+            && matches!(target, "download" | "extract" | "docker-build")
+        {
+            return vec![reason];
+        }
+        match target {
+            "download" => vec![
+                format!(
+                    "the packages for {} from {}",
+                    join(&self.platforms),
+                    self.package_index
+                ),
+                format!("into {}", relative(&self.packages)),
+            ],
+            "extract" => self
+                .platforms
+                .iter()
+                .map(|platform| format!("{platform} into {}", relative(&self.lib(platform))))
+                .collect(),
+            "docker-build" => self.builds.iter().map(build_line).collect(),
+            "github-release" => {
+                let kind = if self.version.pre.is_empty() {
+                    "release"
+                } else {
+                    "prerelease"
+                };
+                vec![format!(
+                    "{kind} `{}` of {} with the packages",
+                    self.git_tag, self.github_repository
+                )]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Names, separated by commas.
+pub fn join(names: &[impl std::fmt::Display]) -> String {
+    names
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn build_line(build: &BuildPlan) -> String {
+    let args: Vec<String> = build
+        .args
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    format!(
+        "{} as {} with {}",
+        build.platform,
+        build.tag,
+        args.join(" ")
+    )
+}
+
+fn push_lines(push: &PushPlan, settings: &Settings, transport: &Transport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if transport.via == Via::Direct {
+        let compression = transport.compression;
+        lines.push(format!(
+            "read once and compressed once ({compression}) for all registries"
+        ));
+    } else if push.images.len() > 1 {
+        for image in &push.images {
+            lines.push(format!(
+                "{}:{} ({})",
+                push.repository, image.tag, image.platform
+            ));
+        }
+    }
+    for tag in push.tags() {
+        lines.push(format!("{}:{tag}", push.repository));
+    }
+    let registry = settings
+        .registries
+        .iter()
+        .find(|registry| registry.name == push.registry);
+    if let Some(Login::Missing(variables)) = registry.map(|registry| &registry.login) {
+        lines.push(format!(
+            "as things are it would not be pushed to: {}",
+            variables.missing()
+        ));
+    }
+    lines
+}
+
+/// <https://github.com/opencontainers/image-spec/blob/main/annotations.md>
+fn labels(settings: &Settings, version: &semver::Version) -> BTreeMap<String, String> {
+    let source = format!("{}{}", settings.github.server, settings.github.repository);
+    let mut labels = vec![
+        ("version", version.to_string()),
+        ("created", rfc3339(settings.timestamp)),
+        ("source", source),
+    ];
+    labels.extend(
+        settings
+            .commit
+            .as_ref()
+            .map(|commit| ("revision", commit.id.clone())),
+    );
+    labels
+        .into_iter()
+        .map(|(name, value)| (format!("org.opencontainers.image.{name}"), value))
+        .collect()
+}
+
+fn rfc3339(seconds: u64) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    humantime::format_rfc3339_seconds(time).to_string()
+}

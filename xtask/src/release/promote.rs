@@ -1,0 +1,48 @@
+//! `cargo xtask promote VERSION --tag latest`: move a tag everywhere, by manifest only. This is also the rollback.
+
+use anyhow::Result;
+
+use super::{TagsWhen, Transport, World, held};
+use crate::cli::PromoteArgs;
+use crate::exit::{Exit, bad_input};
+use crate::oci::Tag;
+use crate::report::{Console, Outcome, Table};
+use crate::settings::Settings;
+
+/// Lets `--tag` name what the version's tag names, on every registry.
+pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs) -> Result<Exit> {
+    let parse = |text: &str| {
+        text.parse::<Tag>()
+            .map_err(|error| bad_input(format!("`{text}`: {error}")))
+    };
+    let version = parse(args.version.strip_prefix('v').unwrap_or(&args.version))?;
+    let tag = parse(&args.tag)?;
+    let plan = super::run::plan(settings, Transport::default())?;
+    let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
+    let moved = held::promote(&world, &version, &tag).await?;
+
+    let failed = moved.iter().filter(|(_, result)| result.is_err()).count();
+    let exit = match failed {
+        0 => Exit::Done,
+        failed if failed == moved.len() => Exit::Failed,
+        _ => Exit::Partial,
+    };
+    let rows = moved.iter().map(|(push, result)| {
+        let result = match result {
+            Ok(digest) => digest.to_string(),
+            Err(error) => format!("failed: {error:#}"),
+        };
+        vec![
+            push.registry.clone(),
+            format!("{}:{tag}", push.repository),
+            result,
+        ]
+    });
+    let table = Table {
+        columns: vec!["registry", "reference", "digest, or why not"],
+        rows: rows.collect(),
+    };
+    let title = format!("promote {version} to {tag}");
+    console.finish(&Outcome::table(title, exit, table), None)?;
+    Ok(exit)
+}

@@ -1,0 +1,113 @@
+//! The transport past the engine's own pushes: the image is read and compressed once ([`Supply`]), and every registry
+//! takes it from there at its own pace.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use tokio::time::MissedTickBehavior;
+
+use super::image_source::Supply;
+use super::plan::PushPlan;
+use super::push::Brought;
+use super::world::World;
+use crate::copy::{Destination, Event, Listener, Place, Verdict};
+use crate::graph;
+use crate::oci::{Digest, TagOrDigest};
+use crate::registry::{Error, Options};
+
+/// Between two looks at the progress.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Brings the image to the registry, without a tag.
+pub async fn bring(
+    world: &World<'_>,
+    plan: &PushPlan,
+    context: &graph::Context<'_>,
+) -> Result<Brought> {
+    let supply = world.supply().await?;
+    if let Some(manifest) = supply.held(&plan.registry) {
+        return Ok(Brought {
+            manifest: manifest.clone(),
+            pushed: None,
+        });
+    }
+    let client = world.client(&plan.registry, Options::default())?;
+    let destination = Destination::new(plan.repository.host(), client);
+    let place = Place {
+        destination: Arc::clone(&destination),
+        path: plan.repository.path().to_owned(),
+        tags: Vec::new(),
+    };
+    let meter = Arc::new(Meter::default());
+    let bringing = supply.offer.bring(place, Arc::clone(&meter) as Arc<_>);
+    let row = watched(bringing, || meter.tell(supply, context)).await;
+    let reason = row.reason.unwrap_or_default();
+    if row.verdict == Verdict::Failed {
+        return Err(match (supply.failure(), destination.down()) {
+            (Some(failure), _) => failure,
+            (None, Some(refusal @ Error::Rejected { .. })) => refusal.clone().into(),
+            (None, _) => anyhow!(reason),
+        });
+    }
+    if row.verdict == Verdict::Degraded {
+        context.warn(&reason);
+    }
+    let Some(digest) = row.digest else {
+        bail!("the copy ended without a digest");
+    };
+    let digest: Digest = digest.parse()?;
+    let at = TagOrDigest::Digest(digest.clone());
+    let held = world.repository(&plan.registry)?.get_manifest(&at).await?;
+    let manifest =
+        held.ok_or_else(|| anyhow!("{digest} was put, but the registry does not hold it"))?;
+    Ok(Brought {
+        manifest,
+        pushed: (row.bytes.uploaded > 0).then_some(row.bytes.uploaded),
+    })
+}
+
+/// `work`, with `tell` called now and then meanwhile.
+async fn watched<T>(work: impl Future<Output = T>, tell: impl Fn()) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                tell();
+                return done;
+            }
+            _ = ticks.tick() => tell(),
+        }
+    }
+}
+
+/// Adds up what goes to one registry.
+#[derive(Default)]
+struct Meter {
+    planned: AtomicU64,
+    moved: AtomicU64,
+}
+
+impl Meter {
+    /// Until something is there to be uploaded, what was read counts. An engine may take long before its first byte.
+    fn tell(&self, supply: &Supply, context: &graph::Context<'_>) {
+        match (self.planned.load(Ordering::Relaxed), supply.taken()) {
+            (0, 0) => {}
+            (0, taken) => context.progress(taken, 0),
+            (planned, _) => context.progress(self.moved.load(Ordering::Relaxed), planned),
+        }
+    }
+}
+
+impl Listener for Meter {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Planned { bytes, .. } => self.planned.fetch_add(bytes, Ordering::Relaxed),
+            Event::Moved { bytes, .. } => self.moved.fetch_add(bytes, Ordering::Relaxed),
+            Event::Read { .. } | Event::Finished { .. } => 0,
+        };
+    }
+}

@@ -1,0 +1,156 @@
+//! How the image gets to the registries, and where it comes from, as the command line chooses. Pure.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::image::Compression;
+
+/// The choice for one release.
+#[derive(Clone, Debug, Default)]
+pub struct Transport {
+    pub via: Via,
+    /// Of layers that are not compressed yet, in a direct release.
+    pub compression: Compression,
+    /// Published instead of what DockerBuild makes.
+    pub image: Option<GivenImage>,
+}
+
+/// Who compresses and uploads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Via {
+    /// The engine, for each registry anew.
+    Engine,
+    /// This program, once for all registries.
+    #[default]
+    Direct,
+}
+
+/// An image that was built before: the value of `--image`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenImage {
+    text: String,
+    pub location: Location,
+}
+
+/// Where an image is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In the engine, by this name or id.
+    Engine(String),
+    /// An OCI image layout.
+    Directory(PathBuf),
+    /// A `docker-archive` or `oci-archive`; its content tells which.
+    File(PathBuf),
+}
+
+/// Why a text is no image that can be published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    #[error(
+        "`--image {0}` names no image; hint: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE` or `docker-archive:FILE`"
+    )]
+    Form(String),
+    #[error("`--image {0}`: there is no {1} of that name")]
+    Absent(String, &'static str),
+    #[error(
+        "`--image {0}` cannot go through the engine, which does not have it; hint: `--via direct`"
+    )]
+    NotInEngine(String),
+}
+
+impl FromStr for GivenImage {
+    type Err = ImageError;
+
+    fn from_str(text: &str) -> Result<Self, ImageError> {
+        let location = match text.split_once(':') {
+            Some((_, "")) | None => return Err(ImageError::Form(text.to_owned())),
+            Some(("docker", name)) => Location::Engine(name.to_owned()),
+            Some(("oci", path)) => Location::Directory(path.into()),
+            Some(("oci-archive" | "docker-archive", path)) => Location::File(path.into()),
+            Some(_) => return Err(ImageError::Form(text.to_owned())),
+        };
+        Ok(GivenImage {
+            text: text.to_owned(),
+            location,
+        })
+    }
+}
+
+impl fmt::Display for GivenImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Transport {
+    /// Whether the image comes out of the engine.
+    pub fn needs_engine(&self) -> bool {
+        let location = self.image.as_ref().map(|image| &image.location);
+        matches!(location, None | Some(Location::Engine(_)))
+    }
+
+    /// What is wrong with the choice, as far as this machine's disk tells.
+    pub fn check(&self) -> Result<(), ImageError> {
+        let Some(image) = &self.image else {
+            return Ok(());
+        };
+        let absent = |kind| Err(ImageError::Absent(image.text.clone(), kind));
+        match &image.location {
+            Location::Engine(_) => Ok(()),
+            _ if self.via == Via::Engine => Err(ImageError::NotInEngine(image.text.clone())),
+            Location::Directory(path) if !path.is_dir() => absent("directory"),
+            Location::File(path) if !Path::is_file(path) => absent("file"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why the targets that would make the image have nothing to do.
+    pub fn skip(&self) -> Option<String> {
+        let image = self.image.as_ref()?;
+        Some(format!("the image is given: `--image {image}`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_named_with_its_kind() {
+        let location = |text: &str| text.parse::<GivenImage>().unwrap().location;
+        assert_eq!(
+            location("docker:localhost:5000/app:1.2"),
+            Location::Engine("localhost:5000/app:1.2".into())
+        );
+        assert_eq!(location("oci:a/b"), Location::Directory("a/b".into()));
+        for text in ["oci-archive:a.tar", "docker-archive:a.tar"] {
+            assert_eq!(location(text), Location::File("a.tar".into()));
+        }
+        for text in ["app:1.2", "docker", "docker:", "dir:x", ""] {
+            assert!(text.parse::<GivenImage>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_published_is_known_beforehand() {
+        let problem = |via, text: &str| {
+            let transport = Transport {
+                via,
+                image: Some(text.parse().unwrap()),
+                ..Transport::default()
+            };
+            transport.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(problem(Via::Engine, "docker:app"), Ok(()));
+        assert_eq!(problem(Via::Direct, "oci:/"), Ok(()));
+        for (via, text, part) in [
+            (Via::Engine, "oci:/", "--via direct"),
+            (Via::Direct, "oci:/nowhere", "no directory"),
+            (Via::Direct, "oci-archive:/", "no file"),
+        ] {
+            let error = problem(via, text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

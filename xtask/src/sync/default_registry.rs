@@ -1,0 +1,96 @@
+//! Where images go whose destination is written without a registry: the transfer tool's and the plain list's.
+//!
+//! The variables are those of the two tools: `REGISTRY`; `REGISTRY_NAMESPACE`, `NAMESPACE` or `ALIYUN_NAMESPACE`;
+//! `REGISTRY_USER` and `REGISTRY_PASSWORD`, or `ALIYUN_USERNAME` and `ALIYUN_PASSWORD`. The first that is set counts.
+
+use super::logins::Login;
+use super::reader::Reader;
+use crate::credentials::Credentials;
+use crate::oci::{ReferenceError, RepositoryName};
+use crate::secret::Secret;
+
+/// A registry, a namespace there, and who signs in.
+pub(super) struct Bare {
+    /// In its canonical spelling.
+    pub host: String,
+    namespace: Option<String>,
+    pub login: Option<Login>,
+}
+
+const NAMESPACE: [&str; 3] = ["REGISTRY_NAMESPACE", "NAMESPACE", "ALIYUN_NAMESPACE"];
+const LOGIN: [(&str, &str); 2] = [
+    ("REGISTRY_USER", "REGISTRY_PASSWORD"),
+    ("ALIYUN_USERNAME", "ALIYUN_PASSWORD"),
+];
+
+/// Reserved by RFC 2606; it never gets into a request.
+const STAND_IN: &str = "registry.invalid";
+
+impl Bare {
+    /// The one of this run. What is wrong with it is a problem when it is first asked for, and a stand-in lets the
+    /// reading go on.
+    pub(super) fn get<'b>(found: &'b mut Option<Bare>, reader: &mut Reader) -> &'b Bare {
+        found.get_or_insert_with(|| Bare::new(reader))
+    }
+
+    /// The repository of the image `name`.
+    pub(super) fn repository(&self, name: &str) -> Result<RepositoryName, ReferenceError> {
+        repository(&self.host, self.namespace.as_deref(), name)
+    }
+
+    fn new(reader: &mut Reader) -> Bare {
+        let lookup = reader.lookup;
+        let mut problem = |sentence| reader.problems.push(sentence);
+        let host = lookup("REGISTRY").unwrap_or_else(|| {
+            let file = &reader.file;
+            problem(format!(
+                "`REGISTRY` is not set: `{file}` names destinations without a registry; hint: also `REGISTRY_NAMESPACE`, `REGISTRY_USER` and `REGISTRY_PASSWORD`"
+            ));
+            STAND_IN.to_owned()
+        });
+        let mut namespace = NAMESPACE.into_iter().find_map(lookup);
+        let host = match repository(&host, namespace.as_deref(), "any") {
+            Ok(any) => any.host().to_owned(),
+            Err(error) => {
+                problem(format!("`REGISTRY` and its namespace: {error}"));
+                namespace = None;
+                STAND_IN.to_owned()
+            }
+        };
+        let mut login = None;
+        for (user, password) in LOGIN {
+            match (lookup(user), lookup(password)) {
+                (None, None) => continue,
+                (Some(username), Some(word)) => {
+                    login = Some(Login {
+                        credentials: Credentials::Basic {
+                            username,
+                            password: Secret::new(word),
+                        },
+                        plain_http: false,
+                        origin: format!("`{user}` and `{password}`"),
+                    });
+                }
+                (Some(_), None) => problem(format!("`{user}` is set, but `{password}` is not")),
+                (None, Some(_)) => problem(format!("`{password}` is set, but `{user}` is not")),
+            }
+            break;
+        }
+        Bare {
+            host,
+            namespace,
+            login,
+        }
+    }
+}
+
+fn repository(
+    host: &str,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<RepositoryName, ReferenceError> {
+    match namespace {
+        Some(namespace) => RepositoryName::new(host, &format!("{namespace}/{name}")),
+        None => RepositoryName::new(host, name),
+    }
+}

@@ -1,0 +1,39 @@
+//! image-syncer's single config file: `auth`, and `images` (a mapping) or `rules` (a list of `src`, `dest`, `tags`).
+
+use super::rule::Draft;
+use super::{Found, image_syncer};
+use crate::sync::document::{Node, Value};
+use crate::sync::reader::Reader;
+
+pub(super) fn read(reader: &mut Reader, document: &Node, found: &mut Found) {
+    let Some(fields) = reader.fields(document, &["auth", "images", "rules"]) else {
+        return;
+    };
+    if let Some(auth) = fields.get("auth") {
+        found.logins.read(reader, auth);
+    }
+    if let Some(node) = fields.get("images") {
+        match &node.value {
+            Value::Mapping(entries) => image_syncer::read(reader, entries, found),
+            _ => reader.problem(
+                node.position,
+                "`images` must be a mapping of sources to destinations",
+            ),
+        }
+    }
+    if let Some(node) = fields.get("rules") {
+        match &node.value {
+            Value::List(rules) => rules.iter().for_each(|node| rule(reader, node, found)),
+            _ => reader.problem(node.position, "`rules` must be a list"),
+        }
+    }
+}
+
+fn rule(reader: &mut Reader, node: &Node, found: &mut Found) {
+    let Some(fields) = reader.fields(node, &["src", "dest", "tags"]) else {
+        return;
+    };
+    if let Some(draft) = Draft::read(reader, &fields, "src", "dest") {
+        found.rules.extend(draft.rule(reader));
+    }
+}

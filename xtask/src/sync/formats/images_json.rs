@@ -1,0 +1,97 @@
+//! The transfer tool's `images.json`: entries with `source`, `target`, `tags` and `architectures`, all required.
+//!
+//! `target` has no registry: `REGISTRY` and its namespace say where it is. `tags` are all names for the one image that
+//! `source` means.
+
+use super::Found;
+use crate::copy::Policy;
+use crate::oci::{Platform, Reference, RepositoryName, Tag};
+use crate::sync::default_registry::Bare;
+use crate::sync::document::{Node, Position};
+use crate::sync::reader::{Reader, suggestion};
+use crate::sync::request::{Rule, Target, TargetTags};
+use crate::sync::tags::{Select, TagFilter};
+
+const KEYS: &[&str] = &["source", "target", "tags", "architectures"];
+
+/// All that the tool documents.
+const ARCHITECTURES: &[&str] = &["amd64", "arm64", "arm/v7", "ppc64le", "s390x"];
+
+pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
+    let Some(fields) = reader.fields(node, KEYS) else {
+        return;
+    };
+    let source = reader.required(&fields, "source");
+    let source = source.and_then(|node| source_of(reader, node));
+    let target = reader.required(&fields, "target");
+    let target = target.and_then(|node| target_of(reader, node, &mut found.bare));
+    let tags = reader.required(&fields, "tags");
+    let tags = tags.and_then(|node| reader.each(node, "`tags`", tag));
+    let platforms = reader.required(&fields, "architectures");
+    let platforms = platforms.and_then(|node| reader.each(node, "`architectures`", architecture));
+    if let (Some((source, select)), Some(repository), Some(tags), Some(platforms)) =
+        (source, target, tags, platforms)
+    {
+        let is_kept = |tag: &Tag| tags.contains(tag);
+        if source == repository && select.names().iter().any(is_kept) {
+            reader.problem(node.position, "this image is its own target");
+            return;
+        }
+        found.rules.push(Rule {
+            source,
+            select,
+            only: None,
+            targets: vec![Target {
+                repository,
+                tags: TargetTags::Named(tags),
+            }],
+            // One architecture that fails lets the others go on.
+            policy: Policy {
+                platforms,
+                lenient: true,
+                ..Policy::default()
+            },
+            origin: reader.origin(node.position.line),
+        });
+    }
+}
+
+fn source_of(reader: &mut Reader, node: &Node) -> Option<(RepositoryName, Select)> {
+    let text = reader.text(node, "`source`")?;
+    let source: Reference = reader.right(node.position, text.parse())?;
+    let select = match &source.digest {
+        Some(digest) => Select::Digest(digest.clone()),
+        None => Select::Tags(TagFilter::names(vec![source.tag_or_latest()])),
+    };
+    Some((source.repository, select))
+}
+
+fn target_of(reader: &mut Reader, node: &Node, bare: &mut Option<Bare>) -> Option<RepositoryName> {
+    let text = reader.text(node, "`target`")?;
+    let first = text.split('/').next().unwrap_or_default();
+    if text.contains([':', '@']) || (first.contains('.') && first != text) {
+        reader.problem(
+            node.position,
+            format!("`target` is a name only, not `{text}`; hint: `REGISTRY` says where, and `tags` under which tags"),
+        );
+        return None;
+    }
+    let repository = Bare::get(bare, reader).repository(&text);
+    reader.right(node.position, repository)
+}
+
+fn tag(reader: &mut Reader, position: Position, text: &str) -> Option<Tag> {
+    reader.right(position, text.parse())
+}
+
+fn architecture(reader: &mut Reader, position: Position, text: &str) -> Option<Platform> {
+    if !ARCHITECTURES.contains(&text) {
+        let hint = suggestion(text, ARCHITECTURES);
+        reader.problem(
+            position,
+            format!("unknown architecture `{text}`; hint: {hint}"),
+        );
+        return None;
+    }
+    reader.right(position, format!("linux/{text}").parse())
+}

@@ -1,0 +1,55 @@
+//! Our own form: one mapping or a list of them, with `source`, `targets`, and at will `tags`, `platforms` and
+//! `attestations`.
+
+use super::Found;
+use super::rule::Draft;
+use crate::copy::{Attestations, Policy};
+use crate::oci::Platform;
+use crate::sync::document::{Node, Position};
+use crate::sync::reader::{Reader, suggestion};
+
+const KEYS: &[&str] = &["source", "targets", "tags", "platforms", "attestations"];
+
+pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
+    let Some(fields) = reader.fields(node, KEYS) else {
+        return;
+    };
+    let draft = Draft::read(reader, &fields, "source", "targets");
+    let rule = draft.and_then(|draft| draft.rule(reader));
+    let platforms = match fields.get("platforms") {
+        Some(node) => reader.each(node, "`platforms`", platform),
+        None => Some(Vec::new()),
+    };
+    let attestations = match fields.get("attestations") {
+        Some(node) => attestations(reader, node),
+        None => Some(Attestations::default()),
+    };
+    if let (Some(mut rule), Some(platforms), Some(attestations)) = (rule, platforms, attestations) {
+        rule.policy = Policy {
+            platforms,
+            attestations,
+            ..Policy::default()
+        };
+        found.rules.push(rule);
+    }
+}
+
+fn platform(reader: &mut Reader, position: Position, text: &str) -> Option<Platform> {
+    reader.right(position, text.parse())
+}
+
+fn attestations(reader: &mut Reader, node: &Node) -> Option<Attestations> {
+    Some(match reader.text(node, "`attestations`")?.as_str() {
+        "keep" => Attestations::Keep,
+        "strip" => Attestations::Strip,
+        "auto" => Attestations::Auto,
+        other => {
+            let hint = suggestion(other, &["keep", "strip", "auto"]);
+            reader.problem(
+                node.position,
+                format!("`attestations` cannot be `{other}`; hint: {hint}"),
+            );
+            return None;
+        }
+    })
+}

@@ -1,0 +1,85 @@
+//! The plain list: an image on each line, `#` comments, blank lines. The last segment of its name and its tag are kept.
+//!
+//! Any text that is no other form is read as this one, so no message shows a line: it may be of some file with secrets.
+
+use super::Found;
+use crate::copy::Policy;
+use crate::oci::Reference;
+use crate::sync::default_registry::Bare;
+use crate::sync::document::Position;
+use crate::sync::reader::Reader;
+use crate::sync::request::{Rule, Target, TargetTags};
+use crate::sync::tags::{Select, TagFilter};
+
+/// Whether the first line that says something is no YAML or JSON but a bare word.
+pub(super) fn is_list(text: &str) -> bool {
+    lines(text).next().is_some_and(|(_, line)| {
+        !line.starts_with(['{', '[', '-', '"', '\'', '%', '?'])
+            && !line.contains(": ")
+            && !line.ends_with(':')
+    })
+}
+
+pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
+    for (position, line) in lines(text) {
+        let Some(line) = reader.expand(position, line) else {
+            continue;
+        };
+        let Ok(source) = line.parse::<Reference>() else {
+            reader.problem(
+                position,
+                "this is not the name of an image; hint: the file is read as a plain list, with `[registry/]name[:tag]` on each line",
+            );
+            continue;
+        };
+        let name = source.repository.path().rsplit('/').next();
+        let repository = Bare::get(&mut found.bare, reader).repository(name.unwrap_or_default());
+        let Some(repository) = reader.right(position, repository) else {
+            continue;
+        };
+        let (select, tags) = match (source.digest.clone(), source.tag.clone()) {
+            (Some(digest), None) => (Select::Digest(digest), TargetTags::Same),
+            (Some(digest), Some(tag)) => (Select::Digest(digest), TargetTags::Named(vec![tag])),
+            (None, _) => {
+                let tags = TagFilter::names(vec![source.tag_or_latest()]);
+                (Select::Tags(tags), TargetTags::Same)
+            }
+        };
+        if repository == source.repository {
+            reader.problem(position, "this image is in `REGISTRY` already");
+            continue;
+        }
+        found.rules.push(Rule {
+            source: source.repository,
+            select,
+            only: None,
+            targets: vec![Target { repository, tags }],
+            policy: Policy::default(),
+            origin: reader.origin(position.line),
+        });
+    }
+}
+
+/// The lines that say something, without their comments.
+fn lines(text: &str) -> impl Iterator<Item = (Position, &str)> {
+    let text = text.trim_start_matches('\u{feff}');
+    text.lines().enumerate().filter_map(|(index, line)| {
+        let end = line
+            .char_indices()
+            .find(|&(at, c)| {
+                c == '#'
+                    && line[..at]
+                        .chars()
+                        .next_back()
+                        .is_none_or(char::is_whitespace)
+            })
+            .map_or(line.len(), |(at, _)| at);
+        let said = line[..end].trim();
+        let column = line.chars().take_while(|c| c.is_whitespace()).count() + 1;
+        let position = Position {
+            line: index + 1,
+            column,
+        };
+        (!said.is_empty() && said != "---").then_some((position, said))
+    })
+}

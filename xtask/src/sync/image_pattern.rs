@@ -1,0 +1,257 @@
+//! image-syncer's names of images: `repo`, `repo:t1,t2`, `repo:v*`, `repo:/regex/`, `repo@sha256:…`, and what a
+//! destination makes of them.
+//!
+//! Pure; facts from image-syncer's README, "Image sync configuration file". It refuses to know files. Invariant: a
+//! [`Target`] that it made never receives the very image it comes from.
+
+use super::request::{Target, TargetTags};
+use super::tags::PatternError;
+use super::tags::{Select, TagFilter};
+use crate::oci::{Digest, DigestError, ReferenceError, RepositoryName, Tag};
+
+/// A name, as far as it can be read without its counterpart.
+pub(super) struct Expression {
+    pub repository: RepositoryName,
+    pub what: What,
+}
+
+/// What stands behind the name of the repository.
+#[derive(PartialEq)]
+pub(super) enum What {
+    Nothing,
+    /// The text between `:` and the end: tags, globs, or a regular expression between slashes.
+    Tags(Vec<String>),
+    /// With the tag before it, if there was one.
+    Digest(Option<Tag>, Digest),
+}
+
+/// What is wrong with a pair of names.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExpressionError {
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    // Without the URL: it may hold a password.
+    #[error("this is a URL; hint: leave out what is before the registry's host")]
+    Url,
+    #[error("`{0}` begins a regular expression; hint: it ends with `/`, too")]
+    OpenRegex(String),
+    #[error("`{0}` is both source and destination")]
+    Itself(String),
+    #[error("the destination `{0}` has another digest than the source")]
+    OtherDigest(RepositoryName),
+    #[error(
+        "the destination `{0}` names tags, but the source does not name as many; hint: name the tags of the source one by one, or none at the destination"
+    )]
+    Unequal(RepositoryName),
+}
+
+impl Expression {
+    pub(super) fn parse(text: &str) -> Result<Expression, ExpressionError> {
+        if text.contains("://") {
+            return Err(ExpressionError::Url);
+        }
+        if let Some((name, regex)) = text.split_once(":/") {
+            if !regex.ends_with('/') {
+                return Err(ExpressionError::OpenRegex(text.to_owned()));
+            }
+            return Ok(Expression {
+                repository: name.parse()?,
+                what: What::Tags(vec![format!("/{regex}")]),
+            });
+        }
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (name, Some(digest.parse::<Digest>()?)),
+            None => (text, None),
+        };
+        // A colon before the last slash belongs to a port.
+        let (name, tags) = match name.rsplit_once(':') {
+            Some((name, tags)) if !tags.contains('/') => (name, Some(tags)),
+            _ => (name, None),
+        };
+        let what = match (tags, digest) {
+            (None, None) => What::Nothing,
+            (tag, Some(digest)) => What::Digest(tag.map(str::parse).transpose()?, digest),
+            (Some(tags), None) => {
+                What::Tags(tags.split(',').map(|tag| tag.trim().to_owned()).collect())
+            }
+        };
+        Ok(Expression {
+            repository: name.parse()?,
+            what,
+        })
+    }
+
+    /// What a source of this name gives.
+    pub(super) fn select(&self) -> Result<Select, ExpressionError> {
+        Ok(match &self.what {
+            What::Nothing => Select::Tags(TagFilter::all()),
+            What::Digest(_, digest) => Select::Digest(digest.clone()),
+            What::Tags(patterns) => {
+                let mut filter = TagFilter::all();
+                for pattern in patterns {
+                    filter.add(pattern)?;
+                }
+                Select::Tags(filter)
+            }
+        })
+    }
+
+    /// What `destination` receives of this source.
+    pub(super) fn target(
+        &self,
+        select: &Select,
+        destination: &str,
+    ) -> Result<Target, ExpressionError> {
+        let Expression { repository, what } = Expression::parse(destination)?;
+        let tags = match (&self.what, what) {
+            (What::Digest(_, here), What::Digest(_, there)) if *here != there => {
+                return Err(ExpressionError::OtherDigest(repository));
+            }
+            (_, What::Digest(Some(tag), _)) if matches!(select, Select::Digest(_)) => {
+                TargetTags::Named(vec![tag])
+            }
+            (What::Digest(Some(tag), _), What::Nothing) => TargetTags::Named(vec![tag.clone()]),
+            (_, What::Nothing) | (What::Digest(..), What::Digest(..)) => TargetTags::Same,
+            // Also the same patterns: `repo:v*` to `other:v*`.
+            (here, there) if *here == there => TargetTags::Same,
+            (_, What::Digest(..)) => return Err(ExpressionError::OtherDigest(repository)),
+            (_, What::Tags(names)) => {
+                let names: Vec<Tag> = names
+                    .iter()
+                    .map(|name| name.parse())
+                    .collect::<Result<_, _>>()?;
+                let tags = select.names();
+                match select {
+                    Select::Digest(_) => TargetTags::Named(names),
+                    Select::Tags(_) if tags.len() == names.len() => {
+                        TargetTags::Renamed(tags.iter().cloned().zip(names).collect())
+                    }
+                    Select::Tags(_) => return Err(ExpressionError::Unequal(repository)),
+                }
+            }
+        };
+        let keeps_a_name = match &tags {
+            TargetTags::Same => true,
+            TargetTags::Renamed(pairs) => pairs.iter().any(|(old, new)| old == new),
+            // A digest gets a name in its own repository: nothing is copied, but something is asked for.
+            TargetTags::Named(_) => false,
+        };
+        if keeps_a_name && repository == self.repository {
+            return Err(ExpressionError::Itself(destination.to_owned()));
+        }
+        Ok(Target { repository, tags })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::copy::Policy;
+    use crate::sync::Rule;
+
+    const DIGEST: &str = "sha256:14b267eb38aa85fd12d0e168fffa2d8a6187ac53a14a0212b0d4fce8d729598c";
+
+    /// `source->tag` for every copy.
+    fn pair(source: &str, destination: &str, listed: &str) -> Result<String, ExpressionError> {
+        let source = Expression::parse(source)?;
+        let select = source.select()?;
+        let target = source.target(&select, destination)?;
+        let rule = Rule {
+            source: source.repository,
+            select,
+            only: None,
+            targets: vec![target],
+            policy: Policy::default(),
+            origin: String::new(),
+        };
+        let listed: Vec<Tag> = listed.split(' ').filter_map(|t| t.parse().ok()).collect();
+        let copies = rule.copies(&listed).into_iter().map(|copy| {
+            let tags: Vec<&str> = copy.to[0].1.iter().map(Tag::as_str).collect();
+            format!("{}->{}", copy.at, tags.join("+"))
+        });
+        Ok(copies.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn every_documented_form_of_a_source_is_read() {
+        for (source, copies) in [
+            ("quay.io/a/b", "v1.0->v1.0 v2.0->v2.0 aa->aa"),
+            ("quay.io/a/b:v1.0", "v1.0->v1.0"),
+            ("quay.io/a/b:v1.0,v3.0", "v1.0->v1.0 v3.0->v3.0"),
+            ("localhost:5000/a:v1.0, v3.0", "v1.0->v1.0 v3.0->v3.0"),
+            ("quay.io/a/b:/a+/", "aa->aa"),
+            ("quay.io/a/b:/^v[12]|@/", "v1.0->v1.0 v2.0->v2.0"),
+            ("quay.io/a/b:v*", "v1.0->v1.0 v2.0->v2.0"),
+            (&format!("quay.io/a/b@{DIGEST}"), &format!("{DIGEST}->")),
+            (
+                &format!("quay.io/a/b:v1@{DIGEST}"),
+                &format!("{DIGEST}->v1"),
+            ),
+        ] {
+            assert_eq!(
+                pair(source, "quay.io/c/d", "v1.0 v2.0 aa").unwrap(),
+                copies,
+                "{source}"
+            );
+        }
+    }
+
+    #[test]
+    fn tags_of_a_destination_rename_by_position() {
+        for (source, destination, copies) in [
+            ("q.io/a:1,2", "q.io/b:one,two", "1->one 2->two"),
+            ("q.io/a:1", "q.io/a:one", "1->one"),
+            ("q.io/a:v*", "q.io/b:v*", "v9->v9"),
+            (
+                &format!("q.io/a@{DIGEST}"),
+                "q.io/b:x",
+                &format!("{DIGEST}->x"),
+            ),
+            (
+                &format!("q.io/a@{DIGEST}"),
+                &format!("q.io/b@{DIGEST}"),
+                &format!("{DIGEST}->"),
+            ),
+        ] {
+            assert_eq!(pair(source, destination, "v9").unwrap(), copies, "{source}");
+        }
+    }
+
+    #[test]
+    fn pairs_that_cannot_be_meant_are_refused() {
+        let other = DIGEST.replace("14b", "000");
+        for (source, destination, reason) in [
+            ("q.io/a", "q.io/a", "both source and destination"),
+            (
+                "nginx",
+                "docker.io/library/nginx",
+                "both source and destination",
+            ),
+            ("q.io/a:1", "q.io/a:1", "both source and destination"),
+            ("q.io/a:1,2", "q.io/a:2,2", "both source and destination"),
+            ("q.io/a:1,2", "q.io/b:1", "does not name as many"),
+            ("q.io/a", "q.io/b:latest", "does not name as many"),
+            ("q.io/a:/x/", "q.io/b:y", "does not name as many"),
+            ("q.io/a:1", &format!("q.io/b@{DIGEST}"), "another digest"),
+            (
+                &format!("q.io/a@{DIGEST}"),
+                &format!("q.io/b@{other}"),
+                "another digest",
+            ),
+            ("https://q.io/a", "q.io/b", "this is a URL"),
+            ("q.io/a:/x", "q.io/b", "begins a regular expression"),
+            ("q.io/a:/(/", "q.io/b", "is not a regular expression"),
+            ("q.io/a:", "q.io/b", "neither a tag nor a pattern"),
+            ("q.io/A", "q.io/b", "is not a repository path"),
+            ("q.io/a", "q.io/b:-", "is not a tag"),
+            ("q.io/a@sha256:1", "q.io/b", "is not a digest"),
+        ] {
+            let error = pair(source, destination, "").expect_err(source).to_string();
+            assert!(error.contains(reason), "{source} {destination}: {error}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The registries of a run: one connection for each host and login, looked at once before anything is copied.
+//!
+//! It refuses to know tags. Invariant: after [`Registries::open`] no login is wrong, and what is out of reach is known.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::future::join_all;
+use indexmap::IndexSet;
+
+use super::resolver::Keys;
+use super::{Login, Request};
+use crate::copy::Destination;
+use crate::credentials::Credentials;
+use crate::exit::{BadInput, bad_input};
+use crate::oci::{Digest, RepositoryName};
+use crate::registry::{Error, Options, Registry};
+use crate::settings::Settings;
+
+/// How long the others wait for a registry to answer at all; after that, its images find out for themselves.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The registries that a request names.
+pub(super) struct Registries {
+    by_name: HashMap<RepositoryName, usize>,
+    connections: Vec<Connection>,
+}
+
+/// A registry with a login.
+pub(super) struct Connection {
+    pub registry: Registry,
+    pub destination: Arc<Destination>,
+    /// Why nothing can be read from it, if that is so.
+    pub unreadable: Option<Refusal>,
+    /// Why nothing can be written to it, if that is so.
+    pub unwritable: Option<Refusal>,
+    login: Login,
+    /// Some repository of it.
+    path: String,
+}
+
+/// A reason, and the HTTP status behind it.
+#[derive(Clone)]
+pub(super) struct Refusal {
+    pub reason: String,
+    pub status: Option<u16>,
+}
+
+impl Registries {
+    /// Finds the logins and tries each.
+    ///
+    /// # Errors
+    /// [`BadInput`](crate::exit::BadInput): half a login, or refused ones, all told together.
+    pub async fn open(settings: &Settings, request: &Request, retries: u32) -> Result<Registries> {
+        let mut keys = Keys::new(settings, &request.logins)?;
+        let mut registries = Registries {
+            by_name: HashMap::new(),
+            connections: Vec::new(),
+        };
+        let mut problems = Vec::new();
+        for rule in &request.rules {
+            let targets = rule.targets.iter().map(|target| &target.repository);
+            for name in std::iter::once(&rule.source).chain(targets) {
+                if registries.by_name.contains_key(name) {
+                    continue;
+                }
+                match keys.find(name).await {
+                    Ok(login) => registries.add(name, login, retries)?,
+                    Err(BadInput(problem)) => problems.push(problem),
+                }
+            }
+        }
+        let looks = registries.connections.iter_mut().map(Connection::look);
+        problems.extend(join_all(looks).await.into_iter().flatten());
+        // Repositories of one registry have the same problem.
+        let problems: IndexSet<String> = problems.into_iter().collect();
+        if problems.is_empty() {
+            Ok(registries)
+        } else {
+            let problems: Vec<String> = problems.into_iter().collect();
+            Err(bad_input(problems.join("\n")))
+        }
+    }
+
+    /// The connection for a name of the request.
+    pub fn of(&self, name: &RepositoryName) -> &Connection {
+        &self.connections[self.by_name[name]]
+    }
+
+    fn add(&mut self, name: &RepositoryName, login: Login, retries: u32) -> Result<()> {
+        let host = name.host();
+        let is_it = |it: &Connection| {
+            it.destination.host == host
+                && it.login.credentials == login.credentials
+                && it.login.plain_http == login.plain_http
+        };
+        let at = match self.connections.iter().position(is_it) {
+            Some(at) => at,
+            None => {
+                let options = Options {
+                    plain_http: login.plain_http,
+                    retries,
+                    ..Options::default()
+                };
+                let registry = Registry::new(host, login.credentials.clone(), options)?;
+                self.connections.push(Connection {
+                    destination: Destination::new(host, registry.clone()),
+                    registry,
+                    unreadable: None,
+                    unwritable: None,
+                    login,
+                    path: name.path().to_owned(),
+                });
+                self.connections.len() - 1
+            }
+        };
+        self.by_name.insert(name.clone(), at);
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// Asks for the least there is: some blob, and whether it is there does not matter. A refused login is a problem.
+    async fn look(&mut self) -> Option<String> {
+        let host = &self.destination.host;
+        let repository = self.registry.repository(&self.path);
+        let origin = &self.login.origin;
+        let blob = Digest::sha256_of(b"{}");
+        let Ok(answer) = tokio::time::timeout(PATIENCE, repository.has_blob(&blob)).await else {
+            return None;
+        };
+        match answer {
+            Err(error @ Error::Rejected { .. }) => return Some(format!("{error} ({origin})")),
+            Err(Error::Unreachable { reason, .. }) => {
+                let refusal = Refusal {
+                    reason: format!("`{host}` cannot be reached: {reason}"),
+                    status: None,
+                };
+                self.unreadable = Some(refusal.clone());
+                self.unwritable = Some(refusal);
+            }
+            // Another repository of it may be readable by everyone, but none is writable.
+            Err(error @ Error::Denied { .. })
+                if self.login.credentials == Credentials::Anonymous =>
+            {
+                self.unwritable = Some(Refusal {
+                    reason: format!("`{host}` lets nobody in without a login; hint: {origin}"),
+                    status: error.status(),
+                });
+            }
+            _ => {}
+        }
+        None
+    }
+}

@@ -1,0 +1,146 @@
+//! From rules to jobs: the sources are asked which tags they have.
+//!
+//! Invariant: whatever a rule asks for is a job, a failed row or a warning.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use futures_util::future::join_all;
+
+use super::registries::{Refusal, Registries};
+use super::{ImageCopy, Request, Rule, conflicts};
+use crate::copy::{Job, Place, Row, Source};
+use crate::exit::bad_input;
+use crate::oci::{RepositoryName, Tag, TagOrDigest};
+use crate::registry::Error;
+
+/// What is to be done, and what cannot be.
+#[derive(Default)]
+pub(super) struct Resolved {
+    pub jobs: Vec<Job>,
+    /// Rules whose source cannot be listed, and images whose destination is out of reach.
+    pub failed: Vec<Row>,
+    /// Rules that choose nothing.
+    pub warnings: Vec<String>,
+}
+
+/// # Errors
+/// [`BadInput`](crate::exit::BadInput): two images for one tag.
+pub(super) async fn resolve(request: &Request, registries: &Registries) -> Result<Resolved> {
+    let listed = list(request, registries).await;
+    let mut resolved = Resolved::default();
+    let mut work: Vec<(&Rule, Vec<ImageCopy>)> = Vec::new();
+    for rule in &request.rules {
+        match listed.get(&rule.source) {
+            Some(Err(refusal)) => {
+                let rows = rule.targets.iter().map(|target| {
+                    let reason = format!("source: {}", refusal.reason);
+                    let source = rule.source.to_string();
+                    Row::failed(source, &target.repository, reason, refusal.status)
+                });
+                resolved.failed.extend(rows);
+            }
+            listed => {
+                let tags = match listed {
+                    Some(Ok(tags)) => &tags[..],
+                    _ => &[],
+                };
+                let copies = rule.copies(tags);
+                if copies.is_empty() {
+                    let (origin, source) = (&rule.origin, &rule.source);
+                    let warning =
+                        format!("{origin}: no tag of `{source}` is chosen, nothing is copied");
+                    resolved.warnings.push(warning);
+                }
+                work.push((rule, copies));
+            }
+        }
+    }
+    let problems = conflicts(work.iter().map(|(rule, copies)| (*rule, &copies[..])));
+    if !problems.is_empty() {
+        return Err(bad_input(problems.join("\n")));
+    }
+    for (rule, copies) in work {
+        for copy in copies {
+            resolved.add(rule, copy, registries);
+        }
+    }
+    Ok(resolved)
+}
+
+type Listed = HashMap<RepositoryName, Result<Vec<Tag>, Refusal>>;
+
+/// The tags of every source that has to be listed, each asked once, and the sources that cannot be read at all.
+async fn list(request: &Request, registries: &Registries) -> Listed {
+    let mut sources: HashMap<&RepositoryName, bool> = HashMap::new();
+    for rule in &request.rules {
+        *sources.entry(&rule.source).or_default() |= rule.needs_listing();
+    }
+    let questions = sources.into_iter().map(|(name, needs_listing)| async move {
+        let source = registries.of(name);
+        if let Some(refusal) = &source.unreadable {
+            return Some((name.clone(), Err(refusal.clone())));
+        }
+        if !needs_listing {
+            return None;
+        }
+        let tags = source.registry.repository(name.path()).tags().await;
+        let tags = tags.map(sorted).map_err(|error| Refusal {
+            status: error.status(),
+            reason: match error {
+                Error::NotFound(_) => {
+                    format!("`{name}` does not exist; hint: check the name, and that the user may pull it")
+                }
+                error => error.to_string(),
+            },
+        });
+        Some((name.clone(), tags))
+    });
+    join_all(questions).await.into_iter().flatten().collect()
+}
+
+/// Registries list in any order; reports of two days are to be alike.
+fn sorted(mut tags: Vec<Tag>) -> Vec<Tag> {
+    tags.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    tags
+}
+
+impl Resolved {
+    fn add(&mut self, rule: &Rule, copy: ImageCopy, registries: &Registries) {
+        let mark = match copy.at {
+            TagOrDigest::Tag(_) => ':',
+            TagOrDigest::Digest(_) => '@',
+        };
+        let name = format!("{}{mark}{}", rule.source, copy.at);
+        let mut places = Vec::new();
+        for (repository, tags) in copy.to {
+            let connection = registries.of(&repository);
+            let place = Place {
+                destination: connection.destination.clone(),
+                path: repository.path().to_owned(),
+                tags,
+            };
+            match &connection.unwritable {
+                None => places.push(place),
+                Some(Refusal { reason, status }) => self.failed.push(Row {
+                    reference: place.reference(Some(&copy.at)),
+                    tags: place.tags.iter().map(ToString::to_string).collect(),
+                    ..Row::failed(name.clone(), &repository, reason.clone(), *status)
+                }),
+            }
+        }
+        if places.is_empty() {
+            return;
+        }
+        let source = &registries.of(&rule.source).registry;
+        self.jobs.push(Job {
+            name,
+            source: Source::Registry {
+                repository: source.repository(rule.source.path()),
+                at: copy.at,
+            },
+            policy: rule.policy.clone(),
+            places,
+        });
+    }
+}

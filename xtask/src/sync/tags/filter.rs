@@ -1,0 +1,220 @@
+//! Which tags of a repository are meant.
+//!
+//! Pure: it refuses to know where the list of tags comes from. Invariant: the order in which patterns were written does
+//! not matter. A *plain name* is always chosen, whether it is listed or not: that it is absent is for the copy to find
+//! out, not to be passed over in silence. *Globs and regular expressions* choose among the listed tags; where there
+//! are none of them, `semver:` and `newest:` choose among all, and so does a filter of exclusions only. Then each
+//! `semver:` narrows that choice, each `!` takes away (plain names too), and `newest:` keeps the newest of what is left
+//! (besides the plain names).
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use semver::Version;
+
+use super::pattern::{Matcher, Pattern, PatternError, version};
+use crate::oci::{Digest, Tag};
+
+/// What a rule takes from its source.
+#[derive(Clone, Debug)]
+pub enum Select {
+    Tags(TagFilter),
+    Digest(Digest),
+}
+
+impl Select {
+    /// The tags, if they are named one by one.
+    pub(in crate::sync) fn names(&self) -> &[Tag] {
+        match self {
+            Select::Tags(filter) if !filter.needs_listing() && filter.none_of.is_empty() => {
+                &filter.names
+            }
+            _ => &[],
+        }
+    }
+}
+
+/// A set of patterns; the empty one is all tags.
+#[derive(Clone, Debug, Default)]
+pub struct TagFilter {
+    names: Vec<Tag>,
+    any_of: Vec<Matcher>,
+    all_of: Vec<Matcher>,
+    none_of: Vec<Matcher>,
+    newest: Option<usize>,
+}
+
+impl TagFilter {
+    /// All tags.
+    pub fn all() -> TagFilter {
+        TagFilter::default()
+    }
+
+    /// These tags and no others.
+    pub fn names(names: Vec<Tag>) -> TagFilter {
+        TagFilter {
+            names,
+            ..TagFilter::default()
+        }
+    }
+
+    /// Adds a pattern: `v*`, `1.0`, `/regex/`, `semver:>=1.2`, `newest:10`, or `!` and one of the first four.
+    pub fn add(&mut self, pattern: &str) -> Result<(), PatternError> {
+        match pattern.parse()? {
+            Pattern::Name(tag) => self.names.push(tag),
+            Pattern::AnyOf(matcher) => self.any_of.push(matcher),
+            Pattern::AllOf(matcher) => self.all_of.push(matcher),
+            Pattern::NoneOf(matcher) => self.none_of.push(matcher),
+            Pattern::Newest(_) if self.newest.is_some() => return Err(PatternError::NewestTwice),
+            Pattern::Newest(count) => self.newest = Some(count),
+        }
+        Ok(())
+    }
+
+    /// Whether every tag is meant.
+    pub fn is_all(&self) -> bool {
+        self.names.is_empty() && self.picks_from_all() && self.is_plain()
+    }
+
+    /// Whether [`TagFilter::choose`] must be told the tags of the repository.
+    pub fn needs_listing(&self) -> bool {
+        !self.any_of.is_empty() || self.picks_from_all()
+    }
+
+    /// The chosen tags: plain names as they were written, then the others as they are listed (newest first with
+    /// `newest:`, where versions come before what is none).
+    pub fn choose(&self, listed: &[Tag]) -> Vec<Tag> {
+        let excluded = |tag: &Tag| self.none_of.iter().any(|m| m.matches(tag.as_str()));
+        let mut others: Vec<&Tag> = listed
+            .iter()
+            .filter(|tag| {
+                !self.names.contains(tag)
+                    && (self.picks_from_all()
+                        || self.any_of.iter().any(|m| m.matches(tag.as_str())))
+                    && self.all_of.iter().all(|m| m.matches(tag.as_str()))
+                    && !excluded(tag)
+            })
+            .collect();
+        if let Some(count) = self.newest {
+            others.sort_by_cached_key(|tag| Reverse(age(tag)));
+            others.truncate(count);
+        }
+        self.names
+            .iter()
+            .filter(|tag| !excluded(tag))
+            .chain(others)
+            .cloned()
+            .collect()
+    }
+
+    /// Those of `tags` that are chosen, in their order.
+    pub(in crate::sync) fn narrow(&self, mut tags: Vec<Tag>) -> Vec<Tag> {
+        let chosen: HashSet<Tag> = self.choose(&tags).into_iter().collect();
+        tags.retain(|tag| chosen.contains(tag));
+        tags
+    }
+
+    /// Without globs and regular expressions, the other patterns work on all tags; beside plain names, `!` alone does
+    /// not.
+    fn picks_from_all(&self) -> bool {
+        let narrows = !self.all_of.is_empty() || self.newest.is_some();
+        self.any_of.is_empty() && (self.names.is_empty() || narrows)
+    }
+
+    fn is_plain(&self) -> bool {
+        self.all_of.is_empty() && self.none_of.is_empty() && self.newest.is_none()
+    }
+}
+
+/// Sorts versions by precedence and above everything else.
+fn age(tag: &Tag) -> (Option<Version>, String) {
+    (version(tag.as_str()), tag.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(text: &str) -> Vec<Tag> {
+        text.split_whitespace()
+            .map(|tag| tag.parse().unwrap())
+            .collect()
+    }
+
+    fn chosen(patterns: &[&str], listed: &str) -> String {
+        let mut filter = TagFilter::all();
+        for pattern in patterns {
+            filter.add(pattern).unwrap();
+        }
+        let chosen = filter.choose(&tags(listed));
+        let chosen: Vec<&str> = chosen.iter().map(Tag::as_str).collect();
+        chosen.join(" ")
+    }
+
+    const LISTED: &str =
+        "v1.1.0 v1.10.0 v1.2.0 v1.2.0-nightly v2.0.0-rc.1 latest v1 1.3.0 dev-20240101";
+
+    #[test]
+    fn no_pattern_and_a_star_mean_all() {
+        assert_eq!(chosen(&[], LISTED), LISTED);
+        assert_eq!(chosen(&["*"], LISTED), LISTED);
+        assert!(TagFilter::all().is_all());
+    }
+
+    #[test]
+    fn the_documented_example_narrows_step_by_step() {
+        let patterns = ["v*", "!*-nightly", "semver:>=1.2", "newest:10"];
+        assert_eq!(chosen(&patterns, LISTED), "v1.10.0 v1.2.0");
+        let reversed: Vec<&str> = patterns.into_iter().rev().collect();
+        assert_eq!(chosen(&reversed, LISTED), "v1.10.0 v1.2.0");
+    }
+
+    #[test]
+    fn globs_and_regular_expressions_add_up() {
+        assert_eq!(
+            chosen(&["1.*", "/^dev-[0-9]+$/"], LISTED),
+            "1.3.0 dev-20240101"
+        );
+        assert_eq!(chosen(&["/nightly/"], LISTED), "v1.2.0-nightly");
+    }
+
+    #[test]
+    fn plain_names_are_chosen_whether_listed_or_not() {
+        assert_eq!(chosen(&["9.9", "latest"], "latest"), "9.9 latest");
+        assert_eq!(
+            chosen(&["latest", "newest:1"], LISTED),
+            "latest v2.0.0-rc.1"
+        );
+        assert_eq!(chosen(&["latest", "v1.*"], "v1.1 v2 latest"), "latest v1.1");
+        assert_eq!(chosen(&["latest", "!dev*"], LISTED), "latest");
+        assert_eq!(chosen(&["latest", "dev-1", "!dev*"], LISTED), "latest");
+    }
+
+    #[test]
+    fn exclusions_alone_take_away_from_all() {
+        assert_eq!(chosen(&["!v*", "!latest"], LISTED), "1.3.0 dev-20240101");
+        assert_eq!(
+            chosen(&["v*", "!semver:<2"], "v1.0.0 v2.0.0 vx"),
+            "v2.0.0 vx"
+        );
+    }
+
+    #[test]
+    fn the_newest_are_versions_by_precedence_then_the_rest() {
+        assert_eq!(
+            chosen(&["newest:4"], LISTED),
+            "v2.0.0-rc.1 v1.10.0 1.3.0 v1.2.0"
+        );
+        assert_eq!(chosen(&["newest:2"], "b a 0.1.0"), "0.1.0 b");
+    }
+
+    #[test]
+    fn only_names_need_no_listing() {
+        let names = TagFilter::names(tags("a b"));
+        assert!(!names.needs_listing());
+        assert_eq!(Select::Tags(names.clone()).names(), tags("a b"));
+        assert_eq!(names.narrow(tags("b c")), tags("b"));
+        assert!(TagFilter::all().needs_listing());
+        assert!(Select::Tags(TagFilter::all()).names().is_empty());
+    }
+}

@@ -1,0 +1,7 @@
+//! Which tags of a repository are meant: patterns, and filters made of them.
+
+mod filter;
+pub(super) mod pattern;
+
+pub use filter::{Select, TagFilter};
+pub use pattern::PatternError;

@@ -1,0 +1,207 @@
+//! One pattern of tags: `1.0`, `v*`, `/regex/`, `semver:>=1.2`, `newest:10`, and `!` before all but the last.
+//!
+//! It refuses to know how patterns work together. Invariant: a pattern that was read can match.
+
+use std::str::FromStr;
+
+use regex_lite::Regex;
+use semver::{Version, VersionReq};
+
+use crate::oci::Tag;
+
+/// What a pattern does to the choice.
+#[derive(Clone, Debug)]
+pub(in crate::sync) enum Pattern {
+    Name(Tag),
+    AnyOf(Matcher),
+    AllOf(Matcher),
+    NoneOf(Matcher),
+    Newest(usize),
+}
+
+/// What matches a single tag.
+#[derive(Clone, Debug)]
+pub(in crate::sync) enum Matcher {
+    Name(Tag),
+    /// `*` is any text, `?` any one character.
+    Glob(String),
+    /// Anywhere in the tag, as image-syncer searches.
+    Regex(Regex),
+    /// Only tags that are full versions match: `1.2.3`, `v1.2.3-rc.1`, not `1.2`.
+    Version(VersionReq),
+}
+
+/// Why text is not a pattern.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    #[error(
+        "`{0}` is neither a tag nor a pattern; hint: `1.0`, `v*`, `/regex/`, `semver:>=1.2`, `newest:10`, or `!` and one of the first four"
+    )]
+    Unknown(String),
+    #[error("`{0}` is not a regular expression: {1}")]
+    Regex(String, regex_lite::Error),
+    #[error("`{0}` is not a range of versions: {1}; hint: `semver:>=1.2, <3`")]
+    Version(String, semver::Error),
+    #[error("`{0}` is not a number of tags; hint: `newest:10`")]
+    Newest(String),
+    #[error("`newest:` is given twice")]
+    NewestTwice,
+    #[error("`newest:` has no opposite; hint: leave out the `!`")]
+    NotNewest,
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        if let Some(excluded) = text.strip_prefix('!') {
+            if excluded.starts_with(NEWEST) {
+                return Err(PatternError::NotNewest);
+            }
+            return Ok(Pattern::NoneOf(excluded.parse()?));
+        }
+        if let Some(count) = text.strip_prefix(NEWEST) {
+            return match count.parse() {
+                Ok(count) if count > 0 => Ok(Pattern::Newest(count)),
+                _ => Err(PatternError::Newest(text.to_owned())),
+            };
+        }
+        Ok(match text.parse()? {
+            Matcher::Name(tag) => Pattern::Name(tag),
+            matcher @ Matcher::Version(_) => Pattern::AllOf(matcher),
+            matcher => Pattern::AnyOf(matcher),
+        })
+    }
+}
+
+impl FromStr for Matcher {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        if let Some(range) = text.strip_prefix("semver:") {
+            return match range.parse() {
+                Ok(range) => Ok(Matcher::Version(range)),
+                Err(error) => Err(PatternError::Version(range.to_owned(), error)),
+            };
+        }
+        let between = text
+            .strip_prefix('/')
+            .and_then(|rest| rest.strip_suffix('/'));
+        if let Some(regex) = between {
+            return match Regex::new(regex) {
+                Ok(regex) => Ok(Matcher::Regex(regex)),
+                Err(error) => Err(PatternError::Regex(regex.to_owned(), error)),
+            };
+        }
+        // A glob is a tag but for its wildcards.
+        match text.replace(['*', '?'], "_").parse() {
+            Err(_) => Err(PatternError::Unknown(text.to_owned())),
+            Ok(_) if text.contains(['*', '?']) => Ok(Matcher::Glob(text.to_owned())),
+            Ok(tag) => Ok(Matcher::Name(tag)),
+        }
+    }
+}
+
+impl Matcher {
+    pub(in crate::sync) fn matches(&self, tag: &str) -> bool {
+        match self {
+            Matcher::Name(name) => name.as_str() == tag,
+            Matcher::Glob(glob) => glob_matches(glob.as_bytes(), tag.as_bytes()),
+            Matcher::Regex(regex) => regex.is_match(tag),
+            Matcher::Version(range) => version(tag).is_some_and(|version| range.matches(&version)),
+        }
+    }
+}
+
+/// The version that a tag is, if it is a full one.
+pub(in crate::sync) fn version(tag: &str) -> Option<Version> {
+    Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()
+}
+
+const NEWEST: &str = "newest:";
+
+/// Returns to the last `*` whenever it is stuck, so it takes at most the product of the lengths.
+fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
+    let (mut g, mut t) = (0, 0);
+    let mut star = None;
+    while t < text.len() {
+        match glob.get(g) {
+            Some(b'*') => {
+                star = Some((g, t));
+                g += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => {
+                g += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    g = at + 1;
+                    t = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[g..].iter().all(|&c| c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, tag: &str) -> bool {
+        pattern.parse::<Matcher>().unwrap().matches(tag)
+    }
+
+    #[test]
+    fn globs_match_whole_tags() {
+        for (glob, tag) in [
+            ("*", "x"),
+            ("v*", "v"),
+            ("v*.0", "v1.0.0"),
+            ("*-nightly", "a-nightly-nightly"),
+            ("?.?", "1.2"),
+            ("a*b*c", "aXbXbc"),
+        ] {
+            assert!(matches(glob, tag), "{glob} {tag}");
+        }
+        for (glob, tag) in [
+            ("v*", "1"),
+            ("*-nightly", "nightly"),
+            ("?.?", "1.22"),
+            ("a*b*c", "abcd"),
+            ("a*", ""),
+        ] {
+            assert!(!matches(glob, tag), "{glob} {tag}");
+        }
+    }
+
+    #[test]
+    fn a_partial_version_is_no_version() {
+        assert!(matches("semver:>=1.2", "v1.2.0"));
+        assert!(!matches("semver:>=1.2", "1.3"));
+        assert!(!matches("semver:>=1.2", "1.3.0-rc.1"));
+        assert!(matches("semver:>=1.3.0-0", "1.3.0-rc.1"));
+    }
+
+    #[test]
+    fn what_cannot_match_is_refused_with_its_reason() {
+        for (pattern, reason) in [
+            ("", "is neither a tag nor a pattern"),
+            ("a b*", "is neither a tag nor a pattern"),
+            ("v{1,2}", "is neither a tag nor a pattern"),
+            ("[ab]*", "is neither a tag nor a pattern"),
+            ("/(/", "is not a regular expression"),
+            ("semver:banana", "is not a range of versions"),
+            ("newest:0", "is not a number of tags"),
+            ("newest:-1", "is not a number of tags"),
+            ("!newest:3", "has no opposite"),
+            ("!", "is neither a tag nor a pattern"),
+        ] {
+            let error = pattern.parse::<Pattern>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{pattern}: {error}");
+        }
+    }
+}
