@@ -4,21 +4,19 @@
 //! release itself is the library's, called as `cargo xtask` calls it. Invariant: what the demo made is gone at its end.
 
 mod engine;
-mod github;
-mod packages;
 mod product;
-mod registry;
-mod serve;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use fakes::github::{self, FakeGithub};
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, PASSWORD, USER};
+use hyper::Method;
 use xtask::exit::Exit;
 use xtask::settings::Environment;
 
 use product::Product;
-use registry::{Manner, Registry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -38,23 +36,29 @@ async fn main() -> ExitCode {
 }
 
 async fn show(product: &Product) -> Result<()> {
-    let packages = packages::serve(product).await?;
-    let github = github::serve().await?;
-    let registries = [
-        Registry::serve("DOCKER", Manner::Takes).await?,
-        Registry::serve("AZURE_ACR", Manner::Takes).await?,
-        Registry::serve("ALIYUN_ACR", Manner::Refuses).await?,
+    let feed = product.feed().await;
+    let github = FakeGithub::start().await;
+    let [one, two, three] = &[
+        registry(Behavior::default()).await,
+        registry(Behavior::default()).await,
+        // As where the namespace is missing: signing in works, uploading is denied.
+        registry(Behavior {
+            denies_uploads: true,
+            ..Behavior::default()
+        })
+        .await,
     ];
-    let [one, two, three] = &registries;
     println!(
         "On this machine, for as long as the demo runs:\n\
-        \x20   {packages}  the packages of {} {}\n\
-        \x20   {github}  GitHub\n\
+        \x20   {}  the packages of {} {}\n\
+        \x20   {}  GitHub\n\
         \x20   http://{}  in place of Docker Hub\n\
         \x20   http://{}  in place of Azure ACR\n\
         \x20   http://{}  in place of Aliyun ACR: refuses every push",
+        feed.url(""),
         product.image,
         Product::VERSION,
+        github.api(),
         one.host,
         two.host,
         three.host,
@@ -63,10 +67,13 @@ async fn show(product: &Product) -> Result<()> {
     let docker_host = std::env::var("DOCKER_HOST").unwrap_or_default();
     let mut variables = vec![
         ("RELEASE_VERSION".to_owned(), Product::VERSION.to_owned()),
-        ("RELEASE_PACKAGE_INDEX_URL".to_owned(), packages),
+        (
+            "RELEASE_PACKAGE_INDEX_URL".to_owned(),
+            feed.url("").to_string(),
+        ),
         ("DOCKER_BASE_IMAGE".to_owned(), "scratch".to_owned()),
         ("SOURCE_DATE_EPOCH".to_owned(), "1767225600".to_owned()),
-        ("GITHUB_API_URL".to_owned(), github),
+        ("GITHUB_API_URL".to_owned(), github.api().to_string()),
         (
             "GITHUB_REPOSITORY".to_owned(),
             github::REPOSITORY.to_owned(),
@@ -74,33 +81,51 @@ async fn show(product: &Product) -> Result<()> {
         ("GITHUB_TOKEN".to_owned(), github::TOKEN.to_owned()),
         ("DOCKER_HOST".to_owned(), docker_host),
     ];
-    variables.extend(registries.iter().flat_map(Registry::variables));
+    for (prefix, registry) in [("DOCKER", one), ("AZURE_ACR", two), ("ALIYUN_ACR", three)] {
+        let values = [
+            ("REGISTRY", &*registry.host),
+            ("NAMESPACE", "demo"),
+            ("USERNAME", USER),
+            ("PASSWORD", PASSWORD),
+        ];
+        variables
+            .extend(values.map(|(name, value)| (format!("{prefix}_{name}"), value.to_owned())));
+    }
 
     expect(Exit::Partial, &["release"], &variables, workspace.path()).await?;
     println!("\nWhat the registries hold now:");
-    for registry in &registries {
+    for registry in [one, two, three] {
         println!("    http://{}", registry.host);
-        let held = registry.held().await?;
-        if held.is_empty() {
+        let tags = registry.tags();
+        if tags.is_empty() {
             println!("        nothing");
         }
-        for (digest, references) in held {
+        for (digest, references) in tags {
             println!("        {digest:.19}  {}", references.join(" "));
         }
     }
-    let held = one.held().await?;
-    if held.is_empty() || held != two.held().await? || !three.held().await?.is_empty() {
+    if one.tags().is_empty() || one.tags() != two.tags() || !three.tags().is_empty() {
         bail!("the first two registries should hold the same, and the third nothing");
     }
 
-    let before = one.writes() + two.writes();
+    let writes = || one.count(Method::PUT, "") + two.count(Method::PUT, "");
+    let before = writes();
     let again = ["docker-push", "docker-push-azure"];
     expect(Exit::Done, &again, &variables, workspace.path()).await?;
-    match one.writes() + two.writes() - before {
+    match writes() - before {
         0 => println!("\nThe second run wrote nothing to either registry."),
         writes => bail!("the second run wrote {writes} times"),
     }
     Ok(())
+}
+
+/// A registry that asks for a login.
+async fn registry(behavior: Behavior) -> FakeRegistry {
+    FakeRegistry::start(Behavior {
+        auth: AuthMode::Basic,
+        ..behavior
+    })
+    .await
 }
 
 /// Runs `cargo xtask` with `targets`, which is to end with `exit`.

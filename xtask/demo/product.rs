@@ -1,13 +1,12 @@
-//! The made-up product: its name, its packages, and a workspace to release it from.
+//! The made-up product: its name, its feed of packages, and a workspace to release it from.
 
 use std::fs;
-use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use anyhow::Result;
+use fakes::zips::zip;
+use fakes::{FakeFeed, noise};
 use tempfile::TempDir;
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
 pub struct Product {
     /// Of this process alone, so that two demos do not meet in the engine.
@@ -40,29 +39,28 @@ impl Product {
         Ok(workspace)
     }
 
-    /// A package as the product's are: the program under `lib/`. The same bytes in every demo.
-    pub fn package(&self, runtime: &str) -> Result<Vec<u8>> {
-        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        let options = SimpleFileOptions::default();
-        zip.start_file("lib/Demo.runtimeconfig.json", options)?;
-        zip.write_all(br#"{"runtimeOptions":{"tfm":"net10.0"}}"#)?;
-        zip.start_file("lib/Demo.dll", options)?;
-        zip.write_all(&noise(runtime))?;
-        Ok(zip.finish()?.into_inner())
+    /// The package feed.
+    pub async fn feed(&self) -> FakeFeed {
+        let packages = ["linux-x64", "linux-arm64"].map(|runtime| {
+            let name = format!("{}-{}-{runtime}-nort.zip", self.image, Self::VERSION);
+            (name, package(runtime))
+        });
+        let feed = FakeFeed::start().await;
+        let packages = packages.each_ref().map(|(name, it)| (&**name, &**it));
+        feed.publish_with_digests(Self::VERSION, &packages);
+        feed
     }
 }
 
-/// Half a megabyte that does not compress, so that there is something to upload.
-fn noise(seed: &str) -> Vec<u8> {
-    let mut state = seed.bytes().fold(1, |state: u64, byte| {
-        state.wrapping_mul(31).wrapping_add(byte.into())
-    });
-    let next = || {
-        // The constants are Knuth's: https://en.wikipedia.org/wiki/Linear_congruential_generator
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(next).take(512 << 10).collect()
+/// A package as the product's are: the program under `lib/`, of half a megabyte, so that there is something to upload.
+/// The same bytes in every demo.
+fn package(runtime: &str) -> Vec<u8> {
+    zip(&[
+        (
+            "lib/Demo.runtimeconfig.json",
+            0o644,
+            br#"{"runtimeOptions":{"tfm":"net10.0"}}"#,
+        ),
+        ("lib/Demo.dll", 0o644, &noise(runtime, 512 << 10)),
+    ])
 }

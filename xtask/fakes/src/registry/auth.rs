@@ -1,0 +1,128 @@
+//! How one signs in to the fake registry, and what one may do then.
+//!
+//! A token opens what its scopes say, until tokens expire.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Method;
+use hyper::header::AUTHORIZATION;
+
+use super::RecordedRequest;
+use crate::http::{Form, Reply};
+
+/// How one signs in. The user is [`USER`] with [`PASSWORD`].
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    #[default]
+    Open,
+    Basic,
+    /// Tokens for scopes, from `/token`; nobody may push under `readonly/`, and anybody may pull from `public/`.
+    Tokens,
+}
+
+pub const USER: &str = "robot$x";
+/// `~`, `>` and `?` are where two alphabets of base64 differ, and `$` where careless tools expand.
+pub const PASSWORD: &str = "p>>>p~~~?$";
+/// Accepted by the token endpoint as an OAuth 2 refresh token.
+pub const IDENTITY: &str = "identity/token+";
+
+const SERVICE: &str = "fake-registry";
+
+/// Issues tokens, and tells whom the registry may serve.
+pub(super) struct TokenServer {
+    mode: AuthMode,
+    /// Tokens and the scopes they are for.
+    tokens: Vec<(String, Vec<String>)>,
+    issued: usize,
+}
+
+impl TokenServer {
+    pub fn new(mode: AuthMode) -> TokenServer {
+        TokenServer {
+            mode,
+            tokens: Vec::new(),
+            issued: 0,
+        }
+    }
+
+    /// Every token that was issued is worthless from now on.
+    pub fn expire(&mut self) {
+        self.tokens.clear();
+    }
+
+    /// The reply to a request that is not permitted; tokens come from `host`.
+    pub fn challenge(&self, host: &str) -> Reply {
+        let challenge = match self.mode {
+            AuthMode::Tokens => {
+                format!(r#"Bearer realm="http://{host}/token",service="{SERVICE}""#)
+            }
+            AuthMode::Basic | AuthMode::Open => format!(r#"Basic realm="{SERVICE}""#),
+        };
+        let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
+        Reply::new(401, body).with("www-authenticate", challenge)
+    }
+
+    /// Whether the request may go on to `/v2/{rest}`.
+    pub fn permits(&self, request: &RecordedRequest, rest: &str) -> bool {
+        let given = authorization(request);
+        match self.mode {
+            AuthMode::Open => true,
+            AuthMode::Basic => given == Some(&basic()),
+            AuthMode::Tokens => {
+                let token = given.and_then(|given| given.strip_prefix("Bearer "));
+                let Some((_, scopes)) = self.tokens.iter().find(|(it, _)| Some(&**it) == token)
+                else {
+                    return false;
+                };
+                // `/v2/` itself is for whoever has a token.
+                let needed = needed_scope(&request.method, rest);
+                rest.is_empty() || scopes.iter().any(|scope| scope.starts_with(&needed))
+            }
+        }
+    }
+
+    /// Answers a request to `/token`.
+    pub fn issue(&mut self, request: &RecordedRequest, query: Form, body: &[u8]) -> Reply {
+        let values = query.and(Form::parse(body));
+        let is_known = authorization(request) == Some(&basic())
+            || values.get("refresh_token") == Some(IDENTITY);
+        let is_public = values
+            .get("scope")
+            .and_then(|scope| scope.strip_prefix("repository:public/"))
+            .is_some_and(|rest| rest.ends_with(":pull"));
+        if !(is_known || is_public) || values.get("service") != Some(SERVICE) {
+            return Reply::empty(401);
+        }
+        let asked = values.all("scope").flat_map(|value| value.split(' '));
+        // A scope that is not granted in full is granted in part, as at Docker Hub.
+        let scopes = asked.map(|scope| match scope.starts_with("repository:readonly/") {
+            true => scope.replace("pull,push", "pull"),
+            false => scope.to_owned(),
+        });
+        let scopes = scopes.collect();
+        self.issued += 1;
+        let token = format!("token-{}", self.issued);
+        let body = format!(r#"{{"token":"{token}","expires_in":300}}"#);
+        self.tokens.push((token, scopes));
+        Reply::new(200, body)
+    }
+}
+
+fn needed_scope(method: &Method, rest: &str) -> String {
+    let parts: Vec<&str> = rest.split('/').collect();
+    let end = parts
+        .iter()
+        .position(|part| matches!(*part, "blobs" | "manifests" | "tags" | "referrers"));
+    let repository = parts[..end.unwrap_or(parts.len())].join("/");
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    let actions = if is_read { "pull" } else { "pull,push" };
+    format!("repository:{repository}:{actions}")
+}
+
+fn basic() -> String {
+    format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")))
+}
+
+fn authorization(request: &RecordedRequest) -> Option<&str> {
+    request.headers.get(AUTHORIZATION)?.to_str().ok()
+}
