@@ -27,7 +27,7 @@ pub(super) enum SourceError {
     NoImage(String),
     /// An image that was being made, in the words of whoever made it.
     #[error("{0}")]
-    Feed(String),
+    Pending(String),
     #[error("the index lists {0}, which is not there")]
     NoChild(Digest),
     #[error("the manifest refers to the blob {0}, which is not there")]

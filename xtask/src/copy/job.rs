@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::destination::Destination;
-use super::feed::Feed;
+use super::pending::PendingImage;
+use super::registry_host::RegistryHost;
 use crate::oci::{Platform, Tag, TagOrDigest};
 use crate::registry::Repository;
 
@@ -14,7 +14,7 @@ pub struct Job {
     pub name: String,
     pub source: Source,
     pub policy: Policy,
-    pub places: Vec<Place>,
+    pub destinations: Vec<Destination>,
 }
 
 /// Where an image is copied from.
@@ -25,10 +25,10 @@ pub enum Source {
         at: TagOrDigest,
     },
     /// It is being made.
-    Feed {
-        feed: Feed,
+    Pending {
+        image: PendingImage,
         /// Holds those of its blobs that are not made, because they are where the image goes already.
-        reserve: Option<Repository>,
+        fallback: Option<Repository>,
     },
 }
 
@@ -37,24 +37,24 @@ impl Source {
     pub fn at(&self) -> Option<&TagOrDigest> {
         match self {
             Source::Registry { at, .. } => Some(at),
-            Source::Feed { .. } => None,
+            Source::Pending { .. } => None,
         }
     }
 }
 
 /// A repository at a destination, and the tags that the image is to have there.
 #[derive(Clone)]
-pub struct Place {
-    pub destination: Arc<Destination>,
+pub struct Destination {
+    pub host: Arc<RegistryHost>,
     pub path: String,
     /// Without any, the image is only reachable by its digest.
     pub tags: Vec<Tag>,
 }
 
-impl Place {
+impl Destination {
     /// The place's first name; `at` is the image's at the source, where it has one.
     pub fn reference(&self, at: Option<&TagOrDigest>) -> String {
-        let repository = format!("{}/{}", self.destination.host, self.path);
+        let repository = format!("{}/{}", self.host.name, self.path);
         match (self.tags.first(), at) {
             (Some(tag), _) => format!("{repository}:{tag}"),
             (None, Some(at)) => format!("{repository}@{at}"),

@@ -5,24 +5,24 @@
 //! children go before parents and tags last; what is there already costs one HEAD; memory is bounded. It refuses to
 //! know where the list of images comes from and how anything is shown.
 
-mod apply;
-mod destination;
+mod blob_cache;
+mod copier;
+mod diff;
 mod error;
-mod feed;
 mod filter;
-mod image;
 mod job;
-mod offer;
-mod outcome;
+mod pending;
+mod registry_host;
+mod result;
 mod run;
-mod shelf;
+mod source;
 mod spool;
-mod survey;
 mod task;
+mod upload;
 
-pub use destination::Destination;
-pub use feed::{Feed, Feeder, feed};
-pub use job::{Attestations, Job, Place, Policy, Source};
-pub use offer::Offer;
-pub use outcome::{Bytes, Change, Event, Listener, Row, TagDiff, Verdict};
+pub use copier::Copier;
+pub use job::{Attestations, Destination, Job, Policy, Source};
+pub use pending::{PendingImage, PendingImageWriter, pending_image};
+pub use registry_host::RegistryHost;
+pub use result::{Bytes, Change, CopyResult, CopyStatus, Event, Listener, TagDiff};
 pub use run::{Mode, Options, run};

@@ -1,6 +1,6 @@
-//! Every job to every place: each destination at its own pace, each image at each place with its own verdict.
+//! Every job to every place: each destination at its own pace, each image at each place with its own status.
 //!
-//! Invariant: there is one [`Row`] for each place of each job, whatever happens.
+//! Invariant: there is one [`CopyResult`] for each place of each job, whatever happens.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::image::Image;
-use super::job::{Job, Place};
-use super::outcome::{Event, Listener, Row, Verdict};
-use super::shelf::Shelf;
+use super::blob_cache::BlobCache;
+use super::job::{Destination, Job};
+use super::result::{CopyResult, CopyStatus, Event, Listener};
+use super::source::SourceImage;
 use super::task::Task;
 
 /// Whether anything is written.
@@ -38,12 +38,12 @@ pub struct Options {
 
 /// What is on its way to one destination, and what waits in line: the runtime wakes who it likes, so who has the turn
 /// takes the first.
-struct Lane {
+struct DestinationQueue {
     open: Semaphore,
     line: Mutex<VecDeque<(usize, Task)>>,
 }
 
-impl Lane {
+impl DestinationQueue {
     fn new(width: usize) -> Self {
         Self {
             open: Semaphore::new(width.max(1)),
@@ -63,33 +63,33 @@ pub async fn run(
     options: &Options,
     listener: Arc<dyn Listener>,
     cancel: impl Future<Output = ()>,
-) -> Vec<Row> {
-    let mut siblings: HashMap<(String, String), usize> = HashMap::new();
-    let mut lanes: HashMap<String, Arc<Lane>> = HashMap::new();
-    for place in jobs.iter().flat_map(|job| &job.places) {
-        *siblings.entry(key(place)).or_default() += place.tags.len();
+) -> Vec<CopyResult> {
+    let mut tags_in_repository: HashMap<(String, String), usize> = HashMap::new();
+    let mut lanes: HashMap<String, Arc<DestinationQueue>> = HashMap::new();
+    for destination in jobs.iter().flat_map(|job| &job.destinations) {
+        *tags_in_repository.entry(key(destination)).or_default() += destination.tags.len();
         lanes
-            .entry(place.destination.host.clone())
-            .or_insert_with(|| Arc::new(Lane::new(options.concurrency)));
+            .entry(destination.host.name.clone())
+            .or_insert_with(|| Arc::new(DestinationQueue::new(options.concurrency)));
     }
-    let shelf = Shelf::new(Arc::clone(&listener));
+    let cache = BlobCache::new(Arc::clone(&listener));
     let options = Arc::new(options.clone());
     let mut rows = Vec::new();
     let mut tasks = JoinSet::new();
     for job in jobs {
-        let places = job.places.clone();
-        let image = Image::new(job, Arc::clone(&shelf));
-        for place in places {
+        let destinations = job.destinations.clone();
+        let image = SourceImage::new(job, Arc::clone(&cache));
+        for destination in destinations {
             let number = rows.len();
-            rows.push(Row::of(&image.job, &place));
+            rows.push(CopyResult::of(&image.job, &destination));
             let task = Task {
-                siblings: siblings[&key(&place)],
+                tags_in_repository: tags_in_repository[&key(&destination)],
                 image: Arc::clone(&image),
                 options: Arc::clone(&options),
                 listener: Arc::clone(&listener),
-                place,
+                destination,
             };
-            let lane = Arc::clone(&lanes[&task.place.destination.host]);
+            let lane = Arc::clone(&lanes[&task.destination.host.name]);
             lane.line().push_back((number, task));
             tasks.spawn(async move {
                 let _permit = lane.open.acquire().await;
@@ -122,13 +122,13 @@ pub async fn run(
         }
     }
     for row in &mut rows {
-        if row.verdict == Verdict::Failed && row.reason.is_none() {
+        if row.status == CopyStatus::Failed && row.reason.is_none() {
             row.reason = Some(reason.to_owned());
         }
     }
     rows
 }
 
-fn key(place: &Place) -> (String, String) {
-    (place.destination.host.clone(), place.path.clone())
+fn key(destination: &Destination) -> (String, String) {
+    (destination.host.name.clone(), destination.path.clone())
 }

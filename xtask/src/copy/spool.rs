@@ -14,8 +14,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use tokio::sync::watch;
 
+use super::blob_cache::{BlobCache, Reservation};
 use super::error::SourceError;
-use super::shelf::{Room, Shelf};
 use crate::oci::Descriptor;
 use crate::registry::{Blob, Repository};
 
@@ -32,7 +32,7 @@ pub(super) const SMALL: u64 = 128 << 10;
 /// One blob, filling or full.
 pub(super) struct Spool {
     blob: Descriptor,
-    room: Room,
+    room: Reservation,
     /// Made by the writer, before anything can be followed.
     store: OnceLock<Store>,
     state: watch::Sender<State>,
@@ -80,9 +80,9 @@ impl Written {
 
 impl Spool {
     /// Begins to fetch `blob` from `source`. Fetching stops when nobody holds the spool any more.
-    pub fn start(shelf: Arc<Shelf>, source: Repository, blob: Descriptor) -> Arc<Spool> {
+    pub fn start(cache: Arc<BlobCache>, source: Repository, blob: Descriptor) -> Arc<Spool> {
         let spool = Arc::new(Spool {
-            room: shelf.room(blob.size),
+            room: cache.reserve(blob.size),
             blob,
             store: OnceLock::new(),
             state: watch::Sender::new(State::Filling(Written::default())),
@@ -91,7 +91,7 @@ impl Spool {
         let writer = Writer {
             spool: weak,
             blob: spool.blob.clone(),
-            shelf,
+            cache,
         };
         tokio::spawn(async move {
             let state = match writer.fill(&source).await {
@@ -122,7 +122,7 @@ impl Spool {
     fn over(blob: Descriptor, store: Option<Store>, state: State) -> Arc<Spool> {
         Arc::new(Spool {
             blob,
-            room: Room::Elsewhere,
+            room: Reservation::External,
             store: store.map_or_else(OnceLock::new, OnceLock::from),
             state: watch::Sender::new(state),
         })
@@ -132,9 +132,9 @@ impl Spool {
         &self.blob
     }
 
-    /// Whether it is worth keeping for places that have not come to it yet; see [`Room`].
+    /// Whether it is worth keeping for places that have not come to it yet; see [`Reservation`].
     pub fn is_kept(&self) -> bool {
-        !matches!(self.room, Room::Passing)
+        !matches!(self.room, Reservation::Uncached)
     }
 
     /// Why nobody will ever get the blob from here, if that is so.
@@ -217,19 +217,19 @@ impl Spool {
 struct Writer {
     spool: Weak<Spool>,
     blob: Descriptor,
-    shelf: Arc<Shelf>,
+    cache: Arc<BlobCache>,
 }
 
 impl Writer {
     async fn fill(&self, source: &Repository) -> Result<(), SourceError> {
-        let _permit = self.shelf.lane(self.blob.size).acquire().await;
+        let _permit = self.cache.read_limiter(self.blob.size).acquire().await;
         if self.spool.strong_count() == 0 {
             return Ok(());
         }
         let reader = source.get_blob(&self.blob).await?;
         let reader = reader.ok_or_else(|| SourceError::NoBlob(self.blob.digest.clone()))?;
         let room = self.spool.upgrade();
-        match room.is_some_and(|spool| matches!(spool.room, Room::Memory(_))) {
+        match room.is_some_and(|spool| matches!(spool.room, Reservation::Memory(_))) {
             true => self.fill_memory(reader).await,
             false => self.fill_file(reader).await,
         }
@@ -238,7 +238,7 @@ impl Writer {
     async fn fill_memory(&self, mut reader: Blob) -> Result<(), SourceError> {
         let mut bytes = BytesMut::with_capacity(self.blob.size as usize);
         while let Some(chunk) = reader.chunk().await? {
-            self.shelf.read(chunk.len() as u64);
+            self.cache.read(chunk.len() as u64);
             bytes.extend_from_slice(&chunk);
         }
         self.keep(Store::Memory(bytes.freeze()));
@@ -275,7 +275,7 @@ impl Writer {
                     .await
                     .map_err(|error| no_spool(&self.blob, error.to_string()))?;
                 position += piece.len() as u64;
-                self.shelf.read(piece.len() as u64);
+                self.cache.read(piece.len() as u64);
                 self.tell(piece);
             }
         }

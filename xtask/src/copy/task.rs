@@ -1,19 +1,19 @@
 //! One image on its way to one place: surveyed, written, and surveyed again where the registry says that it has less
 //! than it said before, or takes less than there is.
 //!
-//! It refuses to know how many others there are. Invariant: however it ends, it ends in a [`Row`].
+//! It refuses to know how many others there are. Invariant: however it ends, it ends in a [`CopyResult`].
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::apply::{Writer, is_refusal};
+use super::diff::{Diff, TagState, diff};
 use super::error::CopyError;
 use super::filter;
-use super::image::Image;
-use super::job::{Attestations, Job, Place, Policy, Source};
-use super::outcome::{Bytes, Change, Listener, Row, TagDiff, Verdict};
+use super::job::{Attestations, Destination, Job, Policy, Source};
+use super::result::{Bytes, Change, CopyResult, CopyStatus, Listener, TagDiff};
 use super::run::{Mode, Options};
-use super::survey::{Diff, Found, survey};
+use super::source::SourceImage;
+use super::upload::{Uploader, is_refusal};
 use crate::oci::Digest;
 use crate::registry::Error;
 
@@ -22,24 +22,24 @@ const ROUNDS: u32 = 2;
 
 pub(super) struct Task {
     /// Tags that this run sets in the same repository.
-    pub siblings: usize,
-    pub image: Arc<Image>,
-    pub place: Place,
+    pub tags_in_repository: usize,
+    pub image: Arc<SourceImage>,
+    pub destination: Destination,
     pub options: Arc<Options>,
     pub listener: Arc<dyn Listener>,
 }
 
 struct Done {
-    verdict: Verdict,
+    status: CopyStatus,
     diff: Diff,
     bytes: Bytes,
 }
 
 impl Task {
-    pub async fn run(self) -> Row {
+    pub async fn run(self) -> CopyResult {
         let start = Instant::now();
-        let destination = &self.place.destination;
-        let ended = match (destination.down(), self.options.timeout) {
+        let host = &self.destination.host;
+        let ended = match (host.down(), self.options.timeout) {
             (Some(error), _) => Err(CopyError::from(error.clone())),
             (None, None) => self.copy().await,
             (None, Some(limit)) => match tokio::time::timeout(limit, self.copy()).await {
@@ -48,27 +48,25 @@ impl Task {
             },
         };
         match &ended {
-            Ok(_) => destination.learn(Ok(())),
-            Err(CopyError::Destination(error)) => destination.learn(Err(error)),
+            Ok(_) => host.record(Ok(())),
+            Err(CopyError::Destination(error)) => host.record(Err(error)),
             // Says nothing of the destination.
             Err(CopyError::Source(_) | CopyError::Late(_)) => {}
         }
-        let mut row = Row::of(&self.image.job, &self.place);
+        let mut row = CopyResult::of(&self.image.job, &self.destination);
         row.duration = start.elapsed();
         match ended {
             Ok(done) => {
-                if self.place.tags.is_empty() {
-                    row.reference = format!(
-                        "{}/{}@{}",
-                        destination.host, self.place.path, done.diff.root
-                    );
+                if self.destination.tags.is_empty() {
+                    row.reference =
+                        format!("{}/{}@{}", host.name, self.destination.path, done.diff.root);
                 }
-                row.verdict = done.verdict;
+                row.status = done.status;
                 row.digest = Some(done.diff.root.to_string());
-                row.diff = done.diff.tags.iter().map(Found::diff).collect();
+                row.diff = done.diff.tags.iter().map(TagState::diff).collect();
                 row.bytes = done.bytes;
                 row.incomplete = !done.diff.missing.is_empty();
-                row.reason = remark(&done);
+                row.reason = note(&done);
             }
             Err(error) => {
                 row.http_status = error.status();
@@ -83,19 +81,26 @@ impl Task {
         let mut force = self.options.force;
         let mut round = 0;
         let mut early = Bytes::default();
-        if let Source::Feed { feed, .. } = &self.image.job.source {
-            early = self.writer().keep_up(feed).await?;
+        if let Source::Pending { image, .. } = &self.image.job.source {
+            early = self.writer().upload_as_ready(image).await?;
         }
         loop {
-            let mut diff = survey(&self.image, &self.place, &policy, self.siblings, force).await?;
+            let mut diff = diff(
+                &self.image,
+                &self.destination,
+                &policy,
+                self.tags_in_repository,
+                force,
+            )
+            .await?;
             if policy.attestations == Attestations::Auto
                 && let Some(stripped) = self.was_stripped(&diff, &policy).await?
             {
-                diff.tags.iter_mut().for_each(|tag| tag.is_wrong = false);
+                diff.tags.iter_mut().for_each(|tag| tag.is_stale = false);
                 diff.root = stripped;
                 diff.stripped = true;
                 return Ok(Done {
-                    verdict: Verdict::Degraded,
+                    status: CopyStatus::Degraded,
                     bytes: Bytes::default(),
                     diff,
                 });
@@ -103,13 +108,13 @@ impl Task {
             diff.stripped = policy.attestations != self.image.job.policy.attestations;
             if round > 0 {
                 // Whoever has seen these blobs there has been told wrong.
-                let destination = &self.place.destination;
-                let seen = diff.blobs.iter().map(|blob| destination.blob(&blob.digest));
-                seen.for_each(|whereabouts| whereabouts.forget());
+                let host = &self.destination.host;
+                let seen = diff.blobs.iter().map(|blob| host.blob(&blob.digest));
+                seen.for_each(|locations| locations.invalidate());
             }
             let writer = self.writer();
             let written = match self.options.mode {
-                Mode::DryRun => Ok(writer.pretend(&diff)),
+                Mode::DryRun => Ok(writer.simulate(&diff)),
                 Mode::Apply if diff.manifests.is_empty() => Ok(Bytes::default()),
                 Mode::Apply => writer.apply(&diff).await,
             };
@@ -119,9 +124,9 @@ impl Task {
                     bytes.uploaded += early.uploaded;
                     bytes.mounted += early.mounted;
                     bytes.skipped = bytes.skipped.saturating_sub(moved);
-                    let verdict = verdict(&diff);
+                    let status = status(&diff);
                     return Ok(Done {
-                        verdict,
+                        status,
                         bytes,
                         diff,
                     });
@@ -141,10 +146,10 @@ impl Task {
         }
     }
 
-    fn writer(&self) -> Writer<'_> {
-        Writer {
+    fn writer(&self) -> Uploader<'_> {
+        Uploader {
             image: &self.image,
-            place: &self.place,
+            destination: &self.destination,
             listener: &self.listener,
             retries: self.options.retries,
         }
@@ -175,17 +180,17 @@ impl Task {
     }
 }
 
-impl Row {
+impl CopyResult {
     /// The row of what has not ended.
-    pub(super) fn of(job: &Job, place: &Place) -> Row {
-        let host = &place.destination.host;
-        Row {
+    pub(super) fn of(job: &Job, destination: &Destination) -> CopyResult {
+        let host = &destination.host.name;
+        CopyResult {
             image: job.name.clone(),
             destination: host.clone(),
-            reference: place.reference(job.source.at()),
-            tags: place.tags.iter().map(ToString::to_string).collect(),
+            reference: destination.reference(job.source.at()),
+            tags: destination.tags.iter().map(ToString::to_string).collect(),
             diff: Vec::new(),
-            verdict: Verdict::Failed,
+            status: CopyStatus::Failed,
             digest: None,
             bytes: Bytes::default(),
             duration: std::time::Duration::ZERO,
@@ -196,12 +201,12 @@ impl Row {
     }
 }
 
-impl Found {
+impl TagState {
     fn diff(&self) -> TagDiff {
         TagDiff {
             tag: self.tag.to_string(),
             before: self.before.as_ref().map(ToString::to_string),
-            change: match (&self.before, self.is_wrong) {
+            change: match (&self.before, self.is_stale) {
                 (None, _) => Change::Missing,
                 (Some(_), true) => Change::Changed,
                 (Some(_), false) => Change::Equal,
@@ -210,19 +215,19 @@ impl Found {
     }
 }
 
-fn verdict(diff: &Diff) -> Verdict {
+fn status(diff: &Diff) -> CopyStatus {
     if diff.stripped || !diff.missing.is_empty() {
-        Verdict::Degraded
+        CopyStatus::Degraded
     } else if diff.manifests.is_empty() {
-        Verdict::Equal
-    } else if diff.wrong().any(|tag| tag.before.is_some()) {
-        Verdict::Updated
+        CopyStatus::Equal
+    } else if diff.stale_tags().any(|tag| tag.before.is_some()) {
+        CopyStatus::Updated
     } else {
-        Verdict::Created
+        CopyStatus::Created
     }
 }
 
-fn remark(done: &Done) -> Option<String> {
+fn note(done: &Done) -> Option<String> {
     let Diff { missing, root, .. } = &done.diff;
     if !missing.is_empty() {
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
@@ -231,6 +236,6 @@ fn remark(done: &Done) -> Option<String> {
             missing.join(", ")
         ));
     }
-    (done.verdict == Verdict::Degraded)
+    (done.status == CopyStatus::Degraded)
         .then(|| format!("the registry refuses the attestations; {root} is without them"))
 }

@@ -18,7 +18,7 @@ use super::reuse::{self, Candidate};
 use super::tag_gate;
 use super::transport::Location;
 use super::world::World;
-use crate::copy::{self, Offer, Source};
+use crate::copy::{self, Copier, Source};
 use crate::engine::{self, Engine, Image};
 use crate::exit::bad_input;
 use crate::image::{self, Content, Event, Input};
@@ -32,7 +32,7 @@ const RETRIES: u32 = 3;
 pub struct Supply {
     /// Registries that hold it already, with what the version names there.
     held: BTreeMap<String, Manifest>,
-    pub offer: Offer,
+    pub copier: Copier,
     reading: Arc<Reading>,
     /// Ends when this is dropped.
     #[expect(dead_code, reason = "held, not read")]
@@ -63,7 +63,7 @@ impl Supply {
         };
         Ok(Supply {
             held,
-            offer: Offer::new(name, source, RETRIES),
+            copier: Copier::new(name, source, RETRIES),
             reading,
             reader,
         })
@@ -192,13 +192,13 @@ async fn read(
             Origin::Engine(world.engine().await?.clone(), names(world))
         }
     };
-    let (feeder, feed) = copy::feed();
+    let (writer, pending) = copy::pending_image();
     reader.spawn(async move {
         let listener = |event| match event {
             Event::Taken(bytes) => drop(reading.taken.fetch_add(bytes, Ordering::Relaxed)),
             Event::Ready(blob) => match blob.content {
-                Content::File(file) => feeder.file(blob.descriptor, file),
-                Content::Memory(bytes) => feeder.bytes(blob.descriptor, bytes),
+                Content::File(file) => writer.file(blob.descriptor, file),
+                Content::Memory(bytes) => writer.bytes(blob.descriptor, bytes),
             },
         };
         let read = match origin {
@@ -215,11 +215,11 @@ async fn read(
                 Err(reason)
             }
         };
-        feeder.end(end);
+        writer.end(end);
     });
-    Ok(Source::Feed {
-        feed,
-        reserve: known.holder,
+    Ok(Source::Pending {
+        image: pending,
+        fallback: known.holder,
     })
 }
 

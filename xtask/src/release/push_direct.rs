@@ -12,7 +12,7 @@ use super::image_source::Supply;
 use super::plan::PushPlan;
 use super::push::Brought;
 use super::world::World;
-use crate::copy::{Destination, Event, Listener, Place, Verdict};
+use crate::copy::{CopyStatus, Destination, Event, Listener, RegistryHost};
 use crate::graph;
 use crate::oci::{Digest, TagOrDigest};
 use crate::registry::{Error, Options};
@@ -34,24 +34,26 @@ pub async fn bring(
         });
     }
     let client = world.client(&plan.registry, Options::default())?;
-    let destination = Destination::new(plan.repository.host(), client);
-    let place = Place {
-        destination: Arc::clone(&destination),
+    let host = RegistryHost::new(plan.repository.host(), client);
+    let destination = Destination {
+        host: Arc::clone(&host),
         path: plan.repository.path().to_owned(),
         tags: Vec::new(),
     };
     let meter = Arc::new(Meter::default());
-    let bringing = supply.offer.bring(place, Arc::clone(&meter) as Arc<_>);
+    let bringing = supply
+        .copier
+        .copy_to(destination, Arc::clone(&meter) as Arc<_>);
     let row = watched(bringing, || meter.tell(supply, context)).await;
     let reason = row.reason.unwrap_or_default();
-    if row.verdict == Verdict::Failed {
-        return Err(match (supply.failure(), destination.down()) {
+    if row.status == CopyStatus::Failed {
+        return Err(match (supply.failure(), host.down()) {
             (Some(failure), _) => failure,
             (None, Some(refusal @ Error::Rejected { .. })) => refusal.clone().into(),
             (None, _) => anyhow!(reason),
         });
     }
-    if row.verdict == Verdict::Degraded {
+    if row.status == CopyStatus::Degraded {
         context.warn(&reason);
     }
     let Some(digest) = row.digest else {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use super::resolve::Resolved;
-use crate::copy::{Job, Mode, Place, Row, Verdict};
+use crate::copy::{CopyResult, CopyStatus, Destination, Job, Mode};
 use crate::exit::bad_input;
 use crate::oci::TagOrDigest;
 
@@ -23,20 +23,20 @@ pub(super) fn check_writable(path: &Path) -> Result<()> {
 }
 
 /// One reference on a line for each tag that is in place.
-pub(super) fn write_succeeded(path: &Path, rows: &[Row], mode: Mode) -> Result<()> {
+pub(super) fn write_succeeded(path: &Path, rows: &[CopyResult], mode: Mode) -> Result<()> {
     let in_place = rows.iter().filter(|row| is_in_place(row, mode));
     let lines: String = in_place
-        .flat_map(Row::references)
+        .flat_map(CopyResult::references)
         .map(|reference| reference + "\n")
         .collect();
     std::fs::write(path, lines).with_context(|| format!("`{}` cannot be written", path.display()))
 }
 
 /// A dry run puts nothing in its place.
-pub(super) fn is_in_place(row: &Row, mode: Mode) -> bool {
+pub(super) fn is_in_place(row: &CopyResult, mode: Mode) -> bool {
     match mode {
-        Mode::Apply => row.verdict != Verdict::Failed,
-        Mode::DryRun => row.verdict == Verdict::Equal,
+        Mode::Apply => row.status != CopyStatus::Failed,
+        Mode::DryRun => row.status == CopyStatus::Equal,
     }
 }
 
@@ -55,7 +55,7 @@ impl Failures {
         struct Image {
             image: String,
             reference: String,
-            verdict: Verdict,
+            status: CopyStatus,
             incomplete: bool,
         }
         let file = path.display();
@@ -70,7 +70,7 @@ impl Failures {
         let failed = report
             .images
             .into_iter()
-            .filter(|it| it.verdict == Verdict::Failed || it.incomplete);
+            .filter(|it| it.status == CopyStatus::Failed || it.incomplete);
         Ok(Failures(
             failed.map(|it| (it.image, it.reference)).collect(),
         ))
@@ -86,11 +86,11 @@ impl Failures {
             let Job {
                 name,
                 source,
-                places,
+                destinations,
                 ..
             } = job;
-            places.retain(|place| self.hold(name, source.at(), place));
-            !places.is_empty()
+            destinations.retain(|destination| self.hold(name, source.at(), destination));
+            !destinations.is_empty()
         });
         // Without tags, it stands for a source that could not be listed: who knows what is there.
         resolved.failed.retain(|row| {
@@ -99,12 +99,12 @@ impl Failures {
     }
 
     /// The image itself failed there, or its whole repository did.
-    fn hold(&self, name: &str, at: Option<&TagOrDigest>, place: &Place) -> bool {
-        let repository = format!("{}/{}", place.destination.host, place.path);
+    fn hold(&self, name: &str, at: Option<&TagOrDigest>, destination: &Destination) -> bool {
+        let repository = format!("{}/{}", destination.host.name, destination.path);
         let suffix = at.map_or(0, |at| 1 + at.to_string().len());
         let source = &name[..name.len() - suffix];
         let pairs = [
-            (name.to_owned(), place.reference(at)),
+            (name.to_owned(), destination.reference(at)),
             (source.to_owned(), repository),
         ];
         pairs.iter().any(|pair| self.0.contains(pair))

@@ -8,7 +8,7 @@ use indicatif::DecimalBytes;
 use log::Level;
 
 use super::report::word;
-use crate::copy::{Event, Job, Listener, Mode, Row, Verdict};
+use crate::copy::{CopyResult, CopyStatus, Event, Job, Listener, Mode};
 use crate::graph::{self, Listener as _};
 use crate::report::Console;
 
@@ -52,8 +52,8 @@ impl Watch {
         jobs: &[Job],
     ) -> Arc<Self> {
         let mut destinations: BTreeMap<String, Progress> = BTreeMap::new();
-        for place in jobs.iter().flat_map(|job| &job.places) {
-            let host = place.destination.host.clone();
+        for destination in jobs.iter().flat_map(|job| &job.destinations) {
+            let host = destination.host.name.clone();
             destinations.entry(host).or_default().images += 1;
         }
         for target in destinations.keys() {
@@ -75,21 +75,21 @@ impl Watch {
     }
 
     /// One line for an image at a place, if its level is asked for.
-    fn tell(&self, row: &Row) {
+    fn tell(&self, row: &CopyResult) {
         if self.mode == Mode::DryRun {
             // The difference is the table at the end.
             return;
         }
-        let level = match row.verdict {
-            Verdict::Failed if self.is_news(row) => Level::Error,
-            Verdict::Degraded => Level::Warn,
-            Verdict::Created | Verdict::Updated => Level::Info,
-            Verdict::Failed | Verdict::Equal => Level::Debug,
+        let level = match row.status {
+            CopyStatus::Failed if self.is_news(row) => Level::Error,
+            CopyStatus::Degraded => Level::Warn,
+            CopyStatus::Created | CopyStatus::Updated => Level::Info,
+            CopyStatus::Failed | CopyStatus::Equal => Level::Debug,
         };
         if level > self.level.unwrap_or(Level::Info) {
             return;
         }
-        let what = word(row.verdict, self.mode);
+        let what = word(row.status, self.mode);
         let bytes = row.bytes.uploaded + row.bytes.mounted;
         let moved = match bytes {
             0 => String::new(),
@@ -106,7 +106,7 @@ impl Watch {
     }
 
     /// When a registry is down, all its images fail alike.
-    fn is_news(&self, row: &Row) -> bool {
+    fn is_news(&self, row: &CopyResult) -> bool {
         let failure = (row.destination.clone(), row.reason.clone());
         self.told.lock().expect("no holder panics").insert(failure)
     }
@@ -149,7 +149,7 @@ impl Listener for Watch {
                 self.tell(row);
                 self.update(&row.destination, |progress| {
                     progress.ended += 1;
-                    progress.surveyed += u64::from(row.verdict == Verdict::Equal);
+                    progress.surveyed += u64::from(row.status == CopyStatus::Equal);
                 });
             }
         }

@@ -12,7 +12,7 @@ use indexmap::IndexSet;
 
 use super::resolver::Keys;
 use super::{Login, Request};
-use crate::copy::Destination;
+use crate::copy::RegistryHost;
 use crate::credentials::Credentials;
 use crate::exit::{BadInput, bad_input};
 use crate::oci::{Digest, RepositoryName};
@@ -31,7 +31,7 @@ pub(super) struct Registries {
 /// A registry with a login.
 pub(super) struct Connection {
     pub registry: Registry,
-    pub destination: Arc<Destination>,
+    pub host: Arc<RegistryHost>,
     /// Why nothing can be read from it, if that is so.
     pub unreadable: Option<Refusal>,
     /// Why nothing can be written to it, if that is so.
@@ -92,7 +92,7 @@ impl Registries {
     fn add(&mut self, name: &RepositoryName, login: Login, retries: u32) -> Result<()> {
         let host = name.host();
         let is_it = |it: &Connection| {
-            it.destination.host == host
+            it.host.name == host
                 && it.login.credentials == login.credentials
                 && it.login.plain_http == login.plain_http
         };
@@ -106,7 +106,7 @@ impl Registries {
                 };
                 let registry = Registry::new(host, login.credentials.clone(), options)?;
                 self.connections.push(Connection {
-                    destination: Destination::new(host, registry.clone()),
+                    host: RegistryHost::new(host, registry.clone()),
                     registry,
                     unreadable: None,
                     unwritable: None,
@@ -124,7 +124,7 @@ impl Registries {
 impl Connection {
     /// Asks for the least there is: some blob, and whether it is there does not matter. A refused login is a problem.
     async fn look(&mut self) -> Option<String> {
-        let host = &self.destination.host;
+        let host = &self.host.name;
         let repository = self.registry.repository(&self.path);
         let origin = &self.login.origin;
         let blob = Digest::sha256_of(b"{}");

@@ -7,13 +7,13 @@ use indicatif::DecimalBytes;
 use serde_json::json;
 
 use super::files::is_in_place;
-use crate::copy::{Mode, Row, Verdict};
+use crate::copy::{CopyResult, CopyStatus, Mode};
 use crate::exit::Exit;
 use crate::report::{Outcome, Table};
 
 /// 0 everything is in place; 1 nothing is; 3 something is not.
-pub(super) fn exit(rows: &[Row]) -> Exit {
-    let is_bad = |row: &&Row| row.verdict == Verdict::Failed || row.incomplete;
+pub(super) fn exit(rows: &[CopyResult]) -> Exit {
+    let is_bad = |row: &&CopyResult| row.status == CopyStatus::Failed || row.incomplete;
     match rows.iter().filter(is_bad).count() {
         0 if rows.is_empty() => Exit::Failed,
         0 => Exit::Done,
@@ -23,23 +23,23 @@ pub(super) fn exit(rows: &[Row]) -> Exit {
 }
 
 /// How a verdict is called; a dry run has done nothing yet.
-pub(super) fn word(verdict: Verdict, mode: Mode) -> &'static str {
-    match (verdict, mode) {
-        (Verdict::Created, Mode::Apply) => "created",
-        (Verdict::Created, Mode::DryRun) => "missing",
-        (Verdict::Updated, Mode::Apply) => "updated",
-        (Verdict::Updated, Mode::DryRun) => "changed",
-        (Verdict::Equal, _) => "equal",
-        (Verdict::Degraded, _) => "degraded",
-        (Verdict::Failed, _) => "failed",
+pub(super) fn word(status: CopyStatus, mode: Mode) -> &'static str {
+    match (status, mode) {
+        (CopyStatus::Created, Mode::Apply) => "created",
+        (CopyStatus::Created, Mode::DryRun) => "missing",
+        (CopyStatus::Updated, Mode::Apply) => "updated",
+        (CopyStatus::Updated, Mode::DryRun) => "changed",
+        (CopyStatus::Equal, _) => "equal",
+        (CopyStatus::Degraded, _) => "degraded",
+        (CopyStatus::Failed, _) => "failed",
     }
 }
 
-pub(super) fn outcome(rows: &[Row], read: u64, mode: Mode, exit: Exit) -> Outcome {
-    let count = |is: fn(Verdict) -> bool| rows.iter().filter(|row| is(row.verdict)).count();
+pub(super) fn outcome(rows: &[CopyResult], read: u64, mode: Mode, exit: Exit) -> Outcome {
+    let count = |is: fn(CopyStatus) -> bool| rows.iter().filter(|row| is(row.status)).count();
     let (failed, equal) = (
-        count(|it| it == Verdict::Failed),
-        count(|it| it == Verdict::Equal),
+        count(|it| it == CopyStatus::Failed),
+        count(|it| it == CopyStatus::Equal),
     );
     let in_place = rows.iter().filter(|row| is_in_place(row, mode)).count();
     let title = match mode {
@@ -66,21 +66,21 @@ pub(super) fn outcome(rows: &[Row], read: u64, mode: Mode, exit: Exit) -> Outcom
     }
 }
 
-const VERDICTS: [Verdict; 5] = [
-    Verdict::Created,
-    Verdict::Updated,
-    Verdict::Equal,
-    Verdict::Degraded,
-    Verdict::Failed,
+const STATUSES: [CopyStatus; 5] = [
+    CopyStatus::Created,
+    CopyStatus::Updated,
+    CopyStatus::Equal,
+    CopyStatus::Degraded,
+    CopyStatus::Failed,
 ];
 
-fn by_destination(rows: &[Row], mode: Mode) -> Table {
-    let mut destinations: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+fn by_destination(rows: &[CopyResult], mode: Mode) -> Table {
+    let mut destinations: BTreeMap<&str, Vec<&CopyResult>> = BTreeMap::new();
     for row in rows {
         destinations.entry(&row.destination).or_default().push(row);
     }
     let mut columns = vec!["destination"];
-    columns.extend(VERDICTS.map(|verdict| word(verdict, mode)));
+    columns.extend(STATUSES.map(|status| word(status, mode)));
     columns.extend([
         if mode == Mode::DryRun {
             "to move"
@@ -91,17 +91,17 @@ fn by_destination(rows: &[Row], mode: Mode) -> Table {
         "there already",
     ]);
     let lines = destinations.into_iter().map(|(destination, rows)| {
-        let count = |verdict| {
+        let count = |status| {
             rows.iter()
-                .filter(|row| row.verdict == verdict)
+                .filter(|row| row.status == status)
                 .count()
                 .to_string()
         };
-        let sum = |bytes: fn(&Row) -> u64| {
+        let sum = |bytes: fn(&CopyResult) -> u64| {
             DecimalBytes(rows.iter().map(|row| bytes(row)).sum()).to_string()
         };
         let mut line = vec![destination.to_owned()];
-        line.extend(VERDICTS.map(count));
+        line.extend(STATUSES.map(count));
         line.extend([
             sum(|row| row.bytes.uploaded),
             sum(|row| row.bytes.mounted),
@@ -117,13 +117,13 @@ fn by_destination(rows: &[Row], mode: Mode) -> Table {
 
 /// Everything that was not simply in place: in a dry run the whole difference, otherwise what failed or is less. What
 /// failed at one destination for one reason is told once.
-fn remarkable(rows: &[Row], mode: Mode) -> Table {
-    let is_remarkable = |row: &&Row| match row.verdict {
-        Verdict::Equal => false,
-        Verdict::Created | Verdict::Updated => mode == Mode::DryRun,
-        Verdict::Degraded | Verdict::Failed => true,
+fn remarkable(rows: &[CopyResult], mode: Mode) -> Table {
+    let is_remarkable = |row: &&CopyResult| match row.status {
+        CopyStatus::Equal => false,
+        CopyStatus::Created | CopyStatus::Updated => mode == Mode::DryRun,
+        CopyStatus::Degraded | CopyStatus::Failed => true,
     };
-    let mut alike: IndexMap<(&str, &str), Vec<&Row>> = IndexMap::new();
+    let mut alike: IndexMap<(&str, &str), Vec<&CopyResult>> = IndexMap::new();
     for row in rows.iter().filter(is_remarkable) {
         let why = row.reason.as_ref().unwrap_or(&row.reference);
         alike.entry((&row.destination, why)).or_default().push(row);
@@ -139,7 +139,7 @@ fn remarkable(rows: &[Row], mode: Mode) -> Table {
         vec![
             row.image.clone() + &more,
             row.reference.clone(),
-            word(row.verdict, mode).to_owned(),
+            word(row.status, mode).to_owned(),
             DecimalBytes(bytes).to_string(),
             reason.cloned().unwrap_or_default(),
         ]

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use super::registries::{Refusal, Registries};
 use super::{ImageCopy, Request, Rule, conflicts};
-use crate::copy::{Job, Place, Row, Source};
+use crate::copy::{CopyResult, Destination, Job, Source};
 use crate::exit::bad_input;
 use crate::oci::{RepositoryName, Tag, TagOrDigest};
 use crate::registry::Error;
@@ -19,7 +19,7 @@ use crate::registry::Error;
 pub(super) struct Resolved {
     pub jobs: Vec<Job>,
     /// Rules whose source cannot be listed, and images whose destination is out of reach.
-    pub failed: Vec<Row>,
+    pub failed: Vec<CopyResult>,
     /// Rules that choose nothing.
     pub warnings: Vec<String>,
 }
@@ -36,7 +36,7 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
                 let rows = rule.targets.iter().map(|target| {
                     let reason = format!("source: {}", refusal.reason);
                     let source = rule.source.to_string();
-                    Row::failed(source, &target.repository, reason, refusal.status)
+                    CopyResult::failed(source, &target.repository, reason, refusal.status)
                 });
                 resolved.failed.extend(rows);
             }
@@ -112,24 +112,24 @@ impl Resolved {
             TagOrDigest::Digest(_) => '@',
         };
         let name = format!("{}{mark}{}", rule.source, copy.at);
-        let mut places = Vec::new();
+        let mut destinations = Vec::new();
         for (repository, tags) in copy.to {
             let connection = registries.of(&repository);
-            let place = Place {
-                destination: connection.destination.clone(),
+            let destination = Destination {
+                host: connection.host.clone(),
                 path: repository.path().to_owned(),
                 tags,
             };
             match &connection.unwritable {
-                None => places.push(place),
-                Some(Refusal { reason, status }) => self.failed.push(Row {
-                    reference: place.reference(Some(&copy.at)),
-                    tags: place.tags.iter().map(ToString::to_string).collect(),
-                    ..Row::failed(name.clone(), &repository, reason.clone(), *status)
+                None => destinations.push(destination),
+                Some(Refusal { reason, status }) => self.failed.push(CopyResult {
+                    reference: destination.reference(Some(&copy.at)),
+                    tags: destination.tags.iter().map(ToString::to_string).collect(),
+                    ..CopyResult::failed(name.clone(), &repository, reason.clone(), *status)
                 }),
             }
         }
-        if places.is_empty() {
+        if destinations.is_empty() {
             return;
         }
         let source = &registries.of(&rule.source).registry;
@@ -140,7 +140,7 @@ impl Resolved {
                 at: copy.at,
             },
             policy: rule.policy.clone(),
-            places,
+            destinations,
         });
     }
 }

@@ -1,10 +1,12 @@
 //! Running the copier twice, and dry: what it finds out, and how little it asks for that.
 
 use hyper::Method;
-use xtask::copy::{Bytes, Change, Job, Mode, Options, Row, Source, Verdict};
+use xtask::copy::{Bytes, Change, CopyResult, CopyStatus, Job, Mode, Options, Source};
 use xtask::oci::TagOrDigest;
 
-use crate::support::copying::{OPTIONS, copy, copy_with, destination, job, place, repository};
+use crate::support::copying::{
+    OPTIONS, copy, copy_with, destination, job, registry_host, repository,
+};
 use crate::support::faulty::{Faulty, Habits};
 use crate::support::images::{Sample, built, image, noise};
 
@@ -26,8 +28,8 @@ fn writes(server: &Faulty) -> usize {
 
 /// A job for each of `tags`, to the same tag in `m`.
 fn jobs(source: &Faulty, target: &Faulty, tags: &[String]) -> Vec<Job> {
-    let (from, to) = (repository(&source.host, "app"), destination(&target.host));
-    let one = |tag: &String| job(&from, tag, vec![place(&to, "m", &[tag])]);
+    let (from, to) = (repository(&source.host, "app"), registry_host(&target.host));
+    let one = |tag: &String| job(&from, tag, vec![destination(&to, "m", &[tag])]);
     tags.iter().map(one).collect()
 }
 
@@ -41,7 +43,7 @@ async fn nothing_to_do_costs_one_head_for_each_tag_and_side() {
         sample.place(&target, "m", tag);
     }
     let rows = copy(jobs(&source, &target, &tags)).await;
-    assert!(rows.iter().all(|row| row.verdict == Verdict::Equal));
+    assert!(rows.iter().all(|row| row.status == CopyStatus::Equal));
     for server in [&source, &target] {
         assert_eq!(server.count(Method::HEAD, "manifests/v"), 20);
         assert_eq!(server.seen().len(), 20);
@@ -54,14 +56,14 @@ async fn by_digest_and_without_tags_one_head_at_the_destination_is_all() {
     let sample = built("app", 100);
     sample.place(&source, "app", "v1");
     sample.place(&target, "m", "other");
-    let places = vec![place(&destination(&target.host), "m", &[])];
-    let mut job = job(&repository(&source.host, "app"), "v1", places);
+    let destinations = vec![destination(&registry_host(&target.host), "m", &[])];
+    let mut job = job(&repository(&source.host, "app"), "v1", destinations);
     job.source = Source::Registry {
         repository: repository(&source.host, "app"),
         at: TagOrDigest::Digest(sample.root().digest().clone()),
     };
     let rows = copy(vec![job]).await;
-    assert_eq!(rows[0].verdict, Verdict::Equal);
+    assert_eq!(rows[0].status, CopyStatus::Equal);
     assert_eq!((source.seen().len(), target.seen().len()), (0, 1));
 }
 
@@ -77,7 +79,7 @@ async fn an_empty_repository_is_asked_for_hardly_anything() {
         ..OPTIONS
     };
     let rows = copy_with(jobs(&source, &target, &tags), one_by_one).await;
-    assert!(rows.iter().all(|row| row.verdict == Verdict::Created));
+    assert!(rows.iter().all(|row| row.status == CopyStatus::Created));
     assert_eq!(target.count(Method::HEAD, ""), 1);
     assert_eq!(target.count(Method::GET, "tags/list"), 1);
 }
@@ -90,7 +92,7 @@ async fn only_what_is_missing_is_moved() {
     of("old").place(&target, "m", "v1");
     of("new").place(&source, "app", "v1");
     let rows = copy(jobs(&source, &target, &["v1".to_owned()])).await;
-    assert_eq!(rows[0].verdict, Verdict::Updated);
+    assert_eq!(rows[0].status, CopyStatus::Updated);
     let config = of("new").blobs[2].1.len() as u64;
     let expected = Bytes {
         uploaded: 1000,
@@ -120,7 +122,7 @@ async fn a_run_that_broke_off_goes_on_where_it_was() {
         }
     }
     let rows = copy(jobs(&source, &target, &["v1".to_owned()])).await;
-    assert_eq!(rows[0].verdict, Verdict::Created);
+    assert_eq!(rows[0].status, CopyStatus::Created);
     assert_eq!(rows[0].bytes.uploaded, 0);
     assert_eq!(target.count(Method::PUT, "manifests"), 2);
     assert_eq!(source.count(Method::GET, "blobs"), 0);
@@ -137,11 +139,11 @@ async fn a_dry_run_tells_the_truth_and_writes_nothing() {
     }
     of("same").place(&target, "m", "same");
     of("elsewhere").place(&target, "m", "moved");
-    let seen = |rows: &[Row]| -> Vec<(Verdict, Change, Option<String>, u64)> {
-        let one = |row: &Row| {
+    let seen = |rows: &[CopyResult]| -> Vec<(CopyStatus, Change, Option<String>, u64)> {
+        let one = |row: &CopyResult| {
             let tag = &row.diff[0];
             (
-                row.verdict,
+                row.status,
                 tag.change,
                 row.digest.clone(),
                 row.bytes.uploaded,
@@ -152,12 +154,12 @@ async fn a_dry_run_tells_the_truth_and_writes_nothing() {
     let dry = copy_with(jobs(&source, &target, &tags), DRY).await;
     assert_eq!(writes(&target), 0);
     assert_eq!(source.count(Method::GET, "blobs"), 0);
-    let row = |verdict, change, tag: &str, bytes| (verdict, change, Some(of(tag).digest()), bytes);
+    let row = |status, change, tag: &str, bytes| (status, change, Some(of(tag).digest()), bytes);
     let expected = [
-        row(Verdict::Equal, Change::Equal, "same", 0),
-        row(Verdict::Updated, Change::Changed, "moved", 1000),
-        row(Verdict::Created, Change::Missing, "new", 1000),
-        row(Verdict::Created, Change::Missing, "newer", 1000),
+        row(CopyStatus::Equal, Change::Equal, "same", 0),
+        row(CopyStatus::Updated, Change::Changed, "moved", 1000),
+        row(CopyStatus::Created, Change::Missing, "new", 1000),
+        row(CopyStatus::Created, Change::Missing, "newer", 1000),
     ];
     assert_eq!(seen(&dry), expected);
     let wet = copy(jobs(&source, &target, &tags)).await;
@@ -172,7 +174,7 @@ async fn a_dry_run_counts_what_images_share_once() {
     for tag in &tags {
         image("linux/amd64", &[base.clone(), noise(tag, 1000)]).place(&source, "app", tag);
     }
-    let total = |rows: Vec<Row>| rows.iter().map(|row| row.bytes.uploaded).sum::<u64>();
+    let total = |rows: Vec<CopyResult>| rows.iter().map(|row| row.bytes.uploaded).sum::<u64>();
     let dry = total(copy_with(jobs(&source, &target, &tags), DRY).await);
     assert_eq!(dry, total(copy(jobs(&source, &target, &tags)).await));
     assert!(dry < 310_000);
@@ -189,7 +191,7 @@ async fn force_moves_everything_again() {
         ..OPTIONS
     };
     let rows = copy_with(jobs(&source, &target, &["v1".to_owned()]), force).await;
-    assert_eq!(rows[0].verdict, Verdict::Updated);
+    assert_eq!(rows[0].status, CopyStatus::Updated);
     assert_eq!(target.count(Method::PUT, "manifests"), 5);
     assert_eq!(target.count(Method::PUT, "uploads"), 7);
 }

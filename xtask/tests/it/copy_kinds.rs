@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use xtask::copy::Verdict;
+use xtask::copy::CopyStatus;
 use xtask::oci::{Manifest, TagOrDigest, media_type};
 
-use crate::support::copying::{copy, destination, job, place, repository};
+use crate::support::copying::{copy, destination, job, registry_host, repository};
 use crate::support::distribution::Distribution;
 use crate::support::images::{
     EMPTY, OCI_CONFIG, OCI_LAYER, Sample, attestation, attests, built, image, index, manifest,
@@ -17,15 +17,15 @@ async fn arrives(sample: &Sample) -> u64 {
     let (from, to) = (Distribution::open(), Distribution::open());
     let source = repository(&from.host, "library/app");
     sample.push(&source, "v1").await;
-    let target = destination(&to.host);
+    let target = registry_host(&to.host);
     let rows = copy(vec![job(
         &source,
         "v1",
-        vec![place(&target, "mirror/library/app", &["v1"])],
+        vec![destination(&target, "mirror/library/app", &["v1"])],
     )])
     .await;
     assert_eq!(rows[0].reason, None);
-    assert_eq!(rows[0].verdict, Verdict::Created);
+    assert_eq!(rows[0].status, CopyStatus::Created);
     assert_eq!(rows[0].digest, Some(sample.digest()));
     let there = repository(&to.host, "mirror/library/app");
     sample.assert_at(&there, "v1").await;
@@ -178,14 +178,14 @@ async fn several_tags_get_one_image_and_a_place_without_tags_gets_it_by_digest()
     let source = repository(&from.host, "app");
     let sample = built("app", 2000);
     sample.push(&source, "v1").await;
-    let target = destination(&to.host);
-    let places = || {
+    let target = registry_host(&to.host);
+    let destinations = || {
         vec![
-            place(&target, "tagged", &["1.2.3", "1.2", "latest"]),
-            place(&target, "bare", &[]),
+            destination(&target, "tagged", &["1.2.3", "1.2", "latest"]),
+            destination(&target, "bare", &[]),
         ]
     };
-    let rows = copy(vec![job(&source, "v1", places())]).await;
+    let rows = copy(vec![job(&source, "v1", destinations())]).await;
     for tag in ["1.2.3", "1.2", "latest"] {
         sample.assert_at(&repository(&to.host, "tagged"), tag).await;
     }
@@ -197,8 +197,8 @@ async fn several_tags_get_one_image_and_a_place_without_tags_gets_it_by_digest()
         format!("{}/bare@{}", to.host, sample.digest())
     );
     let verdicts =
-        |rows: &[xtask::copy::Row]| rows.iter().map(|row| row.verdict).collect::<Vec<_>>();
-    assert_eq!(verdicts(&rows), [Verdict::Created; 2]);
-    let rows = copy(vec![job(&source, "v1", places())]).await;
-    assert_eq!(verdicts(&rows), [Verdict::Equal; 2]);
+        |rows: &[xtask::copy::CopyResult]| rows.iter().map(|row| row.status).collect::<Vec<_>>();
+    assert_eq!(verdicts(&rows), [CopyStatus::Created; 2]);
+    let rows = copy(vec![job(&source, "v1", destinations())]).await;
+    assert_eq!(verdicts(&rows), [CopyStatus::Equal; 2]);
 }

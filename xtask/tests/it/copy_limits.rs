@@ -4,9 +4,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use xtask::copy::{Verdict, run};
+use xtask::copy::{CopyStatus, run};
 
-use crate::support::copying::{Ear, OPTIONS, copy, destination, job, place, repository};
+use crate::support::copying::{Ear, OPTIONS, copy, destination, job, registry_host, repository};
 use crate::support::faulty::{Faulty, Habits};
 use crate::support::images::{image, noise};
 use crate::support::sparse;
@@ -19,8 +19,13 @@ const TARGET: &str = "COPY_TEST_TARGET";
 async fn child() {
     let host = |name| std::env::var(name).expect("the address of a server");
     let source = repository(&host(SOURCE), "app");
-    let target = destination(&host(TARGET));
-    let rows = copy(vec![job(&source, "v1", vec![place(&target, "m", &["v1"])])]).await;
+    let target = registry_host(&host(TARGET));
+    let rows = copy(vec![job(
+        &source,
+        "v1",
+        vec![destination(&target, "m", &["v1"])],
+    )])
+    .await;
     println!("reason: {:?}", rows[0].reason);
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status
@@ -108,15 +113,19 @@ async fn what_had_not_ended_when_it_was_interrupted_says_so() {
     })
     .await;
     image("linux/amd64", &[noise("large", 900_000)]).place(&source, "app", "v1");
-    let places = [&fast, &slow].map(|it| place(&destination(&it.host), "m", &["v1"]));
-    let jobs = vec![job(&repository(&source.host, "app"), "v1", places.to_vec())];
+    let destinations = [&fast, &slow].map(|it| destination(&registry_host(&it.host), "m", &["v1"]));
+    let jobs = vec![job(
+        &repository(&source.host, "app"),
+        "v1",
+        destinations.to_vec(),
+    )];
     let ear = Ear::default();
     let cancel = async {
         ear.finished(1).await;
     };
     let rows = run(jobs, &OPTIONS, Arc::new(ear.clone()), cancel).await;
-    assert_eq!(rows[0].verdict, Verdict::Created);
-    assert_eq!(rows[1].verdict, Verdict::Failed);
+    assert_eq!(rows[0].status, CopyStatus::Created);
+    assert_eq!(rows[1].status, CopyStatus::Failed);
     assert_eq!(rows[1].reason.as_deref(), Some("interrupted"));
     assert_eq!(slow.count(hyper::Method::PUT, "manifests"), 0);
 }

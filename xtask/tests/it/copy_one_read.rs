@@ -2,11 +2,11 @@
 
 use hyper::Method;
 use tokio::sync::watch;
-use xtask::copy::{Destination, Verdict};
+use xtask::copy::{CopyStatus, RegistryHost};
 
 use crate::support::client::{login, registry};
 use crate::support::copying::{
-    Ear, OPTIONS, copy, copy_with, destination, hear, job, place, reads, repository,
+    Ear, OPTIONS, copy, copy_with, destination, hear, job, reads, registry_host, repository,
 };
 use crate::support::distribution::free_address;
 use crate::support::door::Door;
@@ -45,8 +45,12 @@ async fn each_blob_is_read_once_by_a_fast_a_slow_and_a_failing_destination() {
         failing.fault(Method::PATCH, "uploads", fault);
     }
     let servers = [&fast, &slow, &failing];
-    let places = servers.map(|it| place(&destination(&it.host), "mirror", &["v1"]));
-    let jobs = vec![job(&repository(&source.host, "app"), "v1", places.to_vec())];
+    let destinations = servers.map(|it| destination(&registry_host(&it.host), "mirror", &["v1"]));
+    let jobs = vec![job(
+        &repository(&source.host, "app"),
+        "v1",
+        destinations.to_vec(),
+    )];
     let ear = Ear::default();
     let opens = async {
         // The slow one has not begun to listen when the other two have all they want.
@@ -56,7 +60,7 @@ async fn each_blob_is_read_once_by_a_fast_a_slow_and_a_failing_destination() {
     };
     let (rows, ()) = tokio::join!(hear(jobs, OPTIONS, &ear), opens);
     for (row, server) in rows.iter().zip(servers) {
-        assert_eq!((row.verdict, &row.reason), (Verdict::Created, &None));
+        assert_eq!((row.status, &row.reason), (CopyStatus::Created, &None));
         sample
             .assert_at(&repository(&server.host, "mirror"), "v1")
             .await;
@@ -74,15 +78,18 @@ async fn a_destination_that_comes_late_finds_everything_read() {
     let samples: Vec<Sample> = (0..3).map(|it| built(&it.to_string(), 200_000)).collect();
     let source = Faulty::start(Habits::default()).await;
     let fast_server = Faulty::start(Habits::default()).await;
-    let fast = destination(&fast_server.host);
+    let fast = registry_host(&fast_server.host);
     let (late_server, gate) = gated().await;
-    let late = destination(&late_server.host);
+    let late = registry_host(&late_server.host);
     let from = repository(&source.host, "app");
     let jobs = samples.iter().enumerate().map(|(number, sample)| {
         let name = format!("v{number}");
         sample.place(&source, "app", &name);
-        let places = vec![place(&fast, "m", &[&name]), place(&late, "m", &[&name])];
-        job(&from, &name, places)
+        let destinations = vec![
+            destination(&fast, "m", &[&name]),
+            destination(&late, "m", &[&name]),
+        ];
+        job(&from, &name, destinations)
     });
     let jobs = jobs.collect();
     let ear = Ear::default();
@@ -96,7 +103,7 @@ async fn a_destination_that_comes_late_finds_everything_read() {
         ..OPTIONS
     };
     let (rows, ()) = tokio::join!(hear(jobs, options, &ear), opens);
-    assert!(rows.iter().all(|row| row.verdict == Verdict::Created));
+    assert!(rows.iter().all(|row| row.status == CopyStatus::Created));
     for sample in &samples {
         // The empty config is in all of them, and small enough to be read again.
         let mut large = sample.clone();
@@ -113,17 +120,17 @@ async fn images_that_share_layers_read_and_send_them_once() {
         ..Habits::default()
     })
     .await;
-    let target = destination(&target_server.host);
+    let target = registry_host(&target_server.host);
     let shared = noise("shared", 300_000);
     let from = repository(&source.host, "app");
     let jobs = (0..30).map(|number| {
         let own = noise(&number.to_string(), 1000);
         let name = format!("v{number}");
         image("linux/amd64", &[shared.clone(), own]).place(&source, "app", &name);
-        job(&from, &name, vec![place(&target, "m", &[&name])])
+        job(&from, &name, vec![destination(&target, "m", &[&name])])
     });
     let rows = copy(jobs.collect()).await;
-    assert!(rows.iter().all(|row| row.verdict == Verdict::Created));
+    assert!(rows.iter().all(|row| row.status == CopyStatus::Created));
     let sent: u64 = rows.iter().map(|row| row.bytes.uploaded).sum();
     assert!(sent < 300_000 + 30 * 2000, "{sent}");
     let hex = xtask::oci::Digest::sha256_of(&shared).hex().to_owned();
@@ -137,18 +144,18 @@ async fn a_dead_destination_fails_alone_and_is_soon_asked_no_more() {
     let sample = built("app", 1000);
     let source = Faulty::start(Habits::default()).await;
     let alive = Faulty::start(Habits::default()).await;
-    let targets = [destination(&free_address()), destination(&alive.host)];
+    let targets = [registry_host(&free_address()), registry_host(&alive.host)];
     let from = repository(&source.host, "app");
     let jobs = (0..40).map(|number| {
         let name = format!("v{number}");
         sample.place(&source, "app", &name);
-        let places = targets.iter().map(|it| place(it, "m", &[&name]));
-        job(&from, &name, places.collect())
+        let destinations = targets.iter().map(|it| destination(it, "m", &[&name]));
+        job(&from, &name, destinations.collect())
     });
     let start = std::time::Instant::now();
     let rows = copy(jobs.collect()).await;
     for pair in rows.chunks(2) {
-        assert_eq!(pair[0].verdict, Verdict::Failed);
+        assert_eq!(pair[0].status, CopyStatus::Failed);
         let reason = pair[0].reason.as_deref().unwrap();
         assert!(reason.contains("cannot be reached"), "{reason}");
         assert!(reason.contains("Connection refused"), "{reason}");
@@ -167,7 +174,7 @@ async fn refused_credentials_are_not_tried_for_every_image() {
         ..Habits::default()
     })
     .await;
-    let target = Destination::new(
+    let target = RegistryHost::new(
         &strict.host,
         registry(&strict.host, login("robot$x", "wrong")),
     );
@@ -175,10 +182,10 @@ async fn refused_credentials_are_not_tried_for_every_image() {
     let jobs = (0..200).map(|number| {
         let name = format!("v{number}");
         sample.place(&source, "app", &name);
-        job(&from, &name, vec![place(&target, "m", &[&name])])
+        job(&from, &name, vec![destination(&target, "m", &[&name])])
     });
     let rows = copy(jobs.collect()).await;
-    assert!(rows.iter().all(|row| row.verdict == Verdict::Failed));
+    assert!(rows.iter().all(|row| row.status == CopyStatus::Failed));
     assert!(rows.iter().all(|row| row.http_status == Some(401)));
     let reason = rows[199].reason.as_deref().unwrap();
     assert!(reason.contains("refused the login"), "{reason}");
@@ -197,8 +204,13 @@ async fn a_source_that_breaks_off_goes_on_where_it_ended() {
     source.fault(Method::GET, "blobs", Fault::Cut(300_000));
     source.fault(Method::GET, "blobs", Fault::Cut(300_000));
     let target = Faulty::start(Habits::default()).await;
-    let places = vec![place(&destination(&target.host), "m", &["v1"])];
-    let rows = copy(vec![job(&repository(&source.host, "app"), "v1", places)]).await;
+    let destinations = vec![destination(&registry_host(&target.host), "m", &["v1"])];
+    let rows = copy(vec![job(
+        &repository(&source.host, "app"),
+        "v1",
+        destinations,
+    )])
+    .await;
     assert_eq!(rows[0].reason, None);
     sample.assert_at(&repository(&target.host, "m"), "v1").await;
 }
@@ -214,13 +226,13 @@ async fn what_the_source_lacks_is_the_sources_fault() {
         Faulty::start(Habits::default()).await,
     ];
     let from = repository(&source.host, "app");
-    let places = |tag: &str| {
-        let at = |it: &Faulty| place(&destination(&it.host), "m", &[tag]);
+    let destinations = |tag: &str| {
+        let at = |it: &Faulty| destination(&registry_host(&it.host), "m", &[tag]);
         targets.iter().map(at).collect::<Vec<_>>()
     };
     let jobs = vec![
-        job(&from, "v1", places("v1")),
-        job(&from, "absent", places("x")),
+        job(&from, "v1", destinations("v1")),
+        job(&from, "absent", destinations("x")),
     ];
     let rows = copy(jobs).await;
     for row in &rows[..2] {
@@ -254,14 +266,14 @@ async fn an_image_that_takes_too_long_is_given_up_and_the_others_are_not() {
     let source = holding(&large).await;
     small.place(&source, "app", "v2");
     let (slow, _gate) = gated().await;
-    let target = destination(&slow.host);
+    let target = registry_host(&slow.host);
     let from = repository(&source.host, "app");
-    let jobs = ["v1", "v2"].map(|tag| job(&from, tag, vec![place(&target, "m", &[tag])]));
+    let jobs = ["v1", "v2"].map(|tag| job(&from, tag, vec![destination(&target, "m", &[tag])]));
     let options = xtask::copy::Options {
         timeout: Some(std::time::Duration::from_millis(1500)),
         ..OPTIONS
     };
     let rows = copy_with(jobs.to_vec(), options).await;
     assert_eq!(rows[0].reason.as_deref(), Some("not done within 1.5s"));
-    assert_eq!(rows[1].verdict, Verdict::Created);
+    assert_eq!(rows[1].status, CopyStatus::Created);
 }

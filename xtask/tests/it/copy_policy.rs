@@ -2,10 +2,10 @@
 
 use hyper::Method;
 use serde_json::Value;
-use xtask::copy::{Attestations, Policy, Row, Verdict};
+use xtask::copy::{Attestations, CopyResult, CopyStatus, Policy};
 use xtask::oci::{Content, TagOrDigest};
 
-use crate::support::copying::{copy, destination, job, place, repository};
+use crate::support::copying::{copy, destination, job, registry_host, repository};
 use crate::support::faulty::{Faulty, Habits};
 use crate::support::images::{Sample, built, image, noise};
 
@@ -23,11 +23,11 @@ fn with(attestations: Attestations) -> Policy {
     }
 }
 
-async fn copy_under(policy: &Policy, sample: &Sample, target: &Faulty) -> Row {
+async fn copy_under(policy: &Policy, sample: &Sample, target: &Faulty) -> CopyResult {
     let source = Faulty::start(Habits::default()).await;
     sample.place(&source, "app", "v1");
-    let places = vec![place(&destination(&target.host), "m", &["v1"])];
-    let mut job = job(&repository(&source.host, "app"), "v1", places);
+    let destinations = vec![destination(&registry_host(&target.host), "m", &["v1"])];
+    let mut job = job(&repository(&source.host, "app"), "v1", destinations);
     job.policy = policy.clone();
     copy(vec![job]).await.remove(0)
 }
@@ -61,7 +61,7 @@ async fn strict() -> Faulty {
 async fn chosen_platforms_come_with_their_attestations_and_nothing_else_does() {
     let (sample, target) = (built("app", 200_000), strict().await);
     let row = copy_under(&wanting(&["linux/arm64"]), &sample, &target).await;
-    assert_eq!((row.verdict, &row.reason), (Verdict::Created, &None));
+    assert_eq!((row.status, &row.reason), (CopyStatus::Created, &None));
     assert_ne!(row.digest, Some(sample.digest()));
     let (document, platforms) = index_at(&target).await;
     assert_eq!(platforms, ["linux/arm64", "unknown/unknown"]);
@@ -70,7 +70,10 @@ async fn chosen_platforms_come_with_their_attestations_and_nothing_else_does() {
     assert_eq!(target.count(Method::PUT, amd64.hex()), 0);
 
     let again = copy_under(&wanting(&["linux/arm64"]), &sample, &target).await;
-    assert_eq!((again.verdict, again.digest), (Verdict::Equal, row.digest));
+    assert_eq!(
+        (again.status, again.digest),
+        (CopyStatus::Equal, row.digest)
+    );
 }
 
 #[tokio::test]
@@ -93,7 +96,7 @@ async fn a_platform_that_the_source_lacks_fails_the_image_unless_that_is_allowed
 
     policy.lenient = true;
     let row = copy_under(&policy, &sample, &target).await;
-    assert_eq!((row.verdict, row.incomplete), (Verdict::Degraded, true));
+    assert_eq!((row.status, row.incomplete), (CopyStatus::Degraded, true));
     let digest = row.digest.unwrap();
     assert_eq!(
         row.reason,
@@ -106,7 +109,7 @@ async fn a_platform_that_the_source_lacks_fails_the_image_unless_that_is_allowed
 
     policy.platforms.remove(0);
     let row = copy_under(&policy, &sample, &target).await;
-    assert_eq!(row.verdict, Verdict::Failed, "nothing is left");
+    assert_eq!(row.status, CopyStatus::Failed, "nothing is left");
 }
 
 #[tokio::test]
@@ -129,7 +132,7 @@ async fn attestations_are_kept_or_left_out_as_asked() {
     let row = copy_under(&with(Attestations::Keep), &sample, &target).await;
     assert_eq!(row.digest, Some(sample.digest()));
     let row = copy_under(&with(Attestations::Strip), &sample, &target).await;
-    assert_eq!((row.verdict, row.reason), (Verdict::Updated, None));
+    assert_eq!((row.status, row.reason), (CopyStatus::Updated, None));
     let (_, platforms) = index_at(&target).await;
     assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
 }
@@ -144,7 +147,7 @@ async fn a_registry_that_refuses_attestations_gets_the_rest_and_the_second_run_i
     })
     .await;
     let row = copy_under(&with(Attestations::Auto), &sample, &target).await;
-    assert_eq!(row.verdict, Verdict::Degraded);
+    assert_eq!(row.status, CopyStatus::Degraded);
     let digest = row.digest.clone().unwrap();
     assert_ne!(digest, sample.digest());
     assert_eq!(
@@ -159,16 +162,16 @@ async fn a_registry_that_refuses_attestations_gets_the_rest_and_the_second_run_i
     let puts = target.count(Method::PUT, "");
     let again = copy_under(&with(Attestations::Auto), &sample, &target).await;
     assert_eq!(
-        (again.verdict, again.digest),
-        (Verdict::Degraded, row.digest)
+        (again.status, again.digest),
+        (CopyStatus::Degraded, row.digest)
     );
     assert_eq!(again.reason, row.reason);
     assert_eq!(target.count(Method::PUT, ""), puts);
 
     let kept = copy_under(&with(Attestations::Keep), &sample, &target).await;
     assert_eq!(
-        (kept.verdict, kept.http_status),
-        (Verdict::Failed, Some(403))
+        (kept.status, kept.http_status),
+        (CopyStatus::Failed, Some(403))
     );
 }
 
@@ -181,5 +184,8 @@ async fn a_registry_that_denies_every_manifest_is_not_called_degraded() {
         target.fault(Method::PUT, "manifests", denied);
     }
     let row = copy_under(&with(Attestations::Auto), &sample, &target).await;
-    assert_eq!((row.verdict, row.http_status), (Verdict::Failed, Some(403)));
+    assert_eq!(
+        (row.status, row.http_status),
+        (CopyStatus::Failed, Some(403))
+    );
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use hyper::Method;
-use xtask::copy::{Destination, Options, Row, Verdict};
+use xtask::copy::{CopyResult, CopyStatus, Options, RegistryHost};
 use xtask::oci::Digest;
 
 use crate::support::client::{login, registry};
 use crate::support::copying::{
-    OPTIONS, copy, copy_with, destination, job, place, reads, repository,
+    OPTIONS, copy, copy_with, destination, job, reads, registry_host, repository,
 };
 use crate::support::door::{Door, PASSWORD, USER};
 use crate::support::faulty::{Fault, Faulty, Habits};
@@ -26,9 +26,9 @@ async fn servers(sample: &Sample) -> (Faulty, Faulty) {
 }
 
 /// Copies `app:v1` to `m:v1`.
-async fn copy_one(source: &Faulty, target: &Faulty, options: Options) -> Row {
-    let places = vec![place(&destination(&target.host), "m", &["v1"])];
-    let jobs = vec![job(&repository(&source.host, "app"), "v1", places)];
+async fn copy_one(source: &Faulty, target: &Faulty, options: Options) -> CopyResult {
+    let destinations = vec![destination(&registry_host(&target.host), "m", &["v1"])];
+    let jobs = vec![job(&repository(&source.host, "app"), "v1", destinations)];
     copy_with(jobs, options).await.remove(0)
 }
 
@@ -56,7 +56,7 @@ async fn an_upload_that_breaks_begins_again_and_the_source_does_not_notice() {
         let (source, target) = servers(&sample).await;
         target.fault(method.clone(), "uploads/session-1", fault);
         let row = copy_one(&source, &target, OPTIONS).await;
-        assert_eq!((row.verdict, row.reason), (Verdict::Created, None));
+        assert_eq!((row.status, row.reason), (CopyStatus::Created, None));
         sample.assert_at(&repository(&target.host, "m"), "v1").await;
         assert_eq!(reads(&source, &sample), [1, 1]);
     }
@@ -74,7 +74,10 @@ async fn an_upload_is_not_tried_for_ever() {
         ..OPTIONS
     };
     let row = copy_one(&source, &target, options).await;
-    assert_eq!((row.verdict, row.http_status), (Verdict::Failed, Some(503)));
+    assert_eq!(
+        (row.status, row.http_status),
+        (CopyStatus::Failed, Some(503))
+    );
     assert_eq!(target.count(Method::PATCH, "uploads"), 2);
     assert_eq!(target.count(Method::PUT, "manifests"), 0);
 }
@@ -87,7 +90,10 @@ async fn what_the_client_repeats_itself_is_not_repeated_once_more() {
         target.fault(Method::POST, "uploads", Fault::Answer(503, &[], ""));
     }
     let row = copy_one(&source, &target, OPTIONS).await;
-    assert_eq!((row.verdict, row.http_status), (Verdict::Failed, Some(503)));
+    assert_eq!(
+        (row.status, row.http_status),
+        (CopyStatus::Failed, Some(503))
+    );
     // Three for the layer at most, three for the config.
     let opened = target.count(Method::POST, "uploads");
     assert!((3..=6).contains(&opened), "{opened}");
@@ -100,7 +106,7 @@ async fn a_rate_limit_on_a_manifest_is_waited_out() {
     let limit = Fault::Answer(429, &[("retry-after", "1")], "slow down");
     target.fault(Method::PUT, "manifests/v1", limit);
     let row = copy_one(&source, &target, OPTIONS).await;
-    assert_eq!(row.verdict, Verdict::Created);
+    assert_eq!(row.status, CopyStatus::Created);
     assert!(row.duration >= Duration::from_secs(1));
 }
 
@@ -110,7 +116,7 @@ async fn a_commit_that_is_denied_although_it_was_done_uploads_nothing_again() {
     let (source, target) = servers(&sample).await;
     target.fault(Method::PUT, "uploads", Fault::Lie(404));
     let row = copy_one(&source, &target, OPTIONS).await;
-    assert_eq!(row.verdict, Verdict::Created);
+    assert_eq!(row.status, CopyStatus::Created);
     assert_eq!(target.count(Method::PATCH, "uploads"), 1);
 }
 
@@ -122,7 +128,7 @@ async fn blobs_that_were_said_to_be_there_are_uploaded_when_they_are_not() {
     let part = format!("blobs/{layer}");
     target.fault(Method::HEAD, &part, Fault::Lie(200));
     let row = copy_one(&source, &target, OPTIONS).await;
-    assert_eq!((row.verdict, row.reason), (Verdict::Created, None));
+    assert_eq!((row.status, row.reason), (CopyStatus::Created, None));
     sample.assert_at(&repository(&target.host, "m"), "v1").await;
     assert_eq!(reads(&source, &sample), [1; 7]);
 }
@@ -136,7 +142,10 @@ async fn a_registry_that_always_misses_something_is_given_up() {
         target.fault(Method::PUT, "manifests", Fault::Answer(404, &[], missing));
     }
     let row = copy_one(&source, &target, OPTIONS).await;
-    assert_eq!((row.verdict, row.http_status), (Verdict::Failed, Some(404)));
+    assert_eq!(
+        (row.status, row.http_status),
+        (CopyStatus::Failed, Some(404))
+    );
     assert_eq!(target.count(Method::PUT, "manifests"), 3);
     assert_eq!(target.count(Method::PATCH, "uploads"), 3);
     assert_eq!(reads(&source, &sample), [1, 1]);
@@ -156,11 +165,11 @@ async fn a_blob_that_another_repository_has_is_mounted_or_else_uploaded() {
         })
         .await;
         let signed_in = registry(&target.host, login(USER, PASSWORD));
-        let to = Destination::new(&target.host, signed_in.clone());
+        let to = RegistryHost::new(&target.host, signed_in.clone());
         let from = repository(&source.host, "app");
-        let places = ["one", "two", "three"].map(|path| place(&to, path, &["v1"]));
-        let rows = copy(vec![job(&from, "v1", places.to_vec())]).await;
-        let total = |field: fn(&Row) -> u64| rows.iter().map(field).sum::<u64>();
+        let destinations = ["one", "two", "three"].map(|path| destination(&to, path, &["v1"]));
+        let rows = copy(vec![job(&from, "v1", destinations.to_vec())]).await;
+        let total = |field: fn(&CopyResult) -> u64| rows.iter().map(field).sum::<u64>();
         let size: u64 = sample.blobs.iter().map(|(_, it)| it.len() as u64).sum();
         let (uploaded, mounted) = (
             total(|row| row.bytes.uploaded),
@@ -181,9 +190,14 @@ async fn a_blob_that_another_repository_has_is_mounted_or_else_uploaded() {
 async fn a_tag_appears_last_and_a_parent_after_its_children() {
     let sample = built("app", 200_000);
     let (source, target) = servers(&sample).await;
-    let to = destination(&target.host);
-    let places = vec![place(&to, "m", &["v1", "latest"])];
-    copy(vec![job(&repository(&source.host, "app"), "v1", places)]).await;
+    let to = registry_host(&target.host);
+    let destinations = vec![destination(&to, "m", &["v1", "latest"])];
+    copy(vec![job(
+        &repository(&source.host, "app"),
+        "v1",
+        destinations,
+    )])
+    .await;
     let seen = target.seen();
     let is_put = |part: &str| {
         let position = seen
@@ -219,6 +233,9 @@ async fn a_tag_does_not_appear_over_something_that_failed() {
         Fault::Answer(413, &[], ""),
     );
     let row = copy_one(&source, &target, OPTIONS).await;
-    assert_eq!((row.verdict, row.http_status), (Verdict::Failed, Some(413)));
+    assert_eq!(
+        (row.status, row.http_status),
+        (CopyStatus::Failed, Some(413))
+    );
     assert_eq!(target.count(Method::PUT, "manifests/v1"), 0);
 }

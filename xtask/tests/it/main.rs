@@ -3,10 +3,10 @@
 mod archive;
 mod bad_input;
 mod copy_again;
-mod copy_feed;
 mod copy_kinds;
 mod copy_limits;
 mod copy_one_read;
+mod copy_pending;
 mod copy_policy;
 mod copy_retries;
 mod engine;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use xtask::copy::{
-    Destination, Event, Job, Listener, Mode, Options, Place, Policy, Row, Source, run,
+    CopyResult, Destination, Event, Job, Listener, Mode, Options, Policy, RegistryHost, Source, run,
 };
 use xtask::credentials::Credentials;
 use xtask::registry::Repository;
@@ -25,7 +25,7 @@ pub const OPTIONS: Options = Options {
 };
 
 /// The job that copies `name` of a repository to the same name at each place.
-pub fn job(source: &Repository, name: &str, places: Vec<Place>) -> Job {
+pub fn job(source: &Repository, name: &str, destinations: Vec<Destination>) -> Job {
     Job {
         name: format!("source:{name}"),
         source: Source::Registry {
@@ -33,21 +33,21 @@ pub fn job(source: &Repository, name: &str, places: Vec<Place>) -> Job {
             at: tag(name),
         },
         policy: Policy::default(),
-        places,
+        destinations,
     }
 }
 
-pub fn place(destination: &Arc<Destination>, path: &str, tags: &[&str]) -> Place {
-    Place {
-        destination: Arc::clone(destination),
+pub fn destination(host: &Arc<RegistryHost>, path: &str, tags: &[&str]) -> Destination {
+    Destination {
+        host: Arc::clone(host),
         path: path.to_owned(),
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
     }
 }
 
 /// A destination that is open to everyone.
-pub fn destination(host: &str) -> Arc<Destination> {
-    Destination::new(host, registry(host, Credentials::Anonymous))
+pub fn registry_host(host: &str) -> Arc<RegistryHost> {
+    RegistryHost::new(host, registry(host, Credentials::Anonymous))
 }
 
 /// The repository at `path` of a registry that is open to everyone.
@@ -55,15 +55,15 @@ pub fn repository(host: &str, path: &str) -> Repository {
     registry(host, Credentials::Anonymous).repository(path)
 }
 
-pub async fn copy(jobs: Vec<Job>) -> Vec<Row> {
+pub async fn copy(jobs: Vec<Job>) -> Vec<CopyResult> {
     copy_with(jobs, OPTIONS).await
 }
 
-pub async fn copy_with(jobs: Vec<Job>, options: Options) -> Vec<Row> {
+pub async fn copy_with(jobs: Vec<Job>, options: Options) -> Vec<CopyResult> {
     hear(jobs, options, &Ear::default()).await
 }
 
-pub async fn hear(jobs: Vec<Job>, options: Options, ear: &Ear) -> Vec<Row> {
+pub async fn hear(jobs: Vec<Job>, options: Options, ear: &Ear) -> Vec<CopyResult> {
     let copying = run(
         jobs,
         &options,
@@ -83,7 +83,7 @@ struct Heard {
     read: u64,
     planned: HashMap<String, u64>,
     moved: HashMap<String, u64>,
-    finished: Vec<Row>,
+    finished: Vec<CopyResult>,
 }
 
 impl Ear {
@@ -99,7 +99,7 @@ impl Ear {
     }
 
     /// The rows that have ended, once there are so many.
-    pub async fn finished(&self, rows: usize) -> Vec<Row> {
+    pub async fn finished(&self, rows: usize) -> Vec<CopyResult> {
         let mut news = self.1.subscribe();
         news.wait_for(|count| *count >= rows).await.unwrap();
         self.0.lock().unwrap().finished.clone()

@@ -6,29 +6,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
-use xtask::copy::{Feeder, Offer, Row, Source, Verdict, feed};
+use xtask::copy::{Copier, CopyResult, CopyStatus, PendingImageWriter, Source, pending_image};
 use xtask::oci::{Descriptor, Digest};
 use xtask::registry::Repository;
 
-use crate::support::copying::{Ear, destination, place, repository};
+use crate::support::copying::{Ear, destination, registry_host, repository};
 use crate::support::faulty::{Fault, Faulty, Habits};
 use crate::support::images::{OCI_LAYER, built};
 
-/// An image that is being made; what is not made of it is in `reserve`.
-fn making(reserve: Option<Repository>) -> (Feeder, Offer) {
-    let (feeder, feed) = feed();
-    let source = Source::Feed { feed, reserve };
-    (feeder, Offer::new("app".to_owned(), source, 3))
+/// An image that is being made; what is not made of it is in `fallback`.
+fn making(fallback: Option<Repository>) -> (PendingImageWriter, Copier) {
+    let (writer, image) = pending_image();
+    let source = Source::Pending { image, fallback };
+    (writer, Copier::new("app".to_owned(), source, 3))
 }
 
-fn hand(feeder: &Feeder, (digest, bytes): &(Digest, Bytes)) {
+fn hand(writer: &PendingImageWriter, (digest, bytes): &(Digest, Bytes)) {
     let blob = Descriptor::new(OCI_LAYER, digest.clone(), bytes.len() as u64);
-    feeder.bytes(blob, bytes.clone());
+    writer.bytes(blob, bytes.clone());
 }
 
-async fn bring(offer: &Offer, server: &Faulty, tags: &[&str]) -> Row {
-    let place = place(&destination(&server.host), "app", tags);
-    let bringing = offer.bring(place, Arc::new(Ear::default()));
+async fn bring(copier: &Copier, server: &Faulty, tags: &[&str]) -> CopyResult {
+    let destination = destination(&registry_host(&server.host), "app", tags);
+    let bringing = copier.copy_to(destination, Arc::new(Ear::default()));
     let row = tokio::time::timeout(Duration::from_secs(60), bringing).await;
     row.expect("the copy comes to an end")
 }
@@ -42,26 +42,26 @@ async fn a_blob_goes_before_the_next_one_is_made_and_nothing_is_read_twice() {
     );
     // Begun again from what was made.
     second.fault(Method::PATCH, "uploads", Fault::Deaf(1000));
-    let (feeder, offer) = making(None);
+    let (writer, copier) = making(None);
     let made = async {
         for blob in &sample.blobs {
-            hand(&feeder, blob);
+            hand(&writer, blob);
             // The next one is made only when the first registry has this one.
             let key = ("app".to_owned(), blob.0.clone());
             while !first.state().store.blobs.contains_key(&key) {
                 tokio::task::yield_now().await;
             }
         }
-        feeder.end(Ok(sample.manifests.clone()));
+        writer.end(Ok(sample.manifests.clone()));
     };
     let (one, two, made) = tokio::join!(
-        bring(&offer, &first, &["v1"]),
-        bring(&offer, &second, &["v1"]),
+        bring(&copier, &first, &["v1"]),
+        bring(&copier, &second, &["v1"]),
         tokio::time::timeout(Duration::from_secs(60), made)
     );
     made.expect("each blob comes to the first registry by itself");
     for (row, server) in [(one, &first), (two, &second)] {
-        assert_eq!((row.verdict, &row.reason), (Verdict::Created, &None));
+        assert_eq!((row.status, &row.reason), (CopyStatus::Created, &None));
         let unique: HashMap<_, _> = sample.blobs.iter().cloned().collect();
         let size: usize = unique.values().map(Bytes::len).sum();
         assert_eq!(row.bytes.uploaded, size as u64);
@@ -75,10 +75,10 @@ async fn a_blob_goes_before_the_next_one_is_made_and_nothing_is_read_twice() {
 async fn an_image_that_is_not_finished_leaves_no_manifest() {
     let sample = built("app", 1000);
     let server = Faulty::start(Habits::default()).await;
-    let (feeder, offer) = making(None);
-    hand(&feeder, &sample.blobs[0]);
-    feeder.end(Err("the engine went away".to_owned()));
-    let row = bring(&offer, &server, &["v1"]).await;
+    let (writer, copier) = making(None);
+    hand(&writer, &sample.blobs[0]);
+    writer.end(Err("the engine went away".to_owned()));
+    let row = bring(&copier, &server, &["v1"]).await;
     assert_eq!(row.reason.as_deref(), Some("source: the engine went away"));
     assert_eq!(server.count(Method::PUT, "manifests"), 0);
 }
@@ -91,12 +91,12 @@ async fn what_is_not_made_comes_from_where_it_is() {
         Faulty::start(Habits::default()).await,
     );
     sample.place(&holder, "app", "v0");
-    let (feeder, offer) = making(Some(repository(&holder.host, "app")));
+    let (writer, copier) = making(Some(repository(&holder.host, "app")));
     let (_, made) = sample.blobs.split_first().unwrap();
-    made.iter().for_each(|blob| hand(&feeder, blob));
-    feeder.end(Ok(sample.manifests.clone()));
-    let row = bring(&offer, &server, &["v1"]).await;
-    assert_eq!((row.verdict, &row.reason), (Verdict::Created, &None));
+    made.iter().for_each(|blob| hand(&writer, blob));
+    writer.end(Ok(sample.manifests.clone()));
+    let row = bring(&copier, &server, &["v1"]).await;
+    assert_eq!((row.status, &row.reason), (CopyStatus::Created, &None));
     assert_eq!(holder.count(Method::GET, "blobs"), 1);
     sample
         .assert_at(&repository(&server.host, "app"), "v1")

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use futures_util::future::{BoxFuture, FutureExt as _, try_join_all};
 
 use super::error::{CopyError, SourceError};
-use super::image::Image;
-use super::job::{Attestations, Place, Policy};
+use super::job::{Attestations, Destination, Policy};
+use super::source::SourceImage;
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Tag, TagOrDigest, media_type};
 use crate::registry::{Error, Repository};
 
@@ -19,7 +19,7 @@ const WORTH_LISTING: usize = 8;
 pub(super) struct Diff {
     /// What the tags are to name.
     pub root: Digest,
-    pub tags: Vec<Found>,
+    pub tags: Vec<TagState>,
     /// The manifests to be put, children before parents; the last is the root. Empty when nothing is wrong.
     pub manifests: Vec<Manifest>,
     /// The blobs to be moved, the largest first.
@@ -33,26 +33,26 @@ pub(super) struct Diff {
 }
 
 /// A tag as it was found.
-pub(super) struct Found {
+pub(super) struct TagState {
     pub tag: Tag,
     pub before: Option<Digest>,
     /// It has to be put.
-    pub is_wrong: bool,
+    pub is_stale: bool,
 }
 
 /// Asks what `place` lacks of `image`. With `force`, everything is taken to be lacking.
-pub(super) async fn survey(
-    image: &Image,
-    place: &Place,
+pub(super) async fn diff(
+    image: &SourceImage,
+    destination: &Destination,
     policy: &Policy,
-    siblings: usize,
+    tags_in_repository: usize,
     force: bool,
 ) -> Result<Diff, CopyError> {
-    let repository = place.destination.repository(&place.path);
-    let before = tags(&repository, place).await?;
+    let repository = destination.host.repository(&destination.path);
+    let before = tags(&repository, destination).await?;
     let rewrites = !policy.platforms.is_empty() || policy.attestations == Attestations::Strip;
     let exists = before.iter().any(Option::is_some);
-    let may_be_there = exists || place.tags.is_empty();
+    let may_be_there = exists || destination.tags.is_empty();
 
     // One HEAD, where that may be all; what has to be read anyway tells its digest itself.
     let (filtered, root) = if rewrites || force || !may_be_there {
@@ -62,11 +62,15 @@ pub(super) async fn survey(
     } else {
         (None, image.digest().await?.clone())
     };
-    let tags = place.tags.iter().zip(before).map(|(tag, before)| Found {
-        tag: tag.clone(),
-        is_wrong: force || before.as_ref() != Some(&root),
-        before,
-    });
+    let tags = destination
+        .tags
+        .iter()
+        .zip(before)
+        .map(|(tag, before)| TagState {
+            tag: tag.clone(),
+            is_stale: force || before.as_ref() != Some(&root),
+            before,
+        });
     let mut diff = Diff {
         tags: tags.collect(),
         manifests: Vec::new(),
@@ -76,9 +80,9 @@ pub(super) async fn survey(
         stripped: false,
         root,
     };
-    let is_right = match place.tags.is_empty() {
-        true => !force && has_manifest(&repository, place, &diff.root).await?,
-        false => diff.wrong().next().is_none(),
+    let is_right = match destination.tags.is_empty() {
+        true => !force && has_manifest(&repository, destination, &diff.root).await?,
+        false => diff.stale_tags().next().is_none(),
     };
     if is_right {
         diff.missing = filtered.map_or_else(Vec::new, |it| it.missing);
@@ -91,34 +95,42 @@ pub(super) async fn survey(
     diff.missing = filtered.missing;
     let walk = Walk {
         image,
-        place,
+        destination,
         repository: &repository,
         is_empty: !exists
-            && siblings >= WORTH_LISTING
-            && place.destination.is_empty(&place.path).await,
+            && tags_in_repository >= WORTH_LISTING
+            && destination.host.is_empty(&destination.path).await,
         force,
     };
-    let mut lack = walk.lack(filtered.manifest).await?;
+    let mut missing_below = walk.missing_below(filtered.manifest).await?;
     let mut seen = HashSet::new();
-    lack.blobs.retain(|blob| seen.insert(blob.digest.clone()));
-    lack.blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+    missing_below
+        .blobs
+        .retain(|blob| seen.insert(blob.digest.clone()));
+    missing_below
+        .blobs
+        .sort_by_key(|blob| std::cmp::Reverse(blob.size));
     let mut seen = HashSet::new();
-    lack.manifests
+    missing_below
+        .manifests
         .retain(|manifest| seen.insert(manifest.digest().clone()));
-    diff.manifests = lack.manifests;
-    diff.blobs = lack.blobs;
-    diff.present = lack.present;
+    diff.manifests = missing_below.manifests;
+    diff.blobs = missing_below.blobs;
+    diff.present = missing_below.present;
     Ok(diff)
 }
 
 /// What the tags of the place name now, in their order.
-async fn tags(repository: &Repository, place: &Place) -> Result<Vec<Option<Digest>>, Error> {
-    if place.destination.is_known_empty(&place.path) {
-        return Ok(vec![None; place.tags.len()]);
+async fn tags(
+    repository: &Repository,
+    destination: &Destination,
+) -> Result<Vec<Option<Digest>>, Error> {
+    if destination.host.is_known_empty(&destination.path) {
+        return Ok(vec![None; destination.tags.len()]);
     }
-    let ask = place.tags.iter().map(|tag| async move {
+    let ask = destination.tags.iter().map(|tag| async move {
         let at = TagOrDigest::Tag(tag.clone());
-        let head = place.destination.small(repository.head_manifest(&at)).await;
+        let head = destination.host.small(repository.head_manifest(&at)).await;
         Ok(head?.map(|head| head.digest))
     });
     try_join_all(ask).await
@@ -126,17 +138,17 @@ async fn tags(repository: &Repository, place: &Place) -> Result<Vec<Option<Diges
 
 async fn has_manifest(
     repository: &Repository,
-    place: &Place,
+    destination: &Destination,
     digest: &Digest,
 ) -> Result<bool, Error> {
     let at = TagOrDigest::Digest(digest.clone());
-    let head = place.destination.small(repository.head_manifest(&at)).await;
+    let head = destination.host.small(repository.head_manifest(&at)).await;
     Ok(head?.is_some())
 }
 
 /// The manifests and blobs that a repository lacks.
 #[derive(Default)]
-struct Lack {
+struct Missing {
     manifests: Vec<Manifest>,
     blobs: Vec<Descriptor>,
     present: u64,
@@ -144,8 +156,8 @@ struct Lack {
 
 /// The walk from a manifest down to the blobs.
 struct Walk<'w> {
-    image: &'w Image,
-    place: &'w Place,
+    image: &'w SourceImage,
+    destination: &'w Destination,
     repository: &'w Repository,
     /// Nothing is there: nothing has to be asked for.
     is_empty: bool,
@@ -153,45 +165,47 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    fn lack(&self, manifest: Manifest) -> BoxFuture<'_, Result<Lack, CopyError>> {
+    fn missing_below(&self, manifest: Manifest) -> BoxFuture<'_, Result<Missing, CopyError>> {
         async move {
             let content = manifest.content().map_err(Error::from);
             let parts = match content.map_err(SourceError::from)? {
                 Content::Index(index) => index.manifests,
                 Content::Image(image) => image.layers.into_iter().chain([image.config]).collect(),
             };
-            let mut lack = Lack::default();
-            for below in try_join_all(parts.into_iter().map(|part| self.lack_of(part))).await? {
-                lack.manifests.extend(below.manifests);
-                lack.blobs.extend(below.blobs);
-                lack.present += below.present;
+            let mut missing_below = Missing::default();
+            for below in try_join_all(parts.into_iter().map(|part| self.missing_of(part))).await? {
+                missing_below.manifests.extend(below.manifests);
+                missing_below.blobs.extend(below.blobs);
+                missing_below.present += below.present;
             }
-            lack.manifests.push(manifest);
-            Ok(lack)
+            missing_below.manifests.push(manifest);
+            Ok(missing_below)
         }
         .boxed()
     }
 
     /// What is lacking of something that a manifest refers to. BuildKit's cache is an index of layers, so that it is
     /// the type that tells, not who refers.
-    async fn lack_of(&self, part: Descriptor) -> Result<Lack, CopyError> {
-        let mut lack = Lack::default();
+    async fn missing_of(&self, part: Descriptor) -> Result<Missing, CopyError> {
+        let mut missing_below = Missing::default();
         if media_type::is_manifest(&part.media_type) {
             if !self.has_manifest(&part.digest).await? {
-                lack = self.lack(self.image.manifest(&part).await?).await?;
+                missing_below = self
+                    .missing_below(self.image.manifest(&part).await?)
+                    .await?;
             }
         } else if self.has_blob(&part).await? {
-            lack.present = part.size;
+            missing_below.present = part.size;
         } else {
-            lack.blobs.push(part);
+            missing_below.blobs.push(part);
         }
-        Ok(lack)
+        Ok(missing_below)
     }
 
     async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
         match self.force || self.is_empty {
             true => Ok(false),
-            false => has_manifest(self.repository, self.place, digest).await,
+            false => has_manifest(self.repository, self.destination, digest).await,
         }
     }
 
@@ -202,17 +216,17 @@ impl Walk<'_> {
         if self.force {
             return Ok(false);
         }
-        let (destination, path) = (&self.place.destination, &self.place.path);
+        let (host, path) = (&self.destination.host, &self.destination.path);
         match self.is_empty {
-            true => Ok(destination.blob(&blob.digest).is_at(path)),
-            false => destination.has_blob(path, &blob.digest).await,
+            true => Ok(host.blob(&blob.digest).is_at(path)),
+            false => host.has_blob(path, &blob.digest).await,
         }
     }
 }
 
 impl Diff {
     /// The tags that have to be put.
-    pub fn wrong(&self) -> impl Iterator<Item = &Found> {
-        self.tags.iter().filter(|tag| tag.is_wrong)
+    pub fn stale_tags(&self) -> impl Iterator<Item = &TagState> {
+        self.tags.iter().filter(|tag| tag.is_stale)
     }
 }

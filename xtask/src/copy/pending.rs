@@ -15,25 +15,25 @@ use crate::oci::{Descriptor, Digest, Manifest};
 
 /// The image, for those who copy it. Clones share it.
 #[derive(Clone)]
-pub struct Feed(watch::Receiver<Fed>);
+pub struct PendingImage(watch::Receiver<State>);
 
 /// The image, for the one who makes it. Dropped before its end it fails.
-pub struct Feeder(watch::Sender<Fed>);
+pub struct PendingImageWriter(watch::Sender<State>);
 
 /// What there is so far.
 #[derive(Default)]
-struct Fed {
+struct State {
     blobs: Vec<Arc<Spool>>,
     end: Option<Result<Vec<Manifest>, String>>,
 }
 
 /// Both ends of an image that is about to be made.
-pub fn feed() -> (Feeder, Feed) {
-    let (feeder, feed) = watch::channel(Fed::default());
-    (Feeder(feeder), Feed(feed))
+pub fn pending_image() -> (PendingImageWriter, PendingImage) {
+    let (writer, image) = watch::channel(State::default());
+    (PendingImageWriter(writer), PendingImage(image))
 }
 
-impl Feeder {
+impl PendingImageWriter {
     /// A blob is ready: its verified content, in a file that is read by position.
     pub fn file(&self, blob: Descriptor, file: Arc<File>) {
         self.add(Spool::of_file(blob, file));
@@ -46,32 +46,32 @@ impl Feeder {
 
     /// Every blob was told: the manifests, children first and the image's own last; or why there will be none.
     pub fn end(self, end: Result<Vec<Manifest>, String>) {
-        self.0.send_modify(|fed| fed.end = Some(end));
+        self.0.send_modify(|state| state.end = Some(end));
     }
 
     fn add(&self, spool: Arc<Spool>) {
-        self.0.send_modify(|fed| {
-            if !fed
+        self.0.send_modify(|state| {
+            if !state
                 .blobs
                 .iter()
                 .any(|it| it.blob().digest == spool.blob().digest)
             {
-                fed.blobs.push(spool);
+                state.blobs.push(spool);
             }
         });
     }
 }
 
-impl Feed {
+impl PendingImage {
     /// Waits for blobs beyond the first `taken`; none are left when there are none.
     pub(super) async fn more(&self, taken: usize) -> Result<Vec<Descriptor>, SourceError> {
         let mut state = self.0.clone();
-        let is_news = |fed: &Fed| fed.blobs.len() > taken || fed.end.is_some();
-        let fed = state.wait_for(is_news).await.map_err(|_| given_up())?;
-        if let Some(Err(reason)) = &fed.end {
-            return Err(SourceError::Feed(reason.clone()));
+        let is_news = |state: &State| state.blobs.len() > taken || state.end.is_some();
+        let state = state.wait_for(is_news).await.map_err(|_| given_up())?;
+        if let Some(Err(reason)) = &state.end {
+            return Err(SourceError::Pending(reason.clone()));
         }
-        let new = fed.blobs[taken..].iter();
+        let new = state.blobs[taken..].iter();
         Ok(new.map(|spool| spool.blob().clone()).collect())
     }
 
@@ -89,8 +89,9 @@ impl Feed {
 
     /// The blob, if it was told by now.
     pub(super) fn blob(&self, digest: &Digest) -> Option<Arc<Spool>> {
-        let fed = self.0.borrow();
-        fed.blobs
+        let state = self.0.borrow();
+        state
+            .blobs
             .iter()
             .find(|it| it.blob().digest == *digest)
             .cloned()
@@ -98,17 +99,17 @@ impl Feed {
 
     async fn manifests<T>(&self, look: impl Fn(&[Manifest]) -> T) -> Result<T, SourceError> {
         let mut state = self.0.clone();
-        let fed = state.wait_for(|fed| fed.end.is_some()).await;
-        match &fed.map_err(|_| given_up())?.end {
+        let state = state.wait_for(|state| state.end.is_some()).await;
+        match &state.map_err(|_| given_up())?.end {
             Some(Ok(manifests)) => Ok(look(manifests)),
-            Some(Err(reason)) => Err(SourceError::Feed(reason.clone())),
+            Some(Err(reason)) => Err(SourceError::Pending(reason.clone())),
             None => Err(given_up()),
         }
     }
 }
 
 fn given_up() -> SourceError {
-    SourceError::Feed("whoever made the image gave it up".to_owned())
+    SourceError::Pending("whoever made the image gave it up".to_owned())
 }
 
 #[cfg(test)]
@@ -123,31 +124,31 @@ mod tests {
 
     #[tokio::test]
     async fn blobs_come_once_each_and_then_the_end() {
-        let (feeder, feed) = feed();
+        let (writer, image) = pending_image();
         for content in [b"a", b"a", b"b"] {
             let (blob, bytes) = blob(content);
-            feeder.bytes(blob, bytes);
+            writer.bytes(blob, bytes);
         }
-        assert_eq!(feed.more(0).await.unwrap().len(), 2);
+        assert_eq!(image.more(0).await.unwrap().len(), 2);
         let (wanted, _) = blob(b"b");
-        let spool = feed.blob(&wanted.digest).unwrap();
+        let spool = image.blob(&wanted.digest).unwrap();
         assert_eq!(spool.whole().await.unwrap(), "b");
         let root = Manifest::new("application/vnd.oci.image.index.v1+json", "{}".into());
-        feeder.end(Ok(vec![root.clone()]));
-        assert!(feed.more(2).await.unwrap().is_empty());
-        assert_eq!(feed.root().await.unwrap(), root);
+        writer.end(Ok(vec![root.clone()]));
+        assert!(image.more(2).await.unwrap().is_empty());
+        assert_eq!(image.root().await.unwrap(), root);
     }
 
     #[tokio::test]
     async fn whoever_waits_is_told_when_nothing_will_come() {
-        let (feeder, feed) = feed();
-        feeder.end(Err("the disk is full".to_owned()));
-        let error = feed.root().await.unwrap_err();
+        let (writer, image) = pending_image();
+        writer.end(Err("the disk is full".to_owned()));
+        let error = image.root().await.unwrap_err();
         assert_eq!(error.to_string(), "the disk is full");
 
-        let (feeder, feed) = super::feed();
-        let waiting = tokio::spawn(async move { feed.more(0).await });
-        drop(feeder);
+        let (writer, image) = super::pending_image();
+        let waiting = tokio::spawn(async move { image.more(0).await });
+        drop(writer);
         assert!(waiting.await.unwrap().is_err());
     }
 }

@@ -9,7 +9,7 @@ use crate::oci::RepositoryName;
 /// How one image fared at one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum CopyStatus {
     /// No tag was there before.
     Created,
     /// A tag named something else before.
@@ -51,7 +51,7 @@ pub struct Bytes {
 
 /// One image at one place.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct CopyResult {
     pub image: String,
     /// The destination's host.
     pub destination: String,
@@ -60,7 +60,7 @@ pub struct Row {
     pub tags: Vec<String>,
     /// The tags as they were found; empty if that was not found out.
     pub diff: Vec<TagDiff>,
-    pub verdict: Verdict,
+    pub status: CopyStatus,
     /// What the tags name now, or in a dry run would.
     pub digest: Option<String>,
     pub bytes: Bytes,
@@ -73,7 +73,7 @@ pub struct Row {
     pub incomplete: bool,
 }
 
-impl Row {
+impl CopyResult {
     /// An image that did not even begin to move to `repository`.
     pub fn failed(
         image: String,
@@ -81,13 +81,13 @@ impl Row {
         reason: String,
         http_status: Option<u16>,
     ) -> Self {
-        Row {
+        CopyResult {
             image,
             destination: repository.host().to_owned(),
             reference: repository.to_string(),
             tags: Vec::new(),
             diff: Vec::new(),
-            verdict: Verdict::Failed,
+            status: CopyStatus::Failed,
             digest: None,
             bytes: Bytes::default(),
             duration: Duration::ZERO,
@@ -136,7 +136,7 @@ pub enum Event<'e> {
         bytes: u64,
     },
     Finished {
-        row: &'e Row,
+        row: &'e CopyResult,
     },
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::outcome::{Event, Listener};
+use super::result::{Event, Listener};
 use super::spool::{SMALL, Spool};
 use crate::oci::{Descriptor, Digest};
 use crate::registry::Repository;
@@ -27,7 +27,7 @@ const UNIT: u64 = 1 << 10;
 const SLOTS: u32 = 256;
 const SLOT: u64 = 32 << 20;
 
-pub(super) struct Shelf {
+pub(super) struct BlobCache {
     spools: Mutex<HashMap<Digest, Weak<Spool>>>,
     memory: Arc<Semaphore>,
     slots: Arc<Semaphore>,
@@ -37,18 +37,18 @@ pub(super) struct Shelf {
 }
 
 /// Where a blob is kept while it is on its way.
-pub(super) enum Room {
+pub(super) enum Reservation {
     Memory(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
-    File(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+    Disk(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
     /// Whoever made the blob keeps it.
-    Elsewhere,
+    External,
     /// There is no room left: in a file, and only as long as somebody reads it.
-    Passing,
+    Uncached,
 }
 
-impl Shelf {
+impl BlobCache {
     pub fn new(listener: Arc<dyn Listener>) -> Arc<Self> {
-        Arc::new(Shelf {
+        Arc::new(BlobCache {
             spools: Mutex::default(),
             memory: Arc::new(Semaphore::new(MEMORY as usize)),
             slots: Arc::new(Semaphore::new(SLOTS as usize)),
@@ -70,8 +70,8 @@ impl Shelf {
         spool
     }
 
-    /// Room for a blob of `size` bytes.
-    pub fn room(&self, size: u64) -> Room {
+    /// Reservation for a blob of `size` bytes.
+    pub fn reserve(&self, size: u64) -> Reservation {
         let take = |room: &Arc<Semaphore>, units: u64, all: u32| {
             // What is larger than all the room may have all of it.
             let units = u32::try_from(units).unwrap_or(all).clamp(1, all);
@@ -80,13 +80,14 @@ impl Shelf {
         if size <= SMALL
             && let Ok(room) = take(&self.memory, size.div_ceil(UNIT), MEMORY)
         {
-            return Room::Memory(room);
+            return Reservation::Memory(room);
         }
-        take(&self.slots, size.div_ceil(SLOT), SLOTS).map_or(Room::Passing, Room::File)
+        take(&self.slots, size.div_ceil(SLOT), SLOTS)
+            .map_or(Reservation::Uncached, Reservation::Disk)
     }
 
     /// The lane that reads blobs of `size` bytes.
-    pub fn lane(&self, size: u64) -> &Semaphore {
+    pub fn read_limiter(&self, size: u64) -> &Semaphore {
         match size {
             ..=SMALL => &self.small_reads,
             _ => &self.reads,
@@ -103,24 +104,32 @@ impl Shelf {
 mod tests {
     use super::*;
 
-    struct Deaf;
+    struct NullListener;
 
-    impl Listener for Deaf {
+    impl Listener for NullListener {
         fn event(&self, _: Event<'_>) {}
     }
 
     #[test]
     fn what_is_kept_is_bounded_and_what_is_given_back_can_be_had_again() {
-        let shelf = Shelf::new(Arc::new(Deaf));
-        let small: Vec<Room> = (0..64).map(|_| shelf.room(SMALL)).collect();
-        assert!(small.iter().all(|room| matches!(room, Room::Memory(_))));
+        let cache = BlobCache::new(Arc::new(NullListener));
+        let small: Vec<Reservation> = (0..64).map(|_| cache.reserve(SMALL)).collect();
+        assert!(
+            small
+                .iter()
+                .all(|room| matches!(room, Reservation::Memory(_)))
+        );
         // Memory is used up; small blobs go to files now.
-        let files: Vec<Room> = (0..SLOTS).map(|_| shelf.room(1)).collect();
-        assert!(files.iter().all(|room| matches!(room, Room::File(_))));
-        assert!(matches!(shelf.room(SLOT), Room::Passing));
+        let files: Vec<Reservation> = (0..SLOTS).map(|_| cache.reserve(1)).collect();
+        assert!(
+            files
+                .iter()
+                .all(|room| matches!(room, Reservation::Disk(_)))
+        );
+        assert!(matches!(cache.reserve(SLOT), Reservation::Uncached));
         drop(files);
-        let huge = shelf.room(u64::MAX);
-        assert!(matches!(huge, Room::File(_)));
-        assert!(matches!(shelf.room(SLOT), Room::Passing));
+        let huge = cache.reserve(u64::MAX);
+        assert!(matches!(huge, Reservation::Disk(_)));
+        assert!(matches!(cache.reserve(SLOT), Reservation::Uncached));
     }
 }

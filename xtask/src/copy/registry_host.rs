@@ -1,4 +1,4 @@
-//! One registry that images go to, with everything that is its own: lanes, what it is known to hold, its verdict.
+//! One registry that images go to, with everything that is its own: lanes, what it is known to hold, its status.
 //!
 //! It refuses to know other destinations. Invariant: of one blob, one upload is under way at a time; whoever else wants
 //! it there waits, and finds it or mounts it.
@@ -23,33 +23,33 @@ const SMALL: usize = 32;
 const PATIENCE: u32 = 3;
 
 /// A registry as the target of copies.
-pub struct Destination {
-    pub host: String,
+pub struct RegistryHost {
+    pub name: String,
     registry: Registry,
-    bulk: Semaphore,
-    small: Semaphore,
+    upload_limiter: Semaphore,
+    request_limiter: Semaphore,
     /// For each repository that was asked: whether it had no tags.
     empty: Mutex<HashMap<String, Arc<OnceCell<bool>>>>,
-    blobs: Mutex<HashMap<Digest, Arc<Whereabouts>>>,
+    blobs: Mutex<HashMap<Digest, Arc<BlobLocations>>>,
     unreachable: AtomicU32,
     down: OnceLock<Error>,
 }
 
 /// Where on this registry one blob is.
 #[derive(Default)]
-pub(super) struct Whereabouts {
+pub(super) struct BlobLocations {
     repositories: Mutex<Vec<String>>,
     /// Held by whoever brings the blob to a repository.
-    pub moving: tokio::sync::Mutex<()>,
+    pub upload_lock: tokio::sync::Mutex<()>,
 }
 
-impl Destination {
-    pub fn new(host: &str, registry: Registry) -> Arc<Self> {
-        Arc::new(Destination {
-            host: host.to_owned(),
+impl RegistryHost {
+    pub fn new(name: &str, registry: Registry) -> Arc<Self> {
+        Arc::new(RegistryHost {
+            name: name.to_owned(),
             registry,
-            bulk: Semaphore::new(BULK),
-            small: Semaphore::new(SMALL),
+            upload_limiter: Semaphore::new(BULK),
+            request_limiter: Semaphore::new(SMALL),
             empty: Mutex::default(),
             blobs: Mutex::default(),
             unreachable: AtomicU32::new(0),
@@ -63,13 +63,13 @@ impl Destination {
 
     /// A small request, in its own lane, so that it never waits behind large ones.
     pub(super) async fn small<T>(&self, request: impl Future<Output = T>) -> T {
-        let _permit = self.small.acquire().await;
+        let _permit = self.request_limiter.acquire().await;
         request.await
     }
 
     /// The upload of a large blob, in its lane.
     pub(super) async fn bulk<T>(&self, upload: impl Future<Output = T>) -> T {
-        let _permit = self.bulk.acquire().await;
+        let _permit = self.upload_limiter.acquire().await;
         upload.await
     }
 
@@ -92,7 +92,7 @@ impl Destination {
         empty.get(path).and_then(|cell| cell.get()) == Some(&true)
     }
 
-    pub(super) fn blob(&self, digest: &Digest) -> Arc<Whereabouts> {
+    pub(super) fn blob(&self, digest: &Digest) -> Arc<BlobLocations> {
         Arc::clone(lock(&self.blobs).entry(digest.clone()).or_default())
     }
 
@@ -115,9 +115,9 @@ impl Destination {
     }
 
     /// Learns from how something ended whether there is any use in asking again.
-    pub(super) fn learn(&self, ended: Result<(), &Error>) {
+    pub(super) fn record(&self, ended: Result<(), &Error>) {
         match ended {
-            Err(Error::UploadLost(cause)) => self.learn(Err(cause)),
+            Err(Error::UploadLost(cause)) => self.record(Err(cause)),
             Err(error @ Error::Unreachable { .. }) => {
                 if self.unreachable.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE {
                     let _ = self.down.set(error.clone());
@@ -131,7 +131,7 @@ impl Destination {
     }
 }
 
-impl Whereabouts {
+impl BlobLocations {
     /// Whether the blob is known to be in the repository at `path`.
     pub fn is_at(&self, path: &str) -> bool {
         lock(&self.repositories).iter().any(|it| it == path)
@@ -152,7 +152,7 @@ impl Whereabouts {
     }
 
     /// Believes nothing any more.
-    pub fn forget(&self) {
+    pub fn invalidate(&self) {
         lock(&self.repositories).clear();
     }
 }

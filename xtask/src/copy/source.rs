@@ -1,6 +1,6 @@
 //! One image of a source while it is being copied: everything of it that was read, shared by all its places.
 //!
-//! It refuses to know destinations. Invariant: what one place read, no other place reads again, as far as the shelf has
+//! It refuses to know destinations. Invariant: what one place read, no other place reads again, as far as the cache has
 //! room; the spools are gone when nobody holds the image any more.
 
 use std::collections::HashMap;
@@ -8,29 +8,29 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::OnceCell;
 
+use super::blob_cache::BlobCache;
 use super::error::SourceError;
 use super::filter::{self, Filtered};
 use super::job::{Job, Policy, Source};
-use super::shelf::Shelf;
 use super::spool::Spool;
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, TagOrDigest};
 use crate::registry::Error;
 
 /// An image that is being copied.
-pub(super) struct Image {
+pub(super) struct SourceImage {
     pub job: Job,
-    shelf: Arc<Shelf>,
+    cache: Arc<BlobCache>,
     head: OnceCell<Digest>,
     root: OnceCell<Manifest>,
     manifests: Mutex<HashMap<Digest, Arc<OnceCell<Manifest>>>>,
     held: Mutex<HashMap<Digest, Arc<Spool>>>,
 }
 
-impl Image {
-    pub fn new(job: Job, shelf: Arc<Shelf>) -> Arc<Self> {
-        Arc::new(Image {
+impl SourceImage {
+    pub fn new(job: Job, cache: Arc<BlobCache>) -> Arc<Self> {
+        Arc::new(SourceImage {
             job,
-            shelf,
+            cache,
             head: OnceCell::new(),
             root: OnceCell::new(),
             manifests: Mutex::default(),
@@ -43,7 +43,7 @@ impl Image {
         let ask = || async {
             match (&self.job.source, self.root.get()) {
                 (_, Some(root)) => Ok(root.digest().clone()),
-                (Source::Feed { .. }, None) => Ok(self.root().await?.digest().clone()),
+                (Source::Pending { .. }, None) => Ok(self.root().await?.digest().clone()),
                 (Source::Registry { at, repository }, None) => match at {
                     TagOrDigest::Digest(digest) => Ok(digest.clone()),
                     TagOrDigest::Tag(_) => match repository.head_manifest(at).await? {
@@ -60,7 +60,7 @@ impl Image {
     pub async fn root(&self) -> Result<&Manifest, SourceError> {
         let read = || async {
             let (repository, at) = match &self.job.source {
-                Source::Feed { feed, .. } => return feed.root().await,
+                Source::Pending { image, .. } => return image.root().await,
                 Source::Registry { repository, at } => (repository, at),
             };
             // By digest once it is known, so that a tag that moves meanwhile does not mix two images.
@@ -128,7 +128,7 @@ impl Image {
         );
         let read = || async {
             let manifest = match &self.job.source {
-                Source::Feed { feed, .. } => feed.manifest(&child.digest).await?,
+                Source::Pending { image, .. } => image.manifest(&child.digest).await?,
                 Source::Registry { repository, .. } => {
                     let at = TagOrDigest::Digest(child.digest.clone());
                     repository.get_manifest(&at).await?
@@ -142,9 +142,9 @@ impl Image {
     /// The spool of a blob of this image, begun by whoever asks first.
     pub fn spool(&self, blob: &Descriptor) -> Arc<Spool> {
         let repository = match &self.job.source {
-            Source::Feed { feed, reserve } => match (feed.blob(&blob.digest), reserve) {
+            Source::Pending { image, fallback } => match (image.blob(&blob.digest), fallback) {
                 (Some(spool), _) => return spool,
-                (None, Some(reserve)) => reserve,
+                (None, Some(fallback)) => fallback,
                 (None, None) => return Spool::missing(blob.clone()),
             },
             Source::Registry { repository, .. } => repository,
@@ -154,7 +154,7 @@ impl Image {
         if let Some(spool) = found.filter(|spool| spool.failure().is_none()) {
             return Arc::clone(spool);
         }
-        let spool = self.shelf.spool(repository, blob);
+        let spool = self.cache.spool(repository, blob);
         if spool.is_kept() {
             held.insert(blob.digest.clone(), Arc::clone(&spool));
         }

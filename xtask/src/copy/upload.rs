@@ -9,21 +9,21 @@ use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
 
+use super::diff::Diff;
 use super::error::CopyError;
-use super::feed::Feed;
-use super::image::Image;
-use super::job::Place;
-use super::outcome::{Bytes, Event, Listener};
+use super::job::Destination;
+use super::pending::PendingImage;
+use super::result::{Bytes, Event, Listener};
+use super::source::SourceImage;
 use super::spool::{SMALL, Spool};
-use super::survey::Diff;
 use crate::http;
 use crate::oci::{Content, Descriptor, Manifest, TagOrDigest};
 use crate::registry::{Error, Mount, Repository, Session};
 
 /// One place being written.
-pub(super) struct Writer<'w> {
-    pub image: &'w Image,
-    pub place: &'w Place,
+pub(super) struct Uploader<'w> {
+    pub image: &'w SourceImage,
+    pub destination: &'w Destination,
     pub listener: &'w Arc<dyn Listener>,
     /// Further tries of an upload.
     pub retries: u32,
@@ -33,16 +33,16 @@ enum Moved {
     Uploaded,
     Mounted,
     /// Another image has brought it meanwhile.
-    Found,
+    TagState,
 }
 
-impl Writer<'_> {
+impl Uploader<'_> {
     /// Moves what `diff` names.
     pub async fn apply(&self, diff: &Diff) -> Result<Bytes, CopyError> {
-        let destination = &self.place.destination;
-        let repository = destination.repository(&self.place.path);
+        let host = &self.destination.host;
+        let repository = host.repository(&self.destination.path);
         self.listener.event(Event::Planned {
-            destination: &destination.host,
+            destination: &host.name,
             bytes: diff.blobs.iter().map(|blob| blob.size).sum(),
         });
         let moves = diff.blobs.iter().map(|blob| async {
@@ -60,16 +60,16 @@ impl Writer<'_> {
         Ok(bytes)
     }
 
-    /// Moves the blobs of `feed` as they come, until there are no more.
-    pub async fn keep_up(&self, feed: &Feed) -> Result<Bytes, CopyError> {
-        let repository = self.place.destination.repository(&self.place.path);
+    /// Moves the blobs of `image` as they come, until there are no more.
+    pub async fn upload_as_ready(&self, image: &PendingImage) -> Result<Bytes, CopyError> {
+        let repository = self.destination.host.repository(&self.destination.path);
         let mut moves = FuturesUnordered::new();
         let mut bytes = Bytes::default();
         let mut taken = 0;
         let mut is_over = false;
         while !is_over || !moves.is_empty() {
             tokio::select! {
-                more = feed.more(taken), if !is_over => {
+                more = image.more(taken), if !is_over => {
                     let more = more?;
                     taken += more.len();
                     is_over = more.is_empty();
@@ -89,31 +89,29 @@ impl Writer<'_> {
         repository: &Repository,
         blob: Descriptor,
     ) -> Result<(u64, Moved), CopyError> {
-        let Place {
-            destination, path, ..
-        } = self.place;
-        if destination.has_blob(path, &blob.digest).await? {
-            return Ok((blob.size, Moved::Found));
+        let Destination { host, path, .. } = self.destination;
+        if host.has_blob(path, &blob.digest).await? {
+            return Ok((blob.size, Moved::TagState));
         }
         self.listener.event(Event::Planned {
-            destination: &destination.host,
+            destination: &host.name,
             bytes: blob.size,
         });
         Ok((blob.size, self.blob(repository, &blob).await?))
     }
 
     /// What [`Self::apply`] would return; from now on the blobs count as being there.
-    pub fn pretend(&self, diff: &Diff) -> Bytes {
-        let path = &self.place.path;
+    pub fn simulate(&self, diff: &Diff) -> Bytes {
+        let path = &self.destination.path;
         let mut bytes = Bytes::default();
         for blob in &diff.blobs {
-            let whereabouts = self.place.destination.blob(&blob.digest);
-            let moved = match whereabouts.elsewhere(path) {
-                _ if whereabouts.is_at(path) => Moved::Found,
+            let locations = self.destination.host.blob(&blob.digest);
+            let moved = match locations.elsewhere(path) {
+                _ if locations.is_at(path) => Moved::TagState,
                 Some(_) => Moved::Mounted,
                 None => Moved::Uploaded,
             };
-            whereabouts.add(path);
+            locations.add(path);
             bytes.add(blob.size, &moved);
         }
         bytes.skipped += diff.present;
@@ -134,7 +132,7 @@ impl Writer<'_> {
         for index in indexes {
             put(by_digest(index), index).await?;
         }
-        let mut tags = diff.wrong().map(|it| TagOrDigest::Tag(it.tag.clone()));
+        let mut tags = diff.stale_tags().map(|it| TagOrDigest::Tag(it.tag.clone()));
         let first = tags.next().unwrap_or_else(|| by_digest(root));
         put(first, root).await?;
         try_join_all(tags.map(|tag| put(tag, root))).await?;
@@ -148,22 +146,22 @@ impl Writer<'_> {
         manifest: &Manifest,
     ) -> Result<(), CopyError> {
         let put = repository.put_manifest(&at, manifest);
-        self.place.destination.small(put).await?;
+        self.destination.host.small(put).await?;
         Ok(())
     }
 
     async fn blob(&self, repository: &Repository, blob: &Descriptor) -> Result<Moved, CopyError> {
-        let path = &self.place.path;
-        let whereabouts = self.place.destination.blob(&blob.digest);
+        let path = &self.destination.path;
+        let locations = self.destination.host.blob(&blob.digest);
         // Two uploads of one digest at once corrupt it or fail at some registries (docker/buildx#3731), and who comes
         // second may mount what the first has uploaded.
-        let _alone = whereabouts.moving.lock().await;
+        let _alone = locations.upload_lock.lock().await;
         let progress = Progress::new(self);
-        let moved = match whereabouts.elsewhere(path) {
-            _ if whereabouts.is_at(path) => Moved::Found,
+        let moved = match locations.elsewhere(path) {
+            _ if locations.is_at(path) => Moved::TagState,
             home => self.bring(repository, blob, home, &progress).await?,
         };
-        whereabouts.add(path);
+        locations.add(path);
         progress.reach(blob.size);
         Ok(moved)
     }
@@ -179,7 +177,7 @@ impl Writer<'_> {
         let mut session = None;
         if let Some(home) = home {
             let mount = repository.mount_blob(&blob.digest, &home);
-            match self.place.destination.small(mount).await? {
+            match self.destination.host.small(mount).await? {
                 Mount::Done => return Ok(Moved::Mounted),
                 Mount::Declined(opened) => session = opened,
             }
@@ -213,11 +211,11 @@ impl Writer<'_> {
         progress: &Arc<Progress>,
     ) -> Result<(), CopyError> {
         let spool = || spool.get_or_init(|| self.image.spool(blob));
-        let destination = &self.place.destination;
+        let host = &self.destination.host;
         if blob.size <= SMALL {
             let bytes = spool().whole().await?;
             let upload = repository.upload_bytes(&blob.digest, session, bytes);
-            return Ok(destination.small(upload).await?);
+            return Ok(host.small(upload).await?);
         }
         let upload = async {
             let spool = spool();
@@ -232,7 +230,7 @@ impl Writer<'_> {
                 error => CopyError::Destination(error),
             })
         };
-        destination.bulk(upload).await
+        host.bulk(upload).await
     }
 }
 
@@ -244,10 +242,10 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(writer: &Writer<'_>) -> Arc<Progress> {
+    fn new(writer: &Uploader<'_>) -> Arc<Progress> {
         Arc::new(Progress {
             listener: Arc::clone(writer.listener),
-            host: writer.place.destination.host.clone(),
+            host: writer.destination.host.name.clone(),
             told: AtomicU64::new(0),
         })
     }
@@ -268,7 +266,7 @@ impl Bytes {
         *match moved {
             Moved::Uploaded => &mut self.uploaded,
             Moved::Mounted => &mut self.mounted,
-            Moved::Found => &mut self.skipped,
+            Moved::TagState => &mut self.skipped,
         } += size;
     }
 }

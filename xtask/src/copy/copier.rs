@@ -5,22 +5,22 @@
 
 use std::sync::Arc;
 
-use super::image::Image;
-use super::job::{Job, Place, Policy, Source};
-use super::outcome::{Event, Listener, Row};
+use super::blob_cache::BlobCache;
+use super::job::{Destination, Job, Policy, Source};
+use super::result::{CopyResult, Event, Listener};
 use super::run::{Mode, Options};
-use super::shelf::Shelf;
+use super::source::SourceImage;
 use super::task::Task;
 
 /// An image that can be had.
-pub struct Offer {
-    image: Arc<Image>,
+pub struct Copier {
+    image: Arc<SourceImage>,
     options: Arc<Options>,
 }
 
-impl Offer {
+impl Copier {
     /// `name` is what people call the image; an upload that is lost is begun again up to `retries` times.
-    pub fn new(name: String, source: Source, retries: u32) -> Offer {
+    pub fn new(name: String, source: Source, retries: u32) -> Copier {
         let options = Options {
             mode: Mode::Apply,
             concurrency: 1,
@@ -32,30 +32,34 @@ impl Offer {
             name,
             source,
             policy: Policy::default(),
-            places: Vec::new(),
+            destinations: Vec::new(),
         };
-        Offer {
-            image: Image::new(job, Shelf::new(Arc::new(Deaf))),
+        Copier {
+            image: SourceImage::new(job, BlobCache::new(Arc::new(NullListener))),
             options: Arc::new(options),
         }
     }
 
     /// Copies the image to `place`.
-    pub async fn bring(&self, place: Place, listener: Arc<dyn Listener>) -> Row {
+    pub async fn copy_to(
+        &self,
+        destination: Destination,
+        listener: Arc<dyn Listener>,
+    ) -> CopyResult {
         let task = Task {
-            siblings: place.tags.len(),
+            tags_in_repository: destination.tags.len(),
             image: Arc::clone(&self.image),
             options: Arc::clone(&self.options),
             listener,
-            place,
+            destination,
         };
         task.run().await
     }
 }
 
 /// What is read is read for nobody in particular.
-struct Deaf;
+struct NullListener;
 
-impl Listener for Deaf {
+impl Listener for NullListener {
     fn event(&self, _: Event<'_>) {}
 }
