@@ -1,4 +1,4 @@
-//! Where a [`Decoy`](super::decoy::Decoy) listens, and what an image is called that is pushed there.
+//! Where a [`CaptureRegistry`](super::capture_registry::CaptureRegistry) listens, and what an image is called that is pushed there.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
@@ -48,7 +48,7 @@ fn listen(port: u16) -> io::Result<TcpListener> {
 }
 
 /// Whether an image's name is such a reference.
-pub(super) fn is_decoys(reference: &str) -> bool {
+pub(super) fn is_own_tag(reference: &str) -> bool {
     let parse = || {
         let (port, name) = reference.strip_prefix("127.0.0.1:")?.split_once('/')?;
         let number = name.strip_prefix("xtask-")?.strip_suffix(":part")?;
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn only_a_decoys_own_names_are_its() {
-        assert!(is_decoys("127.0.0.1:29170/xtask-3:part"));
+        assert!(is_own_tag("127.0.0.1:29170/xtask-3:part"));
         for reference in [
             "127.0.0.1:5000/team/xtask-3:part",
             "127.0.0.1:5000/xtask-app:part",
@@ -71,7 +71,7 @@ mod tests {
             "127.0.0.1:5000/xtask-3:1.0",
             "r.example/xtask-3:part",
         ] {
-            assert!(!is_decoys(reference), "{reference}");
+            assert!(!is_own_tag(reference), "{reference}");
         }
     }
 }

@@ -11,13 +11,13 @@ use super::error::clean;
 
 /// Why an answer has no next item.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum StreamError {
     /// The engine said what is wrong, with the status of its answer, or none when it said so in the stream.
-    Said(Option<u16>, String),
+    Reported(Option<u16>, String),
     /// Nothing came for this long.
-    Silent(Duration),
+    IdleTimeout(Duration),
     /// The connection to the engine failed, or the engine does not speak its protocol.
-    Lost(String),
+    Disconnected(String),
 }
 
 /// The next item, `None` at the end.
@@ -26,9 +26,9 @@ pub(super) enum Broken {
 pub(super) async fn next<T>(
     answer: &mut (impl Stream<Item = Result<T, Bollard>> + Unpin),
     idle: Duration,
-) -> Result<Option<T>, Broken> {
+) -> Result<Option<T>, StreamError> {
     match tokio::time::timeout(idle, answer.next()).await {
-        Err(_) => Err(Broken::Silent(idle)),
+        Err(_) => Err(StreamError::IdleTimeout(idle)),
         Ok(None) => Ok(None),
         Ok(Some(Ok(item))) => Ok(Some(item)),
         Ok(Some(Err(error))) if is_end(&error) => Ok(None),
@@ -42,15 +42,17 @@ fn is_end(error: &Bollard) -> bool {
     matches!(error, Bollard::IOError { err } if err.to_string() == "bytes remaining on stream")
 }
 
-impl From<Bollard> for Broken {
+impl From<Bollard> for StreamError {
     fn from(error: Bollard) -> Self {
         match error {
             Bollard::DockerResponseServerError {
                 status_code,
                 message,
-            } => Broken::Said(Some(status_code), clean(message.trim())),
-            Bollard::DockerStreamError { error } => Broken::Said(None, clean(error.trim())),
-            error => Broken::Lost(root(&error)),
+            } => StreamError::Reported(Some(status_code), clean(message.trim())),
+            Bollard::DockerStreamError { error } => {
+                StreamError::Reported(None, clean(error.trim()))
+            }
+            error => StreamError::Disconnected(root(&error)),
         }
     }
 }
@@ -82,13 +84,13 @@ mod tests {
 
         let mut answer = stream::iter([Err::<(), _>(io("connection reset by peer"))]);
         let broken = next(&mut answer, Duration::MAX).await.unwrap_err();
-        assert!(matches!(broken, Broken::Lost(_)), "{broken:?}");
+        assert!(matches!(broken, StreamError::Disconnected(_)), "{broken:?}");
     }
 
     #[tokio::test]
     async fn silence_ends_the_wait() {
         let idle = Duration::from_millis(1);
         let broken = next(&mut stream::pending::<Result<(), _>>(), idle).await;
-        assert!(matches!(broken, Err(Broken::Silent(d)) if d == idle));
+        assert!(matches!(broken, Err(StreamError::IdleTimeout(d)) if d == idle));
     }
 }

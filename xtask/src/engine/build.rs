@@ -14,10 +14,10 @@ use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use bollard::{body_full, body_try_stream};
 use bytes::Bytes;
 
-use super::answer::{Broken, next};
+use super::answer::{StreamError, next};
+use super::build_log::BuildLog;
 use super::connect::HEAD;
 use super::session::Session;
-use super::trace::Trace;
 use super::{Engine, Error, ImageId, context};
 
 /// A build of which the engine says nothing for this long is stuck. One quiet step may take a while.
@@ -82,7 +82,7 @@ impl Engine {
         let docker = self.patient();
         let mut answer = pin!(docker.build_image(options.build(), None, Some(body)));
 
-        let mut trace = Trace::new(log);
+        let mut trace = BuildLog::new(log);
         let mut image = None;
         let broken = loop {
             match next(&mut answer, IDLE).await {
@@ -103,7 +103,7 @@ impl Engine {
                 }
                 let reason = match broken {
                     None => "the engine ended without naming an image".to_owned(),
-                    Some(Broken::Said(_, reason)) => reason,
+                    Some(StreamError::Reported(_, reason)) => reason,
                     Some(broken) => {
                         return Err(Error::broken(format!("build of `{}`", plan.tag), broken));
                     }

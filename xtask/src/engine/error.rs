@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::answer::Broken;
+use super::answer::StreamError;
 use crate::secret::public_url;
 
 /// Why an engine did not do what it was asked for.
@@ -64,17 +64,19 @@ impl Error {
     }
 
     /// A broken answer to `what` ("push of `…`") of which nothing more is known.
-    pub(super) fn broken(what: String, broken: Broken) -> Error {
+    pub(super) fn broken(what: String, broken: StreamError) -> Error {
         match broken {
-            Broken::Silent(idle) => Error::Stalled { what, idle },
-            Broken::Said(_, reason) | Broken::Lost(reason) => Error::Engine { what, reason },
+            StreamError::IdleTimeout(idle) => Error::Stalled { what, idle },
+            StreamError::Reported(_, reason) | StreamError::Disconnected(reason) => {
+                Error::Engine { what, reason }
+            }
         }
     }
 
     /// What an engine says of a failed push.
-    pub(super) fn push(reference: &str, broken: Broken) -> Error {
+    pub(super) fn push(reference: &str, broken: StreamError) -> Error {
         let (status, reason) = match broken {
-            Broken::Said(status, reason) => (status, reason),
+            StreamError::Reported(status, reason) => (status, reason),
             broken => return Error::broken(format!("push of `{reference}`"), broken),
         };
         let reference = reference.to_owned();
@@ -101,7 +103,7 @@ enum Kind {
 ///
 /// The first hit counts: an overloaded registry may say "denied" (GHCR), and a stranger is "unauthorized" where a
 /// known user is "not authorized" (Quay).
-const TELLTALES: &[(Kind, &[&str])] = &[
+const PATTERNS: &[(Kind, &[&str])] = &[
     (
         Kind::NoSuchImage,
         &[
@@ -166,7 +168,7 @@ fn kind(status: Option<u16>, reason: &str) -> Kind {
         .filter(|word| !word.contains('/'))
         .collect();
     let text = words.join(" ").to_lowercase();
-    let told = TELLTALES
+    let told = PATTERNS
         .iter()
         .find(|(_, telltales)| telltales.iter().any(|telltale| text.contains(telltale)));
     match told {

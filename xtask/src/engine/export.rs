@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 
-use super::answer::{Broken, next};
+use super::answer::{StreamError, next};
 use super::{Engine, Error};
 
 /// An export of which nothing comes for this long is stuck. Until its first byte it has the time of a slow answer's
@@ -39,7 +39,7 @@ impl Engine {
                 let idle = if begun { IDLE } else { Duration::MAX };
                 match next(&mut answer, idle).await {
                     Ok(piece) => Ok(piece.map(|piece| (piece, (answer, what, true)))),
-                    Err(Broken::Said(Some(404), _)) => Err(Error::NoSuchImage(what)),
+                    Err(StreamError::Reported(Some(404), _)) => Err(Error::NoSuchImage(what)),
                     Err(broken) => Err(Error::broken(format!("export of `{what}`"), broken)),
                 }
             },

@@ -6,7 +6,7 @@ use bollard::errors::Error as Bollard;
 use bollard::query_parameters::TagImageOptionsBuilder;
 
 use super::error::Error;
-use super::{Engine, answer::Broken};
+use super::{Engine, answer::StreamError};
 use crate::oci::{Digest, DigestError};
 
 /// The engine's own name of an image: `sha256:…`.
@@ -55,7 +55,8 @@ impl Engine {
             architecture: image.architecture.unwrap_or_default(),
             repo_digests: image.repo_digests.unwrap_or_default(),
             names: image.repo_tags.unwrap_or_default(),
-            diff_ids: diff_ids.map_err(|error| broken(Broken::Lost(error.to_string())))?,
+            diff_ids: diff_ids
+                .map_err(|error| broken(StreamError::Disconnected(error.to_string())))?,
         }))
     }
 
@@ -70,7 +71,7 @@ impl Engine {
             Err(error) if is_not_found(&error) => Err(Error::NoSuchImage(image.to_string())),
             Err(error) => Err(Error::broken(
                 format!("tagging of `{reference}`"),
-                Broken::from(error),
+                StreamError::from(error),
             )),
             Ok(()) => Ok(()),
         }

@@ -10,24 +10,24 @@
 mod address;
 mod answer;
 mod build;
+mod build_log;
+mod capture_registry;
 mod connect;
 mod context;
-mod decoy;
 mod error;
 mod export;
 mod ignore;
 mod image;
-mod part;
+mod partial_image;
 mod progress;
 mod push;
 mod session;
-mod trace;
 mod upload;
 
 pub use build::BuildPlan;
 pub use connect::Engine;
 pub use error::Error;
 pub use image::{Image, ImageId};
-pub use part::Part;
+pub use partial_image::PartialImage;
 pub use progress::Progress;
 pub use push::{Credentials, Pushed};

@@ -45,7 +45,7 @@ pub(super) async fn read(
     if status.is_success() {
         return Ok((headers, bytes));
     }
-    let complaint = Complaint::read(&bytes);
+    let complaint = ErrorBody::read(&bytes);
     let (exists, message) = (complaint.exists(), complaint.sentence());
     let repository = repository.to_owned();
     if let Some(wait) = rate_limit(status, &headers, &message, SystemTime::now()) {
@@ -100,7 +100,7 @@ pub(super) fn next(headers: &HeaderMap, url: &Url) -> Option<Url> {
 
 /// What the API says when it refuses: <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
 #[derive(Default, Deserialize)]
-struct Complaint {
+struct ErrorBody {
     #[serde(default)]
     message: String,
     /// Objects mostly, sometimes plain strings.
@@ -108,7 +108,7 @@ struct Complaint {
     errors: Vec<Value>,
 }
 
-impl Complaint {
+impl ErrorBody {
     fn read(bytes: &[u8]) -> Self {
         // A proxy's page is no complaint of GitHub's: the status has to say enough.
         serde_json::from_slice(bytes).unwrap_or_default()
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_with_its_details() {
-        let complaint = Complaint::read(
+        let complaint = ErrorBody::read(
             br#"{"message": "Validation Failed", "errors": [
                 {"resource": "Release", "code": "already_exists", "field": "tag_name"}, "and so on"]}"#,
         );
@@ -166,6 +166,6 @@ mod tests {
             complaint.sentence(),
             "Validation Failed, Release tag_name already_exists, and so on"
         );
-        assert_eq!(Complaint::read(b"<html>").sentence(), "no reason given");
+        assert_eq!(ErrorBody::read(b"<html>").sentence(), "no reason given");
     }
 }

@@ -15,7 +15,7 @@ mod target;
 pub use event::{Event, Listener, Tone};
 pub use outcome::{Row, Status, Summary};
 pub use plan::{Graph, Plan, Step, same_name};
-pub use target::{Context, Ended, Target};
+pub use target::{Context, Target, TargetResult};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use super::event::{Event, Listener};
 use super::outcome::{Row, Status, Summary};
 use super::plan::{Graph, Plan, Step};
-use super::target::{Context, Ended, Target};
+use super::target::{Context, Target, TargetResult};
 
 impl<'a> Graph<'a> {
     /// Runs every step of `plan`. When `cancel` completes nothing more starts and what runs is dropped.
@@ -47,7 +47,7 @@ impl<'a> Graph<'a> {
                 let target = targets
                     .remove(&step.target)
                     .expect("a plan names the targets of its graph");
-                running.push(match hindrance(step, &target, &ended) {
+                running.push(match skip_reason(step, &target, &ended) {
                     Some(row) => std::future::ready(row).boxed(),
                     None => perform(target, without(step, &ended), listener).boxed(),
                 });
@@ -91,7 +91,7 @@ impl<'a> Graph<'a> {
 }
 
 /// Why a step whose turn has come is not to be performed.
-fn hindrance(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) -> Option<Row> {
+fn skip_reason(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) -> Option<Row> {
     let row = |status, note| Some(Row::ended(&step.target, status, Duration::ZERO, note));
     if step.skipped {
         return row(Status::Skipped, "left out by --skip".to_owned());
@@ -145,11 +145,13 @@ async fn perform<'a>(target: Target<'a>, without: String, listener: &'a dyn List
             })
             .await
         }
-        None => Ok(Ended::Done(without)),
+        None => Ok(TargetResult::Done(without)),
     };
     let row = match result {
-        Ok(Ended::Done(note)) => Row::ended(&name, Status::Succeeded, start.elapsed(), note),
-        Ok(Ended::Skipped(reason)) => Row::ended(&name, Status::Skipped, start.elapsed(), reason),
+        Ok(TargetResult::Done(note)) => Row::ended(&name, Status::Succeeded, start.elapsed(), note),
+        Ok(TargetResult::Skipped(reason)) => {
+            Row::ended(&name, Status::Skipped, start.elapsed(), reason)
+        }
         Err(error) => Row::failed(&name, start.elapsed(), &error),
     };
     Row {

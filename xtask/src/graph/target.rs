@@ -6,7 +6,7 @@ use super::event::{Event, Listener, Tone};
 
 /// How an action that did not fail ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum TargetResult {
     /// What it did, in one sentence for the summary.
     Done(String),
     /// Why there was nothing it should do.
@@ -14,7 +14,7 @@ pub enum Ended {
 }
 
 pub(super) type Action<'a> =
-    Box<dyn FnOnce(Context<'a>) -> BoxFuture<'a, anyhow::Result<Ended>> + Send + 'a>;
+    Box<dyn FnOnce(Context<'a>) -> BoxFuture<'a, anyhow::Result<TargetResult>> + Send + 'a>;
 
 type Condition<'a> = Box<dyn Fn() -> bool + Send + 'a>;
 
@@ -85,7 +85,7 @@ impl<'a> Target<'a> {
     /// What the target does.
     pub fn does<F>(mut self, action: impl FnOnce(Context<'a>) -> F + Send + 'a) -> Self
     where
-        F: Future<Output = anyhow::Result<Ended>> + Send + 'a,
+        F: Future<Output = anyhow::Result<TargetResult>> + Send + 'a,
     {
         self.action = Some(Box::new(move |context| Box::pin(action(context))));
         self

@@ -38,7 +38,7 @@ fn statuses(summary: &Summary) -> Vec<(&str, Status)> {
 }
 
 fn target<'a>(name: &str) -> Target<'a> {
-    Target::new(name, "").does(|_| async { Ok(Ended::Done(String::new())) })
+    Target::new(name, "").does(|_| async { Ok(TargetResult::Done(String::new())) })
 }
 
 fn failing<'a>(name: &str) -> Target<'a> {
@@ -268,7 +268,7 @@ async fn independent_targets_run_at_the_same_time() {
         let barrier = &barrier;
         Target::new(name, "").does(move |_| async move {
             barrier.wait().await;
-            Ok(Ended::Done(String::new()))
+            Ok(TargetResult::Done(String::new()))
         })
     };
     let summary = run(vec![meet("a"), meet("b")], &["a", "b"], &[]).await;
@@ -309,7 +309,7 @@ async fn everything_an_action_says_carries_its_name() {
     let heard = Heard::default();
     let chatty = Target::new("a", "").does(|context| async move {
         context.note("hello");
-        Ok(Ended::Done(String::new()))
+        Ok(TargetResult::Done(String::new()))
     });
     let graph = Graph::new(vec![chatty]).unwrap();
     let plan = graph.plan(&strings(&["a"]), &[]).unwrap();

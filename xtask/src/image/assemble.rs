@@ -12,10 +12,10 @@ use serde::Deserialize;
 use super::blob::{Blob, Content};
 use super::config::{Config, OCI_CONFIG};
 use super::contents::{Contents, blob_name};
+use super::encoding::Encoding;
 use super::error::Error;
-use super::form::Form;
+use super::layer_sink::Layer;
 use super::rewrite;
-use super::write::Layer;
 use crate::oci::{self, Descriptor, Digest, Image, Manifest, media_type};
 
 /// The list of the images in an OCI image layout.
@@ -191,11 +191,11 @@ impl Assembly<'_> {
         for listed in &image.layers {
             let name = blob_name(&listed.digest);
             if let Some(layer) = self.contents.layer(&name) {
-                came_compressed &= layer.form != Form::Tar;
-                if layer.form != Form::Tar {
+                came_compressed &= layer.form != Encoding::Tar;
+                if layer.form != Encoding::Tar {
                     same_size(listed, layer.descriptor.size)?;
                 }
-                are_layers |= layer.form != Form::Other;
+                are_layers |= layer.form != Encoding::Other;
                 diff_ids.push(&layer.diff_id);
             } else if self.contents.document(&name).is_some() {
                 self.blob(listed, wanted_by.as_str())?;

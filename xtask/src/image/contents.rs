@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use super::write::Layer;
+use super::layer_sink::Layer;
 use crate::oci::Digest;
 
 /// What was in an archive, by name.

@@ -7,23 +7,23 @@ use std::sync::mpsc::Receiver;
 
 use bytes::{Buf as _, Bytes};
 
-use super::form::Form;
+use super::encoding::Encoding;
 use crate::oci::{Digest, Hasher};
 
 /// The digest of what the pieces hold once it is inflated. It takes every piece, also after an error.
-pub(super) fn diff_id(form: Form, pieces: Receiver<Bytes>) -> io::Result<Digest> {
+pub(super) fn diff_id(form: Encoding, pieces: Receiver<Bytes>) -> io::Result<Digest> {
     let mut hasher = Hasher::sha256();
     let mut reader = PiecesReader {
         pieces,
         rest: Bytes::new(),
     };
     let hashed = match form {
-        Form::Tar | Form::Other => {
+        Encoding::Tar | Encoding::Other => {
             reader.pieces.iter().for_each(|piece| hasher.update(&piece));
             Ok(())
         }
-        Form::Gzip => hash(flate2::read::MultiGzDecoder::new(&mut reader), &mut hasher),
-        Form::Zstd => zstd::stream::read::Decoder::new(&mut reader)
+        Encoding::Gzip => hash(flate2::read::MultiGzDecoder::new(&mut reader), &mut hasher),
+        Encoding::Zstd => zstd::stream::read::Decoder::new(&mut reader)
             .and_then(|inflated| hash(inflated, &mut hasher)),
     };
     reader.pieces.iter().for_each(drop);

@@ -9,12 +9,12 @@ use std::io;
 use std::path::Path;
 
 use super::contents::blob_name;
+use super::entry_reader::EntryReader;
 use super::error::Error;
-use super::take::Taker;
 use crate::oci::{Content, Manifest, media_type};
 
 /// Gives every file of the image to `taker`, manifests before what they list.
-pub(super) fn walk(directory: &Path, taker: &mut Taker) -> Result<(), Error> {
+pub(super) fn walk(directory: &Path, taker: &mut EntryReader) -> Result<(), Error> {
     let mut open = vec![("index.json".to_owned(), media_type::OCI_INDEX.to_owned())];
     let mut seen = HashSet::new();
     while let Some((name, media_type)) = open.pop() {

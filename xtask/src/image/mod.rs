@@ -12,21 +12,21 @@ mod config;
 mod contents;
 mod diff_id;
 mod directory;
+mod encoding;
+mod entry_reader;
 mod error;
-mod form;
-mod legacy;
-mod line;
-mod part;
+mod layer_pipeline;
+mod layer_sink;
+mod partial_image;
 mod read;
 mod rewrite;
 mod stream;
-mod take;
 #[cfg(test)]
 mod tests;
-mod write;
+mod v1_layer_ids;
 
 pub use blob::{Blob, Content};
 pub use compression::{Compression, CompressionError};
 pub use error::Error;
-pub use part::Part;
+pub use partial_image::PartialImage;
 pub use read::{Event, Input, Options, Read, read};

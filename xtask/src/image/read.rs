@@ -18,11 +18,11 @@ use super::blob::Blob;
 use super::compression::Compression;
 use super::contents::Contents;
 use super::directory;
+use super::entry_reader::EntryReader;
 use super::error::Error;
-use super::line::Line;
-use super::part::{self, Part};
+use super::layer_pipeline::LayerPipeline;
+use super::partial_image::{self, PartialImage};
 use super::stream::{Archive, PieceReader, Pieces};
-use super::take::Taker;
 use crate::oci::{Descriptor, Digest, Manifest};
 
 /// Where an image is.
@@ -34,7 +34,7 @@ pub enum Input {
     /// An OCI image layout.
     Directory(PathBuf),
     /// Some of its layers; [`Options::known`] has the others. One for each platform.
-    Parts(Vec<Part>),
+    Parts(Vec<PartialImage>),
 }
 
 /// How an image is read.
@@ -123,11 +123,11 @@ fn take(
     let ready = |blob| drop(events.send(Event::Ready(blob)));
     let progress = |bytes| events.send(Event::Taken(bytes)).is_ok();
     thread::scope(|scope| {
-        let line = Line::start(scope, options.compression, options.workers, &ready);
-        let mut taker = Taker::new(&line, options, &progress);
+        let line = LayerPipeline::start(scope, options.compression, options.workers, &ready);
+        let mut taker = EntryReader::new(&line, options, &progress);
         match input {
             Input::Directory(path) => directory::walk(&path, &mut taker)?,
-            Input::Parts(parts) => part::take(parts, &mut taker)?,
+            Input::Parts(parts) => partial_image::take(parts, &mut taker)?,
             Input::File(path) => {
                 let failed = |source| Error::Open {
                     path: path.clone(),

@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::config::{Config, OCI_CONFIG};
+use super::encoding::Encoding;
 use super::error::Error;
-use super::form::Form;
-use super::write::Layer;
+use super::layer_sink::Layer;
 use crate::oci::{Descriptor, Digest, Manifest, index_of, media_type};
 
 /// The manifest of the image with this config. Its layers are the config's diff ids in their order, whatever order the
@@ -57,10 +57,10 @@ pub(super) const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd
 
 /// A layer that is known to be elsewhere may have been pushed by an engine, which has names of its own for the same.
 fn oci(layer: &Descriptor) -> Descriptor {
-    let media_type = match Form::named(&layer.media_type) {
-        Form::Gzip => GZIP_LAYER,
-        Form::Zstd => ZSTD_LAYER,
-        Form::Tar | Form::Other => &layer.media_type,
+    let media_type = match Encoding::named(&layer.media_type) {
+        Encoding::Gzip => GZIP_LAYER,
+        Encoding::Zstd => ZSTD_LAYER,
+        Encoding::Tar | Encoding::Other => &layer.media_type,
     };
     Descriptor::new(media_type, layer.digest.clone(), layer.size)
 }

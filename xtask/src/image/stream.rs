@@ -13,7 +13,7 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::form::Form;
+use super::encoding::Encoding;
 use super::read::Event;
 
 /// An archive that is delivered in pieces.
@@ -32,7 +32,7 @@ impl Archive {
     /// Opens what `source` delivers: an archive, or one compressed with gzip or zstd.
     pub fn open(source: impl Read + 'static) -> io::Result<Archive> {
         let fault = Fault::default();
-        let mut source = Witness {
+        let mut source = ErrorCapture {
             source,
             fault: Rc::clone(&fault),
         };
@@ -40,24 +40,24 @@ impl Archive {
         if let Err(error) = (&mut source).take(4).read_to_end(&mut head) {
             return Err(fault.take().unwrap_or(error));
         }
-        let form = Form::of(&head);
+        let form = Encoding::of(&head);
         let whole = Read::chain(Cursor::new(head), source);
         let reader: Box<dyn Read> = match form {
-            Form::Gzip => Box::new(flate2::read::MultiGzDecoder::new(whole)),
-            Form::Zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
-            Form::Tar | Form::Other => Box::new(whole),
+            Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+            Encoding::Zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
+            Encoding::Tar | Encoding::Other => Box::new(whole),
         };
         Ok(Archive { reader, fault })
     }
 }
 
 /// Keeps the error of its source.
-struct Witness<R> {
+struct ErrorCapture<R> {
     source: R,
     fault: Fault,
 }
 
-impl<R: Read> Read for Witness<R> {
+impl<R: Read> Read for ErrorCapture<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.source.read(buffer).map_err(|error| {
             let kind = error.kind();

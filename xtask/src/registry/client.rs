@@ -14,7 +14,7 @@ use url::Url;
 
 use super::auth::{Auth, Scope};
 use super::error::Error;
-use super::pace::{self, Pace};
+use super::rate_limiter::{self, RateLimiter};
 use super::repository::Repository;
 use super::transport::{Progress, Transport};
 use crate::credentials::Credentials;
@@ -57,10 +57,10 @@ impl Registry {
             base: base.clone(),
             retries: options.retries,
             transport: Transport::new(base, options),
-            pace: if host == DOCKER_HUB {
-                Pace::docker_hub()
+            rate_limiter: if host == DOCKER_HUB {
+                RateLimiter::docker_hub()
             } else {
-                Pace::unlimited()
+                RateLimiter::unlimited()
             },
             auth: Auth::new(&host, credentials),
             opened: AtomicBool::new(false),
@@ -79,7 +79,7 @@ pub(super) struct Connection {
     pub base: Url,
     pub transport: Transport,
     auth: Auth,
-    pace: Pace,
+    rate_limiter: RateLimiter,
     retries: u32,
     /// Whether one request has been through.
     opened: AtomicBool,
@@ -120,7 +120,7 @@ impl Connection {
 
     /// Whether to try again after `error`, when `tried` tries have failed before.
     pub(super) fn may_retry(&self, error: &Error, tried: u32) -> bool {
-        may_pass(error) && tried < self.retries
+        is_retryable(error) && tried < self.retries
     }
 
     /// One try: waits its turn, signs in if asked to.
@@ -140,7 +140,7 @@ impl Connection {
         self.opened.store(true, Ordering::Release);
         drop(alone);
         if let Err(Error::RateLimited { retry_after, .. }) = &outcome {
-            self.pace.pause(*retry_after);
+            self.rate_limiter.pause(*retry_after);
         }
         outcome
     }
@@ -169,7 +169,7 @@ impl Connection {
         let mut refusals = 0;
         loop {
             let spare = request.try_clone();
-            self.pace.turn().await;
+            self.rate_limiter.turn().await;
             let authorization = match is_ours {
                 true => self.auth.authorize(&self.transport, scope).await?,
                 false => None,
@@ -220,12 +220,12 @@ impl Connection {
 }
 
 /// Whether the request that met `error` may succeed within this run.
-pub(super) fn may_pass(error: &Error) -> bool {
+pub(super) fn is_retryable(error: &Error) -> bool {
     match error {
         // Not that request, only the upload from its beginning.
         Error::UploadLost(_) => false,
         Error::RateLimited { retry_after, .. } => {
-            retry_after.unwrap_or_default() <= pace::LONGEST_PAUSE
+            retry_after.unwrap_or_default() <= rate_limiter::LONGEST_PAUSE
         }
         _ => error.is_transient(),
     }

@@ -17,20 +17,23 @@ pub enum Error {
     #[error(
         "`{host}` refused the login: {answer}; hint: check the user name and the password or token"
     )]
-    Rejected { host: String, answer: Box<Answer> },
+    Rejected {
+        host: String,
+        answer: Box<ErrorResponse>,
+    },
     /// These credentials, or none, may not do that.
     #[error("{answer}; hint: does `{namespace}` exist, and may {who} do that there?")]
     Denied {
         namespace: String,
         who: &'static str,
-        answer: Box<Answer>,
+        answer: Box<ErrorResponse>,
     },
     #[error("{0}")]
-    NotFound(Box<Answer>),
+    NotFound(Box<ErrorResponse>),
     /// 429 on any request, a 503 that names a time, and GitHub's 403 that speaks of its rate limit.
     #[error("{answer}; the registry asks for a pause")]
     RateLimited {
-        answer: Box<Answer>,
+        answer: Box<ErrorResponse>,
         /// How long the registry asked to be left alone.
         retry_after: Option<Duration>,
     },
@@ -41,17 +44,17 @@ pub enum Error {
     #[error(
         "{0}; hint: a limit of the registry, or of a proxy before it, on the size of one request"
     )]
-    TooLarge(Box<Answer>),
+    TooLarge(Box<ErrorResponse>),
     /// A manifest was refused because something it refers to is not in the repository.
     #[error("{0}; something the manifest refers to is not in the repository")]
-    ChildMissing(Box<Answer>),
+    ChildMissing(Box<ErrorResponse>),
     /// The upload has to start anew, body and all: it was cut short, or its session is gone, did not receive every
     /// byte, or lost its token half-way.
     #[error("{0}; the upload has to start again")]
     UploadLost(Box<Error>),
     /// Any other answer that is not success.
     #[error("{0}")]
-    Status(Box<Answer>),
+    Status(Box<ErrorResponse>),
     /// Content that does not have its digest.
     #[error("`{url}` sent content with the digest `{actual}` instead of `{expected}`")]
     DigestMismatch {
@@ -74,7 +77,7 @@ pub enum Error {
 
 /// An answer that was not success.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ErrorResponse {
     pub method: String,
     /// Without its query.
     pub url: String,
@@ -104,7 +107,7 @@ impl Error {
     }
 
     /// The answer that is the error, if there was one.
-    pub fn answer(&self) -> Option<&Answer> {
+    pub fn answer(&self) -> Option<&ErrorResponse> {
         match self {
             Error::Rejected { answer, .. }
             | Error::Denied { answer, .. }
@@ -126,7 +129,7 @@ impl Error {
 
 /// An answer that was not success, with the one header that matters then.
 pub(super) struct Failure {
-    pub answer: Answer,
+    pub answer: ErrorResponse,
     pub retry_after: Option<Duration>,
 }
 
@@ -181,9 +184,9 @@ impl Failure {
     }
 }
 
-impl Answer {
+impl ErrorResponse {
     /// Reads what `body` says: the specification's JSON, the token endpoints' JSON, or a line of plain text.
-    pub(super) fn new(method: &str, url: String, status: u16, body: &[u8]) -> Answer {
+    pub(super) fn new(method: &str, url: String, status: u16, body: &[u8]) -> ErrorResponse {
         let (code, message) = match serde_json::from_slice::<serde_json::Value>(body) {
             Ok(json) => {
                 let first = &json["errors"][0];
@@ -209,7 +212,7 @@ impl Answer {
                 )
             }
         };
-        Answer {
+        ErrorResponse {
             method: method.to_owned(),
             url,
             status,
@@ -219,7 +222,7 @@ impl Answer {
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{} {}` answered {}", self.method, self.url, self.status)?;
         if let Some(code) = &self.code {
@@ -252,7 +255,7 @@ mod tests {
     use super::*;
 
     fn error(method: &str, status: u16, body: &str, retry_after: Option<u64>) -> Error {
-        let answer = Answer::new(
+        let answer = ErrorResponse::new(
             method,
             "https://r/v2/ns/a/x".to_owned(),
             status,

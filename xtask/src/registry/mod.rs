@@ -10,7 +10,7 @@ mod blob;
 mod client;
 mod error;
 mod listing;
-mod pace;
+mod rate_limiter;
 mod repository;
 mod resolve;
 mod transport;
@@ -18,6 +18,6 @@ mod upload;
 
 pub use blob::Blob;
 pub use client::{Options, Registry};
-pub use error::{Answer, Error};
+pub use error::{Error, ErrorResponse};
 pub use repository::Repository;
 pub use upload::{Mount, Session};

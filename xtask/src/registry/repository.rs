@@ -36,7 +36,7 @@ impl Repository {
     }
 
     /// Whether these credentials may push here: an upload is opened, and cancelled.
-    pub async fn may_push(&self) -> Result<(), Error> {
+    pub async fn check_push_access(&self) -> Result<(), Error> {
         let session = self.open_upload().await?;
         let cancel = Request::new(Method::DELETE, session);
         // GitHub answers 405; an abandoned session expires by itself.

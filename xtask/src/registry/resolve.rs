@@ -12,9 +12,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// The names seen so far; a clone shares them.
 #[derive(Clone, Default)]
-pub(super) struct Pinned(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
+pub(super) struct PinnedResolver(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
 
-impl Pinned {
+impl PinnedResolver {
     /// Forgets every address, for one of them is dead.
     pub(super) fn release(&self) {
         self.0.lock().expect("no holder panics").clear();
@@ -31,7 +31,7 @@ impl Pinned {
     }
 }
 
-impl Resolve for Pinned {
+impl Resolve for PinnedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let pinned = self.clone();
         let name = name.as_str().to_owned();
@@ -55,14 +55,14 @@ impl Resolve for Pinned {
 mod tests {
     use super::*;
 
-    async fn resolve(pinned: &Pinned, name: &str) -> Vec<SocketAddr> {
+    async fn resolve(pinned: &PinnedResolver, name: &str) -> Vec<SocketAddr> {
         let addresses = pinned.resolve(name.parse().unwrap()).await;
         addresses.expect(name).collect()
     }
 
     #[tokio::test]
     async fn a_name_keeps_its_first_address_until_it_is_released() {
-        let pinned = Pinned::default();
+        let pinned = PinnedResolver::default();
         let real = resolve(&pinned, "localhost").await;
         assert!(real.iter().all(|address| address.ip().is_loopback()));
 

@@ -14,15 +14,15 @@ use reqwest::{Client, ClientBuilder, Method, Request, Response};
 use url::Url;
 
 use super::client::Options;
-use super::error::{Answer, Error, Failure};
-use super::resolve::Pinned;
+use super::error::{Error, ErrorResponse, Failure};
+use super::resolve::PinnedResolver;
 use crate::http::{self, is_loopback};
 use crate::secret::public_url;
 
 pub(super) struct Transport {
     base: Url,
     options: Options,
-    pinned: Pinned,
+    pinned: PinnedResolver,
     /// Made by the first request: reading the system's certificates takes longer than many a run needs in all.
     client: OnceLock<Client>,
 }
@@ -47,7 +47,7 @@ impl Transport {
         Transport {
             base,
             options,
-            pinned: Pinned::default(),
+            pinned: PinnedResolver::default(),
             client: OnceLock::new(),
         }
     }
@@ -112,7 +112,7 @@ impl Transport {
         let body = self.body(&mut response, 1 << 16).await.unwrap_or_default();
         let url = public_url(response.url());
         Failure {
-            answer: Answer::new(method.as_str(), url, response.status().as_u16(), &body),
+            answer: ErrorResponse::new(method.as_str(), url, response.status().as_u16(), &body),
             retry_after,
         }
     }

@@ -13,7 +13,7 @@ use reqwest::{Body, Method, Request, StatusCode};
 use url::Url;
 
 use super::auth::Access;
-use super::client::may_pass;
+use super::client::is_retryable;
 use super::error::Error;
 use super::repository::{Repository, location};
 use super::transport::Progress;
@@ -98,7 +98,7 @@ impl Repository {
                 self.commit(next, &blob.digest, Bytes::new()).await
             }
             (Err(_), Some(reason)) => Err(Error::Source(reason.clone())),
-            (Err(error), None) if may_pass(&error) => Err(Error::UploadLost(Box::new(error))),
+            (Err(error), None) if is_retryable(&error) => Err(Error::UploadLost(Box::new(error))),
             (Err(error), None) => Err(error),
         }
     }

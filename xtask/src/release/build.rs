@@ -10,11 +10,11 @@ use super::plan::join;
 use super::world::World;
 use crate::engine;
 use crate::exit::bad_input;
-use crate::graph::{self, Ended};
+use crate::graph::{self, TargetResult};
 use crate::packages;
 
 /// Unpacks each platform's package into its `lib-<arch>/` of the build context.
-pub async fn extract(world: &World<'_>) -> Result<Ended> {
+pub async fn extract(world: &World<'_>) -> Result<TargetResult> {
     let unpacked = world.plan.platforms.iter().map(|platform| async move {
         let zip = download::package(world.plan, platform)?;
         let into = world.plan.lib(platform);
@@ -23,14 +23,14 @@ pub async fn extract(world: &World<'_>) -> Result<Ended> {
     });
     let unpacked = try_join_all(unpacked).await?;
     let files: usize = unpacked.iter().map(|it| it.files).sum();
-    Ok(Ended::Done(format!(
+    Ok(TargetResult::Done(format!(
         "{files} files for {}",
         join(&world.plan.platforms)
     )))
 }
 
 /// Builds one image for each platform.
-pub async fn build(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
+pub async fn build(world: &World<'_>, context: &graph::Context<'_>) -> Result<TargetResult> {
     let docker = world.settings.root.join("docker");
     let (staged, libs) = (world.plan.context.clone(), libs(world));
     tokio::task::spawn_blocking(move || stage(&docker, &staged, &libs)).await??;
@@ -47,7 +47,7 @@ pub async fn build(world: &World<'_>, context: &graph::Context<'_>) -> Result<En
         context.note(&format!("{} is {}", plan.tag, image));
         built.push(plan.tag.as_str());
     }
-    Ok(Ended::Done(built.join(", ")))
+    Ok(TargetResult::Done(built.join(", ")))
 }
 
 fn libs(world: &World<'_>) -> Vec<PathBuf> {
@@ -123,7 +123,7 @@ mod tests {
         std::os::unix::fs::symlink("more", docker.join("link")).unwrap();
         std::os::unix::fs::symlink("/nowhere", docker.join("lost")).unwrap();
         std::fs::write(context.join("left over"), "").unwrap();
-        // Twice: what is there already is no hindrance.
+        // Twice: what is there already is no skip_reason.
         for _ in 0..2 {
             stage(&docker, &context, std::slice::from_ref(&lib)).unwrap();
         }

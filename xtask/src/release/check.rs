@@ -24,7 +24,7 @@ pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> 
                 wrong += usize::from(args.common.strict);
                 format!("not asked: {}", variables.missing())
             }
-            Login::Half { set, missing } => {
+            Login::Incomplete { set, missing } => {
                 wrong += 1;
                 format!("`{set}` is set and `{missing}` is not")
             }

@@ -10,13 +10,13 @@ use indicatif::DecimalBytes;
 use super::plan::ReleasePlan;
 use super::world::{World, http};
 use crate::exit::bad_input;
-use crate::graph::{self, Ended};
+use crate::graph::{self, TargetResult};
 use crate::oci::Platform;
 use crate::packages::{self, Source};
 use crate::settings::Settings;
 
 /// Fetches every package of the plan, all at once.
-pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
+pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result<TargetResult> {
     let http = &http(world.settings.package_index.expose())?;
     let source = Source::new(world.settings.package_index.clone()).map_err(fault)?;
     let index = packages::fetch_index(http, &source).await.map_err(fault)?;
@@ -56,7 +56,7 @@ pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result
         .iter()
         .map(|package| package.name.as_str())
         .collect();
-    Ok(Ended::Done(match fetched {
+    Ok(TargetResult::Done(match fetched {
         0 => format!("{} were there already", names.join(", ")),
         _ => format!("{}, {} fetched", names.join(", "), DecimalBytes(fetched)),
     }))

@@ -14,7 +14,7 @@ use super::tag_gate;
 use super::world::{World, http};
 use crate::exit::bad_input;
 use crate::github::{self, Asset, Event, Github, Plan};
-use crate::graph::{self, Ended};
+use crate::graph::{self, TargetResult};
 use crate::oci::TagOrDigest;
 use crate::packages;
 use crate::settings::Require;
@@ -23,7 +23,7 @@ use crate::settings::Require;
 type Held = BTreeMap<String, (String, String)>;
 
 /// Makes the GitHub release. A registry that this run pushes to counts only if that went well.
-pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<Ended> {
+pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<TargetResult> {
     let held = held(world, context).await?;
     let unmet = world
         .settings
@@ -31,7 +31,7 @@ pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<
         .unmet(&world.names(), |name| held.contains_key(name));
     if let Some(unmet) = unmet {
         world.require_unmet.store(true, Ordering::Relaxed);
-        return Ok(Ended::Skipped(unmet));
+        return Ok(TargetResult::Skipped(unmet));
     }
     let github = client(world)?;
     let plan = plan(world, &held, context).await?;
@@ -54,7 +54,7 @@ pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<
         published.uploaded.len(),
         published.skipped.len()
     );
-    Ok(Ended::Done(did))
+    Ok(TargetResult::Done(did))
 }
 
 /// The client, when the settings are good for one; nothing is asked of GitHub.

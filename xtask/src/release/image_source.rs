@@ -29,7 +29,7 @@ use crate::settings::Login;
 const RETRIES: u32 = 3;
 
 /// The image on its way.
-pub struct Supply {
+pub struct ImageSource {
     /// Registries that hold it already, with what the version names there.
     held: BTreeMap<String, Manifest>,
     pub copier: Copier,
@@ -46,9 +46,9 @@ struct Reading {
     failure: OnceLock<image::Error>,
 }
 
-impl Supply {
+impl ImageSource {
     /// Looks what is there already, and begins to read what is not.
-    pub async fn start(world: &World<'_>) -> Result<Supply> {
+    pub async fn start(world: &World<'_>) -> Result<ImageSource> {
         let images = images(world).await?;
         let held = held(world, &images).await?;
         let name = format!("{}:{}", world.settings.image, world.plan.version);
@@ -61,7 +61,7 @@ impl Supply {
             },
             None => read(world, images, Arc::clone(&reading), &mut reader).await?,
         };
-        Ok(Supply {
+        Ok(ImageSource {
             held,
             copier: Copier::new(name, source, RETRIES),
             reading,
@@ -245,11 +245,11 @@ async fn parts(
     engine: &Engine,
     images: &[Image],
     known: &HashMap<Digest, Descriptor>,
-) -> Option<Vec<image::Part>> {
+) -> Option<Vec<image::PartialImage>> {
     let mut parts = Vec::new();
     for image in images {
         let part = engine.part(image, known).await?;
-        parts.push(image::Part {
+        parts.push(image::PartialImage {
             root: part.root,
             media_type: part.media_type,
             manifests: part.manifests,

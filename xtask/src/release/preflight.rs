@@ -29,7 +29,7 @@ pub async fn ask<'a>(
         .into_iter()
         .filter(|registry| matches!(registry.login, Login::Ready { .. }));
     let questions = ready.map(|registry| async move {
-        let result = world.repository(&registry.name)?.may_push().await;
+        let result = world.repository(&registry.name)?.check_push_access().await;
         Ok(Answer { registry, result })
     });
     join_all(questions).await.into_iter().collect()

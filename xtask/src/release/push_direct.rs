@@ -1,4 +1,4 @@
-//! The transport past the engine's own pushes: the image is read and compressed once ([`Supply`]), and every registry
+//! The transport past the engine's own pushes: the image is read and compressed once ([`ImageSource`]), and every registry
 //! takes it from there at its own pace.
 
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use tokio::time::MissedTickBehavior;
 
-use super::image_source::Supply;
+use super::image_source::ImageSource;
 use super::plan::PushPlan;
-use super::push::Brought;
+use super::push::PushOutcome;
 use super::world::World;
 use crate::copy::{CopyStatus, Destination, Event, Listener, RegistryHost};
 use crate::graph;
@@ -25,10 +25,10 @@ pub async fn bring(
     world: &World<'_>,
     plan: &PushPlan,
     context: &graph::Context<'_>,
-) -> Result<Brought> {
-    let supply = world.supply().await?;
-    if let Some(manifest) = supply.held(&plan.registry) {
-        return Ok(Brought {
+) -> Result<PushOutcome> {
+    let image_source = world.image_source().await?;
+    if let Some(manifest) = image_source.held(&plan.registry) {
+        return Ok(PushOutcome {
             manifest: manifest.clone(),
             pushed: None,
         });
@@ -41,13 +41,13 @@ pub async fn bring(
         tags: Vec::new(),
     };
     let meter = Arc::new(Meter::default());
-    let bringing = supply
+    let bringing = image_source
         .copier
         .copy_to(destination, Arc::clone(&meter) as Arc<_>);
-    let row = watched(bringing, || meter.tell(supply, context)).await;
+    let row = watched(bringing, || meter.tell(image_source, context)).await;
     let reason = row.reason.unwrap_or_default();
     if row.status == CopyStatus::Failed {
-        return Err(match (supply.failure(), host.down()) {
+        return Err(match (image_source.failure(), host.down()) {
             (Some(failure), _) => failure,
             (None, Some(refusal @ Error::Rejected { .. })) => refusal.clone().into(),
             (None, _) => anyhow!(reason),
@@ -64,7 +64,7 @@ pub async fn bring(
     let held = world.repository(&plan.registry)?.get_manifest(&at).await?;
     let manifest =
         held.ok_or_else(|| anyhow!("{digest} was put, but the registry does not hold it"))?;
-    Ok(Brought {
+    Ok(PushOutcome {
         manifest,
         pushed: (row.bytes.uploaded > 0).then_some(row.bytes.uploaded),
     })
@@ -95,8 +95,8 @@ struct Meter {
 
 impl Meter {
     /// Until something is there to be uploaded, what was read counts. An engine may take long before its first byte.
-    fn tell(&self, supply: &Supply, context: &graph::Context<'_>) {
-        match (self.planned.load(Ordering::Relaxed), supply.taken()) {
+    fn tell(&self, image_source: &ImageSource, context: &graph::Context<'_>) {
+        match (self.planned.load(Ordering::Relaxed), image_source.taken()) {
             (0, 0) => {}
             (0, taken) => context.progress(taken, 0),
             (planned, _) => context.progress(self.moved.load(Ordering::Relaxed), planned),

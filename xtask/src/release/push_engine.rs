@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::image_source::absent;
 use super::plan::{PushPlan, PushedImage};
-use super::push::{Brought, replaces, verify};
+use super::push::{PushOutcome, replaces, verify};
 use super::world::World;
 use crate::engine::{self, Engine, Image};
 use crate::graph;
@@ -23,7 +23,7 @@ pub async fn bring(
     world: &World<'_>,
     plan: &PushPlan,
     context: &graph::Context<'_>,
-) -> Result<Brought> {
+) -> Result<PushOutcome> {
     let engine = world.engine().await?;
     let repository = world.repository(&plan.registry)?;
     let credentials = match &world.registry(&plan.registry).login {
@@ -65,7 +65,7 @@ pub async fn bring(
             index_of(&children.collect::<Vec<_>>(), None)
         }
     };
-    Ok(Brought {
+    Ok(PushOutcome {
         manifest,
         pushed: pushed.then_some(bytes),
     })

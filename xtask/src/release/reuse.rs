@@ -58,7 +58,7 @@ pub struct Candidate {
 
 /// Layers that need not be made.
 #[derive(Default)]
-pub struct Known {
+pub struct ReusableLayers {
     /// By diff id.
     pub layers: HashMap<Digest, Descriptor>,
     /// One of the repositories that hold them.
@@ -71,7 +71,7 @@ pub struct Known {
 ///
 /// If a candidate holds `version` itself, from a run in which others failed, its layers alone count: the others are to
 /// get the same.
-pub async fn layers(candidates: &[Candidate], version: &Version) -> Known {
+pub async fn layers(candidates: &[Candidate], version: &Version) -> ReusableLayers {
     let ask = candidates.iter().map(|candidate| async move {
         let held = tokio::time::timeout(PATIENCE, held_by(&candidate.repository, version)).await;
         let held = held.ok()?.map_or_else(|error| nothing(&error), Some)?;
@@ -84,7 +84,7 @@ pub async fn layers(candidates: &[Candidate], version: &Version) -> Known {
     let targets = answers.iter().filter(|(it, _)| it.is_target);
     let counted: Vec<_> = same.map_or_else(|| targets.collect(), |same| vec![same]);
     let Some(((holder, first), others)) = counted.split_first() else {
-        return Known::default();
+        return ReusableLayers::default();
     };
     let mut layers = first.layers.clone();
     layers.retain(|diff_id, layer| {
@@ -93,7 +93,7 @@ pub async fn layers(candidates: &[Candidate], version: &Version) -> Known {
             same.is_some_and(|it| it.digest == layer.digest)
         })
     });
-    Known {
+    ReusableLayers {
         layers,
         holder: Some(holder.repository.clone()),
     }

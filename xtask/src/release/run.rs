@@ -168,7 +168,7 @@ fn check_logins(world: &World<'_>) -> Result<()> {
         .filter(|registry| world.is_scheduled(&registry.target));
     let problems: Vec<String> = scheduled
         .filter_map(|registry| match &registry.login {
-            Login::Half { set, missing } => Some(format!(
+            Login::Incomplete { set, missing } => Some(format!(
                 "registry `{}`: `{set}` is set and `{missing}` is not",
                 registry.name
             )),

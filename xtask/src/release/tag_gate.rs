@@ -1,4 +1,4 @@
-//! The two phases of a publication: the version everywhere, then the moving tags.
+//! The two tag_gate of a publication: the version everywhere, then the moving tags.
 //!
 //! A moving tag such as `latest` is set only once as many registries hold the version as `require` asks for, so that it
 //! never names, for some users, a version that a registry it should be on does not have.
@@ -13,19 +13,19 @@ use crate::oci::{Digest, TagOrDigest};
 use crate::settings::{Login, Require};
 
 /// How the first phase ended at each registry where it has.
-pub struct Phases {
+pub struct TagGate {
     ended: watch::Sender<BTreeMap<String, bool>>,
 }
 
-impl Default for Phases {
+impl Default for TagGate {
     fn default() -> Self {
-        Phases {
+        TagGate {
             ended: watch::Sender::new(BTreeMap::new()),
         }
     }
 }
 
-impl Phases {
+impl TagGate {
     /// Says that the first phase has ended at `registry`, and whether it holds the version now.
     pub fn end(&self, registry: &str, holds: bool) {
         self.ended.send_modify(|ended| {
@@ -49,7 +49,7 @@ pub async fn unmet(world: &World<'_>, digest: &Digest) -> Option<String> {
         .iter()
         .filter(|push| runs(world, push))
         .count();
-    let mut ended = world.phases.ended.subscribe();
+    let mut ended = world.tag_gate.ended.subscribe();
     loop {
         let known: BTreeMap<String, bool> = {
             let ended = ended.borrow_and_update();

@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::image_source::Supply;
+use super::image_source::ImageSource;
 use super::plan::{PushPlan, ReleasePlan};
 use super::push::Published;
-use super::tag_gate::Phases;
+use super::tag_gate::TagGate;
 use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::exit::bad_input;
@@ -39,13 +39,13 @@ pub struct World<'w> {
     /// The targets of this run.
     scheduled: Vec<String>,
     engine: OnceCell<Engine>,
-    supply: OnceCell<Supply>,
+    image_source: OnceCell<ImageSource>,
     repositories: BTreeMap<&'w str, OnceLock<Repository>>,
     /// What each registry holds, by name, once its push target succeeded.
     published: Mutex<BTreeMap<String, Published>>,
     /// Why a registry will not take a push, as the preflight found.
     refusals: Mutex<BTreeMap<String, String>>,
-    pub phases: Phases,
+    pub tag_gate: TagGate,
     /// Moving tags wait for `require`; otherwise each registry's follow its version at once.
     pub tags_when: TagsWhen,
     /// The GitHub release was held back because `require` was not met.
@@ -65,7 +65,7 @@ impl<'w> World<'w> {
             plan,
             scheduled,
             engine: OnceCell::new(),
-            supply: OnceCell::new(),
+            image_source: OnceCell::new(),
             repositories: settings
                 .registries
                 .iter()
@@ -73,7 +73,7 @@ impl<'w> World<'w> {
                 .collect(),
             published: Mutex::default(),
             refusals: Mutex::default(),
-            phases: Phases::default(),
+            tag_gate: TagGate::default(),
             tags_when,
             require_unmet: AtomicBool::new(false),
         }
@@ -91,8 +91,10 @@ impl<'w> World<'w> {
     }
 
     /// The image of a direct release, begun to be read by the first who asks.
-    pub async fn supply(&self) -> Result<&Supply> {
-        self.supply.get_or_try_init(|| Supply::start(self)).await
+    pub async fn image_source(&self) -> Result<&ImageSource> {
+        self.image_source
+            .get_or_try_init(|| ImageSource::start(self))
+            .await
     }
 
     /// The repository of the image at the registry of that name, for what is small.

@@ -10,7 +10,7 @@ use crate::exit::bad_input;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Facts {
+pub(super) struct ReleaseMetadata {
     pub image: String,
     pub platforms: Vec<String>,
     pub base_image: String,
@@ -19,12 +19,12 @@ pub(super) struct Facts {
     #[serde(default)]
     pub require: Require,
     /// In the order of the file.
-    pub registries: IndexMap<String, RegistryFacts>,
+    pub registries: IndexMap<String, RegistryMetadata>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RegistryFacts {
+pub(super) struct RegistryMetadata {
     pub prefix: String,
     pub registry: Option<String>,
     pub namespace: Option<String>,
@@ -85,7 +85,7 @@ impl Require {
     }
 }
 
-impl Facts {
+impl ReleaseMetadata {
     pub fn check_require(&self, problems: &mut Vec<String>) {
         let Require::These(names) = &self.require else {
             return;
@@ -124,9 +124,9 @@ pub(super) fn holds_facts(path: &Path) -> bool {
     toml::from_str::<Manifest<toml::Table>>(&text).is_ok()
 }
 
-pub(super) fn read(path: &Path) -> Result<Facts> {
+pub(super) fn read(path: &Path) -> Result<ReleaseMetadata> {
     let text = std::fs::read_to_string(path)?;
-    let manifest: Manifest<Facts> = toml::from_str(&text)
+    let manifest: Manifest<ReleaseMetadata> = toml::from_str(&text)
         .map_err(|error| bad_input(format!("`{}`: {error}", path.display())))?;
     Ok(manifest.workspace.metadata.release)
 }

@@ -1,7 +1,7 @@
 //! The registries of a release: the committed facts, completed by the four variables of each prefix.
 
 use super::env::Environment;
-use super::metadata::Facts;
+use super::metadata::ReleaseMetadata;
 use crate::oci::RepositoryName;
 use crate::secret::Secret;
 
@@ -28,7 +28,7 @@ pub enum Login {
     /// Neither variable is set.
     Missing(Variables),
     /// Only one of the two is set.
-    Half { set: String, missing: String },
+    Incomplete { set: String, missing: String },
 }
 
 /// The names of the two variables that sign in to a registry.
@@ -51,7 +51,7 @@ impl Variables {
 }
 
 pub(super) fn all(
-    facts: &Facts,
+    facts: &ReleaseMetadata,
     environment: &Environment,
     problems: &mut Vec<String>,
 ) -> Vec<RegistrySettings> {
@@ -131,11 +131,11 @@ fn login(environment: &Environment, username: String, password: String) -> Login
             variables: Variables { username, password },
         },
         (None, None) => Login::Missing(Variables { username, password }),
-        (Some(_), None) => Login::Half {
+        (Some(_), None) => Login::Incomplete {
             set: username,
             missing: password,
         },
-        (None, Some(_)) => Login::Half {
+        (None, Some(_)) => Login::Incomplete {
             set: password,
             missing: username,
         },

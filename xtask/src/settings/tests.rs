@@ -129,7 +129,7 @@ fn dotenv_puts_no_variable_into_a_password() {
 #[test]
 fn half_a_login_is_known_as_such() {
     let settings = load(&[("HARBOR_USERNAME", "robot$ci")]).unwrap();
-    let Login::Half { set, missing } = &settings.registries[1].login else {
+    let Login::Incomplete { set, missing } = &settings.registries[1].login else {
         panic!("not half")
     };
     assert_eq!(

@@ -38,7 +38,7 @@ pub fn conflicts<'a>(work: impl IntoIterator<Item = (&'a Rule, &'a [ImageCopy])>
     sentences.collect()
 }
 
-/// What is written, and by whom.
+/// Selector is written, and by whom.
 #[derive(Clone, Copy)]
 struct Image<'a> {
     rule: &'a Rule,

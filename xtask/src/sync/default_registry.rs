@@ -4,13 +4,13 @@
 //! `REGISTRY_USER` and `REGISTRY_PASSWORD`, or `ALIYUN_USERNAME` and `ALIYUN_PASSWORD`. The first that is set counts.
 
 use super::logins::Login;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use crate::credentials::Credentials;
 use crate::oci::{ReferenceError, RepositoryName};
 use crate::secret::Secret;
 
 /// A registry, a namespace there, and who signs in.
-pub(super) struct Bare {
+pub(super) struct DefaultRegistry {
     /// In its canonical spelling.
     pub host: String,
     namespace: Option<String>,
@@ -26,11 +26,14 @@ const LOGIN: [(&str, &str); 2] = [
 /// Reserved by RFC 2606; it never gets into a request.
 const STAND_IN: &str = "registry.invalid";
 
-impl Bare {
-    /// The one of this run. What is wrong with it is a problem when it is first asked for, and a stand-in lets the
+impl DefaultRegistry {
+    /// The one of this run. Selector is wrong with it is a problem when it is first asked for, and a stand-in lets the
     /// reading go on.
-    pub(super) fn get<'b>(found: &'b mut Option<Bare>, reader: &mut Reader) -> &'b Bare {
-        found.get_or_insert_with(|| Bare::new(reader))
+    pub(super) fn get<'b>(
+        found: &'b mut Option<DefaultRegistry>,
+        reader: &mut ConfigReader,
+    ) -> &'b DefaultRegistry {
+        found.get_or_insert_with(|| DefaultRegistry::new(reader))
     }
 
     /// The repository of the image `name`.
@@ -38,7 +41,7 @@ impl Bare {
         repository(&self.host, self.namespace.as_deref(), name)
     }
 
-    fn new(reader: &mut Reader) -> Bare {
+    fn new(reader: &mut ConfigReader) -> DefaultRegistry {
         let lookup = reader.lookup;
         let mut problem = |sentence| reader.problems.push(sentence);
         let host = lookup("REGISTRY").unwrap_or_else(|| {
@@ -76,7 +79,7 @@ impl Bare {
             }
             break;
         }
-        Bare {
+        DefaultRegistry {
             host,
             namespace,
             login,

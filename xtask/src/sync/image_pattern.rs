@@ -2,22 +2,22 @@
 //! destination makes of them.
 //!
 //! Pure; facts from image-syncer's README, "Image sync configuration file". It refuses to know files. Invariant: a
-//! [`Target`] that it made never receives the very image it comes from.
+//! [`RuleDestination`] that it made never receives the very image it comes from.
 
-use super::request::{Target, TargetTags};
+use super::request::{DestinationTags, RuleDestination};
 use super::tags::PatternError;
 use super::tags::{Select, TagFilter};
 use crate::oci::{Digest, DigestError, ReferenceError, RepositoryName, Tag};
 
 /// A name, as far as it can be read without its counterpart.
-pub(super) struct Expression {
+pub(super) struct ImagePattern {
     pub repository: RepositoryName,
-    pub what: What,
+    pub what: Selector,
 }
 
-/// What stands behind the name of the repository.
+/// Selector stands behind the name of the repository.
 #[derive(PartialEq)]
-pub(super) enum What {
+pub(super) enum Selector {
     Nothing,
     /// The text between `:` and the end: tags, globs, or a regular expression between slashes.
     Tags(Vec<String>),
@@ -25,9 +25,9 @@ pub(super) enum What {
     Digest(Option<Tag>, Digest),
 }
 
-/// What is wrong with a pair of names.
+/// Selector is wrong with a pair of names.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ExpressionError {
+pub(super) enum ImagePatternError {
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     #[error(transparent)]
@@ -49,18 +49,18 @@ pub(super) enum ExpressionError {
     Unequal(RepositoryName),
 }
 
-impl Expression {
-    pub(super) fn parse(text: &str) -> Result<Expression, ExpressionError> {
+impl ImagePattern {
+    pub(super) fn parse(text: &str) -> Result<ImagePattern, ImagePatternError> {
         if text.contains("://") {
-            return Err(ExpressionError::Url);
+            return Err(ImagePatternError::Url);
         }
         if let Some((name, regex)) = text.split_once(":/") {
             if !regex.ends_with('/') {
-                return Err(ExpressionError::OpenRegex(text.to_owned()));
+                return Err(ImagePatternError::OpenRegex(text.to_owned()));
             }
-            return Ok(Expression {
+            return Ok(ImagePattern {
                 repository: name.parse()?,
-                what: What::Tags(vec![format!("/{regex}")]),
+                what: Selector::Tags(vec![format!("/{regex}")]),
             });
         }
         let (name, digest) = match text.split_once('@') {
@@ -73,24 +73,24 @@ impl Expression {
             _ => (name, None),
         };
         let what = match (tags, digest) {
-            (None, None) => What::Nothing,
-            (tag, Some(digest)) => What::Digest(tag.map(str::parse).transpose()?, digest),
+            (None, None) => Selector::Nothing,
+            (tag, Some(digest)) => Selector::Digest(tag.map(str::parse).transpose()?, digest),
             (Some(tags), None) => {
-                What::Tags(tags.split(',').map(|tag| tag.trim().to_owned()).collect())
+                Selector::Tags(tags.split(',').map(|tag| tag.trim().to_owned()).collect())
             }
         };
-        Ok(Expression {
+        Ok(ImagePattern {
             repository: name.parse()?,
             what,
         })
     }
 
-    /// What a source of this name gives.
-    pub(super) fn select(&self) -> Result<Select, ExpressionError> {
+    /// Selector a source of this name gives.
+    pub(super) fn select(&self) -> Result<Select, ImagePatternError> {
         Ok(match &self.what {
-            What::Nothing => Select::Tags(TagFilter::all()),
-            What::Digest(_, digest) => Select::Digest(digest.clone()),
-            What::Tags(patterns) => {
+            Selector::Nothing => Select::Tags(TagFilter::all()),
+            Selector::Digest(_, digest) => Select::Digest(digest.clone()),
+            Selector::Tags(patterns) => {
                 let mut filter = TagFilter::all();
                 for pattern in patterns {
                     filter.add(pattern)?;
@@ -100,50 +100,54 @@ impl Expression {
         })
     }
 
-    /// What `destination` receives of this source.
-    pub(super) fn target(
+    /// Selector `destination` receives of this source.
+    pub(super) fn destination(
         &self,
         select: &Select,
         destination: &str,
-    ) -> Result<Target, ExpressionError> {
-        let Expression { repository, what } = Expression::parse(destination)?;
+    ) -> Result<RuleDestination, ImagePatternError> {
+        let ImagePattern { repository, what } = ImagePattern::parse(destination)?;
         let tags = match (&self.what, what) {
-            (What::Digest(_, here), What::Digest(_, there)) if *here != there => {
-                return Err(ExpressionError::OtherDigest(repository));
+            (Selector::Digest(_, here), Selector::Digest(_, there)) if *here != there => {
+                return Err(ImagePatternError::OtherDigest(repository));
             }
-            (_, What::Digest(Some(tag), _)) if matches!(select, Select::Digest(_)) => {
-                TargetTags::Named(vec![tag])
+            (_, Selector::Digest(Some(tag), _)) if matches!(select, Select::Digest(_)) => {
+                DestinationTags::Named(vec![tag])
             }
-            (What::Digest(Some(tag), _), What::Nothing) => TargetTags::Named(vec![tag.clone()]),
-            (_, What::Nothing) | (What::Digest(..), What::Digest(..)) => TargetTags::Same,
+            (Selector::Digest(Some(tag), _), Selector::Nothing) => {
+                DestinationTags::Named(vec![tag.clone()])
+            }
+            (_, Selector::Nothing) | (Selector::Digest(..), Selector::Digest(..)) => {
+                DestinationTags::Same
+            }
             // Also the same patterns: `repo:v*` to `other:v*`.
-            (here, there) if *here == there => TargetTags::Same,
-            (_, What::Digest(..)) => return Err(ExpressionError::OtherDigest(repository)),
-            (_, What::Tags(names)) => {
+            (here, there) if *here == there => DestinationTags::Same,
+            (_, Selector::Digest(..)) => return Err(ImagePatternError::OtherDigest(repository)),
+            (_, Selector::Tags(names)) => {
                 let names: Vec<Tag> = names
                     .iter()
                     .map(|name| name.parse())
                     .collect::<Result<_, _>>()?;
                 let tags = select.names();
                 match select {
-                    Select::Digest(_) => TargetTags::Named(names),
+                    Select::Digest(_) => DestinationTags::Named(names),
                     Select::Tags(_) if tags.len() == names.len() => {
-                        TargetTags::Renamed(tags.iter().cloned().zip(names).collect())
+                        DestinationTags::Renamed(tags.iter().cloned().zip(names).collect())
                     }
-                    Select::Tags(_) => return Err(ExpressionError::Unequal(repository)),
+                    Select::Tags(_) => return Err(ImagePatternError::Unequal(repository)),
                 }
             }
         };
         let keeps_a_name = match &tags {
-            TargetTags::Same => true,
-            TargetTags::Renamed(pairs) => pairs.iter().any(|(old, new)| old == new),
+            DestinationTags::Same => true,
+            DestinationTags::Renamed(pairs) => pairs.iter().any(|(old, new)| old == new),
             // A digest gets a name in its own repository: nothing is copied, but something is asked for.
-            TargetTags::Named(_) => false,
+            DestinationTags::Named(_) => false,
         };
         if keeps_a_name && repository == self.repository {
-            return Err(ExpressionError::Itself(destination.to_owned()));
+            return Err(ImagePatternError::Itself(destination.to_owned()));
         }
-        Ok(Target { repository, tags })
+        Ok(RuleDestination { repository, tags })
     }
 }
 
@@ -156,15 +160,15 @@ mod tests {
     const DIGEST: &str = "sha256:14b267eb38aa85fd12d0e168fffa2d8a6187ac53a14a0212b0d4fce8d729598c";
 
     /// `source->tag` for every copy.
-    fn pair(source: &str, destination: &str, listed: &str) -> Result<String, ExpressionError> {
-        let source = Expression::parse(source)?;
+    fn pair(source: &str, destination: &str, listed: &str) -> Result<String, ImagePatternError> {
+        let source = ImagePattern::parse(source)?;
         let select = source.select()?;
-        let target = source.target(&select, destination)?;
+        let destination = source.destination(&select, destination)?;
         let rule = Rule {
             source: source.repository,
             select,
             only: None,
-            targets: vec![target],
+            destinations: vec![destination],
             policy: Policy::default(),
             origin: String::new(),
         };

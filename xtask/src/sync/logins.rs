@@ -3,7 +3,7 @@
 //! It refuses to know how signing in works. Invariant: no message and no `Debug` output shows a password.
 
 use super::document::{Entry, Node, Position, Value};
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use crate::credentials::Credentials;
 use crate::oci::{ReferenceError, RepositoryName};
 use crate::secret::Secret;
@@ -63,7 +63,7 @@ impl Logins {
     }
 
     /// Adds the logins in a mapping of the form `{registry[/namespace]: {username, password, insecure}}`.
-    pub(super) fn read(&mut self, reader: &mut Reader, node: &Node) {
+    pub(super) fn read(&mut self, reader: &mut ConfigReader, node: &Node) {
         let Value::Mapping(entries) = &node.value else {
             reader.problem(node.position, "logins must be a mapping of registries");
             return;
@@ -105,7 +105,7 @@ impl Prefix {
     }
 }
 
-fn prefix_of(reader: &mut Reader, position: Position, text: &str) -> Option<Prefix> {
+fn prefix_of(reader: &mut ConfigReader, position: Position, text: &str) -> Option<Prefix> {
     let trimmed = text.trim_end_matches('/');
     let (host, path) = trimmed.split_once('/').unwrap_or((trimmed, ""));
     if !host.contains(['.', ':']) && host != "localhost" {
@@ -118,7 +118,7 @@ fn prefix_of(reader: &mut Reader, position: Position, text: &str) -> Option<Pref
     reader.right(position, Prefix::new(host, path))
 }
 
-fn login(reader: &mut Reader, node: &Node) -> Option<Login> {
+fn login(reader: &mut ConfigReader, node: &Node) -> Option<Login> {
     let fields = reader.fields(node, &["username", "password", "insecure"])?;
     let plain_http = match fields.get("insecure") {
         None => false,

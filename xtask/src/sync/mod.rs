@@ -1,4 +1,4 @@
-//! What `cargo xtask sync` is asked for: the files of five forms, read and validated into one plain [`Request`].
+//! Selector `cargo xtask sync` is asked for: the files of five forms, read and validated into one plain [`Request`].
 //!
 //! The forms are told apart by their content, never by their names: image-syncer's images (a mapping), its old config
 //! (`auth` with `images` or `rules`), the transfer tool's `images.json` (entries with `source`, `target`,
@@ -30,7 +30,7 @@ mod tags;
 pub use conflict::conflicts;
 pub use logins::{Login, Logins};
 pub use read::{Inputs, read};
-pub use request::{ImageCopy, Request, Rule, Target, TargetTags};
+pub use request::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
 pub use run::run;
 pub use tags::{PatternError, Select, TagFilter};
 

@@ -1,4 +1,4 @@
-//! What the copier tells, as bars and lines.
+//! Selector the copier tells, as bars and lines.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::graph::{self, Listener as _};
 use crate::report::Console;
 
 /// The copier's listener.
-pub(super) struct Watch {
+pub(super) struct ProgressReporter {
     console: Arc<Console>,
     /// As it was asked for.
     level: Option<Level>,
@@ -44,7 +44,7 @@ impl Progress {
     }
 }
 
-impl Watch {
+impl ProgressReporter {
     pub fn new(
         console: &Arc<Console>,
         level: Option<Level>,
@@ -56,10 +56,10 @@ impl Watch {
             let host = destination.host.name.clone();
             destinations.entry(host).or_default().images += 1;
         }
-        for target in destinations.keys() {
-            console.follow(target);
+        for destination in destinations.keys() {
+            console.follow(destination);
         }
-        Arc::new(Watch {
+        Arc::new(ProgressReporter {
             console: Arc::clone(console),
             level,
             mode,
@@ -134,7 +134,7 @@ impl Watch {
     }
 }
 
-impl Listener for Watch {
+impl Listener for ProgressReporter {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Planned { destination, bytes } => self.update(destination, |progress| {

@@ -9,13 +9,13 @@ use anyhow::Result;
 use super::conflict::conflicts;
 use super::document::parse;
 use super::expand::Lookup;
-use super::formats::{self, Found};
-use super::reader::Reader;
+use super::formats::{self, Parsed};
+use super::reader::ConfigReader;
 use super::request::{ImageCopy, Request, Rule};
 use super::tags::{Select, TagFilter};
 use crate::exit::bad_input;
 
-/// What the command line names.
+/// Selector the command line names.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// In any of the five forms: `FILE`, `--images FILE`, `--config FILE`.
@@ -34,7 +34,7 @@ pub struct Inputs {
 /// [`BadInput`](crate::exit::BadInput) with one line for each problem.
 pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Request> {
     let mut problems = Vec::new();
-    let mut found = Found::default();
+    let mut found = Parsed::default();
     if inputs.files.is_empty() {
         problems.push(
             "nothing says what to copy; hint: `cargo xtask sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows"
@@ -54,7 +54,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
             }
         });
     }
-    let Found {
+    let Parsed {
         mut rules,
         mut logins,
         bare,
@@ -80,12 +80,12 @@ fn with_file(
     path: &Path,
     lookup: Lookup,
     problems: &mut Vec<String>,
-    read: impl FnOnce(&mut Reader, &str),
+    read: impl FnOnce(&mut ConfigReader, &str),
 ) {
     let file = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => read(
-            &mut Reader {
+            &mut ConfigReader {
                 file,
                 lookup,
                 problems,

@@ -1,4 +1,4 @@
-//! What reading one file has in common for all forms: texts, lists and fields of nodes, and the problems on the way.
+//! Selector reading one file has in common for all forms: texts, lists and fields of nodes, and the problems on the way.
 //!
 //! It refuses to know what the fields mean. Invariants: whoever gets `None` can rely on the problem having been noted;
 //! the problems noted here show keys and variables, never a value.
@@ -9,7 +9,7 @@ use super::document::{Node, Position, Value};
 use super::expand::{Lookup, expand};
 
 /// Reads one file.
-pub(super) struct Reader<'a> {
+pub(super) struct ConfigReader<'a> {
     /// As the user names it.
     pub file: String,
     pub lookup: Lookup<'a>,
@@ -22,7 +22,7 @@ pub(super) struct Fields<'n> {
     node: &'n Node,
 }
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// Where something is written, for messages.
     pub(super) fn origin(&self, line: usize) -> String {
         format!("`{}`, line {line}", self.file)
@@ -82,7 +82,7 @@ impl Reader<'_> {
         texts.into_iter().collect()
     }
 
-    /// What `one` makes of each text of a list. `None` if any of them is wrong.
+    /// Selector `one` makes of each text of a list. `None` if any of them is wrong.
     pub(super) fn each<T>(
         &mut self,
         node: &Node,

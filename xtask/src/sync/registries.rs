@@ -10,7 +10,7 @@ use anyhow::Result;
 use futures_util::future::join_all;
 use indexmap::IndexSet;
 
-use super::resolver::Keys;
+use super::resolver::CredentialResolver;
 use super::{Login, Request};
 use crate::copy::RegistryHost;
 use crate::credentials::Credentials;
@@ -33,9 +33,9 @@ pub(super) struct Connection {
     pub registry: Registry,
     pub host: Arc<RegistryHost>,
     /// Why nothing can be read from it, if that is so.
-    pub unreadable: Option<Refusal>,
+    pub pull_error: Option<Unavailable>,
     /// Why nothing can be written to it, if that is so.
-    pub unwritable: Option<Refusal>,
+    pub push_error: Option<Unavailable>,
     login: Login,
     /// Some repository of it.
     path: String,
@@ -43,7 +43,7 @@ pub(super) struct Connection {
 
 /// A reason, and the HTTP status behind it.
 #[derive(Clone)]
-pub(super) struct Refusal {
+pub(super) struct Unavailable {
     pub reason: String,
     pub status: Option<u16>,
 }
@@ -54,15 +54,18 @@ impl Registries {
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput): half a login, or refused ones, all told together.
     pub async fn open(settings: &Settings, request: &Request, retries: u32) -> Result<Registries> {
-        let mut keys = Keys::new(settings, &request.logins)?;
+        let mut keys = CredentialResolver::new(settings, &request.logins)?;
         let mut registries = Registries {
             by_name: HashMap::new(),
             connections: Vec::new(),
         };
         let mut problems = Vec::new();
         for rule in &request.rules {
-            let targets = rule.targets.iter().map(|target| &target.repository);
-            for name in std::iter::once(&rule.source).chain(targets) {
+            let destinations = rule
+                .destinations
+                .iter()
+                .map(|destination| &destination.repository);
+            for name in std::iter::once(&rule.source).chain(destinations) {
                 if registries.by_name.contains_key(name) {
                     continue;
                 }
@@ -108,8 +111,8 @@ impl Registries {
                 self.connections.push(Connection {
                     host: RegistryHost::new(host, registry.clone()),
                     registry,
-                    unreadable: None,
-                    unwritable: None,
+                    pull_error: None,
+                    push_error: None,
                     login,
                     path: name.path().to_owned(),
                 });
@@ -134,18 +137,18 @@ impl Connection {
         match answer {
             Err(error @ Error::Rejected { .. }) => return Some(format!("{error} ({origin})")),
             Err(Error::Unreachable { reason, .. }) => {
-                let refusal = Refusal {
+                let refusal = Unavailable {
                     reason: format!("`{host}` cannot be reached: {reason}"),
                     status: None,
                 };
-                self.unreadable = Some(refusal.clone());
-                self.unwritable = Some(refusal);
+                self.pull_error = Some(refusal.clone());
+                self.push_error = Some(refusal);
             }
             // Another repository of it may be readable by everyone, but none is writable.
             Err(error @ Error::Denied { .. })
                 if self.login.credentials == Credentials::Anonymous =>
             {
-                self.unwritable = Some(Refusal {
+                self.push_error = Some(Unavailable {
                     reason: format!("`{host}` lets nobody in without a login; hint: {origin}"),
                     status: error.status(),
                 });

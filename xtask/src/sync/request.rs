@@ -1,4 +1,4 @@
-//! What is to be copied where, as plain data: the same for every form of input.
+//! Selector is to be copied where, as plain data: the same for every form of input.
 //!
 //! It refuses to know files and networks. Invariant: the names are valid, and no rule copies an image onto itself.
 
@@ -20,10 +20,10 @@ pub struct Request {
 pub struct Rule {
     pub source: RepositoryName,
     pub select: Select,
-    /// What the command line leaves of the selection; `None` is all of it.
+    /// Selector the command line leaves of the selection; `None` is all of it.
     pub only: Option<TagFilter>,
     /// At least one.
-    pub targets: Vec<Target>,
+    pub destinations: Vec<RuleDestination>,
     /// As far as the files and the command line say it: the default leaves every byte as it is.
     pub policy: Policy,
     /// Where the rule is written, for messages: "`images.yaml`, line 3".
@@ -32,14 +32,14 @@ pub struct Rule {
 
 /// One repository that receives the images of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct RuleDestination {
     pub repository: RepositoryName,
-    pub tags: TargetTags,
+    pub tags: DestinationTags,
 }
 
 /// The tags of the images at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TargetTags {
+pub enum DestinationTags {
     /// As at the source; for a digest, none.
     Same,
     /// A source tag and its new name.
@@ -63,7 +63,7 @@ impl Rule {
         matches!(&self.select, Select::Tags(filter) if filter.needs_listing())
     }
 
-    /// What the rule copies, given the tags of its source (`&[]` if it needs no listing).
+    /// Selector the rule copies, given the tags of its source (`&[]` if it needs no listing).
     pub fn copies(&self, listed: &[Tag]) -> Vec<ImageCopy> {
         match &self.select {
             // `only` narrows tags, and there is none here.
@@ -81,8 +81,8 @@ impl Rule {
     }
 
     fn copy(&self, at: TagOrDigest) -> ImageCopy {
-        let to = self.targets.iter();
-        let to = to.map(|target| (target.repository.clone(), target.tags.of(&at)));
+        let to = self.destinations.iter();
+        let to = to.map(|destination| (destination.repository.clone(), destination.tags.of(&at)));
         ImageCopy {
             to: to.collect(),
             at,
@@ -90,17 +90,19 @@ impl Rule {
     }
 }
 
-impl TargetTags {
+impl DestinationTags {
     fn of(&self, source: &TagOrDigest) -> Vec<Tag> {
         match (self, source) {
-            (TargetTags::Same, TagOrDigest::Tag(tag)) => vec![tag.clone()],
-            (TargetTags::Named(tags), _) => tags.clone(),
-            (TargetTags::Renamed(pairs), TagOrDigest::Tag(tag)) => pairs
+            (DestinationTags::Same, TagOrDigest::Tag(tag)) => vec![tag.clone()],
+            (DestinationTags::Named(tags), _) => tags.clone(),
+            (DestinationTags::Renamed(pairs), TagOrDigest::Tag(tag)) => pairs
                 .iter()
                 .filter(|(old, _)| old == tag)
                 .map(|(_, new)| new.clone())
                 .collect(),
-            (TargetTags::Same | TargetTags::Renamed(_), TagOrDigest::Digest(_)) => Vec::new(),
+            (DestinationTags::Same | DestinationTags::Renamed(_), TagOrDigest::Digest(_)) => {
+                Vec::new()
+            }
         }
     }
 }

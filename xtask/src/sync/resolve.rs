@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use anyhow::Result;
 use futures_util::future::join_all;
 
-use super::registries::{Refusal, Registries};
+use super::registries::{Registries, Unavailable};
 use super::{ImageCopy, Request, Rule, conflicts};
 use crate::copy::{CopyResult, Destination, Job, Source};
 use crate::exit::bad_input;
 use crate::oci::{RepositoryName, Tag, TagOrDigest};
 use crate::registry::Error;
 
-/// What is to be done, and what cannot be.
+/// Selector is to be done, and what cannot be.
 #[derive(Default)]
 pub(super) struct Resolved {
     pub jobs: Vec<Job>,
@@ -33,10 +33,10 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
     for rule in &request.rules {
         match listed.get(&rule.source) {
             Some(Err(refusal)) => {
-                let rows = rule.targets.iter().map(|target| {
+                let rows = rule.destinations.iter().map(|destination| {
                     let reason = format!("source: {}", refusal.reason);
                     let source = rule.source.to_string();
-                    CopyResult::failed(source, &target.repository, reason, refusal.status)
+                    CopyResult::failed(source, &destination.repository, reason, refusal.status)
                 });
                 resolved.failed.extend(rows);
             }
@@ -68,7 +68,7 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
     Ok(resolved)
 }
 
-type Listed = HashMap<RepositoryName, Result<Vec<Tag>, Refusal>>;
+type Listed = HashMap<RepositoryName, Result<Vec<Tag>, Unavailable>>;
 
 /// The tags of every source that has to be listed, each asked once, and the sources that cannot be read at all.
 async fn list(request: &Request, registries: &Registries) -> Listed {
@@ -78,14 +78,14 @@ async fn list(request: &Request, registries: &Registries) -> Listed {
     }
     let questions = sources.into_iter().map(|(name, needs_listing)| async move {
         let source = registries.of(name);
-        if let Some(refusal) = &source.unreadable {
+        if let Some(refusal) = &source.pull_error {
             return Some((name.clone(), Err(refusal.clone())));
         }
         if !needs_listing {
             return None;
         }
         let tags = source.registry.repository(name.path()).tags().await;
-        let tags = tags.map(sorted).map_err(|error| Refusal {
+        let tags = tags.map(sorted).map_err(|error| Unavailable {
             status: error.status(),
             reason: match error {
                 Error::NotFound(_) => {
@@ -120,9 +120,9 @@ impl Resolved {
                 path: repository.path().to_owned(),
                 tags,
             };
-            match &connection.unwritable {
+            match &connection.push_error {
                 None => destinations.push(destination),
-                Some(Refusal { reason, status }) => self.failed.push(CopyResult {
+                Some(Unavailable { reason, status }) => self.failed.push(CopyResult {
                     reference: destination.reference(Some(&copy.at)),
                     tags: destination.tags.iter().map(ToString::to_string).collect(),
                     ..CopyResult::failed(name.clone(), &repository, reason.clone(), *status)

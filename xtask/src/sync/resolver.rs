@@ -12,19 +12,19 @@ use crate::exit::BadInput;
 use crate::oci::RepositoryName;
 use crate::settings::{self, Settings};
 
-pub(super) struct Keys<'r> {
+pub(super) struct CredentialResolver<'r> {
     settings: &'r Settings,
     logins: &'r Logins,
     docker: DockerConfig,
-    /// What Docker's configuration gave, by host.
+    /// Selector Docker's configuration gave, by host.
     asked: HashMap<String, Result<Credentials, DockerConfigError>>,
 }
 
-impl<'r> Keys<'r> {
+impl<'r> CredentialResolver<'r> {
     /// # Errors
     /// Docker's configuration is there and not readable.
     pub fn new(settings: &'r Settings, logins: &'r Logins) -> Result<Self, BadInput> {
-        Ok(Keys {
+        Ok(CredentialResolver {
             settings,
             logins,
             docker: docker_config(settings)?,
@@ -60,7 +60,7 @@ impl<'r> Keys<'r> {
                     origin: format!("`{}` and `{}`", variables.username, variables.password),
                 });
             }
-            Some(settings::Login::Half { set, missing }) => {
+            Some(settings::Login::Incomplete { set, missing }) => {
                 return Err(BadInput(format!("`{set}` is set and `{missing}` is not")));
             }
             Some(settings::Login::Missing(variables)) => unset = Some(variables.missing()),

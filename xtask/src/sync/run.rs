@@ -15,7 +15,7 @@ use crate::report::Console;
 use crate::settings::Settings;
 
 use super::files::{self, Failures};
-use super::progress::Watch;
+use super::progress::ProgressReporter;
 use super::registries::Registries;
 use super::resolve::{Resolved, resolve};
 
@@ -65,7 +65,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         timeout: args.timeout,
         force: args.force,
     };
-    let watch = Watch::new(console, args.log_level, options.mode, &resolved.jobs);
+    let watch = ProgressReporter::new(console, args.log_level, options.mode, &resolved.jobs);
     let mut rows = resolved.failed;
     rows.extend(copy::run(resolved.jobs, &options, watch.clone(), &mut interrupt).await);
 

@@ -267,8 +267,8 @@ async fn parts_make_the_image_that_an_export_makes() {
     assert_eq!(from_parts.blobs.len(), 4);
 }
 
-fn archived(part: engine::Part) -> image::Part {
-    image::Part {
+fn archived(part: engine::PartialImage) -> image::PartialImage {
+    image::PartialImage {
         root: part.root,
         media_type: part.media_type,
         manifests: part.manifests,

@@ -35,12 +35,12 @@ async fn each_repository_and_action_has_its_own_token_and_a_wider_one_serves() {
     let (server, repository) = with_tokens().await;
     let other = registry(&server.host, login(USER, PASSWORD)).repository("ns/other");
     repository.head_manifest(&tag("x")).await.unwrap();
-    repository.may_push().await.unwrap();
+    repository.check_push_access().await.unwrap();
     repository
         .mount_blob(&Digest::sha256_of(b""), "ns/base")
         .await
         .unwrap();
-    other.may_push().await.unwrap();
+    other.check_push_access().await.unwrap();
     other.head_manifest(&tag("x")).await.unwrap();
     let tokens: Vec<String> = server
         .seen()
@@ -71,7 +71,7 @@ async fn a_wrong_password_is_tried_once_however_many_ask() {
         let repositories: Vec<Repository> = (0..20)
             .map(|n| registry.repository(&format!("ns/{n}")))
             .collect();
-        for outcome in join_all(repositories.iter().map(Repository::may_push)).await {
+        for outcome in join_all(repositories.iter().map(Repository::check_push_access)).await {
             assert!(
                 matches!(outcome, Err(Error::Rejected { .. })),
                 "{outcome:?}"
@@ -90,7 +90,7 @@ async fn a_wrong_password_is_tried_once_however_many_ask() {
 async fn who_may_only_read_is_denied_not_rejected() {
     let (server, _) = with_tokens().await;
     let repository = registry(&server.host, login(USER, PASSWORD)).repository("readonly/app");
-    let error = repository.may_push().await.unwrap_err();
+    let error = repository.check_push_access().await.unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error}");
     assert!(
         error
@@ -105,7 +105,7 @@ async fn who_may_only_read_is_denied_not_rejected() {
 async fn many_denials_at_once_do_not_chase_each_others_tokens() {
     let (server, _) = with_tokens().await;
     let repository = registry(&server.host, login(USER, PASSWORD)).repository("readonly/app");
-    for outcome in join_all((0..20).map(|_| repository.may_push())).await {
+    for outcome in join_all((0..20).map(|_| repository.check_push_access())).await {
         assert!(matches!(outcome, Err(Error::Denied { .. })), "{outcome:?}");
     }
     assert!(server.count(Method::POST, "uploads") <= 3 * 20);
@@ -117,7 +117,7 @@ async fn an_identity_token_signs_in() {
     let identity = Credentials::IdentityToken(Secret::new(IDENTITY.to_owned()));
     registry(&server.host, identity)
         .repository("ns/app")
-        .may_push()
+        .check_push_access()
         .await
         .unwrap();
     assert_eq!(server.count(Method::POST, "/token"), 1);

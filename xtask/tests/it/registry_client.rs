@@ -15,19 +15,30 @@ const PASSWORD: &str = "p>>>p~~~?$";
 async fn a_login_with_an_odd_password_may_push() {
     let server = Distribution::with_user("robot$x", PASSWORD);
     let good = registry(&server.host, login("robot$x", PASSWORD));
-    good.repository("a/b").may_push().await.expect("may push");
+    good.repository("a/b")
+        .check_push_access()
+        .await
+        .expect("may push");
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_rejected_and_nobody_is_denied() {
     let server = Distribution::with_user("user", PASSWORD);
     let wrong = registry(&server.host, login("user", "other password"));
-    let error = wrong.repository("a/b").may_push().await.unwrap_err();
+    let error = wrong
+        .repository("a/b")
+        .check_push_access()
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Rejected { .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains("other password"));
 
     let nobody = registry(&server.host, Credentials::Anonymous);
-    let error = nobody.repository("a/b").may_push().await.unwrap_err();
+    let error = nobody
+        .repository("a/b")
+        .check_push_access()
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error}");
 }
 
@@ -81,7 +92,7 @@ async fn a_registry_that_is_not_there_is_unreachable() {
     let address = free_address();
     let error = registry(&address, Credentials::Anonymous)
         .repository("a")
-        .may_push()
+        .check_push_access()
         .await
         .unwrap_err();
     assert!(

@@ -232,6 +232,6 @@ async fn referrers_are_found_with_the_api_and_without() {
 #[tokio::test]
 async fn an_upload_that_cannot_be_cancelled_was_still_allowed() {
     let (server, repository) = open().await;
-    repository.may_push().await.unwrap();
+    repository.check_push_access().await.unwrap();
     assert_eq!(server.count(Method::DELETE, "uploads"), 1);
 }

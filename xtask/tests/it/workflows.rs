@@ -71,7 +71,7 @@ fn without_variables_the_mirror_is_between_the_registries_of_cargo_toml() {
     let [rule] = &request.rules[..] else {
         panic!("one rule: {:?}", request.rules);
     };
-    let targets = rule.targets.iter().map(|it| it.repository.to_string());
+    let targets = rule.destinations.iter().map(|it| it.repository.to_string());
     let mirror: Vec<String> = [rule.source.to_string()]
         .into_iter()
         .chain(targets)

@@ -107,7 +107,7 @@ async fn a_known_layer_of_an_image_in_parts_need_not_come() {
         file.rewind().unwrap();
         (Digest::sha256_of(content), file)
     };
-    let part = |blobs: &[&[u8]]| Part {
+    let part = |blobs: &[&[u8]]| PartialImage {
         root: files[&blob_name(&root)].clone().into(),
         media_type: Some(oci::media_type::OCI_MANIFEST.to_owned()),
         manifests: Vec::new(),

@@ -16,24 +16,28 @@ impl Challenge {
     /// The best of the challenges in an answer: Bearer before Basic, as registries that offer both mean it.
     pub(super) fn of(headers: &HeaderMap) -> Option<Challenge> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter();
-        let offers: Vec<Offer> = values
+        let challenges: Vec<RawChallenge> = values
             .filter_map(|value| value.to_str().ok())
-            .flat_map(offers)
+            .flat_map(challenges)
             .collect();
-        offers.iter().find_map(Offer::bearer).or_else(|| {
-            let basic = |offer: &Offer| offer.scheme.eq_ignore_ascii_case("basic");
-            offers.iter().any(basic).then_some(Challenge::Basic)
-        })
+        challenges
+            .iter()
+            .find_map(RawChallenge::bearer)
+            .or_else(|| {
+                let basic =
+                    |challenge: &RawChallenge| challenge.scheme.eq_ignore_ascii_case("basic");
+                challenges.iter().any(basic).then_some(Challenge::Basic)
+            })
     }
 }
 
 /// A scheme and its parameters, as written.
-struct Offer {
+struct RawChallenge {
     scheme: String,
     parameters: Vec<(String, String)>,
 }
 
-impl Offer {
+impl RawChallenge {
     fn bearer(&self) -> Option<Challenge> {
         let parameter = |wanted: &str| {
             let mut all = self.parameters.iter();
@@ -51,23 +55,23 @@ impl Offer {
 }
 
 /// Splits one header value: a word followed by `=` is a parameter, any other begins the next scheme.
-fn offers(header: &str) -> Vec<Offer> {
-    let mut offers: Vec<Offer> = Vec::new();
+fn challenges(header: &str) -> Vec<RawChallenge> {
+    let mut challenges: Vec<RawChallenge> = Vec::new();
     let mut rest = header;
     loop {
         rest = rest.trim_start_matches([' ', '\t', ',', '=']);
         if rest.is_empty() {
-            return offers;
+            return challenges;
         }
         let (word, after) = rest.split_at(rest.find([' ', '\t', ',', '=']).unwrap_or(rest.len()));
         rest = after;
-        match (offers.last_mut(), after.trim_start().strip_prefix('=')) {
-            (Some(offer), Some(after)) => {
+        match (challenges.last_mut(), after.trim_start().strip_prefix('=')) {
+            (Some(challenge), Some(after)) => {
                 let (value, after) = value(after.trim_start());
-                offer.parameters.push((word.to_owned(), value));
+                challenge.parameters.push((word.to_owned(), value));
                 rest = after;
             }
-            _ => offers.push(Offer {
+            _ => challenges.push(RawChallenge {
                 scheme: word.to_owned(),
                 parameters: Vec::new(),
             }),

@@ -2,21 +2,25 @@
 
 use indexmap::IndexMap;
 
-use super::Found;
-use super::rule::Draft;
+use super::Parsed;
+use super::rule::RawRule;
 use crate::sync::document::Entry;
-use crate::sync::reader::Reader;
+use crate::sync::reader::ConfigReader;
 
-pub(super) fn read(reader: &mut Reader, entries: &IndexMap<String, Entry>, found: &mut Found) {
+pub(super) fn read(
+    reader: &mut ConfigReader,
+    entries: &IndexMap<String, Entry>,
+    found: &mut Parsed,
+) {
     for (name, Entry { position, node }) in entries {
         let source = reader.expand(*position, name);
-        let targets = reader.texts(node, &format!("the destination of `{name}`"));
-        let (Some(source), Some(targets)) = (source, targets) else {
+        let destinations = reader.texts(node, &format!("the destination of `{name}`"));
+        let (Some(source), Some(destinations)) = (source, destinations) else {
             continue;
         };
-        let draft = Draft {
+        let draft = RawRule {
             source: (*position, source),
-            targets,
+            destinations,
             patterns: None,
         };
         found.rules.extend(draft.rule(reader));

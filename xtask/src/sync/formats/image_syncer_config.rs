@@ -1,11 +1,11 @@
 //! image-syncer's single config file: `auth`, and `images` (a mapping) or `rules` (a list of `src`, `dest`, `tags`).
 
-use super::rule::Draft;
-use super::{Found, image_syncer};
+use super::rule::RawRule;
+use super::{Parsed, image_syncer};
 use crate::sync::document::{Node, Value};
-use crate::sync::reader::Reader;
+use crate::sync::reader::ConfigReader;
 
-pub(super) fn read(reader: &mut Reader, document: &Node, found: &mut Found) {
+pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
     let Some(fields) = reader.fields(document, &["auth", "images", "rules"]) else {
         return;
     };
@@ -29,11 +29,11 @@ pub(super) fn read(reader: &mut Reader, document: &Node, found: &mut Found) {
     }
 }
 
-fn rule(reader: &mut Reader, node: &Node, found: &mut Found) {
+fn rule(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     let Some(fields) = reader.fields(node, &["src", "dest", "tags"]) else {
         return;
     };
-    if let Some(draft) = Draft::read(reader, &fields, "src", "dest") {
+    if let Some(draft) = RawRule::read(reader, &fields, "src", "dest") {
         found.rules.extend(draft.rule(reader));
     }
 }

@@ -3,13 +3,13 @@
 //! `target` has no registry: `REGISTRY` and its namespace say where it is. `tags` are all names for the one image that
 //! `source` means.
 
-use super::Found;
+use super::Parsed;
 use crate::copy::Policy;
 use crate::oci::{Platform, Reference, RepositoryName, Tag};
-use crate::sync::default_registry::Bare;
+use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::{Node, Position};
-use crate::sync::reader::{Reader, suggestion};
-use crate::sync::request::{Rule, Target, TargetTags};
+use crate::sync::reader::{ConfigReader, suggestion};
+use crate::sync::request::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::{Select, TagFilter};
 
 const KEYS: &[&str] = &["source", "target", "tags", "architectures"];
@@ -17,20 +17,20 @@ const KEYS: &[&str] = &["source", "target", "tags", "architectures"];
 /// All that the tool documents.
 const ARCHITECTURES: &[&str] = &["amd64", "arm64", "arm/v7", "ppc64le", "s390x"];
 
-pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
+pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     let Some(fields) = reader.fields(node, KEYS) else {
         return;
     };
     let source = reader.required(&fields, "source");
     let source = source.and_then(|node| source_of(reader, node));
-    let target = reader.required(&fields, "target");
-    let target = target.and_then(|node| target_of(reader, node, &mut found.bare));
+    let destination = reader.required(&fields, "target");
+    let destination = destination.and_then(|node| target_of(reader, node, &mut found.bare));
     let tags = reader.required(&fields, "tags");
     let tags = tags.and_then(|node| reader.each(node, "`tags`", tag));
     let platforms = reader.required(&fields, "architectures");
     let platforms = platforms.and_then(|node| reader.each(node, "`architectures`", architecture));
     if let (Some((source, select)), Some(repository), Some(tags), Some(platforms)) =
-        (source, target, tags, platforms)
+        (source, destination, tags, platforms)
     {
         let is_kept = |tag: &Tag| tags.contains(tag);
         if source == repository && select.names().iter().any(is_kept) {
@@ -41,9 +41,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
             source,
             select,
             only: None,
-            targets: vec![Target {
+            destinations: vec![RuleDestination {
                 repository,
-                tags: TargetTags::Named(tags),
+                tags: DestinationTags::Named(tags),
             }],
             // One architecture that fails lets the others go on.
             policy: Policy {
@@ -56,7 +56,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
     }
 }
 
-fn source_of(reader: &mut Reader, node: &Node) -> Option<(RepositoryName, Select)> {
+fn source_of(reader: &mut ConfigReader, node: &Node) -> Option<(RepositoryName, Select)> {
     let text = reader.text(node, "`source`")?;
     let source: Reference = reader.right(node.position, text.parse())?;
     let select = match &source.digest {
@@ -66,7 +66,11 @@ fn source_of(reader: &mut Reader, node: &Node) -> Option<(RepositoryName, Select
     Some((source.repository, select))
 }
 
-fn target_of(reader: &mut Reader, node: &Node, bare: &mut Option<Bare>) -> Option<RepositoryName> {
+fn target_of(
+    reader: &mut ConfigReader,
+    node: &Node,
+    bare: &mut Option<DefaultRegistry>,
+) -> Option<RepositoryName> {
     let text = reader.text(node, "`target`")?;
     let first = text.split('/').next().unwrap_or_default();
     if text.contains([':', '@']) || (first.contains('.') && first != text) {
@@ -76,15 +80,15 @@ fn target_of(reader: &mut Reader, node: &Node, bare: &mut Option<Bare>) -> Optio
         );
         return None;
     }
-    let repository = Bare::get(bare, reader).repository(&text);
+    let repository = DefaultRegistry::get(bare, reader).repository(&text);
     reader.right(node.position, repository)
 }
 
-fn tag(reader: &mut Reader, position: Position, text: &str) -> Option<Tag> {
+fn tag(reader: &mut ConfigReader, position: Position, text: &str) -> Option<Tag> {
     reader.right(position, text.parse())
 }
 
-fn architecture(reader: &mut Reader, position: Position, text: &str) -> Option<Platform> {
+fn architecture(reader: &mut ConfigReader, position: Position, text: &str) -> Option<Platform> {
     if !ARCHITECTURES.contains(&text) {
         let hint = suggestion(text, ARCHITECTURES);
         reader.problem(

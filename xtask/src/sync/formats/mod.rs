@@ -10,23 +10,23 @@ mod native;
 mod plain_list;
 mod rule;
 
-use crate::sync::default_registry::Bare;
+use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::{Node, Value, parse};
 use crate::sync::logins::Logins;
-use crate::sync::reader::Reader;
+use crate::sync::reader::ConfigReader;
 use crate::sync::request::Rule;
 
-/// What the files read so far have given.
+/// Selector the files read so far have given.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct Parsed {
     pub rules: Vec<Rule>,
     pub logins: Logins,
     /// Once a name without a registry was met.
-    pub bare: Option<Bare>,
+    pub bare: Option<DefaultRegistry>,
 }
 
 /// Adds what `text` says, in whichever form.
-pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
+pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
     let (rules, problems) = (found.rules.len(), reader.problems.len());
     if plain_list::is_list(text) {
         plain_list::read(reader, text, found);
@@ -43,7 +43,7 @@ pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
     }
 }
 
-fn tree(reader: &mut Reader, document: &Node, found: &mut Found) {
+fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
     let has = |key| document.value.get(key).is_some();
     match &document.value {
         Value::Nothing => {}
@@ -67,7 +67,7 @@ fn tree(reader: &mut Reader, document: &Node, found: &mut Found) {
     }
 }
 
-fn entry(reader: &mut Reader, node: &Node, found: &mut Found) {
+fn entry(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     let has = |key| node.value.get(key).is_some();
     if !has("targets") && (has("target") || has("architectures")) {
         images_json::read(reader, node, found);

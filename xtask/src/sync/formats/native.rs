@@ -1,20 +1,20 @@
 //! Our own form: one mapping or a list of them, with `source`, `targets`, and at will `tags`, `platforms` and
 //! `attestations`.
 
-use super::Found;
-use super::rule::Draft;
+use super::Parsed;
+use super::rule::RawRule;
 use crate::copy::{Attestations, Policy};
 use crate::oci::Platform;
 use crate::sync::document::{Node, Position};
-use crate::sync::reader::{Reader, suggestion};
+use crate::sync::reader::{ConfigReader, suggestion};
 
 const KEYS: &[&str] = &["source", "targets", "tags", "platforms", "attestations"];
 
-pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
+pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     let Some(fields) = reader.fields(node, KEYS) else {
         return;
     };
-    let draft = Draft::read(reader, &fields, "source", "targets");
+    let draft = RawRule::read(reader, &fields, "source", "targets");
     let rule = draft.and_then(|draft| draft.rule(reader));
     let platforms = match fields.get("platforms") {
         Some(node) => reader.each(node, "`platforms`", platform),
@@ -34,11 +34,11 @@ pub(super) fn read(reader: &mut Reader, node: &Node, found: &mut Found) {
     }
 }
 
-fn platform(reader: &mut Reader, position: Position, text: &str) -> Option<Platform> {
+fn platform(reader: &mut ConfigReader, position: Position, text: &str) -> Option<Platform> {
     reader.right(position, text.parse())
 }
 
-fn attestations(reader: &mut Reader, node: &Node) -> Option<Attestations> {
+fn attestations(reader: &mut ConfigReader, node: &Node) -> Option<Attestations> {
     Some(match reader.text(node, "`attestations`")?.as_str() {
         "keep" => Attestations::Keep,
         "strip" => Attestations::Strip,

@@ -2,13 +2,13 @@
 //!
 //! Any text that is no other form is read as this one, so no message shows a line: it may be of some file with secrets.
 
-use super::Found;
+use super::Parsed;
 use crate::copy::Policy;
 use crate::oci::Reference;
-use crate::sync::default_registry::Bare;
+use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::Position;
-use crate::sync::reader::Reader;
-use crate::sync::request::{Rule, Target, TargetTags};
+use crate::sync::reader::ConfigReader;
+use crate::sync::request::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::{Select, TagFilter};
 
 /// Whether the first line that says something is no YAML or JSON but a bare word.
@@ -20,7 +20,7 @@ pub(super) fn is_list(text: &str) -> bool {
     })
 }
 
-pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
+pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
     for (position, line) in lines(text) {
         let Some(line) = reader.expand(position, line) else {
             continue;
@@ -33,16 +33,19 @@ pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
             continue;
         };
         let name = source.repository.path().rsplit('/').next();
-        let repository = Bare::get(&mut found.bare, reader).repository(name.unwrap_or_default());
+        let repository =
+            DefaultRegistry::get(&mut found.bare, reader).repository(name.unwrap_or_default());
         let Some(repository) = reader.right(position, repository) else {
             continue;
         };
         let (select, tags) = match (source.digest.clone(), source.tag.clone()) {
-            (Some(digest), None) => (Select::Digest(digest), TargetTags::Same),
-            (Some(digest), Some(tag)) => (Select::Digest(digest), TargetTags::Named(vec![tag])),
+            (Some(digest), None) => (Select::Digest(digest), DestinationTags::Same),
+            (Some(digest), Some(tag)) => {
+                (Select::Digest(digest), DestinationTags::Named(vec![tag]))
+            }
             (None, _) => {
                 let tags = TagFilter::names(vec![source.tag_or_latest()]);
-                (Select::Tags(tags), TargetTags::Same)
+                (Select::Tags(tags), DestinationTags::Same)
             }
         };
         if repository == source.repository {
@@ -53,7 +56,7 @@ pub(super) fn read(reader: &mut Reader, text: &str, found: &mut Found) {
             source: source.repository,
             select,
             only: None,
-            targets: vec![Target { repository, tags }],
+            destinations: vec![RuleDestination { repository, tags }],
             policy: Policy::default(),
             origin: reader.origin(position.line),
         });

@@ -2,56 +2,56 @@
 
 use crate::copy::Policy;
 use crate::sync::document::Position;
-use crate::sync::image_pattern::{Expression, What};
-use crate::sync::reader::{Fields, Reader};
+use crate::sync::image_pattern::{ImagePattern, Selector};
+use crate::sync::reader::{ConfigReader, Fields};
 use crate::sync::request::Rule;
 use crate::sync::tags::{Select, TagFilter};
 
 /// Texts and their places; `patterns` are those written beside the source instead of in its name.
-pub(super) struct Draft {
+pub(super) struct RawRule {
     pub source: (Position, String),
-    pub targets: Vec<(Position, String)>,
+    pub destinations: Vec<(Position, String)>,
     pub patterns: Option<Vec<(Position, String)>>,
 }
 
-impl Draft {
+impl RawRule {
     /// The values of `source_key`, `targets_key` and, at will, `tags`.
     pub(super) fn read(
-        reader: &mut Reader,
+        reader: &mut ConfigReader,
         fields: &Fields,
         source_key: &str,
         targets_key: &str,
-    ) -> Option<Draft> {
+    ) -> Option<RawRule> {
         let source = reader.required(fields, source_key);
         let source = source.and_then(|node| {
             let text = reader.text(node, &format!("`{source_key}`"))?;
             Some((node.position, text))
         });
-        let targets = reader.required(fields, targets_key);
-        let targets = targets
+        let destinations = reader.required(fields, targets_key);
+        let destinations = destinations
             .and_then(|node| reader.texts(node, &format!("the destination `{targets_key}`")));
         let patterns = match fields.get("tags") {
             Some(node) => Some(reader.texts(node, "`tags`")?),
             None => None,
         };
-        Some(Draft {
+        Some(RawRule {
             source: source?,
-            targets: targets?,
+            destinations: destinations?,
             patterns,
         })
     }
 
     /// The rule, with everything that is copied copied as it is; or `None` and the problems.
-    pub(super) fn rule(self, reader: &mut Reader) -> Option<Rule> {
+    pub(super) fn rule(self, reader: &mut ConfigReader) -> Option<Rule> {
         let (position, source) = &self.source;
-        let source = Expression::parse(source);
+        let source = ImagePattern::parse(source);
         let source = reader.right(*position, source)?;
         let select = match &self.patterns {
             None => {
                 let select = source.select();
                 reader.right(*position, select)?
             }
-            Some(_) if source.what != What::Nothing => {
+            Some(_) if source.what != Selector::Nothing => {
                 let sentence = "the source names its tags already; hint: leave out `tags`";
                 reader.problem(*position, sentence);
                 return None;
@@ -65,21 +65,21 @@ impl Draft {
                 Select::Tags(filter)
             }
         };
-        let mut targets = Vec::new();
-        for (position, target) in &self.targets {
-            let target = source.target(&select, target);
+        let mut destinations = Vec::new();
+        for (position, destination) in &self.destinations {
+            let destination = source.destination(&select, destination);
             // image-syncer, too, takes a repeated destination as one.
-            if let Some(target) = reader.right(*position, target)
-                && !targets.contains(&target)
+            if let Some(destination) = reader.right(*position, destination)
+                && !destinations.contains(&destination)
             {
-                targets.push(target);
+                destinations.push(destination);
             }
         }
         Some(Rule {
             source: source.repository,
             select,
             only: None,
-            targets,
+            destinations,
             policy: Policy::default(),
             origin: reader.origin(position.line),
         })

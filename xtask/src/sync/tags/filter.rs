@@ -15,7 +15,7 @@ use semver::Version;
 use super::pattern::{Matcher, Pattern, PatternError, version};
 use crate::oci::{Digest, Tag};
 
-/// What a rule takes from its source.
+/// Selector a rule takes from its source.
 #[derive(Clone, Debug)]
 pub enum Select {
     Tags(TagFilter),

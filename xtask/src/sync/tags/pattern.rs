@@ -9,7 +9,7 @@ use semver::{Version, VersionReq};
 
 use crate::oci::Tag;
 
-/// What a pattern does to the choice.
+/// Selector a pattern does to the choice.
 #[derive(Clone, Debug)]
 pub(in crate::sync) enum Pattern {
     Name(Tag),
@@ -19,7 +19,7 @@ pub(in crate::sync) enum Pattern {
     Newest(usize),
 }
 
-/// What matches a single tag.
+/// Selector matches a single tag.
 #[derive(Clone, Debug)]
 pub(in crate::sync) enum Matcher {
     Name(Tag),

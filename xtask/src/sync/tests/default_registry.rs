@@ -110,9 +110,12 @@ fn the_names_of_both_tools_variables_count() {
         ("ALIYUN_PASSWORD", "word"),
     ];
     let request = read_files(&list, &variables, |_| {}).unwrap();
-    let target = "registry.cn-hangzhou.aliyuncs.com/ns/nginx";
-    assert_eq!(request.rules[0].targets[0].repository.to_string(), target);
-    assert_eq!(login(&request, target).unwrap().0, "me");
+    let destination = "registry.cn-hangzhou.aliyuncs.com/ns/nginx";
+    assert_eq!(
+        request.rules[0].destinations[0].repository.to_string(),
+        destination
+    );
+    assert_eq!(login(&request, destination).unwrap().0, "me");
 
     let sentence = read_files(&list, &variables[1..3], |_| {}).unwrap_err();
     assert!(sentence.contains("`REGISTRY` is not set"), "{sentence}");

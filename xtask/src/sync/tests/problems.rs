@@ -1,4 +1,4 @@
-//! What is said about bad files, and what is not.
+//! Selector is said about bad files, and what is not.
 
 use super::*;
 

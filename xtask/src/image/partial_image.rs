@@ -12,12 +12,12 @@ use serde_json::json;
 use super::assemble::{CLASSIC, OCI};
 use super::config::{Config, OCI_CONFIG};
 use super::contents::blob_name;
+use super::entry_reader::EntryReader;
 use super::error::Error;
-use super::take::Taker;
 use crate::oci::{Descriptor, Digest};
 
 /// What came of one image.
-pub struct Part {
+pub struct PartialImage {
     /// A config, a manifest or an index.
     pub root: Bytes,
     /// The root's, unless it is a config.
@@ -30,7 +30,7 @@ pub struct Part {
 }
 
 /// Takes the parts, one for each platform.
-pub(super) fn take(parts: Vec<Part>, taker: &mut Taker) -> Result<(), Error> {
+pub(super) fn take(parts: Vec<PartialImage>, taker: &mut EntryReader) -> Result<(), Error> {
     let mut classic = Vec::new();
     let mut manifests = Vec::new();
     for part in parts {

@@ -13,16 +13,16 @@ use std::thread::ScopedJoinHandle;
 use bytes::Bytes;
 
 use super::blob::{Blob, Content};
+use super::encoding::Encoding;
 use super::error::Error;
-use super::form::Form;
 use crate::oci::{Descriptor, Digest, Hasher};
 
 /// What is known of a layer before it is read.
-pub(super) struct Known {
+pub(super) struct LayerHint {
     pub name: String,
     /// In bytes, as it comes.
     pub size: u64,
-    pub form: Form,
+    pub form: Encoding,
     /// The digest of what comes, when its name tells it.
     pub digest: Option<Digest>,
     /// The diff id, and the layer compressed as it is elsewhere already: what comes is hashed and not stored.
@@ -34,7 +34,7 @@ pub(super) struct Known {
 /// A layer that was read to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
-    pub form: Form,
+    pub form: Encoding,
     pub diff_id: Digest,
     /// As a manifest lists it.
     pub descriptor: Descriptor,
@@ -49,8 +49,8 @@ pub(super) enum Step {
 }
 
 /// The writing end of one layer.
-pub(super) struct Writing<'scope> {
-    pub known: Known,
+pub(super) struct LayerSink<'scope> {
+    pub known: LayerHint,
     pub media_type: &'static str,
     pub steps: Receiver<Step>,
     /// Of a layer that is elsewhere, the digest of what comes.
@@ -66,18 +66,18 @@ struct Stored {
     size: u64,
 }
 
-impl Writing<'_> {
+impl LayerSink<'_> {
     /// Stores the pieces in their order, and vouches for the layer.
     pub fn run(self) -> Result<(Layer, Option<Blob>), Error> {
         let stored = self.store()?;
-        self.vouch(stored)
+        self.verify(stored)
     }
 
     fn store(&self) -> Result<Stored, Error> {
         let mut file = None;
         let mut size = 0;
         let mut hasher = match &self.known.digest {
-            Some(digest) if self.known.form != Form::Tar => digest.hasher(),
+            Some(digest) if self.known.form != Encoding::Tar => digest.hasher(),
             _ => Hasher::sha256(),
         };
         let mut store = |piece: Bytes| {
@@ -107,7 +107,7 @@ impl Writing<'_> {
         Ok(Stored { file, digest, size })
     }
 
-    fn vouch(self, stored: Stored) -> Result<(Layer, Option<Blob>), Error> {
+    fn verify(self, stored: Stored) -> Result<(Layer, Option<Blob>), Error> {
         let known = self.known;
         let form = known.form;
         let damaged = |reason: String| Error::Damaged {
@@ -119,7 +119,7 @@ impl Writing<'_> {
         let diff_id = diff_id.map_err(|error| damaged(error.to_string()))?;
         if let Some((expected, descriptor)) = known.elsewhere {
             let listed = match form {
-                Form::Tar => &expected,
+                Encoding::Tar => &expected,
                 _ => &descriptor.digest,
             };
             if diff_id != *listed {
@@ -141,7 +141,7 @@ impl Writing<'_> {
             _ => stored,
         };
         let came = match form {
-            Form::Tar => &diff_id,
+            Encoding::Tar => &diff_id,
             _ => &stored.digest,
         };
         if known

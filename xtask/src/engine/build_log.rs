@@ -15,7 +15,7 @@ const TAIL: usize = 20;
 const LONGEST_LINE: usize = 16 * 1024;
 
 /// Turns traces into lines, and remembers the last of them.
-pub(super) struct Trace<'a> {
+pub(super) struct BuildLog<'a> {
     log: &'a (dyn Fn(&str) + Send + Sync),
     tail: VecDeque<String>,
     steps: HashMap<String, Step>,
@@ -31,9 +31,9 @@ struct Step {
     partial: Vec<u8>,
 }
 
-impl<'a> Trace<'a> {
+impl<'a> BuildLog<'a> {
     pub(super) fn new(log: &'a (dyn Fn(&str) + Send + Sync)) -> Self {
-        Trace {
+        BuildLog {
             log,
             tail: VecDeque::new(),
             steps: HashMap::new(),
@@ -167,7 +167,7 @@ mod tests {
     fn told(traces: Vec<StatusResponse>) -> (Vec<String>, Vec<String>) {
         let lines = Mutex::new(Vec::new());
         let log = |line: &str| lines.lock().unwrap().push(line.to_owned());
-        let mut trace = Trace::new(&log);
+        let mut trace = BuildLog::new(&log);
         for status in traces {
             trace.observe(status);
         }

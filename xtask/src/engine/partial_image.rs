@@ -1,7 +1,7 @@
 //! Takes from the engine what is not elsewhere yet of an image: a few layers and the config.
 //!
 //! An export has to be whole, and a push only has what the registry says it lacks: so the engine pushes the image to a
-//! [`Decoy`] here. It refuses to know where the other layers are. Invariant: the engine keeps nothing of it but its notes of where each layer was
+//! [`CaptureRegistry`] here. It refuses to know where the other layers are. Invariant: the engine keeps nothing of it but its notes of where each layer was
 //! pushed to.
 
 use std::collections::{HashMap, HashSet};
@@ -12,8 +12,8 @@ use std::time::Duration;
 use bollard::query_parameters::RemoveImageOptionsBuilder;
 use bytes::Bytes;
 
-use super::address::is_decoys;
-use super::decoy::{Decoy, Wanted};
+use super::address::is_own_tag;
+use super::capture_registry::{CaptureRegistry, Wanted};
 use super::push::counts;
 use super::{Engine, Image};
 use crate::oci::{Descriptor, Digest};
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was taken of an image.
 #[derive(Default)]
-pub struct Part {
+pub struct PartialImage {
     /// What the image's id is the digest of: its config, or with containerd's image store its manifest or index.
     pub root: Bytes,
     /// The root's, unless it is a config.
@@ -37,7 +37,7 @@ pub struct Part {
 
 /// How an engine keeps layers.
 #[derive(Clone, Copy, PartialEq)]
-enum Store {
+enum ImageStore {
     /// Unpacked: a push compresses them.
     Classic,
     /// As they are pushed.
@@ -49,9 +49,13 @@ impl Engine {
     ///
     /// `None` when an export is the way: the other layers are large or lie deep, or the engine cannot push to this
     /// process because it runs on another machine, or in a network of its own.
-    pub async fn part(&self, image: &Image, known: &HashMap<Digest, Descriptor>) -> Option<Part> {
+    pub async fn part(
+        &self,
+        image: &Image,
+        known: &HashMap<Digest, Descriptor>,
+    ) -> Option<PartialImage> {
         // The push needs a name of its own, and to take away an image's only name is to delete the image.
-        let (left, own): (Vec<_>, Vec<_>) = image.names.iter().partition(|it| is_decoys(it));
+        let (left, own): (Vec<_>, Vec<_>) = image.names.iter().partition(|it| is_own_tag(it));
         if own.is_empty() {
             return None;
         }
@@ -62,34 +66,36 @@ impl Engine {
         let layers = image.diff_ids.iter().filter(|it| !known.contains_key(it));
         let layers: HashSet<Digest> = layers.cloned().collect();
         let count = layers.len();
-        let decoy = Decoy::open(Wanted {
+        let capture_registry = CaptureRegistry::open(Wanted {
             root: image.id.0.parse().ok()?,
             largest: match store {
-                Store::Classic => largest(&self.sizes(image).await?, &image.diff_ids, &layers)?,
-                Store::Containerd => 0,
+                ImageStore::Classic => {
+                    largest(&self.sizes(image).await?, &image.diff_ids, &layers)?
+                }
+                ImageStore::Containerd => 0,
             },
             layers,
             held: known.values().map(|it| it.digest.clone()).collect(),
         });
-        let decoy = decoy.ok()?;
-        let name = &decoy.reference;
+        let capture_registry = capture_registry.ok()?;
+        let name = &capture_registry.reference;
         self.tag(&image.id, name).await.ok()?;
         let listener = |line| {
             if let Some((_, content)) = counts(&line) {
-                decoy.reads(content);
+                capture_registry.reads(content);
             }
         };
         let push = async {
             tokio::select! {
                 biased;
-                part = decoy.ended() => Some(part),
-                () = decoy.silent(PATIENCE) => None,
+                part = capture_registry.ended() => Some(part),
+                () = capture_registry.silent(PATIENCE) => None,
                 // It does not reach this process, or gave up.
                 _ = self.pushing(name, None, listener) => None,
             }
         };
         let forget = async {
-            decoy.begun().await;
+            capture_registry.begun().await;
             // From here on the engine goes by the image. What is left when this process ends before is found the next time.
             self.untag(name).await;
             std::future::pending::<Infallible>().await
@@ -99,12 +105,13 @@ impl Engine {
             never = forget => match never {},
         };
         self.untag(name).await;
-        let is_whole = |part: &Part| store == Store::Containerd || part.blobs.len() == count;
+        let is_whole =
+            |part: &PartialImage| store == ImageStore::Containerd || part.blobs.len() == count;
         pushed.filter(is_whole)
     }
 
     /// How the engine keeps layers, if it runs on this machine.
-    async fn store_here(&self) -> Option<Store> {
+    async fn store_here(&self) -> Option<ImageStore> {
         let info = self.docker.info().await.ok()?;
         let host = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
         if !self.host.starts_with("unix://") || info.name? != host.trim_end() {
@@ -113,8 +120,8 @@ impl Engine {
         let status = info.driver_status.unwrap_or_default();
         let is_containerd = |text: &String| text.contains("containerd");
         Some(match status.iter().flatten().any(is_containerd) {
-            true => Store::Containerd,
-            false => Store::Classic,
+            true => ImageStore::Containerd,
+            false => ImageStore::Classic,
         })
     }
 

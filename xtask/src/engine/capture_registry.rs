@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use url::form_urlencoded;
 
 use super::address::Address;
-use super::part::Part;
+use super::partial_image::PartialImage;
 use super::upload::{Content, Upload};
 use crate::oci::Digest;
 
@@ -51,16 +51,16 @@ pub(super) struct Wanted {
 }
 
 /// Takes one push. Ends when it is dropped.
-pub(super) struct Decoy {
+pub(super) struct CaptureRegistry {
     /// The name of the image to be pushed.
     pub reference: String,
-    intake: Arc<Intake>,
+    intake: Arc<Handler>,
     #[expect(dead_code, reason = "held, not read")]
     server: JoinSet<()>,
 }
 
-impl Decoy {
-    pub fn open(wanted: Wanted) -> io::Result<Decoy> {
+impl CaptureRegistry {
+    pub fn open(wanted: Wanted) -> io::Result<CaptureRegistry> {
         let Address {
             listener,
             repository,
@@ -70,7 +70,7 @@ impl Decoy {
             claimed: wanted.held.clone(),
             ..Taken::default()
         };
-        let intake = Arc::new(Intake {
+        let intake = Arc::new(Handler {
             root: format!("/v2/{repository}/"),
             wanted,
             taken: watch::Sender::new(taken),
@@ -79,7 +79,7 @@ impl Decoy {
         });
         let mut server = JoinSet::new();
         server.spawn(serve(listener, Arc::clone(&intake)));
-        Ok(Decoy {
+        Ok(CaptureRegistry {
             reference,
             intake,
             server,
@@ -113,13 +113,13 @@ impl Decoy {
     }
 
     /// Waits for the root, with which a push ends.
-    pub async fn ended(&self) -> Part {
+    pub async fn ended(&self) -> PartialImage {
         self.intake.wait(|taken| taken.has_root).await;
         self.intake.tell(|taken| std::mem::take(&mut taken.part))
     }
 }
 
-async fn serve(listener: TcpListener, intake: Arc<Intake>) {
+async fn serve(listener: TcpListener, intake: Arc<Handler>) {
     // Dropped with the task, and the connections with it.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -136,7 +136,7 @@ async fn serve(listener: TcpListener, intake: Arc<Intake>) {
     }
 }
 
-struct Intake {
+struct Handler {
     /// Where the paths of the repository begin.
     root: String,
     wanted: Wanted,
@@ -160,11 +160,11 @@ struct Taken {
     news: Option<u64>,
     /// What the engine believes to be here.
     claimed: HashSet<Digest>,
-    part: Part,
+    part: PartialImage,
     has_root: bool,
 }
 
-impl Intake {
+impl Handler {
     /// Distribution specification, "Push", as far as engines use it.
     async fn answer(&self, request: Request<Incoming>) -> Response<Empty<Bytes>> {
         let path = request.uri().path().to_owned();

@@ -11,8 +11,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The pause when a registry limits the rate and names no time.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// One host's pace.
-pub(super) struct Pace {
+/// One host's rate_limiter.
+pub(super) struct RateLimiter {
     /// The time between requests in the long run, if there is a ceiling.
     interval: Option<Duration>,
     times: Mutex<Times>,
@@ -27,20 +27,20 @@ struct Times {
 /// Requests that may go out at once before the ceiling spreads them.
 const BURST: u32 = 100;
 
-impl Pace {
-    pub(super) fn unlimited() -> Pace {
-        Pace::with_interval(None)
+impl RateLimiter {
+    pub(super) fn unlimited() -> RateLimiter {
+        RateLimiter::with_interval(None)
     }
 
     /// At most 1000 requests in any minute: Docker Hub's abuse limit trips at 2000 to 3000 from one address
     /// (jenkins-infra/helpdesk#4029). Of those [`BURST`] may come at once, the rest evenly.
-    pub(super) fn docker_hub() -> Pace {
-        Pace::with_interval(Some(Duration::from_secs(60) / (1000 - BURST)))
+    pub(super) fn docker_hub() -> RateLimiter {
+        RateLimiter::with_interval(Some(Duration::from_secs(60) / (1000 - BURST)))
     }
 
-    fn with_interval(interval: Option<Duration>) -> Pace {
+    fn with_interval(interval: Option<Duration>) -> RateLimiter {
         let now = Instant::now();
-        Pace {
+        RateLimiter {
             interval,
             times: Mutex::new(Times {
                 resume: now,
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn docker_hub_gets_at_most_a_thousand_requests_a_minute() {
-        let pace = Pace::docker_hub();
-        let interval = pace.interval.unwrap();
+        let rate_limiter = RateLimiter::docker_hub();
+        let interval = rate_limiter.interval.unwrap();
         let start = Instant::now();
         let mut now = start;
         let mut times = Times {
@@ -118,13 +118,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_pause_holds_back_every_request() {
-        let pace = Pace::unlimited();
+        let rate_limiter = RateLimiter::unlimited();
         let asked = Duration::from_millis(50);
         let start = Instant::now();
-        pace.pause(Some(asked));
-        pace.pause(Some(Duration::ZERO));
-        pace.pause(Some(LONGEST_PAUSE * 2));
-        tokio::join!(pace.turn(), pace.turn());
+        rate_limiter.pause(Some(asked));
+        rate_limiter.pause(Some(Duration::ZERO));
+        rate_limiter.pause(Some(LONGEST_PAUSE * 2));
+        tokio::join!(rate_limiter.turn(), rate_limiter.turn());
         assert!(start.elapsed() >= asked);
         assert!(start.elapsed() < LONGEST_PAUSE);
     }

@@ -1,4 +1,4 @@
-//! Everything an archive holds, taken in one pass: documents into memory, layers through the [`Line`].
+//! Everything an archive holds, taken in one pass: documents into memory, layers through the [`LayerPipeline`].
 //!
 //! It refuses to know what the documents say. Invariant: what is kept in memory has a limit, whatever is in the archive.
 
@@ -10,13 +10,13 @@ use bytes::Bytes;
 
 use super::compression::MEMBER;
 use super::contents::{Contents, blob_name, digest_in};
+use super::encoding::Encoding;
 use super::error::Error;
-use super::form::Form;
-use super::legacy;
-use super::line::{Line, Writer};
+use super::layer_pipeline::{LayerPipeline, Writer};
+use super::layer_sink::{Layer, LayerHint};
 use super::read::Options;
 use super::stream::Archive;
-use super::write::{Known, Layer};
+use super::v1_layer_ids;
 use crate::oci::Digest;
 
 /// The largest document, in bytes: registries take no larger manifest.
@@ -26,9 +26,9 @@ const DOCUMENT: u64 = 4 << 20;
 const MEMORY: u64 = 16 << 20;
 
 /// Takes one file after the other.
-pub(super) struct Taker<'a, 'scope, 'env> {
+pub(super) struct EntryReader<'a, 'scope, 'env> {
     pub contents: Contents,
-    line: &'a Line<'scope, 'env>,
+    line: &'a LayerPipeline<'scope, 'env>,
     options: &'a Options,
     /// Diff ids of layers by the names they will have.
     expected: HashMap<String, Digest>,
@@ -38,20 +38,20 @@ pub(super) struct Taker<'a, 'scope, 'env> {
     memory: u64,
 }
 
-impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
+impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
     pub fn new(
-        line: &'a Line<'scope, 'env>,
+        line: &'a LayerPipeline<'scope, 'env>,
         options: &'a Options,
         progress: &'a dyn Fn(u64) -> bool,
     ) -> Self {
-        Taker {
+        EntryReader {
             contents: Contents::default(),
             line,
             options,
             expected: options
                 .diff_ids
                 .iter()
-                .flat_map(|diff_ids| legacy::names(diff_ids))
+                .flat_map(|diff_ids| v1_layer_ids::names(diff_ids))
                 .collect(),
             progress,
             writers: VecDeque::new(),
@@ -111,16 +111,16 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
         content: &mut dyn Read,
         kept: Option<File>,
     ) -> Result<(), Error> {
-        self.settle(false)?;
-        let mut content = Cutter {
+        self.collect_finished(false)?;
+        let mut content = Chunks {
             content,
             name: &name,
             left: size,
         };
         let first = content.next()?;
-        let form = Form::of(&first);
+        let form = Encoding::of(&first);
         let digest = digest_in(&name);
-        if form == Form::Other && size <= DOCUMENT {
+        if form == Encoding::Other && size <= DOCUMENT {
             let mut document = first;
             while content.left > 0 {
                 document = [document, content.next()?].concat().into();
@@ -137,8 +137,8 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
             return Ok(());
         }
         // Anything else is in the way of one who gave the wrong archive, and is passed over.
-        if digest.is_some() || (form != Form::Other && name.contains(".tar")) {
-            let kept = kept.filter(|_| form != Form::Tar);
+        if digest.is_some() || (form != Encoding::Other && name.contains(".tar")) {
+            let kept = kept.filter(|_| form != Encoding::Tar);
             self.layer(name.clone(), form, digest, first, content, kept)?;
         }
         Ok(())
@@ -148,7 +148,7 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
     pub fn take_known(&mut self) {
         for (diff_id, descriptor) in &self.options.known {
             let layer = Layer {
-                form: Form::named(&descriptor.media_type),
+                form: Encoding::named(&descriptor.media_type),
                 diff_id: diff_id.clone(),
                 descriptor: descriptor.clone(),
             };
@@ -162,29 +162,29 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
     fn layer(
         &mut self,
         name: String,
-        form: Form,
+        form: Encoding,
         digest: Option<Digest>,
         first: Bytes,
-        mut content: Cutter,
+        mut content: Chunks,
         kept: Option<File>,
     ) -> Result<(), Error> {
         self.remember(name.len())?;
         let known = &self.options.known;
         let elsewhere = match form {
-            Form::Tar => {
+            Encoding::Tar => {
                 let diff_id = digest.as_ref().or_else(|| self.expected.get(&name));
                 diff_id.and_then(|diff_id| known.get_key_value(diff_id))
             }
-            Form::Gzip | Form::Zstd => {
+            Encoding::Gzip | Encoding::Zstd => {
                 let digest = digest.as_ref().filter(|it| it.algorithm() == "sha256");
                 known
                     .iter()
                     .find(|(_, layer)| digest == Some(&layer.digest))
             }
-            Form::Other => None,
+            Encoding::Other => None,
         };
         let elsewhere = elsewhere.map(|(diff_id, layer)| (diff_id.clone(), layer.clone()));
-        let passage = self.line.begin(Known {
+        let passage = self.line.begin(LayerHint {
             name: name.clone(),
             size: content.left + first.len() as u64,
             form,
@@ -201,7 +201,7 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
             self.report(length)?;
             if !is_taken || content.left == 0 {
                 self.writers.push_back((name, passage.end()));
-                return self.settle(!is_taken);
+                return self.collect_finished(!is_taken);
             }
             piece = content.next();
         }
@@ -209,12 +209,12 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
 
     /// Waits for every layer and gives out what was taken.
     pub fn finish(mut self) -> Result<Contents, Error> {
-        self.settle(true)?;
+        self.collect_finished(true)?;
         Ok(self.contents)
     }
 
     /// Collects the layers that were written, or all of them.
-    fn settle(&mut self, all: bool) -> Result<(), Error> {
+    fn collect_finished(&mut self, all: bool) -> Result<(), Error> {
         while let Some((name, writer)) = self.writers.pop_front() {
             if !all && !writer.is_finished() {
                 self.writers.push_front((name, writer));
@@ -247,13 +247,13 @@ impl<'a, 'scope, 'env> Taker<'a, 'scope, 'env> {
 }
 
 /// Cuts a file into members.
-struct Cutter<'a> {
+struct Chunks<'a> {
     content: &'a mut dyn Read,
     name: &'a str,
     left: u64,
 }
 
-impl Cutter<'_> {
+impl Chunks<'_> {
     fn next(&mut self) -> Result<Bytes, Error> {
         let length = self.left.min(MEMBER as u64);
         let mut piece = vec![0; length as usize];

@@ -14,10 +14,10 @@ use bytes::Bytes;
 use super::blob::Blob;
 use super::compression::{Compression, Compressor};
 use super::diff_id::diff_id;
+use super::encoding::Encoding;
 use super::error::Error;
-use super::form::Form;
+use super::layer_sink::{Layer, LayerHint, LayerSink, Step};
 use super::rewrite::{GZIP_LAYER, ZSTD_LAYER};
-use super::write::{Known, Layer, Step, Writing};
 
 /// So many compress faster than an engine exports; more would only need memory, some 4 MB each.
 const MOST_WORKERS: usize = 6;
@@ -26,7 +26,7 @@ const MOST_WORKERS: usize = 6;
 const UNHASHED: usize = 2;
 
 /// The threads that all layers share.
-pub(super) struct Line<'scope, 'env> {
+pub(super) struct LayerPipeline<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     compression: Compression,
     /// How many pieces of a layer may wait to be written.
@@ -41,7 +41,7 @@ struct Job {
     compressed: SyncSender<io::Result<Bytes>>,
 }
 
-impl<'scope, 'env> Line<'scope, 'env> {
+impl<'scope, 'env> LayerPipeline<'scope, 'env> {
     /// `ready` is told of every layer that was stored. `workers` compress; as many as there are cores when `None`.
     pub fn start(
         scope: &'scope Scope<'scope, 'env>,
@@ -57,7 +57,7 @@ impl<'scope, 'env> Line<'scope, 'env> {
             let waiting = Arc::clone(&waiting);
             scope.spawn(move || work(compression, &waiting));
         }
-        Line {
+        LayerPipeline {
             scope,
             compression,
             unwritten: workers + 2,
@@ -68,22 +68,22 @@ impl<'scope, 'env> Line<'scope, 'env> {
     }
 
     /// Begins a layer; its pieces follow.
-    pub fn begin(&self, known: Known) -> Passage<'_, 'scope> {
+    pub fn begin(&self, known: LayerHint) -> LayerWriter<'_, 'scope> {
         let (hash, unhashed) = sync_channel(UNHASHED);
         let (write, unwritten) = sync_channel(self.unwritten);
         let form = known.form;
         let is_stored = known.elsewhere.is_none() && known.kept.is_none();
         // What a layer that is elsewhere unpacks to is known with it.
         let unpacked_from = match known.elsewhere {
-            Some(_) => Form::Tar,
+            Some(_) => Encoding::Tar,
             None => form,
         };
         let media_type = match (form, self.compression) {
-            (Form::Gzip, _) | (Form::Tar, Compression::Gzip(_)) => GZIP_LAYER,
-            (Form::Zstd, _) | (Form::Tar, Compression::Zstd(_)) => ZSTD_LAYER,
-            (Form::Other, _) => "application/octet-stream",
+            (Encoding::Gzip, _) | (Encoding::Tar, Compression::Gzip(_)) => GZIP_LAYER,
+            (Encoding::Zstd, _) | (Encoding::Tar, Compression::Zstd(_)) => ZSTD_LAYER,
+            (Encoding::Other, _) => "application/octet-stream",
         };
-        let writing = Writing {
+        let writing = LayerSink {
             known,
             media_type,
             steps: unwritten,
@@ -91,7 +91,7 @@ impl<'scope, 'env> Line<'scope, 'env> {
             written: Arc::clone(&self.written),
         };
         let ready = self.ready;
-        Passage {
+        LayerWriter {
             hash,
             write,
             form,
@@ -109,10 +109,10 @@ impl<'scope, 'env> Line<'scope, 'env> {
 }
 
 /// The way in for one layer. Dropping it before its end gives the layer up.
-pub(super) struct Passage<'a, 'scope> {
+pub(super) struct LayerWriter<'a, 'scope> {
     hash: SyncSender<Bytes>,
     write: SyncSender<Step>,
-    form: Form,
+    form: Encoding,
     is_stored: bool,
     jobs: &'a SyncSender<Job>,
     written: Writer<'scope>,
@@ -121,7 +121,7 @@ pub(super) struct Passage<'a, 'scope> {
 /// Ends with the layer.
 pub(super) type Writer<'scope> = ScopedJoinHandle<'scope, Result<Layer, Error>>;
 
-impl<'scope> Passage<'_, 'scope> {
+impl<'scope> LayerWriter<'_, 'scope> {
     /// The next piece; every one but the last is a whole member. `false` when the layer failed, and its end tells why.
     pub fn push(&self, bytes: Bytes) -> bool {
         if self.hash.send(bytes.clone()).is_err() {
@@ -135,7 +135,7 @@ impl<'scope> Passage<'_, 'scope> {
             return false;
         }
         match self.form {
-            Form::Tar => self.jobs.send(Job { bytes, compressed }).is_ok(),
+            Encoding::Tar => self.jobs.send(Job { bytes, compressed }).is_ok(),
             _ => compressed.send(Ok(bytes)).is_ok(),
         }
     }

@@ -2,7 +2,7 @@
 
 /// The kinds of content that are treated differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Encoding {
     /// A layer that is not compressed.
     Tar,
     Gzip,
@@ -14,25 +14,25 @@ pub(super) enum Form {
 /// A block of a tar archive, in bytes.
 const BLOCK: usize = 512;
 
-impl Form {
+impl Encoding {
     /// The form of a layer that is not here, by its media type.
-    pub fn named(media_type: &str) -> Form {
+    pub fn named(media_type: &str) -> Encoding {
         match media_type.rsplit(['.', '+']).next() {
-            Some("gzip") => Form::Gzip,
-            Some("zstd") => Form::Zstd,
-            _ => Form::Tar,
+            Some("gzip") => Encoding::Gzip,
+            Some("zstd") => Encoding::Zstd,
+            _ => Encoding::Tar,
         }
     }
 
     /// The form of what begins with `head`: 512 bytes, or all there are.
-    pub fn of(head: &[u8]) -> Form {
+    pub fn of(head: &[u8]) -> Encoding {
         match head {
-            [0x1f, 0x8b, ..] => Form::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Form::Zstd,
+            [0x1f, 0x8b, ..] => Encoding::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Encoding::Zstd,
             // zstd's skippable frame, which zstd:chunked may begin with.
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Form::Zstd,
-            _ if head.get(..BLOCK).is_some_and(begins_tar) => Form::Tar,
-            _ => Form::Other,
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Encoding::Zstd,
+            _ if head.get(..BLOCK).is_some_and(begins_tar) => Encoding::Tar,
+            _ => Encoding::Other,
         }
     }
 }
@@ -68,23 +68,26 @@ mod tests {
             archive
                 .append_data(&mut header, name, std::io::empty())
                 .unwrap();
-            assert_eq!(Form::of(&archive.into_inner().unwrap()), Form::Tar);
+            assert_eq!(Encoding::of(&archive.into_inner().unwrap()), Encoding::Tar);
         }
-        assert_eq!(Form::of(&[0; 1024]), Form::Tar);
+        assert_eq!(Encoding::of(&[0; 1024]), Encoding::Tar);
     }
 
     #[test]
     fn documents_are_not_layers() {
         let json = format!("{{{}}}", " ".repeat(2000));
         for content in [json.as_bytes(), b"", b"1.0", b"{}", &[0; 511], &[b' '; 512]] {
-            assert_eq!(Form::of(content), Form::Other);
+            assert_eq!(Encoding::of(content), Encoding::Other);
         }
     }
 
     #[test]
     fn compressed_layers_are_told_apart() {
-        assert_eq!(Form::of(&[0x1f, 0x8b, 8, 0]), Form::Gzip);
-        assert_eq!(Form::of(&[0x28, 0xb5, 0x2f, 0xfd]), Form::Zstd);
-        assert_eq!(Form::of(&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]), Form::Zstd);
+        assert_eq!(Encoding::of(&[0x1f, 0x8b, 8, 0]), Encoding::Gzip);
+        assert_eq!(Encoding::of(&[0x28, 0xb5, 0x2f, 0xfd]), Encoding::Zstd);
+        assert_eq!(
+            Encoding::of(&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]),
+            Encoding::Zstd
+        );
     }
 }
