@@ -15,7 +15,7 @@ use xtask::engine::{self, Engine, Error};
 use xtask::image::{self, Blob, Content, Event, Input, Options, Read, read};
 use xtask::oci::{self, Descriptor, Digest};
 
-use crate::support::sample::{Sample, engine, skopeo};
+use crate::support::engine_image::{EngineImage, engine, skopeo};
 
 fn export(engine: &Engine, names: &[&str]) -> Input {
     let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
@@ -101,7 +101,7 @@ fn layers(manifest: &[u8]) -> Vec<Digest> {
 #[tokio::test]
 async fn an_image_has_one_digest_whichever_archive_it_comes_in() {
     let engine = engine().await;
-    let sample = Sample::build(&engine, "amd64").await;
+    let sample = EngineImage::build(&engine, "amd64").await;
     let image = engine.image(&sample.name).await.unwrap().unwrap();
     assert_eq!(image.diff_ids.len(), 5);
     assert_eq!(image.diff_ids[0], image.diff_ids[3]);
@@ -135,7 +135,7 @@ async fn an_image_has_one_digest_whichever_archive_it_comes_in() {
 #[tokio::test]
 async fn what_skopeo_compressed_keeps_its_bytes() {
     let engine = engine().await;
-    let sample = Sample::build(&engine, "amd64").await;
+    let sample = EngineImage::build(&engine, "amd64").await;
     let image = engine.image(&sample.name).await.unwrap().unwrap();
     for format in ["gzip", "zstd"] {
         let compress = ["--dest-compress", "--dest-compress-format", format];
@@ -168,7 +168,7 @@ async fn what_skopeo_compressed_keeps_its_bytes() {
 #[tokio::test]
 async fn an_export_compressed_with_zstd_is_read_by_others() {
     let engine = engine().await;
-    let sample = Sample::build(&engine, "amd64").await;
+    let sample = EngineImage::build(&engine, "amd64").await;
     let image = engine.image(&sample.name).await.unwrap().unwrap();
     let options = Options {
         compression: "zstd".parse().unwrap(),
@@ -182,8 +182,8 @@ async fn an_export_compressed_with_zstd_is_read_by_others() {
 #[tokio::test]
 async fn two_platforms_are_exported_at_once_and_become_an_index() {
     let engine = engine().await;
-    let amd = Sample::build(&engine, "amd64").await;
-    let arm = Sample::build(&engine, "arm64").await;
+    let amd = EngineImage::build(&engine, "amd64").await;
+    let arm = EngineImage::build(&engine, "arm64").await;
     let both = export(&engine, &[&arm.name, &amd.name]);
     let read = published(both, Options::default()).await;
     let platforms: Vec<String> = read.read.images.iter().map(platform).collect();
@@ -204,9 +204,9 @@ fn platform(descriptor: &Descriptor) -> String {
 #[tokio::test]
 async fn of_the_next_release_only_what_is_new_is_compressed() {
     let engine = engine().await;
-    let earlier = Sample::build(&engine, "amd64").await;
-    let later = Sample::build(&engine, "arm64").await;
-    let diff_ids = async |sample: &Sample| {
+    let earlier = EngineImage::build(&engine, "amd64").await;
+    let later = EngineImage::build(&engine, "arm64").await;
+    let diff_ids = async |sample: &EngineImage| {
         let image = engine.image(&sample.name).await.unwrap().unwrap();
         image.diff_ids
     };
@@ -235,8 +235,8 @@ async fn of_the_next_release_only_what_is_new_is_compressed() {
 async fn parts_make_the_image_that_an_export_makes() {
     let engine = engine().await;
     let samples = [
-        Sample::build(&engine, "amd64").await,
-        Sample::build(&engine, "arm64").await,
+        EngineImage::build(&engine, "amd64").await,
+        EngineImage::build(&engine, "arm64").await,
     ];
     let names: Vec<&str> = samples.iter().map(|it| &*it.name).collect();
     let whole = published(export(&engine, &names), Options::default()).await;
@@ -279,7 +279,7 @@ fn archived(part: engine::PartialImage) -> image::PartialImage {
 #[tokio::test]
 async fn a_layer_that_neither_came_nor_is_known_is_named() {
     let engine = engine().await;
-    let sample = Sample::build(&engine, "amd64").await;
+    let sample = EngineImage::build(&engine, "amd64").await;
     let image = engine.image(&sample.name).await.unwrap().unwrap();
     let layer = |digest: &Digest| Descriptor::new("", digest.clone(), 1);
     let known = image.diff_ids.iter().map(|it| (it.clone(), layer(it)));

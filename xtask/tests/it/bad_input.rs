@@ -1,6 +1,6 @@
 //! Bad input: a clear sentence, exit code 2, and nothing touched.
 
-use crate::support::stage::{PASSWORD, Stage, package, zip_name};
+use crate::support::release_fixture::{PASSWORD, ReleaseFixture, package, zip_name};
 use crate::support::workspace::{Run, Workspace};
 
 /// Runs with these variables, `NAME=value`, over those of the workspace.
@@ -16,7 +16,7 @@ async fn run(workspace: &Workspace, variables: &[&str], arguments: &[&str]) -> R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_and_the_settings() {
-    let workspace = Stage::new(0).await.workspace;
+    let workspace = ReleaseFixture::new(0).await.workspace;
     let said = |variables: &'static [&str], arguments: &'static [&str]| {
         let workspace = &workspace;
         async move { run(workspace, variables, arguments).await }
@@ -63,24 +63,24 @@ async fn the_command_line_and_the_settings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_in_the_same_workspace() {
-    let stage = Stage::new(0).await;
-    stage.workspace.write("output/lock", "");
-    let lock = std::fs::File::open(stage.workspace.path().join("output/lock")).unwrap();
+    let fixture = ReleaseFixture::new(0).await;
+    fixture.workspace.write("output/lock", "");
+    let lock = std::fs::File::open(fixture.workspace.path().join("output/lock")).unwrap();
     lock.lock().unwrap();
     let busy = ["another run is at work"];
-    run(&stage.workspace, &[], &["download"])
+    run(&fixture.workspace, &[], &["download"])
         .await
         .expect(2, &busy);
     lock.unlock().unwrap();
-    run(&stage.workspace, &[], &["download"])
+    run(&fixture.workspace, &[], &["download"])
         .await
         .expect(0, &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_packages() {
-    let stage = Stage::new(0).await;
-    let download = async |variable: &str| run(&stage.workspace, &[variable], &["extract"]).await;
+    let fixture = ReleaseFixture::new(0).await;
+    let download = async |variable: &str| run(&fixture.workspace, &[variable], &["extract"]).await;
     let newest = [
         "no version to release",
         "the newest in the package index is `1.2.3`",
@@ -92,18 +92,18 @@ async fn the_packages() {
     download(unreachable).await.expect(2, &["cannot be read"]);
 
     let x64 = package("amd64");
-    stage.feed.publish("1.2.3", &[(&zip_name("x64"), &x64)]);
+    fixture.feed.publish("1.2.3", &[(&zip_name("x64"), &x64)]);
     download("A=")
         .await
         .expect(2, &["no package for `linux/arm64`", &zip_name("x64")]);
     let truncated = &x64[..x64.len() - 100];
     let files = [(&*zip_name("x64"), truncated), (&*zip_name("arm64"), &x64)];
-    stage.feed.publish("1.2.3", &files);
+    fixture.feed.publish("1.2.3", &files);
     download("A=").await.expect(2, &[&zip_name("x64")]);
-    stage.feed.put("index.json", "<html>");
+    fixture.feed.put("index.json", "<html>");
     download("A=").await.expect(2, &["is not JSON"]);
     assert!(
-        !stage
+        !fixture
             .workspace
             .path()
             .join("output/docker-build-context")
@@ -113,25 +113,25 @@ async fn the_packages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_credentials_and_the_dockerfile() {
-    let stage = Stage::new(2).await;
+    let fixture = ReleaseFixture::new(2).await;
     let wrong = &["AZURE_ACR_PASSWORD=wrong"];
     let refused = ["refuses the credentials", "`AZURE_ACR_PASSWORD`"];
-    run(&stage.workspace, wrong, &["release"])
+    run(&fixture.workspace, wrong, &["release"])
         .await
         .expect(2, &refused);
-    run(&stage.workspace, wrong, &["check"])
+    run(&fixture.workspace, wrong, &["check"])
         .await
         .expect(2, &refused);
-    assert!(!stage.workspace.path().join("output").exists());
+    assert!(!fixture.workspace.path().join("output").exists());
 
     let dockerfile = "FROM scratch\nRUN [\"/nothing\"]\n";
-    stage.workspace.write("docker/Dockerfile", dockerfile);
+    fixture.workspace.write("docker/Dockerfile", dockerfile);
     let failed = ["the build failed", "/nothing"];
-    run(&stage.workspace, &[], &["docker-push-all"])
+    run(&fixture.workspace, &[], &["docker-push-all"])
         .await
         .expect(2, &failed);
 
-    for registry in &stage.registries {
+    for registry in &fixture.registries {
         let catalog = format!("http://{}/v2/_catalog", registry.host);
         let catalog = crate::support::client()
             .get(catalog)
@@ -139,5 +139,5 @@ async fn the_credentials_and_the_dockerfile() {
         let catalog = catalog.send().await.unwrap().text().await.unwrap();
         assert_eq!(catalog.trim(), "{\"repositories\":[]}");
     }
-    assert!(stage.github.state().releases.is_empty());
+    assert!(fixture.github.state().releases.is_empty());
 }

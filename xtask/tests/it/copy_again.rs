@@ -1,5 +1,7 @@
 //! Running the copier twice, and dry: what it finds out, and how little it asks for that.
 
+use fakes::noise;
+use fakes::registry::{Behavior, FakeRegistry};
 use hyper::Method;
 use xtask::copy::{Bytes, Change, CopyResult, CopyStatus, Job, Mode, Options, Source};
 use xtask::oci::TagOrDigest;
@@ -7,19 +9,18 @@ use xtask::oci::TagOrDigest;
 use crate::support::copying::{
     OPTIONS, copy, copy_with, destination, job, registry_host, repository,
 };
-use crate::support::faulty::{Faulty, Habits};
-use crate::support::images::{Sample, built, image, noise};
+use crate::support::images::{Sample, built, image};
 
 const DRY: Options = Options {
     mode: Mode::DryRun,
     ..OPTIONS
 };
 
-async fn plain() -> Faulty {
-    Faulty::start(Habits::default()).await
+async fn plain() -> FakeRegistry {
+    FakeRegistry::start(Behavior::default()).await
 }
 
-fn writes(server: &Faulty) -> usize {
+fn writes(server: &FakeRegistry) -> usize {
     [Method::POST, Method::PUT, Method::PATCH]
         .map(|method| server.count(method, ""))
         .iter()
@@ -27,7 +28,7 @@ fn writes(server: &Faulty) -> usize {
 }
 
 /// A job for each of `tags`, to the same tag in `m`.
-fn jobs(source: &Faulty, target: &Faulty, tags: &[String]) -> Vec<Job> {
+fn jobs(source: &FakeRegistry, target: &FakeRegistry, tags: &[String]) -> Vec<Job> {
     let (from, to) = (repository(&source.host, "app"), registry_host(&target.host));
     let one = |tag: &String| job(&from, tag, vec![destination(&to, "m", &[tag])]);
     tags.iter().map(one).collect()
@@ -46,7 +47,7 @@ async fn nothing_to_do_costs_one_head_for_each_tag_and_side() {
     assert!(rows.iter().all(|row| row.status == CopyStatus::Equal));
     for server in [&source, &target] {
         assert_eq!(server.count(Method::HEAD, "manifests/v"), 20);
-        assert_eq!(server.seen().len(), 20);
+        assert_eq!(server.requests().len(), 20);
     }
 }
 
@@ -64,7 +65,7 @@ async fn by_digest_and_without_tags_one_head_at_the_destination_is_all() {
     };
     let rows = copy(vec![job]).await;
     assert_eq!(rows[0].status, CopyStatus::Equal);
-    assert_eq!((source.seen().len(), target.seen().len()), (0, 1));
+    assert_eq!((source.requests().len(), target.requests().len()), (0, 1));
 }
 
 #[tokio::test]
@@ -113,12 +114,10 @@ async fn a_run_that_broke_off_goes_on_where_it_was() {
     // One child had not come, nor had the tag.
     let arm = sample.manifests[1].digest().to_string();
     {
-        let mut state = target.state();
-        state.store.manifests.remove(&("m".to_owned(), arm));
+        target.remove_manifest("m", &arm);
         let root = sample.digest();
         for at in ["v1", &root] {
-            let key = ("m".to_owned(), at.to_owned());
-            state.store.manifests.remove(&key);
+            target.remove_manifest("m", at);
         }
     }
     let rows = copy(jobs(&source, &target, &["v1".to_owned()])).await;

@@ -1,6 +1,7 @@
 //! The copier with every kind of image, from one real registry to another: the same digests at both.
 
 use bytes::Bytes;
+use fakes::noise;
 use serde_json::json;
 use xtask::copy::CopyStatus;
 use xtask::oci::{Manifest, TagOrDigest, media_type};
@@ -9,7 +10,7 @@ use crate::support::copying::{copy, destination, job, registry_host, repository}
 use crate::support::distribution::Distribution;
 use crate::support::images::{
     EMPTY, OCI_CONFIG, OCI_LAYER, Sample, attestation, attests, built, image, index, manifest,
-    manifest_with, noise, platform,
+    manifest_with, platform,
 };
 
 /// Copies a sample between two fresh registries, and looks at the other side; returns the bytes that moved.

@@ -3,12 +3,15 @@
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use fakes::noise;
+use fakes::registry::{Behavior, FakeRegistry};
 use tokio::sync::watch;
 use xtask::copy::{CopyStatus, run};
 
-use crate::support::copying::{Ear, OPTIONS, copy, destination, job, registry_host, repository};
-use crate::support::faulty::{Faulty, Habits};
-use crate::support::images::{image, noise};
+use crate::support::copying::{
+    OPTIONS, RecordingListener, copy, destination, job, registry_host, repository,
+};
+use crate::support::images::image;
 use crate::support::sparse;
 
 /// Where a test finds its servers when it runs as a process of its own.
@@ -67,7 +70,7 @@ async fn five_gibibytes_pass_through_little_memory() {
     let source = sparse::source().await;
     let (target, arrived) = sparse::destination().await;
     let name = "five_gibibytes_pass_through_little_memory";
-    let host = |server: &crate::support::server::Server| server.url.authority().to_owned();
+    let host = |server: &fakes::http::Server| server.host().to_owned();
     let output = run_child(name, "", &host(&source), &host(&target)).await;
     assert_eq!(said(&output, "reason: "), "None");
     assert!(*arrived.lock().unwrap());
@@ -81,9 +84,9 @@ async fn a_disk_that_fills_up_is_named_with_what_was_needed() {
         return child().await;
     }
     let sample = image("linux/amd64", &[noise("large", 3_000_000)]);
-    let source = Faulty::start(Habits::default()).await;
+    let source = FakeRegistry::start(Behavior::default()).await;
     sample.place(&source, "app", "v1");
-    let target = Faulty::start(Habits::default()).await;
+    let target = FakeRegistry::start(Behavior::default()).await;
     // Files of at most a mebibyte, and no signal about it: a disk that takes no more.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().display();
@@ -104,12 +107,12 @@ async fn a_disk_that_fills_up_is_named_with_what_was_needed() {
 
 #[tokio::test]
 async fn what_had_not_ended_when_it_was_interrupted_says_so() {
-    let source = Faulty::start(Habits::default()).await;
-    let fast = Faulty::start(Habits::default()).await;
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let fast = FakeRegistry::start(Behavior::default()).await;
     let gate = watch::Sender::new(false);
-    let slow = Faulty::start(Habits {
+    let slow = FakeRegistry::start(Behavior {
         gate: Some(gate.subscribe()),
-        ..Habits::default()
+        ..Behavior::default()
     })
     .await;
     image("linux/amd64", &[noise("large", 900_000)]).place(&source, "app", "v1");
@@ -119,11 +122,11 @@ async fn what_had_not_ended_when_it_was_interrupted_says_so() {
         "v1",
         destinations.to_vec(),
     )];
-    let ear = Ear::default();
+    let listener = RecordingListener::default();
     let cancel = async {
-        ear.finished(1).await;
+        listener.finished(1).await;
     };
-    let rows = run(jobs, &OPTIONS, Arc::new(ear.clone()), cancel).await;
+    let rows = run(jobs, &OPTIONS, Arc::new(listener.clone()), cancel).await;
     assert_eq!(rows[0].status, CopyStatus::Created);
     assert_eq!(rows[1].status, CopyStatus::Failed);
     assert_eq!(rows[1].reason.as_deref(), Some("interrupted"));

@@ -1,46 +1,47 @@
 //! One read at the source however the destinations fare, and each of them at its own pace.
 
+use fakes::noise;
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault};
 use hyper::Method;
 use tokio::sync::watch;
 use xtask::copy::{CopyStatus, RegistryHost};
 
 use crate::support::client::{login, registry};
 use crate::support::copying::{
-    Ear, OPTIONS, copy, copy_with, destination, hear, job, reads, registry_host, repository,
+    OPTIONS, RecordingListener, copy, copy_recorded, copy_with, destination, job, reads,
+    registry_host, repository,
 };
 use crate::support::distribution::free_address;
-use crate::support::door::Door;
-use crate::support::faulty::{Fault, Faulty, Habits};
-use crate::support::images::{Sample, built, image, noise};
+use crate::support::images::{Sample, built, image};
 
 /// A source that holds the sample at `app:v1`.
-async fn holding(sample: &Sample) -> Faulty {
-    let source = Faulty::start(Habits::default()).await;
+async fn holding(sample: &Sample) -> FakeRegistry {
+    let source = FakeRegistry::start(Behavior::default()).await;
     sample.place(&source, "app", "v1");
     source
 }
 
 /// A registry that reads no large upload before the gate opens.
-async fn gated() -> (Faulty, watch::Sender<bool>) {
+async fn gated() -> (FakeRegistry, watch::Sender<bool>) {
     let gate = watch::Sender::new(false);
-    let habits = Habits {
+    let behavior = Behavior {
         gate: Some(gate.subscribe()),
-        ..Habits::default()
+        ..Behavior::default()
     };
-    (Faulty::start(habits).await, gate)
+    (FakeRegistry::start(behavior).await, gate)
 }
 
 #[tokio::test]
 async fn each_blob_is_read_once_by_a_fast_a_slow_and_a_failing_destination() {
     let sample = built("app", 400_000);
     let source = holding(&sample).await;
-    let fast = Faulty::start(Habits::default()).await;
+    let fast = FakeRegistry::start(Behavior::default()).await;
     let (slow, gate) = gated().await;
-    let failing = Faulty::start(Habits::default()).await;
+    let failing = FakeRegistry::start(Behavior::default()).await;
     for fault in [
-        Fault::Deaf(100_000),
-        Fault::Answer(500, &[], ""),
-        Fault::Deaf(0),
+        Fault::CloseAfter(100_000),
+        Fault::Respond(500, &[], ""),
+        Fault::CloseAfter(0),
     ] {
         failing.fault(Method::PATCH, "uploads", fault);
     }
@@ -51,33 +52,33 @@ async fn each_blob_is_read_once_by_a_fast_a_slow_and_a_failing_destination() {
         "v1",
         destinations.to_vec(),
     )];
-    let ear = Ear::default();
+    let listener = RecordingListener::default();
     let opens = async {
         // The slow one has not begun to listen when the other two have all they want.
-        let rows = ear.finished(2).await;
+        let rows = listener.finished(2).await;
         assert!(rows.iter().all(|row| row.destination != slow.host));
         gate.send_replace(true);
     };
-    let (rows, ()) = tokio::join!(hear(jobs, OPTIONS, &ear), opens);
+    let (rows, ()) = tokio::join!(copy_recorded(jobs, OPTIONS, &listener), opens);
     for (row, server) in rows.iter().zip(servers) {
         assert_eq!((row.status, &row.reason), (CopyStatus::Created, &None));
         sample
             .assert_at(&repository(&server.host, "mirror"), "v1")
             .await;
-        let (planned, moved) = ear.progress(&server.host);
+        let (planned, moved) = listener.progress(&server.host);
         assert_eq!((planned, moved), (row.bytes.uploaded, row.bytes.uploaded));
     }
     assert!(reads(&source, &sample).iter().all(|count| *count == 1));
     assert_eq!(source.count(Method::GET, "manifests"), 5);
-    assert_eq!(ear.read(), rows[0].bytes.uploaded);
+    assert_eq!(listener.read(), rows[0].bytes.uploaded);
     assert!(failing.count(Method::PATCH, "") > fast.count(Method::PATCH, ""));
 }
 
 #[tokio::test]
 async fn a_destination_that_comes_late_finds_everything_read() {
     let samples: Vec<Sample> = (0..3).map(|it| built(&it.to_string(), 200_000)).collect();
-    let source = Faulty::start(Habits::default()).await;
-    let fast_server = Faulty::start(Habits::default()).await;
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let fast_server = FakeRegistry::start(Behavior::default()).await;
     let fast = registry_host(&fast_server.host);
     let (late_server, gate) = gated().await;
     let late = registry_host(&late_server.host);
@@ -92,17 +93,17 @@ async fn a_destination_that_comes_late_finds_everything_read() {
         job(&from, &name, destinations)
     });
     let jobs = jobs.collect();
-    let ear = Ear::default();
+    let listener = RecordingListener::default();
     let opens = async {
         // One image at a time: the late one has not even begun with the others.
-        ear.finished(3).await;
+        listener.finished(3).await;
         gate.send_replace(true);
     };
     let options = xtask::copy::Options {
         concurrency: 1,
         ..OPTIONS
     };
-    let (rows, ()) = tokio::join!(hear(jobs, options, &ear), opens);
+    let (rows, ()) = tokio::join!(copy_recorded(jobs, options, &listener), opens);
     assert!(rows.iter().all(|row| row.status == CopyStatus::Created));
     for sample in &samples {
         // The empty config is in all of them, and small enough to be read again.
@@ -114,10 +115,10 @@ async fn a_destination_that_comes_late_finds_everything_read() {
 
 #[tokio::test]
 async fn images_that_share_layers_read_and_send_them_once() {
-    let source = Faulty::start(Habits::default()).await;
-    let target_server = Faulty::start(Habits {
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let target_server = FakeRegistry::start(Behavior {
         checks_children: true,
-        ..Habits::default()
+        ..Behavior::default()
     })
     .await;
     let target = registry_host(&target_server.host);
@@ -142,8 +143,8 @@ async fn images_that_share_layers_read_and_send_them_once() {
 #[tokio::test]
 async fn a_dead_destination_fails_alone_and_is_soon_asked_no_more() {
     let sample = built("app", 1000);
-    let source = Faulty::start(Habits::default()).await;
-    let alive = Faulty::start(Habits::default()).await;
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let alive = FakeRegistry::start(Behavior::default()).await;
     let targets = [registry_host(&free_address()), registry_host(&alive.host)];
     let from = repository(&source.host, "app");
     let jobs = (0..40).map(|number| {
@@ -168,10 +169,10 @@ async fn a_dead_destination_fails_alone_and_is_soon_asked_no_more() {
 #[tokio::test]
 async fn refused_credentials_are_not_tried_for_every_image() {
     let sample = built("app", 1000);
-    let source = Faulty::start(Habits::default()).await;
-    let strict = Faulty::start(Habits {
-        door: Door::Basic,
-        ..Habits::default()
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let strict = FakeRegistry::start(Behavior {
+        auth: AuthMode::Basic,
+        ..Behavior::default()
     })
     .await;
     let target = RegistryHost::new(
@@ -189,21 +190,21 @@ async fn refused_credentials_are_not_tried_for_every_image() {
     assert!(rows.iter().all(|row| row.http_status == Some(401)));
     let reason = rows[199].reason.as_deref().unwrap();
     assert!(reason.contains("refused the login"), "{reason}");
-    let logins = strict.seen();
+    let logins = strict.requests();
     let logins = logins
         .iter()
         .filter(|seen| seen.headers.contains_key("authorization"));
     assert_eq!(logins.count(), 1);
-    assert_eq!(source.seen().len(), 0);
+    assert_eq!(source.requests().len(), 0);
 }
 
 #[tokio::test]
 async fn a_source_that_breaks_off_goes_on_where_it_ended() {
     let sample = image("linux/amd64", &[noise("big", 900_000)]);
     let source = holding(&sample).await;
-    source.fault(Method::GET, "blobs", Fault::Cut(300_000));
-    source.fault(Method::GET, "blobs", Fault::Cut(300_000));
-    let target = Faulty::start(Habits::default()).await;
+    source.fault(Method::GET, "blobs", Fault::Truncate(300_000));
+    source.fault(Method::GET, "blobs", Fault::Truncate(300_000));
+    let target = FakeRegistry::start(Behavior::default()).await;
     let destinations = vec![destination(&registry_host(&target.host), "m", &["v1"])];
     let rows = copy(vec![job(
         &repository(&source.host, "app"),
@@ -219,15 +220,14 @@ async fn a_source_that_breaks_off_goes_on_where_it_ended() {
 async fn what_the_source_lacks_is_the_sources_fault() {
     let sample = image("linux/amd64", &[noise("lost", 900_000)]);
     let source = holding(&sample).await;
-    let key = ("app".to_owned(), sample.blobs[0].0.clone());
-    source.state().store.blobs.remove(&key);
+    source.remove_blob("app", sample.blobs[0].0.as_str());
     let targets = [
-        Faulty::start(Habits::default()).await,
-        Faulty::start(Habits::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
     ];
     let from = repository(&source.host, "app");
     let destinations = |tag: &str| {
-        let at = |it: &Faulty| destination(&registry_host(&it.host), "m", &[tag]);
+        let at = |it: &FakeRegistry| destination(&registry_host(&it.host), "m", &[tag]);
         targets.iter().map(at).collect::<Vec<_>>()
     };
     let jobs = vec![

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
 use xtask::copy::{Copier, CopyResult, CopyStatus, PendingImageWriter, Source, pending_image};
 use xtask::oci::{Descriptor, Digest};
 use xtask::registry::Repository;
 
-use crate::support::copying::{Ear, destination, registry_host, repository};
-use crate::support::faulty::{Fault, Faulty, Habits};
+use crate::support::copying::{RecordingListener, destination, registry_host, repository};
 use crate::support::images::{OCI_LAYER, built};
 
 /// An image that is being made; what is not made of it is in `fallback`.
@@ -26,9 +26,9 @@ fn hand(writer: &PendingImageWriter, (digest, bytes): &(Digest, Bytes)) {
     writer.bytes(blob, bytes.clone());
 }
 
-async fn bring(copier: &Copier, server: &Faulty, tags: &[&str]) -> CopyResult {
+async fn bring(copier: &Copier, server: &FakeRegistry, tags: &[&str]) -> CopyResult {
     let destination = destination(&registry_host(&server.host), "app", tags);
-    let bringing = copier.copy_to(destination, Arc::new(Ear::default()));
+    let bringing = copier.copy_to(destination, Arc::new(RecordingListener::default()));
     let row = tokio::time::timeout(Duration::from_secs(60), bringing).await;
     row.expect("the copy comes to an end")
 }
@@ -37,18 +37,18 @@ async fn bring(copier: &Copier, server: &Faulty, tags: &[&str]) -> CopyResult {
 async fn a_blob_goes_before_the_next_one_is_made_and_nothing_is_read_twice() {
     let sample = built("app", 300_000);
     let (first, second) = (
-        Faulty::start(Habits::default()).await,
-        Faulty::start(Habits::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
     );
     // Begun again from what was made.
-    second.fault(Method::PATCH, "uploads", Fault::Deaf(1000));
+    second.fault(Method::PATCH, "uploads", Fault::CloseAfter(1000));
     let (writer, copier) = making(None);
     let made = async {
         for blob in &sample.blobs {
             hand(&writer, blob);
             // The next one is made only when the first registry has this one.
-            let key = ("app".to_owned(), blob.0.clone());
-            while !first.state().store.blobs.contains_key(&key) {
+            let key = ("app".to_owned(), blob.0.to_string());
+            while !first.blobs().contains_key(&key) {
                 tokio::task::yield_now().await;
             }
         }
@@ -74,7 +74,7 @@ async fn a_blob_goes_before_the_next_one_is_made_and_nothing_is_read_twice() {
 #[tokio::test]
 async fn an_image_that_is_not_finished_leaves_no_manifest() {
     let sample = built("app", 1000);
-    let server = Faulty::start(Habits::default()).await;
+    let server = FakeRegistry::start(Behavior::default()).await;
     let (writer, copier) = making(None);
     hand(&writer, &sample.blobs[0]);
     writer.end(Err("the engine went away".to_owned()));
@@ -87,8 +87,8 @@ async fn an_image_that_is_not_finished_leaves_no_manifest() {
 async fn what_is_not_made_comes_from_where_it_is() {
     let sample = built("app", 300_000);
     let (holder, server) = (
-        Faulty::start(Habits::default()).await,
-        Faulty::start(Habits::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
     );
     sample.place(&holder, "app", "v0");
     let (writer, copier) = making(Some(repository(&holder.host, "app")));

@@ -1,13 +1,14 @@
 //! What the copier makes of an index on demand: chosen platforms, with and without attestations.
 
+use fakes::noise;
+use fakes::registry::{Behavior, FakeRegistry};
 use hyper::Method;
 use serde_json::Value;
 use xtask::copy::{Attestations, CopyResult, CopyStatus, Policy};
 use xtask::oci::{Content, TagOrDigest};
 
 use crate::support::copying::{copy, destination, job, registry_host, repository};
-use crate::support::faulty::{Faulty, Habits};
-use crate::support::images::{Sample, built, image, noise};
+use crate::support::images::{Sample, built, image};
 
 fn wanting(platforms: &[&str]) -> Policy {
     Policy {
@@ -23,8 +24,8 @@ fn with(attestations: Attestations) -> Policy {
     }
 }
 
-async fn copy_under(policy: &Policy, sample: &Sample, target: &Faulty) -> CopyResult {
-    let source = Faulty::start(Habits::default()).await;
+async fn copy_under(policy: &Policy, sample: &Sample, target: &FakeRegistry) -> CopyResult {
+    let source = FakeRegistry::start(Behavior::default()).await;
     sample.place(&source, "app", "v1");
     let destinations = vec![destination(&registry_host(&target.host), "m", &["v1"])];
     let mut job = job(&repository(&source.host, "app"), "v1", destinations);
@@ -33,7 +34,7 @@ async fn copy_under(policy: &Policy, sample: &Sample, target: &Faulty) -> CopyRe
 }
 
 /// The index at `m:v1`, and its platforms.
-async fn index_at(target: &Faulty) -> (Value, Vec<String>) {
+async fn index_at(target: &FakeRegistry) -> (Value, Vec<String>) {
     let at = TagOrDigest::Tag("v1".parse().unwrap());
     let manifest = repository(&target.host, "m").get_manifest(&at).await;
     let manifest = manifest.unwrap().expect("it is there");
@@ -49,10 +50,10 @@ async fn index_at(target: &Faulty) -> (Value, Vec<String>) {
 }
 
 /// A registry that takes a manifest only with everything it refers to.
-async fn strict() -> Faulty {
-    Faulty::start(Habits {
+async fn strict() -> FakeRegistry {
+    FakeRegistry::start(Behavior {
         checks_children: true,
-        ..Habits::default()
+        ..Behavior::default()
     })
     .await
 }
@@ -140,10 +141,10 @@ async fn attestations_are_kept_or_left_out_as_asked() {
 #[tokio::test]
 async fn a_registry_that_refuses_attestations_gets_the_rest_and_the_second_run_is_boring() {
     let sample = built("app", 1000);
-    let target = Faulty::start(Habits {
+    let target = FakeRegistry::start(Behavior {
         checks_children: true,
         refuses_empty_configs: true,
-        ..Habits::default()
+        ..Behavior::default()
     })
     .await;
     let row = copy_under(&with(Attestations::Auto), &sample, &target).await;
@@ -180,7 +181,7 @@ async fn a_registry_that_denies_every_manifest_is_not_called_degraded() {
     let sample = built("app", 1000);
     let target = strict().await;
     for _ in 0..20 {
-        let denied = crate::support::faulty::Fault::Answer(403, &[], "no");
+        let denied = fakes::registry::Fault::Respond(403, &[], "no");
         target.fault(Method::PUT, "manifests", denied);
     }
     let row = copy_under(&with(Attestations::Auto), &sample, &target).await;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fakes::noise;
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault, PASSWORD, USER};
 use hyper::Method;
 use xtask::copy::{CopyResult, CopyStatus, Options, RegistryHost};
 use xtask::oci::Digest;
@@ -10,23 +12,21 @@ use crate::support::client::{login, registry};
 use crate::support::copying::{
     OPTIONS, copy, copy_with, destination, job, reads, registry_host, repository,
 };
-use crate::support::door::{Door, PASSWORD, USER};
-use crate::support::faulty::{Fault, Faulty, Habits};
-use crate::support::images::{Sample, built, image, noise};
+use crate::support::images::{Sample, built, image};
 
 /// A source and a registry that takes no manifest before its children.
-async fn servers(sample: &Sample) -> (Faulty, Faulty) {
-    let source = Faulty::start(Habits::default()).await;
+async fn servers(sample: &Sample) -> (FakeRegistry, FakeRegistry) {
+    let source = FakeRegistry::start(Behavior::default()).await;
     sample.place(&source, "app", "v1");
-    let habits = Habits {
+    let behavior = Behavior {
         checks_children: true,
-        ..Habits::default()
+        ..Behavior::default()
     };
-    (source, Faulty::start(habits).await)
+    (source, FakeRegistry::start(behavior).await)
 }
 
 /// Copies `app:v1` to `m:v1`.
-async fn copy_one(source: &Faulty, target: &Faulty, options: Options) -> CopyResult {
+async fn copy_one(source: &FakeRegistry, target: &FakeRegistry, options: Options) -> CopyResult {
     let destinations = vec![destination(&registry_host(&target.host), "m", &["v1"])];
     let jobs = vec![job(&repository(&source.host, "app"), "v1", destinations)];
     copy_with(jobs, options).await.remove(0)
@@ -40,17 +40,17 @@ fn large() -> Sample {
 async fn an_upload_that_breaks_begins_again_and_the_source_does_not_notice() {
     let lost = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}"#;
     for (method, fault) in [
-        (Method::PATCH, Fault::Deaf(100_000)),
-        (Method::PATCH, Fault::Hangup),
-        (Method::PATCH, Fault::Answer(502, &[], "<html>")),
-        (Method::PATCH, Fault::Answer(404, &[], lost)),
-        (Method::PATCH, Fault::Answer(416, &[], "")),
+        (Method::PATCH, Fault::CloseAfter(100_000)),
+        (Method::PATCH, Fault::Disconnect),
+        (Method::PATCH, Fault::Respond(502, &[], "<html>")),
+        (Method::PATCH, Fault::Respond(404, &[], lost)),
+        (Method::PATCH, Fault::Respond(416, &[], "")),
         (
             Method::PATCH,
-            Fault::Answer(429, &[("retry-after", "0")], "slow down"),
+            Fault::Respond(429, &[("retry-after", "0")], "slow down"),
         ),
-        (Method::PUT, Fault::Answer(404, &[], lost)),
-        (Method::PUT, Fault::Deaf(0)),
+        (Method::PUT, Fault::Respond(404, &[], lost)),
+        (Method::PUT, Fault::CloseAfter(0)),
     ] {
         let sample = large();
         let (source, target) = servers(&sample).await;
@@ -67,7 +67,7 @@ async fn an_upload_is_not_tried_for_ever() {
     let sample = large();
     let (source, target) = servers(&sample).await;
     for _ in 0..9 {
-        target.fault(Method::PATCH, "uploads", Fault::Answer(503, &[], ""));
+        target.fault(Method::PATCH, "uploads", Fault::Respond(503, &[], ""));
     }
     let options = Options {
         retries: 1,
@@ -87,7 +87,7 @@ async fn what_the_client_repeats_itself_is_not_repeated_once_more() {
     let sample = large();
     let (source, target) = servers(&sample).await;
     for _ in 0..9 {
-        target.fault(Method::POST, "uploads", Fault::Answer(503, &[], ""));
+        target.fault(Method::POST, "uploads", Fault::Respond(503, &[], ""));
     }
     let row = copy_one(&source, &target, OPTIONS).await;
     assert_eq!(
@@ -103,7 +103,7 @@ async fn what_the_client_repeats_itself_is_not_repeated_once_more() {
 async fn a_rate_limit_on_a_manifest_is_waited_out() {
     let sample = built("app", 1000);
     let (source, target) = servers(&sample).await;
-    let limit = Fault::Answer(429, &[("retry-after", "1")], "slow down");
+    let limit = Fault::Respond(429, &[("retry-after", "1")], "slow down");
     target.fault(Method::PUT, "manifests/v1", limit);
     let row = copy_one(&source, &target, OPTIONS).await;
     assert_eq!(row.status, CopyStatus::Created);
@@ -114,7 +114,7 @@ async fn a_rate_limit_on_a_manifest_is_waited_out() {
 async fn a_commit_that_is_denied_although_it_was_done_uploads_nothing_again() {
     let sample = large();
     let (source, target) = servers(&sample).await;
-    target.fault(Method::PUT, "uploads", Fault::Lie(404));
+    target.fault(Method::PUT, "uploads", Fault::WrongStatus(404));
     let row = copy_one(&source, &target, OPTIONS).await;
     assert_eq!(row.status, CopyStatus::Created);
     assert_eq!(target.count(Method::PATCH, "uploads"), 1);
@@ -126,7 +126,7 @@ async fn blobs_that_were_said_to_be_there_are_uploaded_when_they_are_not() {
     let (source, target) = servers(&sample).await;
     let layer = &sample.blobs[0].0;
     let part = format!("blobs/{layer}");
-    target.fault(Method::HEAD, &part, Fault::Lie(200));
+    target.fault(Method::HEAD, &part, Fault::WrongStatus(200));
     let row = copy_one(&source, &target, OPTIONS).await;
     assert_eq!((row.status, row.reason), (CopyStatus::Created, None));
     sample.assert_at(&repository(&target.host, "m"), "v1").await;
@@ -139,7 +139,7 @@ async fn a_registry_that_always_misses_something_is_given_up() {
     let (source, target) = servers(&sample).await;
     let missing = r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#;
     for _ in 0..9 {
-        target.fault(Method::PUT, "manifests", Fault::Answer(404, &[], missing));
+        target.fault(Method::PUT, "manifests", Fault::Respond(404, &[], missing));
     }
     let row = copy_one(&source, &target, OPTIONS).await;
     assert_eq!(
@@ -155,13 +155,13 @@ async fn a_registry_that_always_misses_something_is_given_up() {
 async fn a_blob_that_another_repository_has_is_mounted_or_else_uploaded() {
     for (status, is_mounted) in [(201, true), (202, false), (405, false), (403, false)] {
         let sample = large();
-        let source = Faulty::start(Habits::default()).await;
+        let source = FakeRegistry::start(Behavior::default()).await;
         sample.place(&source, "app", "v1");
-        let target = Faulty::start(Habits {
+        let target = FakeRegistry::start(Behavior {
             mount: Some(status),
-            door: Door::Tokens,
+            auth: AuthMode::Tokens,
             checks_children: true,
-            ..Habits::default()
+            ..Behavior::default()
         })
         .await;
         let signed_in = registry(&target.host, login(USER, PASSWORD));
@@ -198,7 +198,7 @@ async fn a_tag_appears_last_and_a_parent_after_its_children() {
         destinations,
     )])
     .await;
-    let seen = target.seen();
+    let seen = target.requests();
     let is_put = |part: &str| {
         let position = seen
             .iter()
@@ -230,7 +230,7 @@ async fn a_tag_does_not_appear_over_something_that_failed() {
     target.fault(
         Method::PUT,
         &format!("manifests/{attestation}"),
-        Fault::Answer(413, &[], ""),
+        Fault::Respond(413, &[], ""),
     );
     let row = copy_one(&source, &target, OPTIONS).await;
     assert_eq!(

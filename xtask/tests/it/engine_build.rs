@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fakes::registry::{AuthMode, Behavior, FakeRegistry};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
@@ -13,8 +14,6 @@ use xtask::engine::Engine;
 use xtask::oci::{Digest, media_type};
 
 use crate::engine::{COPY_ONLY, Sample, architecture, docker, engine};
-use crate::support::door::Door;
-use crate::support::faulty::{Faulty, Habits};
 use crate::support::images;
 
 /// The engine at an address of its own, and whether it was told to fetch a context through a session. With `sessions`
@@ -61,9 +60,9 @@ async fn at_an_address(sessions: bool) -> (Engine, Arc<AtomicBool>) {
 
 #[tokio::test]
 async fn a_base_image_is_pulled_with_a_token_for_nobody() {
-    let registry = Faulty::start(Habits {
-        door: Door::Tokens,
-        ..Habits::default()
+    let registry = FakeRegistry::start(Behavior {
+        auth: AuthMode::Tokens,
+        ..Behavior::default()
     })
     .await;
     let mut layer = tar::Builder::new(Vec::new());

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use fakes::noise;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,12 +21,11 @@ use xtask::engine::{Engine, Image};
 use xtask::oci::{Descriptor, Digest};
 
 use crate::support::client;
-use crate::support::images::noise;
-use crate::support::sample::{Sample, engine};
-use crate::support::stage::{ARCHITECTURE, docker};
+use crate::support::engine_image::{EngineImage, engine};
+use crate::support::release_fixture::{ARCHITECTURE, docker};
 
 /// An image of a large layer and many small ones, and its name; gone when it is dropped.
-struct Tower {
+struct LayeredImage {
     name: String,
     #[expect(dead_code, reason = "held, not read")]
     context: TempDir,
@@ -34,10 +34,10 @@ struct Tower {
 /// The small layers. An engine uploads five at once.
 const SMALL: usize = 12;
 
-impl Tower {
-    fn build(test: &str) -> Tower {
+impl LayeredImage {
+    fn build(test: &str) -> LayeredImage {
         let context = tempfile::tempdir().unwrap();
-        let name = format!("xtask-tower-{}:{test}", std::process::id());
+        let name = format!("xtask-layered-{}:{test}", std::process::id());
         let mut dockerfile = "FROM scratch\nCOPY large /large\n".to_owned();
         fs::write(context.path().join("large"), noise(test, 16_000_000)).unwrap();
         for number in 0..SMALL {
@@ -49,7 +49,7 @@ impl Tower {
         fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
         let path = context.path().to_str().unwrap();
         docker(&["build", "--quiet", "--tag", &name, path]);
-        Tower { name, context }
+        LayeredImage { name, context }
     }
 
     async fn image(&self) -> Image {
@@ -57,7 +57,7 @@ impl Tower {
     }
 }
 
-impl Drop for Tower {
+impl Drop for LayeredImage {
     fn drop(&mut self) {
         docker(&["image", "rm", "--force", &self.name]);
     }
@@ -98,24 +98,24 @@ fn elsewhere(layer: &Digest) -> Descriptor {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_config_and_the_layers_that_are_wanted_are_taken_and_nothing_is_left() {
-    let tower = Tower::build("taken");
-    let before = tower.image().await;
+    let layered = LayeredImage::build("taken");
+    let before = layered.image().await;
     // As by a process that was killed.
-    docker(&["tag", &tower.name, "127.0.0.1:29170/xtask-0:part"]);
-    let image = tower.image().await;
+    docker(&["tag", &layered.name, "127.0.0.1:29170/xtask-0:part"]);
+    let image = layered.image().await;
     assert_eq!(image.names.len(), 2);
     for numbers in [&[SMALL][..], &[], &[3, 4, 9], &[1, SMALL]] {
         take(&image, numbers).await;
     }
     let all: Vec<usize> = (1..=SMALL).collect();
     take(&image, &all).await;
-    assert_eq!(tower.image().await, before);
+    assert_eq!(layered.image().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_exported_when_most_of_it_is_wanted() {
-    let tower = Tower::build("whole");
-    let image = tower.image().await;
+    let layered = LayeredImage::build("whole");
+    let image = layered.image().await;
     let part = engine().await.part(&image, &all_but(&image, &[0])).await;
     assert!(part.is_none());
 }
@@ -123,8 +123,8 @@ async fn an_image_is_exported_when_most_of_it_is_wanted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_without_a_name_is_exported_and_stays() {
     let engine = engine().await;
-    let unnamed = Sample::build(&engine, ARCHITECTURE).await;
-    let other = Sample::build(&engine, ARCHITECTURE).await;
+    let unnamed = EngineImage::build(&engine, ARCHITECTURE).await;
+    let other = EngineImage::build(&engine, ARCHITECTURE).await;
     let id = engine.image(&unnamed.name).await.unwrap().unwrap().id;
     docker(&["tag", &other.name, &unnamed.name]);
     let image = engine.image(&id.to_string()).await.unwrap().unwrap();

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use fakes::zips::{build, forge, package, zip};
 use xtask::packages::extract;
 
 use crate::support::names;
-use crate::support::zips::{build, forge, package, zip};
 
 /// Extracts over an earlier `lib-amd64/`; on refusal checks that it is untouched and nothing is left beside it.
 fn unpack(bytes: &[u8]) -> Result<tempfile::TempDir, String> {

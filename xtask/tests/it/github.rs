@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
+use fakes::github::{self as fake, FakeGithub, Fault, REPOSITORY, TOKEN};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use xtask::github::{Asset, Error, Event, Github, Plan, Published};
 use xtask::secret::Secret;
 
 use crate::support::client;
-use crate::support::github::{self as fake, FakeGithub, Fault, REPOSITORY, TOKEN};
 
 /// Files and the plan that attaches them.
 struct Sample {
@@ -87,7 +87,7 @@ async fn a_release_is_a_draft_until_its_assets_are_there() {
     assert_eq!(published.uploaded, ["a.zip", "b+c_d-e.zip"]);
     let id = github.release().id;
     assert_eq!(
-        writes(github.log()),
+        writes(github.requests()),
         [
             "POST releases".to_owned(),
             format!("POST releases/{id}/assets"),
@@ -117,11 +117,11 @@ async fn a_second_run_changes_nothing() {
     let github = FakeGithub::start().await;
     let sample = sample("v1.2.3", &[("a.zip", b"aaa")]);
     publish(&github, &sample.plan).await.unwrap();
-    github.log();
+    github.requests();
     let again = publish(&github, &sample.plan).await.unwrap();
     assert!(!again.created && again.uploaded.is_empty());
     assert_eq!(again.skipped, ["a.zip"]);
-    assert_eq!(writes(github.log()), Vec::<String>::new());
+    assert_eq!(writes(github.requests()), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -202,8 +202,8 @@ async fn without_digests_an_equal_size_is_not_trusted() {
 #[tokio::test]
 async fn an_upload_that_breaks_is_cleared_away_and_repeated() {
     let github = FakeGithub::start().await;
-    github.fail("/assets", Fault::Answer(500, &[], json!({})));
-    github.fail("POST releases/2/assets", Fault::BreakUpload);
+    github.fault("/assets", Fault::Respond(500, &[], json!({})));
+    github.fault("POST releases/2/assets", Fault::BreakUpload);
     let sample = sample("v1.2.3", &[("a.zip", b"aaa")]);
     let published = publish(&github, &sample.plan).await.unwrap();
     assert_eq!(published.uploaded, ["a.zip"]);
@@ -215,11 +215,11 @@ async fn an_upload_that_breaks_is_cleared_away_and_repeated() {
 #[tokio::test]
 async fn what_was_done_without_an_answer_is_not_done_twice() {
     let github = FakeGithub::start().await;
-    github.fail("POST releases/2/assets", Fault::LoseAnswer);
-    github.fail("POST releases", Fault::LoseAnswer);
+    github.fault("POST releases/2/assets", Fault::Disconnect);
+    github.fault("POST releases", Fault::Disconnect);
     let sample = sample("v1.2.3", &[("a.zip", b"aaa")]);
     publish(&github, &sample.plan).await.unwrap();
-    let log = writes(github.log());
+    let log = writes(github.requests());
     assert_eq!(
         log,
         [
@@ -236,7 +236,7 @@ async fn a_release_that_cannot_be_finished_stays_a_draft() {
     let github = FakeGithub::start().await;
     let refusal =
         json!({"message": "Validation Failed", "errors": [{"field": "size", "code": "invalid"}]});
-    github.fail("POST releases/2/assets", Fault::Answer(422, &[], refusal));
+    github.fault("POST releases/2/assets", Fault::Respond(422, &[], refusal));
     let sample = sample("v1.2.3", &[("a.zip", b"aaa")]);
     let error = publish(&github, &sample.plan).await.unwrap_err();
     assert_eq!(
@@ -254,7 +254,7 @@ async fn a_published_release_stays_published_while_assets_are_added() {
     let github = FakeGithub::start().await;
     github.state().add("v1.2.3", false);
     let missing = json!({"message": "Bad Request"});
-    github.fail("POST releases/2/assets", Fault::Answer(400, &[], missing));
+    github.fault("POST releases/2/assets", Fault::Respond(400, &[], missing));
     let sample = sample("v1.2.3", &[("a.zip", b"aaa")]);
     let error = publish(&github, &sample.plan).await.unwrap_err();
     assert!(
@@ -268,16 +268,16 @@ async fn a_published_release_stays_published_while_assets_are_added() {
 async fn passing_failures_are_waited_out_and_said() {
     let github = FakeGithub::start().await;
     let limited = || json!({"message": "You have exceeded a secondary rate limit."});
-    github.fail("GET releases/tags", Fault::Answer(503, &[], Value::Null));
-    github.fail(
+    github.fault("GET releases/tags", Fault::Respond(503, &[], Value::Null));
+    github.fault(
         "POST releases",
-        Fault::Answer(403, &[("retry-after", "0")], limited()),
+        Fault::Respond(403, &[("retry-after", "0")], limited()),
     );
-    github.fail(
+    github.fault(
         "POST releases/2/assets",
-        Fault::Answer(429, &[("retry-after", "0")], limited()),
+        Fault::Respond(429, &[("retry-after", "0")], limited()),
     );
-    github.fail("PATCH", Fault::LoseAnswer);
+    github.fault("PATCH", Fault::Disconnect);
     let sample = sample("v1.2.3", &[("a.zip", b"aaa")]);
     let waits = Mutex::new(Vec::new());
     let hear = |event: Event<'_>| {
@@ -294,7 +294,7 @@ async fn passing_failures_are_waited_out_and_said() {
 async fn a_rate_limit_of_an_hour_is_told_and_not_waited_for() {
     let github = FakeGithub::start().await;
     let hour = &[("retry-after", "3600")];
-    github.fail("GET releases/tags", Fault::Answer(403, hour, Value::Null));
+    github.fault("GET releases/tags", Fault::Respond(403, hour, Value::Null));
     let sample = sample("v1.2.3", &[]);
     let error = publish(&github, &sample.plan).await.unwrap_err();
     assert!(error.to_string().contains("3600 s"), "{error}");
@@ -324,7 +324,7 @@ async fn refused_credentials_are_told_apart_and_never_shown() {
         "{unseen}"
     );
     let message = json!({"message": "Resource not accessible by integration"});
-    github.fail("POST releases", Fault::Answer(403, &[], message));
+    github.fault("POST releases", Fault::Respond(403, &[], message));
     let forbidden = ask(REPOSITORY, TOKEN).await;
     assert!(
         forbidden.to_string().contains("`contents: write`"),
@@ -363,7 +363,7 @@ async fn a_plan_that_github_would_change_is_refused_before_any_request() {
     sample.plan.assets.truncate(1);
     let gone = publish(&github, &sample.plan).await.unwrap_err();
     assert!(matches!(gone, Error::Io { .. }), "{gone}");
-    assert_eq!(github.log(), Vec::<String>::new());
+    assert_eq!(github.requests(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -372,10 +372,10 @@ async fn the_token_does_not_follow_a_link_to_another_host() {
     // Leaked once: a fault's headers live as long as the program.
     let link = format!("<{}repos/{REPOSITORY}/releases>; rel=\"next\"", other.api());
     let headers: &'static [_] = Vec::leak(vec![("link", &*String::leak(link))]);
-    github.fail("GET releases/tags", Fault::Answer(404, &[], Value::Null));
-    github.fail("GET releases", Fault::Answer(200, headers, json!([])));
+    github.fault("GET releases/tags", Fault::Respond(404, &[], Value::Null));
+    github.fault("GET releases", Fault::Respond(200, headers, json!([])));
     let sample = sample("v1.2.3", &[]);
     let error = publish(&github, &sample.plan).await.unwrap_err();
     assert!(matches!(error, Error::Unexpected { .. }), "{error}");
-    assert_eq!(other.log(), Vec::<String>::new());
+    assert_eq!(other.requests(), Vec::<String>::new());
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use fakes::feed::{FakeFeed, Fault};
+use fakes::zips::package;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 use xtask::packages::{Downloaded, Error, Package, Source, download, fetch_index};
 use xtask::secret::Secret;
 
-use crate::support::feed::{Feed, Manner};
-use crate::support::zips::package;
 use crate::support::{client, names};
 
 const NAME: &str = "sample-1.2.3-linux-x64.zip";
@@ -36,7 +36,7 @@ async fn fetch(package: &Package, dir: &Path) -> Result<Downloaded, Error> {
 #[tokio::test]
 async fn a_package_is_found_downloaded_verified_and_not_fetched_again() {
     let (feed, dir, content) = (
-        Feed::start().await,
+        FakeFeed::start().await,
         tempfile::tempdir().unwrap(),
         package(300_000),
     );
@@ -60,16 +60,16 @@ async fn a_package_is_found_downloaded_verified_and_not_fetched_again() {
     assert_eq!(got.bytes_fetched, content.len() as u64);
     assert_eq!(heard.lock().unwrap().last(), Some(&(content.len() as u64)));
 
-    feed.seen();
+    feed.requests();
     let again = fetch(&packages[0], dir.path()).await.unwrap();
-    assert_eq!((again.bytes_fetched, feed.seen().len()), (0, 0));
+    assert_eq!((again.bytes_fetched, feed.requests().len()), (0, 0));
     assert_eq!(names(dir.path()), [NAME]);
 }
 
 #[tokio::test]
 async fn a_signed_address_signs_every_request_and_no_message() {
     let (feed, dir, content) = (
-        Feed::start().await,
+        FakeFeed::start().await,
         tempfile::tempdir().unwrap(),
         package(100),
     );
@@ -83,7 +83,7 @@ async fn a_signed_address_signs_every_request_and_no_message() {
         .unwrap();
     fetch(&packages[0], dir.path()).await.unwrap();
     let queries: Vec<_> = feed
-        .seen()
+        .requests()
         .into_iter()
         .map(|seen| seen.query.unwrap())
         .collect();
@@ -100,30 +100,30 @@ async fn a_signed_address_signs_every_request_and_no_message() {
 
 #[tokio::test]
 async fn a_redirect_does_not_tell_the_other_host_the_signature() {
-    let (feed, other) = (Feed::start().await, Feed::start().await);
+    let (feed, other) = (FakeFeed::start().await, FakeFeed::start().await);
     let (dir, content) = (tempfile::tempdir().unwrap(), package(100));
-    feed.misbehave("a.zip", [Manner::Redirect(other.url("b.zip"))]);
+    feed.fault("a.zip", [Fault::Redirect(other.url("b.zip"))]);
     other.put("b.zip", content.clone());
     fetch(&known(&content, &[feed.url("a.zip?sig=hush")]), dir.path())
         .await
         .unwrap();
-    let seen = other.seen().remove(0);
+    let seen = other.requests().remove(0);
     assert_eq!((seen.query, seen.referer), (None, None));
 }
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_resumed_where_it_broke() {
     let (feed, dir, content) = (
-        Feed::start().await,
+        FakeFeed::start().await,
         tempfile::tempdir().unwrap(),
         package(300_000),
     );
     feed.put(PATH, content.clone());
-    feed.misbehave(PATH, [Manner::Cut(1000), Manner::Cut(500)]);
+    feed.fault(PATH, [Fault::Truncate(1000), Fault::Truncate(500)]);
     let got = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
         .await
         .unwrap();
-    let ranges: Vec<_> = feed.seen().into_iter().map(|seen| seen.range).collect();
+    let ranges: Vec<_> = feed.requests().into_iter().map(|seen| seen.range).collect();
     assert_eq!(
         ranges,
         [
@@ -142,14 +142,14 @@ async fn the_partial_file_of_an_earlier_run_is_continued_or_given_up() {
     let whole = content.len() as u64;
     for (manners, expected) in [
         (vec![], whole - 1000),
-        (vec![Manner::IgnoreRange], whole),
-        (vec![Manner::Status(416)], whole),
-        (vec![Manner::OtherRange], whole),
-        (vec![Manner::Status(503)], whole - 1000),
+        (vec![Fault::IgnoreRange], whole),
+        (vec![Fault::Status(416)], whole),
+        (vec![Fault::WrongRange], whole),
+        (vec![Fault::Status(503)], whole - 1000),
     ] {
-        let (feed, dir) = (Feed::start().await, tempfile::tempdir().unwrap());
+        let (feed, dir) = (FakeFeed::start().await, tempfile::tempdir().unwrap());
         feed.put(PATH, content.clone());
-        feed.misbehave(PATH, manners);
+        feed.fault(PATH, manners);
         fs::write(dir.path().join(format!("{NAME}.part")), &content[..1000]).unwrap();
         let got = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
             .await
@@ -163,7 +163,7 @@ async fn the_partial_file_of_an_earlier_run_is_continued_or_given_up() {
 #[tokio::test]
 async fn a_partial_file_that_does_not_fit_is_found_out_and_fetched_anew() {
     let (feed, dir, content) = (
-        Feed::start().await,
+        FakeFeed::start().await,
         tempfile::tempdir().unwrap(),
         package(10_000),
     );
@@ -184,7 +184,7 @@ async fn a_partial_file_that_does_not_fit_is_found_out_and_fetched_anew() {
 #[tokio::test]
 async fn a_whole_partial_file_costs_no_request() {
     let (feed, dir, content) = (
-        Feed::start().await,
+        FakeFeed::start().await,
         tempfile::tempdir().unwrap(),
         package(100),
     );
@@ -192,13 +192,13 @@ async fn a_whole_partial_file_costs_no_request() {
     let got = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
         .await
         .unwrap();
-    assert_eq!((got.bytes_fetched, feed.seen().len()), (0, 0));
+    assert_eq!((got.bytes_fetched, feed.requests().len()), (0, 0));
 }
 
 #[tokio::test]
 async fn the_next_source_is_asked_when_one_fails() {
     let (feed, dir, content) = (
-        Feed::start().await,
+        FakeFeed::start().await,
         tempfile::tempdir().unwrap(),
         package(100),
     );
@@ -208,19 +208,19 @@ async fn the_next_source_is_asked_when_one_fails() {
     let urls = ["gone.zip", "other.zip", "page.zip", "good.zip"].map(|path| feed.url(path));
     let got = fetch(&known(&content, &urls), dir.path()).await.unwrap();
     assert_eq!(fs::read(got.path).unwrap(), content);
-    let asked: Vec<_> = feed.seen().into_iter().map(|seen| seen.path).collect();
+    let asked: Vec<_> = feed.requests().into_iter().map(|seen| seen.path).collect();
     assert_eq!(asked, ["/gone.zip", "/other.zip", "/page.zip", "/good.zip"]);
 }
 
 #[tokio::test]
 async fn a_final_refusal_is_not_repeated_and_every_reason_is_told() {
     let (feed, dir, content) = (
-        Feed::start().await,
+        FakeFeed::start().await,
         tempfile::tempdir().unwrap(),
         package(100),
     );
     let urls = [feed.url("a.zip?sig=hush"), feed.url("b.zip")];
-    feed.misbehave("b.zip", [Manner::Status(401)]);
+    feed.fault("b.zip", [Fault::Status(401)]);
     let error = fetch(&known(&content, &urls), dir.path())
         .await
         .unwrap_err();
@@ -233,7 +233,7 @@ async fn a_final_refusal_is_not_repeated_and_every_reason_is_told() {
         text.contains("b.zip: the server answered 401") && !text.contains("hush"),
         "{text}"
     );
-    assert_eq!(feed.seen().len(), 2);
+    assert_eq!(feed.requests().len(), 2);
     assert!(error.is_input());
 }
 
@@ -252,11 +252,11 @@ async fn wrong_bytes_are_refused_and_not_kept() {
         (longer, given.clone(), "it has more than"),
         (content[..500].to_vec(), given, "it ended after 500"),
     ] {
-        let (feed, dir) = (Feed::start().await, tempfile::tempdir().unwrap());
+        let (feed, dir) = (FakeFeed::start().await, tempfile::tempdir().unwrap());
         feed.put(PATH, content.clone());
         // Refused at once or, when it was too short, asked for again.
-        feed.misbehave(PATH, [Manner::Instead(Bytes::from(bytes.clone()))]);
-        feed.misbehave(PATH, (1..4).map(|_| Manner::Status(404)));
+        feed.fault(PATH, [Fault::Replace(Bytes::from(bytes.clone()))]);
+        feed.fault(PATH, (1..4).map(|_| Fault::Status(404)));
         let package = Package {
             sha256,
             ..known(&content, &[feed.url(PATH)])
@@ -275,7 +275,7 @@ async fn wrong_bytes_are_refused_and_not_kept() {
 #[tokio::test]
 async fn a_wrong_file_of_the_right_name_is_replaced() {
     let (feed, dir, content) = (
-        Feed::start().await,
+        FakeFeed::start().await,
         tempfile::tempdir().unwrap(),
         package(100),
     );
@@ -298,10 +298,10 @@ async fn a_directory_that_cannot_be_made_is_this_machines_fault() {
 
 #[tokio::test]
 async fn an_index_that_is_none_is_told_apart() {
-    let feed = Feed::start().await;
+    let feed = FakeFeed::start().await;
     feed.put("page.json", "<!DOCTYPE html>");
     feed.put("list.json", "[1]");
-    feed.misbehave("index.json", [Manner::Status(503), Manner::Cut(1)]);
+    feed.fault("index.json", [Fault::Status(503), Fault::Truncate(1)]);
     feed.put("index.json", r#"{"versions": []}"#);
     let ask = async |url| fetch_index(&client(), &Source::new(Secret::new(url)).unwrap()).await;
     assert!(matches!(
@@ -322,7 +322,7 @@ async fn an_index_that_is_none_is_told_apart() {
 
 #[tokio::test]
 async fn a_feed_that_is_down_is_told_without_its_signature() {
-    let feed = Feed::start().await;
+    let feed = FakeFeed::start().await;
     let source = Source::new(Secret::new(feed.url("?sig=hush"))).unwrap();
     drop(feed);
     let error = fetch_index(&client(), &source).await.err().unwrap();

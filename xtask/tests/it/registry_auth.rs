@@ -1,5 +1,6 @@
 //! The registry client signing in: one test for each way that registries differ in it.
 
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault, IDENTITY, PASSWORD, USER};
 use futures_util::future::join_all;
 use hyper::Method;
 use xtask::credentials::Credentials;
@@ -8,13 +9,11 @@ use xtask::registry::{Error, Repository};
 use xtask::secret::Secret;
 
 use crate::support::client::{CONTENT, body, layer, login, registry, serving, tag};
-use crate::support::door::{Door, IDENTITY, PASSWORD, USER};
-use crate::support::faulty::{Fault, Faulty, Habits};
 
-async fn with_tokens() -> (Faulty, Repository) {
-    serving(Habits {
-        door: Door::Tokens,
-        ..Habits::default()
+async fn with_tokens() -> (FakeRegistry, Repository) {
+    serving(Behavior {
+        auth: AuthMode::Tokens,
+        ..Behavior::default()
     })
     .await
 }
@@ -43,7 +42,7 @@ async fn each_repository_and_action_has_its_own_token_and_a_wider_one_serves() {
     other.check_push_access().await.unwrap();
     other.head_manifest(&tag("x")).await.unwrap();
     let tokens: Vec<String> = server
-        .seen()
+        .requests()
         .into_iter()
         .map(|seen| seen.target)
         .filter(|target| target.contains("/token"))
@@ -51,20 +50,20 @@ async fn each_repository_and_action_has_its_own_token_and_a_wider_one_serves() {
     assert_eq!(
         tokens,
         [
-            "/token?service=faulty&scope=repository%3Ans%2Fapp%3Apull",
-            "/token?service=faulty&scope=repository%3Ans%2Fapp%3Apull%2Cpush",
-            "/token?service=faulty&scope=repository%3Ans%2Fapp%3Apull%2Cpush&scope=repository%3Ans%2Fbase%3Apull",
-            "/token?service=faulty&scope=repository%3Ans%2Fother%3Apull%2Cpush",
+            "/token?service=fake-registry&scope=repository%3Ans%2Fapp%3Apull",
+            "/token?service=fake-registry&scope=repository%3Ans%2Fapp%3Apull%2Cpush",
+            "/token?service=fake-registry&scope=repository%3Ans%2Fapp%3Apull%2Cpush&scope=repository%3Ans%2Fbase%3Apull",
+            "/token?service=fake-registry&scope=repository%3Ans%2Fother%3Apull%2Cpush",
         ]
     );
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_tried_once_however_many_ask() {
-    for door in [Door::Tokens, Door::Basic] {
-        let server = Faulty::start(Habits {
-            door,
-            ..Habits::default()
+    for auth in [AuthMode::Tokens, AuthMode::Basic] {
+        let server = FakeRegistry::start(Behavior {
+            auth,
+            ..Behavior::default()
         })
         .await;
         let registry = registry(&server.host, login(USER, "wrong"));
@@ -78,7 +77,7 @@ async fn a_wrong_password_is_tried_once_however_many_ask() {
             );
         }
         let logins = server
-            .seen()
+            .requests()
             .iter()
             .filter(|seen| seen.headers.contains_key("authorization"))
             .count();
@@ -127,7 +126,7 @@ async fn an_identity_token_signs_in() {
 async fn a_token_that_died_is_replaced() {
     let (server, repository) = with_tokens().await;
     repository.head_manifest(&tag("x")).await.unwrap();
-    server.fault(Method::HEAD, "manifests", Fault::Expire);
+    server.fault(Method::HEAD, "manifests", Fault::ExpireTokens);
     assert_eq!(repository.head_manifest(&tag("x")).await.unwrap(), None);
     assert_eq!(server.count(Method::GET, "/token"), 2);
 }
@@ -135,7 +134,7 @@ async fn a_token_that_died_is_replaced() {
 #[tokio::test]
 async fn a_token_that_died_before_the_commit_repeats_the_commit_only() {
     let (server, repository) = with_tokens().await;
-    server.fault(Method::PUT, "uploads", Fault::Expire);
+    server.fault(Method::PUT, "uploads", Fault::ExpireTokens);
     repository
         .upload_blob(&layer(CONTENT), None, body(CONTENT))
         .await
@@ -147,7 +146,7 @@ async fn a_token_that_died_before_the_commit_repeats_the_commit_only() {
 #[tokio::test]
 async fn a_token_that_died_under_the_body_asks_for_the_upload_again() {
     let (server, repository) = with_tokens().await;
-    server.fault(Method::PATCH, "uploads", Fault::Expire);
+    server.fault(Method::PATCH, "uploads", Fault::ExpireTokens);
     let error = repository
         .upload_blob(&layer(CONTENT), None, body(CONTENT))
         .await
@@ -165,17 +164,17 @@ async fn a_token_that_died_under_the_body_asks_for_the_upload_again() {
 #[tokio::test]
 async fn a_token_endpoint_that_stumbles_is_asked_again() {
     let (server, repository) = with_tokens().await;
-    let limit = Fault::Answer(429, &[("retry-after", "0")], "slow down");
+    let limit = Fault::Respond(429, &[("retry-after", "0")], "slow down");
     server.fault(Method::GET, "/token", limit);
-    server.fault(Method::GET, "/token", Fault::Hangup);
+    server.fault(Method::GET, "/token", Fault::Disconnect);
     assert_eq!(repository.head_manifest(&tag("x")).await.unwrap(), None);
     assert_eq!(server.count(Method::GET, "/token"), 3);
 }
 
 #[tokio::test]
 async fn a_denial_to_a_request_without_credentials_is_not_about_them() {
-    let (server, repository) = serving(Habits::default()).await;
-    server.fault(Method::HEAD, "manifests", Fault::Answer(403, &[], "no"));
+    let (server, repository) = serving(Behavior::default()).await;
+    server.fault(Method::HEAD, "manifests", Fault::Respond(403, &[], "no"));
     let error = repository.head_manifest(&tag("x")).await.unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error}");
     assert_eq!(repository.head_manifest(&tag("x")).await.unwrap(), None);

@@ -1,14 +1,13 @@
 //! The registry client moving blobs: one test for each way that it goes wrong.
 
 use bytes::Bytes;
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault, Host, PASSWORD, USER};
 use futures_util::stream::{self, StreamExt as _};
 use hyper::Method;
 use xtask::oci::Descriptor;
 use xtask::registry::{Blob, Error, Mount, Repository};
 
 use crate::support::client::{CONTENT, body, layer, login, open, registry, serving};
-use crate::support::door::{Door, PASSWORD, USER};
-use crate::support::faulty::{Fault, Faulty, Habits};
 
 async fn read(mut blob: Blob) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
@@ -19,26 +18,22 @@ async fn read(mut blob: Blob) -> Result<Vec<u8>, Error> {
 }
 
 /// A repository that holds [`CONTENT`].
-async fn holding_content(habits: Habits) -> (Faulty, Repository, Descriptor) {
-    let (server, repository) = serving(habits).await;
+async fn holding_content(behavior: Behavior) -> (FakeRegistry, Repository, Descriptor) {
+    let (server, repository) = serving(behavior).await;
     let blob = layer(CONTENT);
-    let key = ("ns/app".to_owned(), blob.digest.clone());
-    server
-        .state()
-        .store
-        .blobs
-        .insert(key, Bytes::from_static(CONTENT));
+    let content = Bytes::from_static(CONTENT);
+    server.put_blob("ns/app", blob.digest.as_str(), content);
     (server, repository, blob)
 }
 
 #[tokio::test]
 async fn blobs_on_another_host_are_read_and_written_without_credentials() {
-    let habits = Habits {
-        door: Door::Tokens,
+    let behavior = Behavior {
+        auth: AuthMode::Tokens,
         stores_elsewhere: true,
-        ..Habits::default()
+        ..Behavior::default()
     };
-    let (server, repository, blob) = holding_content(habits).await;
+    let (server, repository, blob) = holding_content(behavior).await;
     let found = repository
         .get_blob(&blob)
         .await
@@ -49,8 +44,11 @@ async fn blobs_on_another_host_are_read_and_written_without_credentials() {
         .upload_blob(&layer(b"other"), None, body(b"other"))
         .await
         .unwrap();
-    let seen = server.seen();
-    let elsewhere: Vec<_> = seen.iter().filter(|seen| seen.host == "storage").collect();
+    let seen = server.requests();
+    let elsewhere: Vec<_> = seen
+        .iter()
+        .filter(|seen| seen.host == Host::Storage)
+        .collect();
     assert_eq!(
         elsewhere
             .iter()
@@ -68,13 +66,13 @@ async fn blobs_on_another_host_are_read_and_written_without_credentials() {
 
 #[tokio::test]
 async fn a_broken_download_goes_on_where_it_ended_from_a_fresh_url() {
-    let habits = Habits {
+    let behavior = Behavior {
         stores_elsewhere: true,
-        ..Habits::default()
+        ..Behavior::default()
     };
-    let (server, repository, blob) = holding_content(habits).await;
-    server.fault(Method::GET, "sig=", Fault::Cut(4));
-    server.fault(Method::GET, "sig=", Fault::Cut(5));
+    let (server, repository, blob) = holding_content(behavior).await;
+    server.fault(Method::GET, "sig=", Fault::Truncate(4));
+    server.fault(Method::GET, "sig=", Fault::Truncate(5));
     let found = repository
         .get_blob(&blob)
         .await
@@ -82,7 +80,7 @@ async fn a_broken_download_goes_on_where_it_ended_from_a_fresh_url() {
         .expect("it is there");
     assert_eq!(read(found).await.unwrap(), CONTENT);
     let ranges: Vec<_> = server
-        .seen()
+        .requests()
         .iter()
         .map(|seen| (seen.host, seen.headers.get("range").cloned()))
         .collect();
@@ -90,24 +88,24 @@ async fn a_broken_download_goes_on_where_it_ended_from_a_fresh_url() {
     assert_eq!(
         ranges,
         [
-            ("registry", None),
-            ("storage", None),
-            ("registry", range("bytes=4-")),
-            ("storage", range("bytes=4-")),
-            ("registry", range("bytes=9-")),
-            ("storage", range("bytes=9-")),
+            (Host::Registry, None),
+            (Host::Storage, None),
+            (Host::Registry, range("bytes=4-")),
+            (Host::Storage, range("bytes=4-")),
+            (Host::Registry, range("bytes=9-")),
+            (Host::Storage, range("bytes=9-")),
         ]
     );
 }
 
 #[tokio::test]
 async fn a_registry_without_ranges_sends_bytes_again_that_are_dropped() {
-    let habits = Habits {
+    let behavior = Behavior {
         ignores_ranges: true,
-        ..Habits::default()
+        ..Behavior::default()
     };
-    let (server, repository, blob) = holding_content(habits).await;
-    server.fault(Method::GET, "blobs", Fault::Cut(4));
+    let (server, repository, blob) = holding_content(behavior).await;
+    server.fault(Method::GET, "blobs", Fault::Truncate(4));
     let found = repository
         .get_blob(&blob)
         .await
@@ -118,9 +116,9 @@ async fn a_registry_without_ranges_sends_bytes_again_that_are_dropped() {
 
 #[tokio::test]
 async fn a_download_that_makes_no_headway_ends() {
-    let (server, repository, blob) = holding_content(Habits::default()).await;
+    let (server, repository, blob) = holding_content(Behavior::default()).await;
     for _ in 0..9 {
-        server.fault(Method::GET, "blobs", Fault::Cut(0));
+        server.fault(Method::GET, "blobs", Fault::Truncate(0));
     }
     let found = repository
         .get_blob(&blob)
@@ -129,13 +127,13 @@ async fn a_download_that_makes_no_headway_ends() {
         .expect("it is there");
     let error = read(found).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
-    assert_eq!(server.seen().len(), 3);
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
 async fn content_that_is_not_the_blob_is_an_error() {
-    let (server, repository, blob) = holding_content(Habits::default()).await;
-    server.fault(Method::GET, "blobs", Fault::Garble);
+    let (server, repository, blob) = holding_content(Behavior::default()).await;
+    server.fault(Method::GET, "blobs", Fault::Corrupt);
     let garbled = repository
         .get_blob(&blob)
         .await
@@ -161,9 +159,9 @@ async fn content_that_is_not_the_blob_is_an_error() {
 #[tokio::test]
 async fn an_upload_is_one_plain_patch_and_a_commit_that_keeps_the_query() {
     for absolute_locations in [false, true] {
-        let (server, repository) = serving(Habits {
+        let (server, repository) = serving(Behavior {
             absolute_locations,
-            ..Habits::default()
+            ..Behavior::default()
         })
         .await;
         let blob = layer(CONTENT);
@@ -171,7 +169,7 @@ async fn an_upload_is_one_plain_patch_and_a_commit_that_keeps_the_query() {
             .upload_blob(&blob, None, body(CONTENT))
             .await
             .unwrap();
-        let seen = server.seen();
+        let seen = server.requests();
         let methods: Vec<_> = seen.iter().map(|seen| &seen.method).collect();
         assert_eq!(methods, [Method::POST, Method::PATCH, Method::PUT]);
         assert_eq!(
@@ -198,7 +196,11 @@ async fn a_small_blob_is_uploaded_with_its_commit() {
 
 #[tokio::test]
 async fn a_commit_that_failed_although_the_blob_is_there_has_not_failed() {
-    for fault in [Fault::Lie(404), Fault::Lie(500), Fault::Hangup] {
+    for fault in [
+        Fault::WrongStatus(404),
+        Fault::WrongStatus(500),
+        Fault::Disconnect,
+    ] {
         let (server, repository) = open().await;
         server.fault(Method::PUT, "uploads", fault);
         repository
@@ -215,7 +217,7 @@ async fn a_session_that_is_gone_asks_for_the_upload_again() {
     let (server, repository) = open().await;
     let gone = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}"#;
     for _ in 0..3 {
-        server.fault(Method::PUT, "uploads", Fault::Answer(404, &[], gone));
+        server.fault(Method::PUT, "uploads", Fault::Respond(404, &[], gone));
     }
     let error = repository
         .upload_blob(&layer(CONTENT), None, body(CONTENT))
@@ -266,12 +268,12 @@ async fn a_mount_that_is_declined_goes_on_as_an_upload() {
         (404, false),
         (405, false),
     ] {
-        let habits = Habits {
-            door: Door::Tokens,
+        let behavior = Behavior {
+            auth: AuthMode::Tokens,
             mount: Some(status),
-            ..Habits::default()
+            ..Behavior::default()
         };
-        let (server, repository, blob) = holding_content(habits).await;
+        let (server, repository, blob) = holding_content(behavior).await;
         let target = registry(&server.host, login(USER, PASSWORD)).repository("ns/target");
         drop(repository);
         let Mount::Declined(session) = target.mount_blob(&blob.digest, "ns/app").await.unwrap()
@@ -291,9 +293,9 @@ async fn a_mount_that_is_declined_goes_on_as_an_upload() {
 
 #[tokio::test]
 async fn a_mount_that_is_granted_uploads_nothing() {
-    let (server, _, blob) = holding_content(Habits {
-        door: Door::Tokens,
-        ..Habits::default()
+    let (server, _, blob) = holding_content(Behavior {
+        auth: AuthMode::Tokens,
+        ..Behavior::default()
     })
     .await;
     let target = registry(&server.host, login(USER, PASSWORD)).repository("ns/target");

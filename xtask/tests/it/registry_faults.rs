@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fakes::registry::{Behavior, Fault};
 use futures_util::stream::StreamExt as _;
 use hyper::Method;
 use xtask::credentials::Credentials;
@@ -9,7 +10,6 @@ use xtask::oci::{Manifest, index_of, media_type};
 use xtask::registry::{Error, Options};
 
 use crate::support::client::{CONTENT, body, layer, open, registry_with, serving, tag};
-use crate::support::faulty::{Fault, Habits};
 
 /// One try only, and a stall timeout that a test can wait for.
 fn impatient() -> Options {
@@ -23,7 +23,7 @@ fn impatient() -> Options {
 #[tokio::test]
 async fn a_rate_limit_pauses_the_host() {
     let (server, repository) = open().await;
-    let limit = Fault::Answer(429, &[("retry-after", "1")], "slow down");
+    let limit = Fault::Respond(429, &[("retry-after", "1")], "slow down");
     server.fault(Method::PUT, "manifests", limit);
     let manifest = index_of(&[], None);
     let at = tag("x");
@@ -38,7 +38,7 @@ async fn a_rate_limit_pauses_the_host() {
     let (put, head) = tokio::join!(repository.put_manifest(&at, &manifest), other);
     put.unwrap();
     head.unwrap();
-    let seen = server.seen();
+    let seen = server.requests();
     for later in &seen[1..] {
         assert!(later.at - seen[0].at >= Duration::from_secs(1), "{later:?}");
     }
@@ -51,14 +51,14 @@ async fn a_limit_of_hours_is_not_waited_out() {
     server.fault(
         Method::HEAD,
         "manifests",
-        Fault::Answer(429, &[("retry-after", "21600")], ""),
+        Fault::Respond(429, &[("retry-after", "21600")], ""),
     );
     let error = repository.head_manifest(&tag("x")).await.unwrap_err();
     assert!(
         matches!(error, Error::RateLimited { retry_after: Some(wait), .. } if wait.as_secs() == 21_600),
         "{error}"
     );
-    assert_eq!(server.seen().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -67,14 +67,14 @@ async fn a_registry_that_stumbles_is_asked_again_but_not_for_ever() {
     server.fault(
         Method::GET,
         "manifests/x",
-        Fault::Answer(503, &[], "<html>"),
+        Fault::Respond(503, &[], "<html>"),
     );
-    server.fault(Method::GET, "manifests/x", Fault::Hangup);
+    server.fault(Method::GET, "manifests/x", Fault::Disconnect);
     assert_eq!(repository.get_manifest(&tag("x")).await.unwrap(), None);
     assert_eq!(server.count(Method::GET, "manifests/x"), 3);
 
     for _ in 0..9 {
-        server.fault(Method::GET, "manifests/y", Fault::Answer(502, &[], ""));
+        server.fault(Method::GET, "manifests/y", Fault::Respond(502, &[], ""));
     }
     let error = repository.get_manifest(&tag("y")).await.unwrap_err();
     assert_eq!((error.status(), error.is_transient()), (Some(502), true));
@@ -115,7 +115,7 @@ async fn a_body_that_is_too_large_is_a_final_answer() {
     server.fault(
         Method::PUT,
         "manifests",
-        Fault::Answer(413, &[], "<html>nginx</html>"),
+        Fault::Respond(413, &[], "<html>nginx</html>"),
     );
     let error = repository
         .put_manifest(&tag("x"), &index_of(&[], None))
@@ -125,14 +125,14 @@ async fn a_body_that_is_too_large_is_a_final_answer() {
         matches!(error, Error::TooLarge(_)) && !error.is_transient(),
         "{error}"
     );
-    assert_eq!(server.seen().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn a_digest_that_is_not_stated_is_computed() {
-    let (_server, repository) = serving(Habits {
+    let (_server, repository) = serving(Behavior {
         hides_digests: true,
-        ..Habits::default()
+        ..Behavior::default()
     })
     .await;
     let manifest = index_of(&[], None);
@@ -158,13 +158,13 @@ async fn a_manifest_that_does_not_have_its_digest_is_not_handed_out() {
     let (server, repository) = open().await;
     let manifest = index_of(&[], None);
     repository.put_manifest(&tag("x"), &manifest).await.unwrap();
-    server.fault(Method::GET, "manifests", Fault::Garble);
+    server.fault(Method::GET, "manifests", Fault::Corrupt);
     assert_eq!(
         repository.get_manifest(&tag("x")).await.unwrap(),
         Some(manifest.clone())
     );
     for _ in 0..3 {
-        server.fault(Method::GET, "manifests", Fault::Garble);
+        server.fault(Method::GET, "manifests", Fault::Corrupt);
     }
     let error = repository
         .get_manifest(&manifest.digest().clone().into())
@@ -175,9 +175,9 @@ async fn a_manifest_that_does_not_have_its_digest_is_not_handed_out() {
 
 #[tokio::test]
 async fn tags_are_listed_to_the_last_page() {
-    let (server, repository) = serving(Habits {
+    let (server, repository) = serving(Behavior {
         page: Some(2),
-        ..Habits::default()
+        ..Behavior::default()
     })
     .await;
     let names = ["a", "b", "c", "d", "e"];
@@ -201,9 +201,9 @@ async fn tags_are_listed_to_the_last_page() {
 #[tokio::test]
 async fn referrers_are_found_with_the_api_and_without() {
     for lists_referrers in [true, false] {
-        let (server, repository) = serving(Habits {
+        let (server, repository) = serving(Behavior {
             lists_referrers,
-            ..Habits::default()
+            ..Behavior::default()
         })
         .await;
         let subject = index_of(&[], None);

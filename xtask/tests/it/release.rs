@@ -6,14 +6,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::stage::{
-    ARCHITECTURE, PASSWORD, Stage, TAGS, VERSION, docker, package, skopeo_raw, zip_name,
+use crate::support::release_fixture::{
+    ARCHITECTURE, PASSWORD, ReleaseFixture, TAGS, VERSION, docker, package, skopeo_raw, zip_name,
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
-    let stage = Stage::new(2).await;
-    let run = stage
+    let fixture = ReleaseFixture::new(2).await;
+    let run = fixture
         .workspace
         .run(&["release", "--report", "report.json"])
         .await;
@@ -26,38 +26,38 @@ async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
         ],
     );
 
-    let expected = stage.raw(0, VERSION);
+    let expected = fixture.raw(0, VERSION);
     for tag in TAGS {
-        assert_eq!(stage.raw(0, tag), expected, "{tag} on the first");
-        assert_eq!(stage.raw(1, tag), expected, "{tag} on the second");
+        assert_eq!(fixture.raw(0, tag), expected, "{tag} on the first");
+        assert_eq!(fixture.raw(1, tag), expected, "{tag} on the second");
     }
-    let release = stage.github.release();
+    let release = fixture.github.release();
     assert!(!release.draft && !release.prerelease);
     assert_eq!(release.tag, "v1.2.3");
     assert_eq!(release.assets.len(), 2);
-    let report: Value = serde_json::from_str(&stage.workspace.read("report.json")).unwrap();
+    let report: Value = serde_json::from_str(&fixture.workspace.read("report.json")).unwrap();
     let digest = report["registries"][0]["digest"].as_str().unwrap();
     assert!(release.notes.contains(digest), "{}", release.notes);
     assert_eq!(report["exit_code"], 3);
     assert_eq!(report["registries"][2]["status"], "failed");
 
-    let again = stage.workspace.run(&["release"]).await;
+    let again = fixture.workspace.run(&["release"]).await;
     again.expect(3, &["already there, nothing pushed", "2 already there"]);
     assert!(!again.stderr.contains("pushed, tags "), "{again}");
-    assert_eq!(stage.raw(0, "latest"), expected);
+    assert_eq!(fixture.raw(0, "latest"), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_registries_get_one_index_of_two_platforms_and_the_image_runs() {
-    let stage = Stage::new(3).await;
-    stage
+    let fixture = ReleaseFixture::new(3).await;
+    fixture
         .workspace
         .run(&["Release"])
         .await
         .expect(0, &["release 1.2.3: done"]);
 
-    let raw = stage.raw(0, VERSION);
-    assert!((1..3).all(|number| TAGS.iter().all(|tag| stage.raw(number, tag) == raw)));
+    let raw = fixture.raw(0, VERSION);
+    assert!((1..3).all(|number| TAGS.iter().all(|tag| fixture.raw(number, tag) == raw)));
     let index: Value = serde_json::from_slice(&raw).unwrap();
     let platforms: Vec<&str> = index["manifests"]
         .as_array()
@@ -68,7 +68,7 @@ async fn three_registries_get_one_index_of_two_platforms_and_the_image_runs() {
     assert_eq!(platforms, ["amd64", "arm64"]);
 
     // A fresh pull by the engine, through the index, by another user of the registry.
-    let reference = stage.pulled(0, "latest");
+    let reference = fixture.pulled(0, "latest");
     let said = docker(&[
         "run",
         "--rm",
@@ -114,20 +114,20 @@ async fn three_registries_get_one_index_of_two_platforms_and_the_image_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_platform_is_pushed_without_an_index() {
-    let stage = Stage::new(1).await;
-    let facts = stage
+    let fixture = ReleaseFixture::new(1).await;
+    let facts = fixture
         .workspace
         .read("Cargo.toml")
         .replace("[\"linux/amd64\", \"linux/arm64\"]", "[\"linux/arm64\"]");
-    stage.workspace.write("Cargo.toml", &facts);
-    stage
+    fixture.workspace.write("Cargo.toml", &facts);
+    fixture
         .workspace
         .run(&["docker-push"])
         .await
         .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest set"]);
-    let manifest: Value = serde_json::from_slice(&stage.raw(0, "1")).unwrap();
+    let manifest: Value = serde_json::from_slice(&fixture.raw(0, "1")).unwrap();
     assert!(manifest["config"].is_object(), "{manifest}");
-    stage
+    fixture
         .workspace
         .run(&["docker-push"])
         .await
@@ -136,16 +136,16 @@ async fn a_single_platform_is_pushed_without_an_index() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prerelease_moves_no_tag() {
-    let mut stage = Stage::new(1).await;
-    stage.feed.publish(
+    let mut fixture = ReleaseFixture::new(1).await;
+    fixture.feed.publish(
         "2.0.0-beta.1",
         &[
             (&zip_name("x64"), &package("amd64")),
             (&zip_name("arm64"), &package("arm64")),
         ],
     );
-    stage.workspace.set("RELEASE_VERSION", "v2.0.0-beta.1");
-    stage
+    fixture.workspace.set("RELEASE_VERSION", "v2.0.0-beta.1");
+    fixture
         .workspace
         .run(&[
             "release",
@@ -155,22 +155,25 @@ async fn a_prerelease_moves_no_tag() {
         ])
         .await
         .expect(0, &["done"]);
-    assert!(!stage.raw(0, "2.0.0-beta.1").is_empty());
-    let image = &stage.workspace.image;
-    let latest = skopeo_raw(&format!("{}/team/{image}:latest", stage.registries[0].host));
+    assert!(!fixture.raw(0, "2.0.0-beta.1").is_empty());
+    let image = &fixture.workspace.image;
+    let latest = skopeo_raw(&format!(
+        "{}/team/{image}:latest",
+        fixture.registries[0].host
+    ));
     assert!(latest.unwrap_err().contains("manifest unknown"));
-    assert!(stage.github.release().prerelease);
+    assert!(fixture.github.release().prerelease);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn require_holds_the_github_release_back() {
-    let stage = Stage::new(1).await;
-    let facts = stage
+    let fixture = ReleaseFixture::new(1).await;
+    let facts = fixture
         .workspace
         .read("Cargo.toml")
         .replace("github-repository", "require = \"all\"\ngithub-repository");
-    stage.workspace.write("Cargo.toml", &facts);
-    let run = stage.workspace.run(&["release"]).await;
+    fixture.workspace.write("Cargo.toml", &facts);
+    let run = fixture.workspace.run(&["release"]).await;
     run.expect(
         1,
         &[
@@ -179,20 +182,20 @@ async fn require_holds_the_github_release_back() {
             "docker-push         Succeeded",
         ],
     );
-    assert!(stage.github.state().releases.is_empty());
+    assert!(fixture.github.state().releases.is_empty());
 
     // `latest` must not name a version that only part of the registries hold.
     run.expect(1, &["moving tags held back"]);
     let latest = format!(
         "{}/team/{}:latest",
-        stage.registries[0].host, stage.workspace.image
+        fixture.registries[0].host, fixture.workspace.image
     );
     assert!(
         skopeo_raw(&latest)
             .unwrap_err()
             .contains("manifest unknown")
     );
-    let run = stage
+    let run = fixture
         .workspace
         .run(&["docker-push", "--tags-when", "any"])
         .await;
@@ -200,32 +203,32 @@ async fn require_holds_the_github_release_back() {
 
     // Once they hold it, the release can be made alone: the registries are asked.
     let facts = facts.replace("require = \"all\"", "require = [\"dockerhub\"]");
-    stage.workspace.write("Cargo.toml", &facts);
-    stage
+    fixture.workspace.write("Cargo.toml", &facts);
+    fixture
         .workspace
         .run(&["github-release"])
         .await
         .expect(0, &["created"]);
-    assert!(stage.github.release().notes.contains("sha256:"));
+    assert!(fixture.github.release().notes.contains("sha256:"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_is_added_in_the_table_alone() {
-    let mut stage = Stage::new(1).await;
-    let facts = stage.workspace.read("Cargo.toml")
+    let mut fixture = ReleaseFixture::new(1).await;
+    let facts = fixture.workspace.read("Cargo.toml")
         + &format!(
             "[workspace.metadata.release.registries.harbor]\nprefix = \"HARBOR\"\nregistry = \"{}\"\nnamespace = \"x\"\n",
-            stage.registries[0].host
+            fixture.registries[0].host
         );
-    stage.workspace.write("Cargo.toml", &facts);
-    stage
+    fixture.workspace.write("Cargo.toml", &facts);
+    fixture
         .workspace
         .run(&["docker-push-harbor"])
         .await
         .expect(2, &["`HARBOR_USERNAME` and `HARBOR_PASSWORD` are not set"]);
-    stage.workspace.set("HARBOR_USERNAME", "robot$ci");
-    stage.workspace.set("HARBOR_PASSWORD", PASSWORD);
-    stage
+    fixture.workspace.set("HARBOR_USERNAME", "robot$ci");
+    fixture.workspace.set("HARBOR_PASSWORD", PASSWORD);
+    fixture
         .workspace
         .run(&["DockerPushHarbor"])
         .await
@@ -234,25 +237,25 @@ async fn a_registry_is_added_in_the_table_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_laptop_without_credentials_skips_and_ci_does_not() {
-    let mut stage = Stage::new(1).await;
+    let mut fixture = ReleaseFixture::new(1).await;
     for prefix in ["AZURE_ACR", "ALIYUN_ACR"] {
-        stage.workspace.set(&format!("{prefix}_USERNAME"), "");
-        stage.workspace.set(&format!("{prefix}_PASSWORD"), "");
+        fixture.workspace.set(&format!("{prefix}_USERNAME"), "");
+        fixture.workspace.set(&format!("{prefix}_PASSWORD"), "");
     }
     let skipped = "`AZURE_ACR_USERNAME` and `AZURE_ACR_PASSWORD` are not set";
-    stage
+    fixture
         .workspace
         .run(&["docker-push-all", "--strict"])
         .await
         .expect(2, &[skipped, "ALIYUN_ACR_USERNAME"]);
-    stage
+    fixture
         .workspace
         .run(&["docker-push-all"])
         .await
         .expect(0, &["docker-push-azure   Skipped", skipped]);
-    stage.workspace.set("DOCKER_USERNAME", "");
-    stage.workspace.set("DOCKER_PASSWORD", "");
-    stage
+    fixture.workspace.set("DOCKER_USERNAME", "");
+    fixture.workspace.set("DOCKER_PASSWORD", "");
+    fixture
         .workspace
         .run(&["docker-push-all"])
         .await
@@ -261,29 +264,33 @@ async fn a_laptop_without_credentials_skips_and_ci_does_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_holds_something_else_is_replaced_and_that_is_said() {
-    let stage = Stage::new(1).await;
-    stage.workspace.run(&["docker-push"]).await.expect(0, &[]);
-    let before = stage.raw(0, VERSION);
+    let fixture = ReleaseFixture::new(1).await;
+    fixture.workspace.run(&["docker-push"]).await.expect(0, &[]);
+    let before = fixture.raw(0, VERSION);
     let (amd64, arm64) = (package("amd64, mended"), package("arm64"));
     let files = [(&*zip_name("x64"), &*amd64), (&*zip_name("arm64"), &*arm64)];
-    stage.feed.publish(VERSION, &files);
-    let run = stage.workspace.run(&["docker-push"]).await;
+    fixture.feed.publish(VERSION, &files);
+    let run = fixture.workspace.run(&["docker-push"]).await;
     run.expect(
         0,
         &["warning: docker-push: `1.2.3` is sha256:", "is replaced"],
     );
-    let after = stage.raw(0, VERSION);
+    let after = fixture.raw(0, VERSION);
     assert_ne!(before, after);
-    assert!(TAGS.iter().all(|tag| stage.raw(0, tag) == after));
+    assert!(TAGS.iter().all(|tag| fixture.raw(0, tag) == after));
 }
 
 /// What the time of the build is in makes another image of every build. (An engine before 23 still dates `/app`.)
 #[tokio::test(flavor = "multi_thread")]
 async fn the_files_of_the_image_bear_the_date_of_the_release() {
-    let stage = Stage::new(0).await;
-    stage.workspace.run(&["docker-build"]).await.expect(0, &[]);
-    let saved = stage.workspace.path().join("saved.tar");
-    let image = format!("{}:1.2.3-linux-amd64", stage.workspace.image);
+    let fixture = ReleaseFixture::new(0).await;
+    fixture
+        .workspace
+        .run(&["docker-build"])
+        .await
+        .expect(0, &[]);
+    let saved = fixture.workspace.path().join("saved.tar");
+    let image = format!("{}:1.2.3-linux-amd64", fixture.workspace.image);
     docker(&["save", "--output", saved.to_str().unwrap(), &image]);
     let mut seen = 0;
     for entry in tar::Archive::new(File::open(saved).unwrap())

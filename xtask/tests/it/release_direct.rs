@@ -6,27 +6,29 @@ use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use fakes::noise;
+use fakes::registry::{Behavior, Fault};
 use hyper::Method;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::support::distribution::Distribution;
-use crate::support::faulty::{Fault, Habits};
-use crate::support::images::noise;
-use crate::support::stage::{PASSWORD, Stage, TAGS, USER, VERSION, docker, skopeo_raw};
+use crate::support::release_fixture::{
+    PASSWORD, ReleaseFixture, TAGS, USER, VERSION, docker, skopeo_raw,
+};
 use crate::support::workspace::Run;
 
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_layers_of_every_registry_unpack_to_what_was_built_and_run() {
-    let stage = Stage::new(3).await;
-    stage
+    let fixture = ReleaseFixture::new(3).await;
+    fixture
         .workspace
         .run(&["docker-push-all"])
         .await
         .expect(0, &[]);
-    stage.same(&TAGS);
+    fixture.same(&TAGS);
     let own = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {
@@ -34,10 +36,10 @@ async fn the_layers_of_every_registry_unpack_to_what_was_built_and_run() {
     };
     for number in 0..3 {
         for architecture in ARCHITECTURES {
-            let unpacked = stage.unpacked(number, VERSION, architecture);
-            assert_eq!(unpacked, built(&stage, architecture), "number {number}");
+            let unpacked = fixture.unpacked(number, VERSION, architecture);
+            assert_eq!(unpacked, built(&fixture, architecture), "number {number}");
         }
-        let image = stage.pulled(number, VERSION);
+        let image = fixture.pulled(number, VERSION);
         let said = docker(&[
             "run",
             "--rm",
@@ -53,124 +55,127 @@ async fn the_layers_of_every_registry_unpack_to_what_was_built_and_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn layers_compressed_with_zstd_unpack_to_what_was_built() {
-    let stage = Stage::new(1).await;
-    stage
+    let fixture = ReleaseFixture::new(1).await;
+    fixture
         .workspace
         .run(&["docker-push", "--compression", "zstd"])
         .await
         .expect(0, &[]);
-    let index: Value = serde_json::from_slice(&stage.raw(0, VERSION)).unwrap();
+    let index: Value = serde_json::from_slice(&fixture.raw(0, VERSION)).unwrap();
     let children = index["manifests"].as_array().unwrap();
     assert_eq!(children.len(), 2);
     for (architecture, child) in ARCHITECTURES.iter().zip(children) {
         let digest = child["digest"].as_str().unwrap();
-        let manifest = skopeo_raw(&format!("{}@{digest}", stage.repository(0))).unwrap();
+        let manifest = skopeo_raw(&format!("{}@{digest}", fixture.repository(0))).unwrap();
         let manifest: Value = serde_json::from_slice(&manifest).unwrap();
         for layer in manifest["layers"].as_array().unwrap() {
             let media_type = "application/vnd.oci.image.layer.v1.tar+zstd";
             assert_eq!(layer["mediaType"], media_type);
         }
-        let unpacked = stage.unpacked(0, VERSION, architecture);
-        assert_eq!(unpacked, built(&stage, architecture));
+        let unpacked = fixture.unpacked(0, VERSION, architecture);
+        assert_eq!(unpacked, built(&fixture, architecture));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_release_compresses_and_uploads_only_what_is_new() {
-    let stage = Stage::new(1).await;
-    let image = given(&stage, "first");
+    let fixture = ReleaseFixture::new(1).await;
+    let image = given(&fixture, "first");
     let events = Events::listen(&image);
-    push(&stage, VERSION, &["docker-push", "--image", &image]).await;
+    push(&fixture, VERSION, &["docker-push", "--image", &image]).await;
     assert!(events.have_an_export());
-    let before = manifest(&stage, 0, VERSION);
-    assert_eq!(bytes(&stage, 0), size(&before["layers"][0]) + new(&before));
+    let before = manifest(&fixture, 0, VERSION);
+    assert_eq!(
+        bytes(&fixture, 0),
+        size(&before["layers"][0]) + new(&before)
+    );
 
     // With another compression, a layer that is compressed again has another digest.
-    let image = given(&stage, "second");
+    let image = given(&fixture, "second");
     let zstd = ["docker-push", "--image", &image, "--compression", "zstd"];
     let events = Events::listen(&image);
-    push(&stage, "1.2.4", &zstd).await;
+    push(&fixture, "1.2.4", &zstd).await;
     assert!(!events.have_an_export());
-    let after = manifest(&stage, 0, "1.2.4");
+    let after = manifest(&fixture, 0, "1.2.4");
     assert_eq!(after["layers"][0], before["layers"][0]);
     let media_type = after["layers"][1]["mediaType"].as_str().unwrap();
     assert!(media_type.ends_with("+zstd"), "{media_type}");
-    assert_eq!(bytes(&stage, 0), new(&after));
+    assert_eq!(bytes(&fixture, 0), new(&after));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_may_lack_the_release_before_gets_every_layer_of_the_next() {
-    let mut stage = Stage::new(2).await;
-    let image = given(&stage, "first");
-    push(&stage, VERSION, &["docker-push", "--image", &image]).await;
+    let mut fixture = ReleaseFixture::new(2).await;
+    let image = given(&fixture, "first");
+    push(&fixture, VERSION, &["docker-push", "--image", &image]).await;
 
     // One has no such repository yet, and one does not let its tags be listed.
-    let unlisted = stage.in_memory("ALIYUN_ACR", Habits::default()).await;
+    let unlisted = fixture.in_memory("ALIYUN_ACR", Behavior::default()).await;
     let denied = r#"{"errors":[{"code":"DENIED"}]}"#;
-    unlisted.fault(Method::GET, "tags/list", Fault::Answer(403, &[], denied));
-    let image = given(&stage, "second");
-    push(&stage, "1.2.4", &["docker-push-all", "--image", &image]).await;
+    unlisted.fault(Method::GET, "tags/list", Fault::Respond(403, &[], denied));
+    let image = given(&fixture, "second");
+    push(&fixture, "1.2.4", &["docker-push-all", "--image", &image]).await;
     assert_eq!(unlisted.count(Method::GET, "tags/list"), 1);
-    let raw = stage.raw(0, "1.2.4");
-    assert!(stage.raw(1, "1.2.4") == raw && unlisted.tagged("1.2.4") == raw);
-    let manifest = manifest(&stage, 0, "1.2.4");
+    let raw = fixture.raw(0, "1.2.4");
+    assert!(fixture.raw(1, "1.2.4") == raw && unlisted.tagged("1.2.4") == raw);
+    let manifest = manifest(&fixture, 0, "1.2.4");
     let all = size(&manifest["layers"][0]) + new(&manifest);
     assert_eq!(
-        [0, 1, 2].map(|number| bytes(&stage, number)),
+        [0, 1, 2].map(|number| bytes(&fixture, number)),
         [new(&manifest), all, all]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_was_dead_gets_the_image_from_one_that_holds_it() {
-    let mut stage = Stage::new(2).await;
-    stage
+    let mut fixture = ReleaseFixture::new(2).await;
+    fixture
         .workspace
         .run(&["docker-push-all"])
         .await
         .expect(3, &["docker-push-aliyun  Failed"]);
-    let before = stage.same(&TAGS);
+    let before = fixture.same(&TAGS);
 
     let risen = Distribution::with_user(USER, PASSWORD);
-    stage.workspace.set("ALIYUN_ACR_REGISTRY", &risen.host);
-    stage.registries.push(risen);
+    fixture.workspace.set("ALIYUN_ACR_REGISTRY", &risen.host);
+    fixture.registries.push(risen);
     // Made anew it would have another digest.
-    stage
+    fixture
         .workspace
         .run(&["docker-push-aliyun", "--compression", "zstd"])
         .await
         .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest set"]);
-    assert!(stage.same(&TAGS) == before);
+    assert!(fixture.same(&TAGS) == before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_takes_nothing_for_long_holds_nobody_up() {
-    let mut stage = Stage::new(3).await;
+    let mut fixture = ReleaseFixture::new(3).await;
     let gate = watch::Sender::new(false);
-    let habits = Habits {
+    let behavior = Behavior {
         gate: Some(gate.subscribe()),
-        ..Habits::default()
+        ..Behavior::default()
     };
     // The first, so that it would also hold up whoever comes after it.
-    let slow = stage.in_memory("DOCKER", habits).await;
-    let image = given(&stage, "only");
-    let mut release = stage
+    let slow = fixture.in_memory("DOCKER", behavior).await;
+    let image = given(&fixture, "only");
+    let mut release = fixture
         .workspace
         .command(&["docker-push-all", "--image", &image])
         .spawn()
         .unwrap();
 
     for number in [1, 2] {
-        let latest = format!("{}:latest", stage.repository(number));
+        let latest = format!("{}:latest", fixture.repository(number));
         until(|| skopeo_raw(&latest).is_ok()).await;
     }
-    let raw = stage.raw(1, VERSION);
-    assert!(TAGS.iter().all(|tag| stage.raw(1, tag) == raw));
-    assert!(TAGS.iter().all(|tag| stage.raw(2, tag) == raw));
+    let raw = fixture.raw(1, VERSION);
+    assert!(TAGS.iter().all(|tag| fixture.raw(1, tag) == raw));
+    assert!(TAGS.iter().all(|tag| fixture.raw(2, tag) == raw));
     // It is at the gate, and holds no manifest of what it does not have.
     until(|| slow.count(Method::PATCH, "blobs/uploads") > 0).await;
     assert!(release.try_wait().unwrap().is_none());
-    assert!(slow.state().store.manifests.is_empty());
+    assert!(slow.manifests().is_empty());
 
     gate.send_replace(true);
     let run = Run::of(release.wait_with_output().await.unwrap());
@@ -179,8 +184,8 @@ async fn a_registry_that_takes_nothing_for_long_holds_nobody_up() {
 }
 
 /// The diff ids of what the engine built for this architecture, from the bottom.
-fn built(stage: &Stage, architecture: &str) -> Vec<String> {
-    let image = format!("{}:{VERSION}-linux-{architecture}", stage.workspace.image);
+fn built(fixture: &ReleaseFixture, architecture: &str) -> Vec<String> {
+    let image = format!("{}:{VERSION}-linux-{architecture}", fixture.workspace.image);
     let layers = [
         "image",
         "inspect",
@@ -193,15 +198,15 @@ fn built(stage: &Stage, architecture: &str) -> Vec<String> {
 
 /// An image in the engine, as `--image` takes it: a layer that is always the same, larger than what the buffers of a
 /// connection hold, and a small one of `content`.
-fn given(stage: &Stage, content: &str) -> String {
-    let context = stage.workspace.path().join("given");
+fn given(fixture: &ReleaseFixture, content: &str) -> String {
+    let context = fixture.workspace.path().join("given");
     if !context.exists() {
         let dockerfile = "FROM scratch\nCOPY large /large\nCOPY small /small\n";
-        stage.workspace.write("given/Dockerfile", dockerfile);
+        fixture.workspace.write("given/Dockerfile", dockerfile);
         fs::write(context.join("large"), noise("large", 16_000_000)).unwrap();
     }
-    stage.workspace.write("given/small", content);
-    let name = format!("{}:{content}", stage.workspace.image);
+    fixture.workspace.write("given/small", content);
+    let name = format!("{}:{content}", fixture.workspace.image);
     let context = context.to_str().unwrap();
     docker(&["build", "--quiet", "--tag", &name, context]);
     format!("docker:{name}")
@@ -261,19 +266,19 @@ impl Drop for Events {
     }
 }
 
-async fn push(stage: &Stage, version: &str, arguments: &[&str]) {
+async fn push(fixture: &ReleaseFixture, version: &str, arguments: &[&str]) {
     let more = ["--release-version", version, "--report", "report.json"];
-    let run = stage.workspace.run(&[arguments, &more].concat()).await;
+    let run = fixture.workspace.run(&[arguments, &more].concat()).await;
     run.expect(0, &[]);
 }
 
-fn manifest(stage: &Stage, number: usize, tag: &str) -> Value {
-    serde_json::from_slice(&stage.raw(number, tag)).unwrap()
+fn manifest(fixture: &ReleaseFixture, number: usize, tag: &str) -> Value {
+    serde_json::from_slice(&fixture.raw(number, tag)).unwrap()
 }
 
 /// What the last push uploaded to the registry of that number.
-fn bytes(stage: &Stage, number: usize) -> u64 {
-    let report = stage.report("report.json");
+fn bytes(fixture: &ReleaseFixture, number: usize) -> u64 {
+    let report = fixture.report("report.json");
     report["registries"][number]["bytes"].as_u64().unwrap()
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use xtask::oci::Digest;
 
-use crate::support::sample::{Sample, content, engine, skopeo};
-use crate::support::stage::{ARCHITECTURE, Stage, TAGS, VERSION, docker};
+use crate::support::engine_image::{EngineImage, content, engine, skopeo};
+use crate::support::release_fixture::{ARCHITECTURE, ReleaseFixture, TAGS, VERSION, docker};
 use crate::support::workspace::{Run, Workspace};
 
 /// Where no engine is.
@@ -16,17 +16,17 @@ const NO_ENGINE: &str = "unix:///nonexistent.sock";
 /// What makes an image, and has nothing to do when one is given.
 const MAKERS: [&str; 3] = ["download", "extract", "docker-build"];
 
-async fn push_all(stage: &Stage, version: &str, image: &str) -> Run {
+async fn push_all(fixture: &ReleaseFixture, version: &str, image: &str) -> Run {
     let release = ["--release-version", version, "--image", image];
     let arguments = [&["docker-push-all"], &release[..]].concat();
-    stage.workspace.run(&arguments).await
+    fixture.workspace.run(&arguments).await
 }
 
 /// What the sample says when the engine has it from the registry of that number, and from nowhere else.
-fn said_by(sample: &Sample, stage: &Stage, number: usize, tag: &str) -> String {
+fn said_by(sample: &EngineImage, fixture: &ReleaseFixture, number: usize, tag: &str) -> String {
     let name = &*sample.name;
     docker(&["image", "rm", name]);
-    let reference = stage.pulled(number, tag);
+    let reference = fixture.pulled(number, tag);
     docker(&["tag", &reference, name]);
     docker(&["image", "rm", &reference]);
     let shell = ["--entrypoint", "/data/busybox", name];
@@ -35,28 +35,28 @@ fn said_by(sample: &Sample, stage: &Stage, number: usize, tag: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_of_the_engine_is_the_same_on_every_registry_and_runs() {
-    let stage = Stage::new(3).await;
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
+    let fixture = ReleaseFixture::new(3).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
     let image = format!("docker:{}", sample.name);
-    let run = push_all(&stage, VERSION, &image).await;
+    let run = push_all(&fixture, VERSION, &image).await;
     run.expect(0, &["release 1.2.3: done"]);
-    stage.same(&TAGS);
-    let mut tags = stage.tags(2).await;
+    fixture.same(&TAGS);
+    let mut tags = fixture.tags(2).await;
     tags.sort();
     assert_eq!(tags, ["1", "1.2", "1.2.3", "latest"]);
     let id = || docker(&["inspect", "--format", "{{.Id}}", &sample.name]);
     let built = id();
-    assert_eq!(said_by(&sample, &stage, 1, "latest"), ARCHITECTURE);
+    assert_eq!(said_by(&sample, &fixture, 1, "latest"), ARCHITECTURE);
     assert_eq!(id(), built);
-    let again = push_all(&stage, VERSION, &image).await;
+    let again = push_all(&fixture, VERSION, &image).await;
     again.expect(0, &["already there, nothing pushed"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_or_a_layout_needs_no_engine() {
-    let mut stage = Stage::new(3).await;
-    stage.workspace.set("DOCKER_HOST", NO_ENGINE);
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
+    let mut fixture = ReleaseFixture::new(3).await;
+    fixture.workspace.set("DOCKER_HOST", NO_ENGINE);
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
     let saved = sample.saved();
     let [classic, layout, archive] = ["docker-archive", "oci", "oci-archive"]
         .map(|transport| sample.as_skopeo_writes_it(transport, &[]));
@@ -67,10 +67,10 @@ async fn an_archive_or_a_layout_needs_no_engine() {
         ("2.0.0", "oci", &layout),
         ("2.0.1", "oci-archive", &archive),
     ] {
-        let run = push_all(&stage, version, &format!("{kind}:{}", path.display())).await;
+        let run = push_all(&fixture, version, &format!("{kind}:{}", path.display())).await;
         run.expect(0, &[&format!("release {version}: done")]);
-        digests.push(Digest::sha256_of(&stage.same(&[version, "latest"])));
-        assert_eq!(said_by(&sample, &stage, 2, version), ARCHITECTURE);
+        digests.push(Digest::sha256_of(&fixture.same(&[version, "latest"])));
+        assert_eq!(said_by(&sample, &fixture, 2, version), ARCHITECTURE);
     }
     assert_eq!(digests[0], digests[1]);
     for (digest, layout) in digests[2..].iter().zip([&layout, &archive]) {
@@ -78,10 +78,10 @@ async fn an_archive_or_a_layout_needs_no_engine() {
     }
 
     let image = format!("docker:{}", sample.name);
-    push_all(&stage, "3.0.0", &image)
+    push_all(&fixture, "3.0.0", &image)
         .await
         .expect(2, &["no container engine answers at", "nonexistent.sock"]);
-    assert!(!stage.tags(0).await.contains(&"3.0.0".to_owned()));
+    assert!(!fixture.tags(0).await.contains(&"3.0.0".to_owned()));
 }
 
 /// The `index.json` of a layout or of an archive of one.
@@ -95,29 +95,29 @@ fn index(layout: &Path) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layout_for_two_platforms_keeps_the_bytes_of_its_index() {
-    let stage = Stage::new(3).await;
+    let fixture = ReleaseFixture::new(3).await;
     let engine = engine().await;
-    let amd64 = Sample::build(&engine, "amd64").await;
-    let arm64 = Sample::build(&engine, "arm64").await;
+    let amd64 = EngineImage::build(&engine, "amd64").await;
+    let arm64 = EngineImage::build(&engine, "arm64").await;
     let (layout, bytes) = two_platforms(&amd64, &arm64);
-    push_all(&stage, VERSION, &format!("oci:{}", layout.display()))
+    push_all(&fixture, VERSION, &format!("oci:{}", layout.display()))
         .await
         .expect(0, &[]);
-    assert_eq!(stage.same(&TAGS), bytes);
+    assert_eq!(fixture.same(&TAGS), bytes);
     let native = [&amd64, &arm64][usize::from(ARCHITECTURE == "arm64")];
-    assert_eq!(said_by(native, &stage, 0, "latest"), ARCHITECTURE);
+    assert_eq!(said_by(native, &fixture, 0, "latest"), ARCHITECTURE);
 
     let archive = amd64.path("both.tar");
     let mut packed = tar::Builder::new(File::create(&archive).unwrap());
     packed.append_dir_all(".", &layout).unwrap();
     packed.finish().unwrap();
     let image = format!("oci-archive:{}", archive.display());
-    push_all(&stage, "2.0.0", &image).await.expect(0, &[]);
-    assert_eq!(stage.same(&["2.0.0"]), bytes);
+    push_all(&fixture, "2.0.0", &image).await.expect(0, &[]);
+    assert_eq!(fixture.same(&["2.0.0"]), bytes);
 }
 
 /// A layout of two images that skopeo put there, and the bytes of the index over them.
-fn two_platforms(amd64: &Sample, arm64: &Sample) -> (PathBuf, Vec<u8>) {
+fn two_platforms(amd64: &EngineImage, arm64: &EngineImage) -> (PathBuf, Vec<u8>) {
     let layout = amd64.path("both");
     let mut entries = Vec::new();
     for (architecture, sample) in [("amd64", amd64), ("arm64", arm64)] {
@@ -146,14 +146,14 @@ fn two_platforms(amd64: &Sample, arm64: &Sample) -> (PathBuf, Vec<u8>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_make_an_image_is_skipped_and_says_why() {
-    let stage = Stage::new(3).await;
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
+    let fixture = ReleaseFixture::new(3).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
     let image = format!("docker:{}", sample.name);
     let reason = format!("the image is given: `--image {image}`");
     let run = ["docker-push-all", "--image", &image, "--report", "r.json"];
-    let run = stage.workspace.run(&run).await;
+    let run = fixture.workspace.run(&run).await;
     run.expect(0, &["download            Skipped", "the image is given"]);
-    let report: Value = serde_json::from_str(&stage.workspace.read("r.json")).unwrap();
+    let report: Value = serde_json::from_str(&fixture.workspace.read("r.json")).unwrap();
     let targets = report["targets"].as_array().unwrap();
     for maker in MAKERS {
         let row = targets.iter().find(|row| row["target"] == maker).unwrap();
@@ -161,21 +161,24 @@ async fn what_would_make_an_image_is_skipped_and_says_why() {
         assert_eq!(row["note"], *reason, "{row}");
     }
     assert_eq!(report["registries"][2]["status"], "pushed");
-    assert!(stage.feed.seen().is_empty(), "packages were asked for");
+    assert!(
+        fixture.feed.requests().is_empty(),
+        "packages were asked for"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_engine_pushes_an_image_that_is_given() {
-    let stage = Stage::new(3).await;
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
+    let fixture = ReleaseFixture::new(3).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
     let image = format!("docker:{}", sample.name);
     let run = ["docker-push-all", "--via", "engine", "--image", &image];
-    stage.workspace.run(&run).await.expect(0, &[]);
-    let digest = Digest::sha256_of(&stage.same(&TAGS));
+    fixture.workspace.run(&run).await.expect(0, &[]);
+    let digest = Digest::sha256_of(&fixture.same(&TAGS));
     // It remembers what it pushed where.
     let pushed = docker(&["inspect", "--format", "{{.RepoDigests}}", &sample.name]);
     for number in 0..3 {
-        let reference = format!("{}@{digest}", stage.repository(number));
+        let reference = format!("{}@{digest}", fixture.repository(number));
         assert!(
             pushed.contains(&reference),
             "{reference} is not in {pushed}"
@@ -185,11 +188,11 @@ async fn the_engine_pushes_an_image_that_is_given() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_github_release_has_the_packages_that_are_there() {
-    let mut stage = Stage::new(3).await;
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
+    let mut fixture = ReleaseFixture::new(3).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
     let layout = sample.as_skopeo_writes_it("oci", &[]);
     let image = format!("oci:{}", layout.display());
-    let run = stage.workspace.run(&["release", "--image", &image]).await;
+    let run = fixture.workspace.run(&["release", "--image", &image]).await;
     run.expect(
         0,
         &[
@@ -198,17 +201,17 @@ async fn the_github_release_has_the_packages_that_are_there() {
             "github-release      Succeeded",
         ],
     );
-    let release = stage.github.release();
+    let release = fixture.github.release();
     assert!(!release.draft && release.assets.is_empty());
-    let digest = Digest::sha256_of(&stage.same(&TAGS));
+    let digest = Digest::sha256_of(&fixture.same(&TAGS));
     assert!(release.notes.contains(digest.as_str()), "{}", release.notes);
 
-    stage.workspace.set("DOCKER_HOST", NO_ENGINE);
-    stage.workspace.run(&["download"]).await.expect(0, &[]);
-    let run = stage.workspace.run(&["release", "--image", &image]).await;
+    fixture.workspace.set("DOCKER_HOST", NO_ENGINE);
+    fixture.workspace.run(&["download"]).await.expect(0, &[]);
+    let run = fixture.workspace.run(&["release", "--image", &image]).await;
     run.expect(0, &["2 uploaded"]);
     assert!(!run.stderr.contains("none is attached"), "{run}");
-    assert_eq!(stage.github.release().assets.len(), 2);
+    assert_eq!(fixture.github.release().assets.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

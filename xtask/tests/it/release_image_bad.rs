@@ -4,37 +4,37 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use fakes::http::{self, Server, serve, whole};
+use fakes::noise;
 use serde_json::{Value, json};
 use xtask::oci::Digest;
 
-use crate::support::images::noise;
+use crate::support::engine_image::{EngineImage, content, engine};
 use crate::support::names;
-use crate::support::sample::{Sample, content, engine};
-use crate::support::server::{Server, broken, serve, whole};
-use crate::support::stage::{ARCHITECTURE, Stage, docker};
+use crate::support::release_fixture::{ARCHITECTURE, ReleaseFixture, docker};
 use crate::support::workspace::Run;
 
 /// Runs a release of `image`, which must end with `code` and these words, and without a tag.
-async fn refused(stage: &Stage, image: &str, code: i32, parts: &[&str]) {
+async fn refused(fixture: &ReleaseFixture, image: &str, code: i32, parts: &[&str]) {
     let run = ["docker-push-all", "--image", image];
-    let run = stage.workspace.run(&run).await;
-    ended_without_a_tag(stage, &run, code, parts).await;
+    let run = fixture.workspace.run(&run).await;
+    ended_without_a_tag(fixture, &run, code, parts).await;
 }
 
-async fn ended_without_a_tag(stage: &Stage, run: &Run, code: i32, parts: &[&str]) {
+async fn ended_without_a_tag(fixture: &ReleaseFixture, run: &Run, code: i32, parts: &[&str]) {
     run.expect(code, parts);
-    for number in 0..stage.registries.len() {
-        assert!(stage.tags(number).await.is_empty(), "{number}: {run}");
+    for number in 0..fixture.registries.len() {
+        assert!(fixture.tags(number).await.is_empty(), "{number}: {run}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_docker_archive_that_is_damaged() {
-    let stage = Stage::new(3).await;
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
+    let fixture = ReleaseFixture::new(3).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
     let damaged = |path: PathBuf| format!("docker-archive:{}", path.display());
     let cut = truncated(&sample.saved());
-    refused(&stage, &damaged(cut), 2, &["ends in the middle of"]).await;
+    refused(&fixture, &damaged(cut), 2, &["ends in the middle of"]).await;
 
     let whole = sample.as_skopeo_writes_it("docker-archive", &[]);
     let manifest: Value = serde_json::from_slice(&content(&whole, "manifest.json")).unwrap();
@@ -43,7 +43,7 @@ async fn a_docker_archive_that_is_damaged() {
         (name != layers[1]).then_some(bytes)
     });
     let lacks = format!("lacks `{}`, which `manifest.json` lists", layers[1]);
-    refused(&stage, &damaged(without), 2, &[&lacks]).await;
+    refused(&fixture, &damaged(without), 2, &[&lacks]).await;
 
     let listing = |layers: Vec<String>| {
         changed(&whole, "listing", |name, bytes| {
@@ -57,20 +57,20 @@ async fn a_docker_archive_that_is_damaged() {
     };
     let fewer = listing(layers[1..].to_vec());
     let mismatch = ["does not match its layers", "it lists 5, and there are 4"];
-    refused(&stage, &damaged(fewer), 2, &mismatch).await;
+    refused(&fixture, &damaged(fewer), 2, &mismatch).await;
     let turned = listing(layers.iter().rev().cloned().collect());
     let mismatch = ["does not match its layers", "number 1 unpacks to sha256:"];
-    refused(&stage, &damaged(turned), 2, &mismatch).await;
+    refused(&fixture, &damaged(turned), 2, &mismatch).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_oci_archive_that_is_damaged() {
-    let stage = Stage::new(3).await;
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
+    let fixture = ReleaseFixture::new(3).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
     let damaged = |path: PathBuf| format!("oci-archive:{}", path.display());
     let archive = sample.as_skopeo_writes_it("oci-archive", &[]);
     let cut = truncated(&archive);
-    refused(&stage, &damaged(cut), 2, &["ends in the middle of"]).await;
+    refused(&fixture, &damaged(cut), 2, &["ends in the middle of"]).await;
 
     let index: Value = serde_json::from_slice(&content(&archive, "index.json")).unwrap();
     let root = digest(&index["manifests"][0]);
@@ -80,7 +80,7 @@ async fn an_oci_archive_that_is_damaged() {
         (name != blob(&layer)).then_some(bytes)
     });
     let lacks = format!("lacks `{layer}`, which `{root}` lists");
-    refused(&stage, &damaged(without), 2, &[&lacks]).await;
+    refused(&fixture, &damaged(without), 2, &[&lacks]).await;
 
     let other = changed(&archive, "other", |name, bytes| {
         // After the gzip header, so that it is a layer still.
@@ -91,13 +91,13 @@ async fn an_oci_archive_that_is_damaged() {
         })
     });
     let said = format!("`{}` of the image archive is damaged", blob(&layer));
-    refused(&stage, &damaged(other), 2, &[&said]).await;
+    refused(&fixture, &damaged(other), 2, &[&said]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layout_whose_config_is_of_other_layers() {
-    let stage = Stage::new(3).await;
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
+    let fixture = ReleaseFixture::new(3).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
     let layout = sample.as_skopeo_writes_it("oci", &[]);
     let read = |name: &str| -> Value {
         let bytes = fs::read(layout.join(name)).unwrap();
@@ -114,13 +114,13 @@ async fn a_layout_whose_config_is_of_other_layers() {
     fs::write(layout.join("index.json"), index.to_string()).unwrap();
     let image = format!("oci:{}", layout.display());
     let mismatch = ["does not match its layers", "number 1 unpacks to sha256:"];
-    refused(&stage, &image, 2, &mismatch).await;
+    refused(&fixture, &image, 2, &mismatch).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_image_at_all() {
-    let stage = Stage::new(3).await;
-    let directory = stage.workspace.path();
+    let fixture = ReleaseFixture::new(3).await;
+    let directory = fixture.workspace.path();
     fs::write(directory.join("noise"), noise("no archive", 100_000)).unwrap();
     fs::write(directory.join("empty"), "").unwrap();
     fs::create_dir(directory.join("folder")).unwrap();
@@ -138,16 +138,16 @@ async fn what_is_no_image_at_all() {
         ("oci:folder", "folder/index.json"),
         ("foo", "`--image foo` names no image; hint: `docker:NAME`"),
     ] {
-        refused(&stage, image, 2, &[part]).await;
+        refused(&fixture, image, 2, &[part]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_choice_that_cannot_be_met() {
-    let stage = Stage::new(3).await;
+    let fixture = ReleaseFixture::new(3).await;
     let absent = ["the engine has no image `nope-xyz`", "docker image ls"];
-    refused(&stage, "docker:nope-xyz", 2, &absent).await;
-    fs::create_dir(stage.workspace.path().join("layout")).unwrap();
+    refused(&fixture, "docker:nope-xyz", 2, &absent).await;
+    fs::create_dir(fixture.workspace.path().join("layout")).unwrap();
     for (arguments, part) in [
         (
             ["--via", "engine", "--image", "oci:layout"],
@@ -167,25 +167,25 @@ async fn a_choice_that_cannot_be_met() {
         ),
     ] {
         let arguments = [&["docker-push-all"], &arguments[..]].concat();
-        let run = stage.workspace.run(&arguments).await;
-        ended_without_a_tag(&stage, &run, 2, &[part]).await;
+        let run = fixture.workspace.run(&arguments).await;
+        ended_without_a_tag(&fixture, &run, 2, &[part]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_dies_during_the_export() {
-    let mut stage = Stage::new(3).await;
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
+    let mut fixture = ReleaseFixture::new(3).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
     let dying = dying_engine(&sample).await;
     let address = format!("tcp://{}", dying.url.authority());
-    stage.workspace.set("DOCKER_HOST", &address);
+    fixture.workspace.set("DOCKER_HOST", &address);
     let said = format!("the engine failed at the export of `{}`", sample.name);
     let image = format!("docker:{}", sample.name);
-    refused(&stage, &image, 1, &[&said]).await;
+    refused(&fixture, &image, 1, &[&said]).await;
 }
 
 /// An engine that has the image, and goes away when half of it is exported.
-async fn dying_engine(sample: &Sample) -> Server {
+async fn dying_engine(sample: &EngineImage) -> Server {
     let list = docker(&["image", "inspect", &sample.name]);
     let list: Value = serde_json::from_str(&list).unwrap();
     let image = list[0].to_string();
@@ -196,7 +196,7 @@ async fn dying_engine(sample: &Sample) -> Server {
             path if path.ends_with("/version") => {
                 whole(r#"{"ApiVersion":"1.41","Version":"20.10.24"}"#)
             }
-            path if path.ends_with("/get") => broken(half.clone().into()),
+            path if path.ends_with("/get") => http::truncated(half.clone().into()),
             _ => whole(image.clone()),
         };
         async { Ok(hyper::Response::new(body)) }
@@ -206,16 +206,16 @@ async fn dying_engine(sample: &Sample) -> Server {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up() {
-    let mut stage = Stage::new(3).await;
-    let sample = Sample::build(&engine().await, ARCHITECTURE).await;
-    let temporary = stage.workspace.path().join("temporary");
+    let mut fixture = ReleaseFixture::new(3).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
+    let temporary = fixture.workspace.path().join("temporary");
     fs::create_dir(&temporary).unwrap();
     let temporary = temporary.to_str().unwrap().to_owned();
-    stage.workspace.set("TMPDIR", &temporary);
+    fixture.workspace.set("TMPDIR", &temporary);
     // A limit for files is a disk that fills up at that size, for any user; 64 or 128 KiB, as the shell counts.
     let limited = "trap '' XFSZ; ulimit -f 128; exec \"$0\" \"$@\"";
     let image = format!("docker-archive:{}", sample.saved().display());
-    let mut command = stage.workspace.other("sh");
+    let mut command = fixture.workspace.other("sh");
     command.args(["-c", limited, env!("CARGO_BIN_EXE_xtask")]);
     command.args(["docker-push-all", "--image", &image]);
     let run = Run::of(command.output().await.unwrap());
@@ -224,7 +224,7 @@ async fn a_disk_that_fills_up() {
         "alone may need",
         "MB; hint: free some space, or set `TMPDIR`",
     ];
-    ended_without_a_tag(&stage, &run, 1, &said).await;
+    ended_without_a_tag(&fixture, &run, 1, &said).await;
     assert!(names(Path::new(&temporary)).is_empty());
 }
 

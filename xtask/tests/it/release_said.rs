@@ -3,25 +3,26 @@
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::support::github::TOKEN;
-use crate::support::stage::{PASSWORD, Stage, TAGS, VERSION};
+use fakes::github::TOKEN;
+
+use crate::support::release_fixture::{PASSWORD, ReleaseFixture, TAGS, VERSION};
 use crate::support::workspace::{Run, Workspace};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_output_holds_a_secret() {
-    let mut stage = Stage::new(2).await;
-    stage.feed.require("sig=geheim%2Bgeheim");
-    let index = format!("{}?sig=geheim%2Bgeheim", stage.feed.url("index.json"));
-    stage.workspace.set("RELEASE_PACKAGE_INDEX_URL", &index);
+    let mut fixture = ReleaseFixture::new(2).await;
+    fixture.feed.require("sig=geheim%2Bgeheim");
+    let index = format!("{}?sig=geheim%2Bgeheim", fixture.feed.url("index.json"));
+    fixture.workspace.set("RELEASE_PACKAGE_INDEX_URL", &index);
     for (name, file) in [
         ("GITHUB_STEP_SUMMARY", "summary.md"),
         ("GITHUB_OUTPUT", "output.txt"),
     ] {
-        let path = stage.workspace.path().join(file);
-        stage.workspace.set(name, path.to_str().unwrap());
+        let path = fixture.workspace.path().join(file);
+        fixture.workspace.set(name, path.to_str().unwrap());
     }
-    stage.workspace.set("GITHUB_ACTIONS", "true");
-    let run = stage
+    fixture.workspace.set("GITHUB_ACTIONS", "true");
+    let run = fixture
         .workspace
         .run(&["release", "-vv", "--report", "report.json"])
         .await;
@@ -33,7 +34,7 @@ async fn no_output_holds_a_secret() {
             "reqwest",
         ],
     );
-    let dead = stage
+    let dead = fixture
         .workspace
         .command(&["release", "-vv"])
         .env(
@@ -46,12 +47,12 @@ async fn no_output_holds_a_secret() {
     let dead = Run::of(dead);
     dead.expect(2, &["127.0.0.1:1"]);
 
-    let summary = stage.workspace.read("summary.md");
+    let summary = fixture.workspace.read("summary.md");
     assert!(
         summary.contains("| dockerhub | ") && summary.contains("| pushed |"),
         "{summary}"
     );
-    let output = stage.workspace.read("output.txt");
+    let output = fixture.workspace.read("output.txt");
     assert!(
         output.contains("version=1.2.3\n") && output.contains("digest=sha256:"),
         "{output}"
@@ -63,7 +64,7 @@ async fn no_output_holds_a_secret() {
         dead.stderr,
         summary,
         output,
-        stage.workspace.read("report.json"),
+        fixture.workspace.read("report.json"),
     ];
     for text in everything {
         for secret in [
@@ -121,12 +122,12 @@ async fn an_interrupt_still_prints_the_summary() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_of_the_preflight_starts_nothing() {
-    let mut stage = Stage::new(2).await;
+    let mut fixture = ReleaseFixture::new(2).await;
     let (silent, address) = silent();
-    stage.workspace.set("ALIYUN_ACR_REGISTRY", &address);
-    let run = interrupt(stage.workspace.command(&["release"]), silent).await;
+    fixture.workspace.set("ALIYUN_ACR_REGISTRY", &address);
+    let run = interrupt(fixture.workspace.command(&["release"]), silent).await;
     run.expect(130, &["download            NotRun", "interrupted"]);
-    assert!(!stage.workspace.path().join("output/packages").exists());
+    assert!(!fixture.workspace.path().join("output/packages").exists());
 }
 
 /// A server that takes a connection and never answers.

@@ -1,12 +1,11 @@
 //! What fails, fails alone, and says what to look at.
 
+use fakes::registry::{self, AuthMode, Behavior, FakeRegistry, Fault};
 use hyper::Method;
 
 use crate::support::distribution::{Distribution, free_address};
-use crate::support::door::{self, Door};
-use crate::support::faulty::{Fault, Faulty, Habits};
-use crate::support::mirror::Mirror;
-use crate::support::stage::{PASSWORD, USER};
+use crate::support::release_fixture::{PASSWORD, USER};
+use crate::support::sync_fixture::SyncFixture;
 
 const ONE: [&str; 1] = ["linux/amd64"];
 
@@ -14,7 +13,7 @@ const ONE: [&str; 1] = ["linux/amd64"];
 async fn a_dead_registry_and_one_without_a_login_fail_alone() {
     let (source, good) = (Distribution::open(), Distribution::open());
     let closed = Distribution::with_user(USER, PASSWORD);
-    let mirror = Mirror::between(&[
+    let fixture = SyncFixture::between(&[
         ("source.io", &source.host),
         ("one.io", &good.host),
         ("dead.io", &free_address()),
@@ -22,14 +21,14 @@ async fn a_dead_registry_and_one_without_a_login_fail_alone() {
     ]);
     let mut digests = Vec::new();
     for tag in ["v1", "v2"] {
-        digests.push(mirror.publish(&format!("source.io/app:{tag}"), &ONE).await);
+        digests.push(fixture.publish(&format!("source.io/app:{tag}"), &ONE).await);
     }
-    mirror.write(
+    fixture.write(
         "images.yaml",
         "source.io/app: [dead.io/app, one.io/app, closed.io/app]",
     );
     let arguments = ["images.yaml", "--retries", "1", "--report", "report.json"];
-    let run = mirror.sync(&arguments).await;
+    let run = fixture.sync(&arguments).await;
     run.expect(
         3,
         &[
@@ -42,14 +41,14 @@ async fn a_dead_registry_and_one_without_a_login_fail_alone() {
     );
     let reasons = run.stderr.matches("`dead.io` cannot be reached").count();
     assert_eq!(reasons, 1, "{run}");
-    let found = ["v1", "v2"].map(|tag| mirror.digest(&format!("one.io/app:{tag}")));
+    let found = ["v1", "v2"].map(|tag| fixture.digest(&format!("one.io/app:{tag}")));
     assert_eq!(found[..], digests);
     // Each image is in the report, though the table tells their reason once.
-    let report = mirror.report("report.json");
+    let report = fixture.report("report.json");
     assert_eq!(report["images"].as_array().unwrap().len(), 6);
 
-    mirror.write("images.yaml", "source.io/app: dead.io/app");
-    let nothing = mirror.sync(&["images.yaml", "--retries", "0"]).await;
+    fixture.write("images.yaml", "source.io/app: dead.io/app");
+    let nothing = fixture.sync(&["images.yaml", "--retries", "0"]).await;
     nothing.expect(1, &["0 of 2 in place", "failed"]);
 }
 
@@ -57,44 +56,44 @@ async fn a_dead_registry_and_one_without_a_login_fail_alone() {
 async fn refused_credentials_stop_everything_and_say_where_they_are_from() {
     let source = Distribution::open();
     let (good, closed) = (
-        Faulty::start(Habits::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
         Distribution::with_user(USER, PASSWORD),
     );
-    let mut mirror = Mirror::between(&[
+    let mut fixture = SyncFixture::between(&[
         ("source.io", &source.host),
         ("one.io", &good.host),
         ("closed.io", &closed.host),
     ]);
-    mirror.publish("source.io/app:v1", &ONE).await;
-    mirror.write(
+    fixture.publish("source.io/app:v1", &ONE).await;
+    fixture.write(
         "images.yaml",
         "source.io/app:v1: [one.io/app, closed.io/app]",
     );
     let auth = "# who\nclosed.io:\n  username: me\n  password: Wrong-1234\n";
-    mirror.write("auth.yaml", auth);
+    fixture.write("auth.yaml", auth);
     let refused = "`closed.io` refused the login";
-    let run = mirror.sync(&["images.yaml", "--auth", "auth.yaml"]).await;
+    let run = fixture.sync(&["images.yaml", "--auth", "auth.yaml"]).await;
     run.expect(2, &[refused, "`auth.yaml`, line 3"]);
 
     // The same for a source, and for a login that is from a variable.
-    mirror.write("from.yaml", "closed.io/app:v1: one.io/app");
-    mirror.workspace.set("DOCKER_REGISTRY", &closed.host);
-    mirror.workspace.set("DOCKER_USERNAME", USER);
-    let half = mirror.sync(&["from.yaml"]).await;
+    fixture.write("from.yaml", "closed.io/app:v1: one.io/app");
+    fixture.workspace.set("DOCKER_REGISTRY", &closed.host);
+    fixture.workspace.set("DOCKER_USERNAME", USER);
+    let half = fixture.sync(&["from.yaml"]).await;
     half.expect(
         2,
         &["`DOCKER_USERNAME` is set and `DOCKER_PASSWORD` is not"],
     );
-    mirror.workspace.set("DOCKER_PASSWORD", "Wrong-1234");
-    let run = mirror.sync(&["from.yaml"]).await;
+    fixture.workspace.set("DOCKER_PASSWORD", "Wrong-1234");
+    let run = fixture.sync(&["from.yaml"]).await;
     run.expect(2, &[refused, "`DOCKER_USERNAME` and `DOCKER_PASSWORD`"]);
     assert_eq!(
         good.count(Method::POST, "/") + good.count(Method::PUT, "/"),
         0
     );
 
-    mirror.workspace.set("DOCKER_PASSWORD", PASSWORD);
-    let run = mirror.sync(&["images.yaml"]).await;
+    fixture.workspace.set("DOCKER_PASSWORD", PASSWORD);
+    let run = fixture.sync(&["images.yaml"]).await;
     run.expect(0, &["2 of 2 in place"]);
 }
 
@@ -102,25 +101,26 @@ async fn refused_credentials_stop_everything_and_say_where_they_are_from() {
 async fn dockers_own_login_is_used_last() {
     let source = Distribution::open();
     let closed = Distribution::with_user(USER, PASSWORD);
-    let mut mirror = Mirror::between(&[("source.io", &source.host), ("closed.io", &closed.host)]);
-    mirror.publish("source.io/app:v1", &ONE).await;
-    mirror.write("images.yaml", "source.io/app:v1: closed.io/app");
-    let directory = mirror.workspace.path().join("docker-home");
+    let mut fixture =
+        SyncFixture::between(&[("source.io", &source.host), ("closed.io", &closed.host)]);
+    fixture.publish("source.io/app:v1", &ONE).await;
+    fixture.write("images.yaml", "source.io/app:v1: closed.io/app");
+    let directory = fixture.workspace.path().join("docker-home");
     let directory = directory.to_str().unwrap();
-    mirror.workspace.set("DOCKER_CONFIG", directory);
+    fixture.workspace.set("DOCKER_CONFIG", directory);
     let login = |password: &str| {
         format!(
             r#"{{"auths": {{"closed.io": {{"username": "{USER}", "password": "{password}"}}}}}}"#
         )
     };
-    mirror.write("docker-home/config.json", &login("Wrong-1234"));
-    let run = mirror.sync(&["images.yaml"]).await;
+    fixture.write("docker-home/config.json", &login("Wrong-1234"));
+    let run = fixture.sync(&["images.yaml"]).await;
     run.expect(2, &["refused the login", "Docker's login for `closed.io`"]);
-    mirror.write("docker-home/config.json", &login(PASSWORD));
-    let run = mirror.sync(&["images.yaml"]).await;
+    fixture.write("docker-home/config.json", &login(PASSWORD));
+    let run = fixture.sync(&["images.yaml"]).await;
     run.expect(0, &["1 of 1 in place"]);
-    mirror.write("docker-home/config.json", "{");
-    let run = mirror.sync(&["images.yaml"]).await;
+    fixture.write("docker-home/config.json", "{");
+    let run = fixture.sync(&["images.yaml"]).await;
     run.expect(
         2,
         &["config.json`: docker's configuration is not readable at line 1"],
@@ -130,13 +130,13 @@ async fn dockers_own_login_is_used_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_source_lacks_fails_and_the_rest_goes_on() {
     let (source, there) = (Distribution::open(), Distribution::open());
-    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
-    let digest = mirror.publish("source.io/app:v1", &ONE).await;
-    mirror.write(
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let digest = fixture.publish("source.io/app:v1", &ONE).await;
+    fixture.write(
         "images.yaml",
         "source.io/app:v1,v9: one.io/app\nsource.io/absent: one.io/absent\nsource.io/app:/x/: one.io/x",
     );
-    let run = mirror.sync(&["images.yaml"]).await;
+    let run = fixture.sync(&["images.yaml"]).await;
     run.expect(
         3,
         &[
@@ -146,9 +146,9 @@ async fn what_the_source_lacks_fails_and_the_rest_goes_on() {
             "1 of 3 in place",
         ],
     );
-    assert_eq!(mirror.digest("one.io/app:v1"), digest);
-    mirror.write("images.yaml", "source.io/app:/x/: one.io/x");
-    let nothing = mirror.sync(&["images.yaml"]).await;
+    assert_eq!(fixture.digest("one.io/app:v1"), digest);
+    fixture.write("images.yaml", "source.io/app:/x/: one.io/x");
+    let nothing = fixture.sync(&["images.yaml"]).await;
     nothing.expect(1, &["0 of 0 in place"]);
 }
 
@@ -156,20 +156,20 @@ async fn what_the_source_lacks_fails_and_the_rest_goes_on() {
 async fn a_namespace_that_may_not_be_written_is_named() {
     let source = Distribution::open();
     // As Aliyun answers: the login is good, and the namespace is not there or not this user's.
-    let aliyun = Faulty::start(Habits {
-        door: Door::Tokens,
-        ..Habits::default()
+    let aliyun = FakeRegistry::start(Behavior {
+        auth: AuthMode::Tokens,
+        ..Behavior::default()
     });
     let aliyun = aliyun.await;
-    let mirror = Mirror::between(&[("source.io", &source.host), ("aliyun.io", &aliyun.host)]);
-    mirror.publish("source.io/app:v1", &ONE).await;
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("aliyun.io", &aliyun.host)]);
+    fixture.publish("source.io/app:v1", &ONE).await;
     let auth = format!(
         "aliyun.io: {{username: '{}', password: '{}'}}",
-        door::USER,
-        door::PASSWORD
+        registry::USER,
+        registry::PASSWORD
     );
-    mirror.write("auth.yaml", &auth);
-    mirror.write(
+    fixture.write("auth.yaml", &auth);
+    fixture.write(
         "images.yaml",
         "source.io/app:v1: [aliyun.io/readonly/app, aliyun.io/team/app]",
     );
@@ -180,7 +180,7 @@ async fn a_namespace_that_may_not_be_written_is_named() {
         "--report",
         "report.json",
     ];
-    let run = mirror.sync(&arguments).await;
+    let run = fixture.sync(&arguments).await;
     run.expect(
         3,
         &[
@@ -188,7 +188,7 @@ async fn a_namespace_that_may_not_be_written_is_named() {
             "1 of 2 in place",
         ],
     );
-    let report = mirror.report("report.json");
+    let report = fixture.report("report.json");
     assert_eq!(report["images"][0]["http_status"], 401);
     assert_eq!(report["images"][1]["verdict"], "created");
 }
@@ -196,20 +196,20 @@ async fn a_namespace_that_may_not_be_written_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_and_the_time_limit_are_those_asked_for() {
     let source = Distribution::open();
-    let there = Faulty::start(Habits::default()).await;
-    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
-    mirror.publish("source.io/app:v1", &ONE).await;
-    mirror.write("images.yaml", "source.io/app:v1: one.io/app");
-    let busy = || Fault::Answer(503, &[], "");
+    let there = FakeRegistry::start(Behavior::default()).await;
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    fixture.publish("source.io/app:v1", &ONE).await;
+    fixture.write("images.yaml", "source.io/app:v1: one.io/app");
+    let busy = || Fault::Respond(503, &[], "");
     there.fault(Method::PUT, "/manifests/", busy());
-    let run = mirror.sync(&["images.yaml", "--retries", "0"]).await;
+    let run = fixture.sync(&["images.yaml", "--retries", "0"]).await;
     run.expect(1, &["answered 503"]);
     there.fault(Method::PUT, "/manifests/", busy());
-    let run = mirror.sync(&["images.yaml", "--retries", "1"]).await;
+    let run = fixture.sync(&["images.yaml", "--retries", "1"]).await;
     run.expect(0, &["1 of 1 in place"]);
 
-    mirror.publish("source.io/app:v1", &["linux/arm64"]).await;
+    fixture.publish("source.io/app:v1", &["linux/arm64"]).await;
     there.fault(Method::HEAD, "/manifests/", Fault::Silence);
-    let run = mirror.sync(&["images.yaml", "--timeout", "1s"]).await;
+    let run = fixture.sync(&["images.yaml", "--timeout", "1s"]).await;
     run.expect(1, &["not done within 1s"]);
 }

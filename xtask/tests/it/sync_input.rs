@@ -1,8 +1,9 @@
 //! Bad input of `sync`: a clear sentence, exit code 2, and nothing touched.
 
+use fakes::registry::{Behavior, FakeRegistry};
+
 use crate::support::distribution::Distribution;
-use crate::support::faulty::{Faulty, Habits};
-use crate::support::mirror::Mirror;
+use crate::support::sync_fixture::SyncFixture;
 
 /// What the file says, further arguments, and what is said about it.
 type Case = (&'static str, &'static [&'static str], &'static str);
@@ -118,36 +119,39 @@ const CASES: &[Case] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clear_sentence_and_nothing_touched() {
     let (source, there) = (
-        Faulty::start(Habits::default()).await,
-        Faulty::start(Habits::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
     );
-    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     for (text, arguments, sentence) in CASES {
-        mirror.write("in.yaml", text);
-        let run = mirror.sync(&[&["in.yaml"], *arguments].concat()).await;
+        fixture.write("in.yaml", text);
+        let run = fixture.sync(&[&["in.yaml"], *arguments].concat()).await;
         run.expect(2, &[sentence]);
     }
-    mirror
+    fixture
         .sync(&[])
         .await
         .expect(2, &["nothing says what to copy"]);
-    assert!(source.seen().is_empty() && there.seen().is_empty());
+    assert!(source.requests().is_empty() && there.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_images_for_one_tag_that_only_the_lists_show() {
-    let (source, there) = (Distribution::open(), Faulty::start(Habits::default()).await);
-    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let (source, there) = (
+        Distribution::open(),
+        FakeRegistry::start(Behavior::default()).await,
+    );
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     for image in ["a:1", "a:2", "b:2", "b:3"] {
-        mirror
+        fixture
             .publish(&format!("source.io/{image}"), &["linux/amd64"])
             .await;
     }
-    mirror.write("in.yaml", "source.io/a: one.io/x\nsource.io/b: one.io/x");
-    let run = mirror.sync(&["in.yaml"]).await;
+    fixture.write("in.yaml", "source.io/a: one.io/x\nsource.io/b: one.io/x");
+    let run = fixture.sync(&["in.yaml"]).await;
     run.expect(
         2,
         &["`one.io/x:2` would be written twice: from `source.io/a:2`"],
     );
-    assert!(there.state().store.blobs.is_empty() && there.state().store.manifests.is_empty());
+    assert!(there.blobs().is_empty() && there.manifests().is_empty());
 }

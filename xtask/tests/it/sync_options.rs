@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
 
 use crate::support::distribution::Distribution;
-use crate::support::faulty::{Fault, Faulty, Habits};
-use crate::support::mirror::{LAYER, Mirror};
+use crate::support::sync_fixture::{LAYER, SyncFixture};
 
 const ONE: [&str; 1] = ["linux/amd64"];
 const MANY: [&str; 4] = [
@@ -17,25 +17,25 @@ const MANY: [&str; 4] = [
 ];
 
 struct Pair {
-    there: Faulty,
+    there: FakeRegistry,
     _source: Distribution,
-    mirror: Mirror,
+    fixture: SyncFixture,
 }
 
 impl Pair {
     /// An empty destination that keeps a record, and a source with an image of one platform for each tag.
     async fn new(tags: &[&str]) -> Pair {
         let source = Distribution::open();
-        let there = Faulty::start(Habits::default()).await;
-        let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+        let there = FakeRegistry::start(Behavior::default()).await;
+        let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
         for tag in tags {
-            mirror.publish(&format!("source.io/app:{tag}"), &ONE).await;
+            fixture.publish(&format!("source.io/app:{tag}"), &ONE).await;
         }
-        mirror.write("sync.yaml", "source: source.io/app\ntargets: one.io/app\n");
+        fixture.write("sync.yaml", "source: source.io/app\ntargets: one.io/app\n");
         Pair {
             there,
             _source: source,
-            mirror,
+            fixture,
         }
     }
 
@@ -51,43 +51,48 @@ impl Pair {
 async fn our_own_form_filters_tags_platforms_and_attestations() {
     // Real registries, for skopeo looks at them.
     let (source, there) = (Distribution::open(), Distribution::open());
-    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     let tags = "v1.1.0 v1.2.0 v1.3.0 v1.3.0-nightly v1.10.0 v2.0.0-rc.1 w1.4.0 latest";
     for tag in tags.split(' ') {
-        mirror.publish(&format!("source.io/app:{tag}"), &MANY).await;
+        fixture
+            .publish(&format!("source.io/app:{tag}"), &MANY)
+            .await;
     }
     let form = "source: source.io/app
 targets: [one.io/app, one.io/team/copy]
 tags: ['v*', '!*-nightly', 'semver:>=1.2', 'newest:2']
 ";
     let run = async |more: &str, arguments: &[&str]| {
-        mirror.write("sync.yaml", &format!("{form}{more}"));
-        mirror
+        fixture.write("sync.yaml", &format!("{form}{more}"));
+        fixture
             .sync(&[&["sync.yaml", "--report", "r.json"], arguments].concat())
             .await
     };
     run("", &[]).await.expect(0, &["4 of 4 in place"]);
     for repository in ["one.io/app", "one.io/team/copy"] {
-        assert_eq!(mirror.tags(repository), ["v1.10.0", "v1.3.0"]);
+        assert_eq!(fixture.tags(repository), ["v1.10.0", "v1.3.0"]);
     }
     let image = "one.io/app:v1.10.0";
-    assert_eq!(mirror.digest(image), mirror.digest("source.io/app:v1.10.0"));
-    assert_eq!(mirror.platforms(image), MANY);
+    assert_eq!(
+        fixture.digest(image),
+        fixture.digest("source.io/app:v1.10.0")
+    );
+    assert_eq!(fixture.platforms(image), MANY);
 
     // An attestation goes where its image goes, and the new digest is told.
     let some = run("platforms: [linux/s390x, linux/amd64]\n", &[]).await;
     some.expect(0, &["updated source.io/app:v1.10.0 -> one.io/app:v1.10.0"]);
     let kept = ["linux/amd64", "unknown/unknown", "linux/s390x"];
-    assert_eq!(mirror.platforms(image), kept);
+    assert_eq!(fixture.platforms(image), kept);
     assert_eq!(
-        mirror.report("r.json")["images"][0]["digest"],
-        mirror.digest(image).to_string()
+        fixture.report("r.json")["images"][0]["digest"],
+        fixture.digest(image).to_string()
     );
     run("platforms: [linux/s390x]\n", &[]).await.expect(0, &[]);
-    assert_eq!(mirror.platforms(image), ["linux/s390x"]);
+    assert_eq!(fixture.platforms(image), ["linux/s390x"]);
     run("attestations: strip\n", &[]).await.expect(0, &[]);
     assert_eq!(
-        mirror.platforms(image),
+        fixture.platforms(image),
         ["linux/amd64", "linux/arm64", "linux/s390x"]
     );
 
@@ -96,7 +101,7 @@ tags: ['v*', '!*-nightly', 'semver:>=1.2', 'newest:2']
     run("platforms: [linux/s390x]\n", &narrowed)
         .await
         .expect(0, &["2 of 2 in place"]);
-    assert_eq!(mirror.platforms(image), ["linux/arm64"]);
+    assert_eq!(fixture.platforms(image), ["linux/arm64"]);
     let absent = run("", &["--platform", "linux/riscv64"]).await;
     absent.expect(
         1,
@@ -107,12 +112,12 @@ tags: ['v*', '!*-nightly', 'semver:>=1.2', 'newest:2']
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_tells_the_difference_and_writes_nothing() {
     let pair = Pair::new(&["v1", "v2", "v3"]).await;
-    let mirror = &pair.mirror;
-    mirror
+    let fixture = &pair.fixture;
+    fixture
         .sync(&["sync.yaml", "--tags", "v1", "v2"])
         .await
         .expect(0, &[]);
-    mirror.publish("source.io/app:v2", &["linux/arm64"]).await;
+    fixture.publish("source.io/app:v2", &["linux/arm64"]).await;
     let before = pair.writes();
     let arguments = [
         "sync.yaml",
@@ -122,7 +127,7 @@ async fn a_dry_run_tells_the_difference_and_writes_nothing() {
         "--succeeded",
         "s.log",
     ];
-    let run = mirror.sync(&arguments).await;
+    let run = fixture.sync(&arguments).await;
     run.expect(
         0,
         &[
@@ -134,34 +139,34 @@ async fn a_dry_run_tells_the_difference_and_writes_nothing() {
         ],
     );
     assert_eq!(pair.writes(), before);
-    let report = mirror.report("r.json");
+    let report = fixture.report("r.json");
     assert_eq!(report["dry_run"], true);
-    assert_eq!(mirror.read("s.log"), "one.io/app:v1\n");
+    assert_eq!(fixture.read("s.log"), "one.io/app:v1\n");
     let bytes = report["images"][2]["bytes"]["uploaded"].as_u64().unwrap() as usize;
     assert!((LAYER..LAYER + 1000).contains(&bytes), "{bytes}");
 
-    mirror
+    fixture
         .sync(&["sync.yaml"])
         .await
         .expect(0, &["updated", "created"]);
-    let equal = mirror.sync(&["sync.yaml", "--dry-run"]).await;
+    let equal = fixture.sync(&["sync.yaml", "--dry-run"]).await;
     equal.expect(0, &["dry run of a sync: 3 equal, 0 to do"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn force_moves_everything_again() {
     let pair = Pair::new(&["v1"]).await;
-    pair.mirror
+    pair.fixture
         .sync(&["sync.yaml"])
         .await
         .expect(0, &["created"]);
     let writes = pair.writes();
-    pair.mirror
+    pair.fixture
         .sync(&["sync.yaml"])
         .await
         .expect(0, &[", 0 B read"]);
     assert_eq!(pair.writes(), writes);
-    pair.mirror
+    pair.fixture
         .sync(&["sync.yaml", "--force"])
         .await
         .expect(0, &["1 of 1 in place"]);
@@ -171,18 +176,18 @@ async fn force_moves_everything_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_failed_is_tried_again() {
     let pair = Pair::new(&["v1", "v2", "v3"]).await;
-    let mirror = &pair.mirror;
+    let fixture = &pair.fixture;
     let run = async || {
-        let before = pair.there.seen().len();
+        let before = pair.there.requests().len();
         let arguments = ["sync.yaml", "--only-failed", "r.json", "--report", "r.json"];
-        let run = mirror.sync(&arguments).await;
-        let seen = pair.there.seen().split_off(before);
+        let run = fixture.sync(&arguments).await;
+        let seen = pair.there.requests().split_off(before);
         let asked = seen.iter().filter(|it| it.target.contains("/manifests/v"));
         (run, asked.map(|it| it.target.clone()).collect::<Vec<_>>())
     };
     pair.there
-        .fault(Method::PUT, "/manifests/v2", Fault::Answer(400, &[], ""));
-    mirror
+        .fault(Method::PUT, "/manifests/v2", Fault::Respond(400, &[], ""));
+    fixture
         .sync(&["sync.yaml", "--report", "r.json"])
         .await
         .expect(3, &["answered 400"]);
@@ -196,16 +201,19 @@ async fn only_what_failed_is_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_could_not_be_listed_is_tried_again_as_a_whole() {
-    let (source, there) = (Faulty::start(Habits::default()).await, Distribution::open());
-    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let (source, there) = (
+        FakeRegistry::start(Behavior::default()).await,
+        Distribution::open(),
+    );
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     for tag in ["v1", "v2"] {
-        mirror.publish(&format!("source.io/app:{tag}"), &ONE).await;
+        fixture.publish(&format!("source.io/app:{tag}"), &ONE).await;
     }
-    mirror.write("images.yaml", "source.io/app: one.io/app");
-    source.fault(Method::GET, "/tags/list", Fault::Answer(400, &[], ""));
-    let first = mirror.sync(&["images.yaml", "--report", "r.json"]).await;
+    fixture.write("images.yaml", "source.io/app: one.io/app");
+    source.fault(Method::GET, "/tags/list", Fault::Respond(400, &[], ""));
+    let first = fixture.sync(&["images.yaml", "--report", "r.json"]).await;
     first.expect(1, &["0 of 1 in place"]);
-    let again = mirror
+    let again = fixture
         .sync(&["images.yaml", "--only-failed", "r.json"])
         .await;
     again.expect(0, &["2 of 2 in place"]);
@@ -214,31 +222,31 @@ async fn a_source_that_could_not_be_listed_is_tried_again_as_a_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_is_as_much_as_asked_for_and_in_the_log_too() {
     let pair = Pair::new(&["v1"]).await;
-    let mirror = &pair.mirror;
-    mirror.write(
+    let fixture = &pair.fixture;
+    fixture.write(
         "sync.yaml",
         "source: source.io/app\ntargets: one.io/app\ntags: [v1, v9]\n",
     );
     let (created, failed) = ("created source.io/app:v1", "failed source.io/app:v9");
-    let run = mirror.sync(&["sync.yaml", "--log", "sync.log"]).await;
+    let run = fixture.sync(&["sync.yaml", "--log", "sync.log"]).await;
     run.expect(3, &[created, failed]);
-    let log = mirror.read("sync.log");
+    let log = fixture.read("sync.log");
     assert!(
         log.contains(created) && log.contains("1 of 2 in place"),
         "{log}"
     );
     assert!(log.lines().all(|line| line.starts_with("20")), "{log}");
 
-    let run = mirror
+    let run = fixture
         .sync(&["sync.yaml", "--log-level", "error", "--force"])
         .await;
     run.expect(3, &[failed]);
     assert!(!run.stderr.contains("updated source.io"), "{run}");
-    let run = mirror
+    let run = fixture
         .sync(&["sync.yaml", "--log-level=debug", "--log=sync.log"])
         .await;
     run.expect(3, &["equal source.io/app:v1"]);
-    assert!(mirror.read("sync.log").starts_with(&log));
+    assert!(fixture.read("sync.log").starts_with(&log));
     assert!(run.stdout.is_empty(), "{run}");
-    assert!(!Path::new(&mirror.workspace.path().join("output")).exists());
+    assert!(!Path::new(&fixture.workspace.path().join("output")).exists());
 }

@@ -1,46 +1,46 @@
 //! What is said where: GitHub Actions, and no secret anywhere.
 
-use crate::support::door::{Door, PASSWORD, USER};
-use crate::support::faulty::{Faulty, Habits};
-use crate::support::mirror::Mirror;
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, PASSWORD, USER};
+
+use crate::support::sync_fixture::SyncFixture;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_of_github_actions_gets_a_summary_and_no_output_holds_a_secret() {
-    let guarded = |door| {
-        Faulty::start(Habits {
-            door,
-            ..Habits::default()
+    let guarded = |auth| {
+        FakeRegistry::start(Behavior {
+            auth,
+            ..Behavior::default()
         })
     };
     let (source, basic, tokens) = (
-        Faulty::start(Habits::default()).await,
-        guarded(Door::Basic).await,
-        guarded(Door::Tokens).await,
+        FakeRegistry::start(Behavior::default()).await,
+        guarded(AuthMode::Basic).await,
+        guarded(AuthMode::Tokens).await,
     );
-    let mut mirror = Mirror::between(&[
+    let mut fixture = SyncFixture::between(&[
         ("source.io", &source.host),
         ("basic.io", &basic.host),
         ("tokens.io", &tokens.host),
     ]);
-    mirror.publish("source.io/app:v1", &["linux/amd64"]).await;
+    fixture.publish("source.io/app:v1", &["linux/amd64"]).await;
     for (name, file) in [
         ("GITHUB_STEP_SUMMARY", "summary.md"),
         ("GITHUB_OUTPUT", "output.txt"),
     ] {
-        let path = mirror.workspace.path().join(file);
-        mirror.workspace.set(name, path.to_str().unwrap());
+        let path = fixture.workspace.path().join(file);
+        fixture.workspace.set(name, path.to_str().unwrap());
     }
-    mirror.workspace.set("GITHUB_ACTIONS", "true");
-    mirror.workspace.set("GITHUB_REF", "refs/heads/publish");
-    mirror.workspace.set("SECRET_NAME", PASSWORD);
+    fixture.workspace.set("GITHUB_ACTIONS", "true");
+    fixture.workspace.set("GITHUB_REF", "refs/heads/publish");
+    fixture.workspace.set("SECRET_NAME", PASSWORD);
     let auth = format!(
         "basic.io: {{username: '{USER}', password: '{PASSWORD}'}}\n\
          tokens.io: {{username: '{USER}', password: '${{SECRET_NAME}}'}}\n"
     );
-    mirror.write("auth.yaml", &auth);
+    fixture.write("auth.yaml", &auth);
     let images = "source.io/app:v1: [basic.io/app, tokens.io/team/app, tokens.io/readonly/app]\n\
                   source.io/app:v9: basic.io/absent\nsource.io/app:/none/: basic.io/x";
-    mirror.write("images.yaml", images);
+    fixture.write("images.yaml", images);
     let run = async |auth: &str| {
         let files = [
             "images.yaml",
@@ -51,7 +51,7 @@ async fn a_step_of_github_actions_gets_a_summary_and_no_output_holds_a_secret() 
             "--report",
             "r.json",
         ];
-        mirror
+        fixture
             .sync(
                 &[
                     &files[..],
@@ -69,7 +69,7 @@ async fn a_step_of_github_actions_gets_a_summary_and_no_output_holds_a_secret() 
             "2 of 4 in place",
         ],
     );
-    mirror.write("wrong.yaml", &auth.replace(USER, "somebody"));
+    fixture.write("wrong.yaml", &auth.replace(USER, "somebody"));
     let refused = run("wrong.yaml").await;
     refused.expect(
         2,
@@ -80,7 +80,7 @@ async fn a_step_of_github_actions_gets_a_summary_and_no_output_holds_a_secret() 
         ],
     );
 
-    let summary = mirror.read("summary.md");
+    let summary = fixture.read("summary.md");
     for part in [
         "## sync: 2 of 4 in place, ",
         "| basic.io | 1 | 0 | 0 | 0 | 1 |",
@@ -88,7 +88,7 @@ async fn a_step_of_github_actions_gets_a_summary_and_no_output_holds_a_secret() 
     ] {
         assert!(summary.contains(part), "{summary}");
     }
-    let output = mirror.read("output.txt");
+    let output = fixture.read("output.txt");
     assert_eq!(output, "exit_code=3\nin_place=2\nfailed=2\n");
     let mut said = vec![
         mixed.stdout,
@@ -97,7 +97,7 @@ async fn a_step_of_github_actions_gets_a_summary_and_no_output_holds_a_secret() 
         refused.stderr,
         summary,
     ];
-    said.extend(["sync.log", "r.json", "s.log"].map(|file| mirror.read(file)));
+    said.extend(["sync.log", "r.json", "s.log"].map(|file| fixture.read(file)));
     for text in said {
         // As it is, in base64 alone and with the user, and the tokens that it was changed for.
         for secret in [PASSWORD, "cD4+PnB+fn4/JA", "JHg6cD4+PnB+fn4/JA", "token-1"] {

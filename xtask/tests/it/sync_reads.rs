@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
+use fakes::registry::{Behavior, FakeRegistry, Fault, RecordedRequest};
 use hyper::Method;
 
 use crate::support::distribution::Distribution;
-use crate::support::faulty::{Fault, Faulty, Habits, Seen};
-use crate::support::mirror::{LAYER, Mirror};
+use crate::support::sync_fixture::{LAYER, SyncFixture};
 
 const BOTH: [&str; 2] = ["linux/amd64", "linux/arm64"];
 const TAGS: [&str; 3] = ["v1", "v2", "v3"];
 
 /// How often each path below `part` was asked for with `method`.
-fn counted(seen: &[Seen], method: Method, part: &str) -> BTreeMap<String, usize> {
+fn counted(seen: &[RecordedRequest], method: Method, part: &str) -> BTreeMap<String, usize> {
     let mut counted = BTreeMap::new();
     let meant = seen.iter().filter(|it| it.method == method);
     for (_, at) in meant.filter_map(|it| it.target.split_once(part)) {
@@ -25,9 +25,9 @@ fn counted(seen: &[Seen], method: Method, part: &str) -> BTreeMap<String, usize>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_source_is_read_once_for_three_registries() {
-    let source = Faulty::start(Habits::default()).await;
+    let source = FakeRegistry::start(Behavior::default()).await;
     let there = [(); 3].map(|()| Distribution::open());
-    let mirror = Mirror::between(&[
+    let fixture = SyncFixture::between(&[
         ("source.io", &source.host),
         ("one.io", &there[0].host),
         ("two.io", &there[1].host),
@@ -35,18 +35,22 @@ async fn the_source_is_read_once_for_three_registries() {
     ]);
     let mut digests = Vec::new();
     for tag in TAGS {
-        digests.push(mirror.publish(&format!("source.io/app:{tag}"), &BOTH).await);
+        digests.push(
+            fixture
+                .publish(&format!("source.io/app:{tag}"), &BOTH)
+                .await,
+        );
     }
-    let stored = source.state().store.blobs.len();
-    let before = source.seen().len();
-    mirror.write(
+    let stored = source.blobs().len();
+    let before = source.requests().len();
+    fixture.write(
         "images.yaml",
         "source.io/app: [one.io/app, two.io/app, three.io/app]",
     );
-    let run = mirror.sync(&["images.yaml"]).await;
+    let run = fixture.sync(&["images.yaml"]).await;
     run.expect(0, &["sync: 9 of 9 in place"]);
 
-    let seen = &source.seen()[before..];
+    let seen = &source.requests()[before..];
     let blobs = counted(seen, Method::GET, "/blobs/");
     assert_eq!(blobs.len(), stored);
     assert!(blobs.values().all(|count| *count == 1), "{blobs:?}");
@@ -56,7 +60,7 @@ async fn the_source_is_read_once_for_three_registries() {
     assert!(manifests.values().all(|count| *count == 1), "{manifests:?}");
 
     for host in ["one.io", "two.io", "three.io"] {
-        let found = TAGS.map(|tag| mirror.digest(&format!("{host}/app:{tag}")));
+        let found = TAGS.map(|tag| fixture.digest(&format!("{host}/app:{tag}")));
         assert_eq!(found[..], digests, "{host}");
     }
 }
@@ -64,19 +68,21 @@ async fn the_source_is_read_once_for_three_registries() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_to_do_costs_one_head_for_each_tag_and_side() {
     let (source, there) = (
-        Faulty::start(Habits::default()).await,
-        Faulty::start(Habits::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
+        FakeRegistry::start(Behavior::default()).await,
     );
-    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     for tag in TAGS {
-        mirror.publish(&format!("source.io/app:{tag}"), &BOTH).await;
+        fixture
+            .publish(&format!("source.io/app:{tag}"), &BOTH)
+            .await;
     }
-    mirror.write("images.yaml", "source.io/app: one.io/app");
-    let first = mirror.sync(&["images.yaml"]).await;
+    fixture.write("images.yaml", "source.io/app: one.io/app");
+    let first = fixture.sync(&["images.yaml"]).await;
     first.expect(0, &["created source.io/app:v1 -> one.io/app:v1"]);
 
-    let before = [&source, &there].map(|registry| registry.seen().len());
-    let again = mirror.sync(&["images.yaml", "--log-level", "debug"]).await;
+    let before = [&source, &there].map(|registry| registry.requests().len());
+    let again = fixture.sync(&["images.yaml", "--log-level", "debug"]).await;
     again.expect(
         0,
         &[
@@ -85,7 +91,7 @@ async fn nothing_to_do_costs_one_head_for_each_tag_and_side() {
         ],
     );
     for (registry, before) in [&source, &there].into_iter().zip(before) {
-        let seen = &registry.seen()[before..];
+        let seen = &registry.requests()[before..];
         let heads = counted(seen, Method::HEAD, "/manifests/");
         let expected = TAGS.map(|tag| (tag.to_owned(), 1));
         assert_eq!(heads, BTreeMap::from(expected));
@@ -102,17 +108,17 @@ async fn nothing_to_do_costs_one_head_for_each_tag_and_side() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_run_started_again_moves_only_what_is_missing() {
     let source = Distribution::open();
-    let there = Faulty::start(Habits::default()).await;
-    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let there = FakeRegistry::start(Behavior::default()).await;
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     for tag in ["v1", "v2"] {
-        mirror
+        fixture
             .publish(&format!("source.io/app:{tag}"), &["linux/amd64"])
             .await;
     }
-    mirror.write("images.yaml", "source.io/app:v1,v2: one.io/app");
+    fixture.write("images.yaml", "source.io/app:v1,v2: one.io/app");
     // The first image gets there, the second one waits for an answer.
     there.fault(Method::HEAD, "/manifests/v2", Fault::Silence);
-    let child = mirror
+    let child = fixture
         .command(&["images.yaml", "--proc", "1", "--report", "report.json"])
         .spawn()
         .unwrap();
@@ -124,18 +130,18 @@ async fn an_interrupted_run_started_again_moves_only_what_is_missing() {
         .args(["-c", &format!("kill -INT {process}")])
         .status();
     assert!(kill.unwrap().success());
-    let run = mirror.ended(child.wait_with_output().await.unwrap());
+    let run = fixture.ended(child.wait_with_output().await.unwrap());
     run.expect(130, &["sync: 1 of 2 in place", ": interrupted"]);
-    assert_eq!(mirror.report("report.json")["exit_code"], 130);
+    assert_eq!(fixture.report("report.json")["exit_code"], 130);
 
-    let before = there.seen().len();
-    let again = mirror
+    let before = there.requests().len();
+    let again = fixture
         .sync(&["images.yaml", "--report", "report.json"])
         .await;
     again.expect(0, &["sync: 2 of 2 in place"]);
-    let put = counted(&there.seen()[before..], Method::PUT, "/manifests/");
+    let put = counted(&there.requests()[before..], Method::PUT, "/manifests/");
     assert_eq!(put.into_keys().collect::<Vec<_>>(), ["v2"]);
-    let report = mirror.report("report.json");
+    let report = fixture.report("report.json");
     assert_eq!(report["images"][0]["verdict"], "equal");
     // What both images have is there from the first run.
     assert_eq!(report["images"][1]["bytes"]["uploaded"], LAYER);
@@ -144,17 +150,17 @@ async fn an_interrupted_run_started_again_moves_only_what_is_missing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_image_at_a_time_when_asked_for() {
     let source = Distribution::open();
-    let there = Faulty::start(Habits::default()).await;
-    let mirror = Mirror::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let there = FakeRegistry::start(Behavior::default()).await;
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     for tag in TAGS {
-        mirror
+        fixture
             .publish(&format!("source.io/app:{tag}"), &["linux/amd64"])
             .await;
     }
-    mirror.write("images.yaml", "source.io/app: one.io/app");
-    let run = mirror.sync(&["images.yaml", "--proc", "1"]).await;
+    fixture.write("images.yaml", "source.io/app: one.io/app");
+    let run = fixture.sync(&["images.yaml", "--proc", "1"]).await;
     run.expect(0, &["done"]);
-    let seen = there.seen();
+    let seen = there.requests();
     let tags = seen.iter().filter(|it| it.target.contains("/manifests/v"));
     let methods: Vec<&Method> = tags.map(|it| &it.method).collect();
     let one = [&Method::HEAD, &Method::PUT];

@@ -1,15 +1,15 @@
 //! The examples of the documents that `sync` was made from, unchanged but for the names of the registries.
 
 use crate::support::distribution::Distribution;
-use crate::support::mirror::Mirror;
-use crate::support::stage::{PASSWORD, USER};
+use crate::support::release_fixture::{PASSWORD, USER};
+use crate::support::sync_fixture::SyncFixture;
 
 const BOTH: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
 /// A source that is open to everyone, a destination that knows one user, and both names that the documents use.
 struct Pair {
     registries: [Distribution; 2],
-    mirror: Mirror,
+    fixture: SyncFixture,
 }
 
 impl Pair {
@@ -26,13 +26,16 @@ impl Pair {
             .collect();
         let mut hosts = vec![(destination, there)];
         hosts.extend(bare.iter().map(|(name, it)| (*name, it.as_str())));
-        let mirror = Mirror::between(&hosts);
-        Pair { registries, mirror }
+        let fixture = SyncFixture::between(&hosts);
+        Pair {
+            registries,
+            fixture,
+        }
     }
 
     /// The tags that skopeo lists at the destination.
     fn tags(&self, repository: &str) -> Vec<String> {
-        self.mirror.tags(repository)
+        self.fixture.tags(repository)
     }
 }
 
@@ -61,20 +64,23 @@ const CONFIG: &str = r#"{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_old_config_file_mirrors_every_tag() {
-    let Pair { mirror, .. } = &Pair::new(&["newbe36524/"], "hagicode.azurecr.io");
+    let Pair { fixture, .. } = &Pair::new(&["newbe36524/"], "hagicode.azurecr.io");
     let source = "newbe36524/hagicode";
     let mut digests = Vec::new();
     for tag in ["1.0.0", "1.0.1", "latest"] {
-        digests.push((tag, mirror.publish(&format!("{source}:{tag}"), &BOTH).await));
+        digests.push((
+            tag,
+            fixture.publish(&format!("{source}:{tag}"), &BOTH).await,
+        ));
     }
-    mirror.write("config.json", &with_secrets(CONFIG));
+    fixture.write("config.json", &with_secrets(CONFIG));
     let arguments = ["--config=config.json", "--proc=10", "--log=sync.log"];
-    let run = mirror.sync(&arguments).await;
+    let run = fixture.sync(&arguments).await;
     run.expect(0, &["sync: 3 of 3 in place"]);
     for (tag, digest) in &digests {
         let there = format!("hagicode.azurecr.io/hagicode:{tag}");
-        assert_eq!(mirror.digest(&there), *digest, "{tag}");
-        assert!(mirror.read("sync.log").contains(&there));
+        assert_eq!(fixture.digest(&there), *digest, "{tag}");
+        assert!(fixture.read("sync.log").contains(&there));
     }
 }
 
@@ -86,23 +92,23 @@ const AUTH: &str = r#"hagicode.azurecr.io:
 #[tokio::test(flavor = "multi_thread")]
 async fn the_two_files_of_image_syncer_mirror_every_tag_or_those_named() {
     let pair = Pair::new(&["docker.io/"], "hagicode.azurecr.io");
-    let mirror = &pair.mirror;
+    let fixture = &pair.fixture;
     let (here, there) = (
         "docker.io/newbe36524/hagicode",
         "hagicode.azurecr.io/hagicode",
     );
     let mut digests = Vec::new();
     for tag in ["latest", "v1.0", "v1.1", "nightly"] {
-        digests.push(mirror.publish(&format!("{here}:{tag}"), &BOTH).await);
+        digests.push(fixture.publish(&format!("{here}:{tag}"), &BOTH).await);
     }
-    mirror
+    fixture
         .publish("docker.io/newbe36524/another-image:x", &BOTH)
         .await;
-    mirror.write("auth.yaml", &with_secrets(AUTH));
+    fixture.write("auth.yaml", &with_secrets(AUTH));
     let sync = async |images: &str| {
-        mirror.write("images.yaml", images);
+        fixture.write("images.yaml", images);
         let files = ["--auth=./auth.yaml", "--images=./images.yaml"];
-        let run = mirror
+        let run = fixture
             .sync(&[&files[..], &["--proc=10", "--retries=3"]].concat())
             .await;
         run.expect(0, &["done"]);
@@ -128,7 +134,7 @@ async fn the_two_files_of_image_syncer_mirror_every_tag_or_those_named() {
     assert_eq!(pair.tags(there), ["latest", "nightly", "v1.0", "v1.1"]);
     assert_eq!(pair.tags("hagicode.azurecr.io/another-image"), ["x"]);
     let found =
-        ["latest", "v1.0", "v1.1", "nightly"].map(|tag| mirror.digest(&format!("{there}:{tag}")));
+        ["latest", "v1.0", "v1.1", "nightly"].map(|tag| fixture.digest(&format!("{there}:{tag}")));
     assert_eq!(found[..], digests);
 }
 
@@ -171,7 +177,7 @@ const ALIYUN: &str = "registry.cn-hangzhou.aliyuncs.com";
 fn transfer() -> Pair {
     let sources = ["nginx:", "ubuntu:", "vllm/", "ghcr.io/", "myapp:"];
     let mut pair = Pair::new(&sources, ALIYUN);
-    let workspace = &mut pair.mirror.workspace;
+    let workspace = &mut pair.fixture.workspace;
     workspace.set("REGISTRY", &pair.registries[1].host);
     workspace.set("ALIYUN_USERNAME", USER);
     workspace.set("ALIYUN_PASSWORD", PASSWORD);
@@ -182,29 +188,29 @@ fn transfer() -> Pair {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_transfer_tools_images_get_all_their_tags_and_chosen_architectures() {
     let pair = transfer();
-    let mirror = &pair.mirror;
-    let nginx = mirror.publish("nginx:latest", &BOTH).await;
+    let fixture = &pair.fixture;
+    let nginx = fixture.publish("nginx:latest", &BOTH).await;
     let more = ["linux/amd64", "linux/arm/v7", "linux/arm64", "linux/s390x"];
-    mirror.publish("ubuntu:22.04", &more).await;
-    mirror.publish("vllm/vllm-openai:v0.11.0", &BOTH).await;
-    mirror
+    fixture.publish("ubuntu:22.04", &more).await;
+    fixture.publish("vllm/vllm-openai:v0.11.0", &BOTH).await;
+    fixture
         .publish("ghcr.io/open-webui/open-webui:main", &BOTH)
         .await;
-    let single = mirror.publish("myapp:production", &["linux/amd64"]).await;
-    mirror.write("images.json", IMAGES);
-    mirror
+    let single = fixture.publish("myapp:production", &["linux/amd64"]).await;
+    fixture.write("images.json", IMAGES);
+    fixture
         .sync(&["images.json"])
         .await
         .expect(0, &["sync: 5 of 5 in place"]);
 
-    let digest = |name: &str| mirror.digest(&format!("{ALIYUN}/mirror/{name}"));
+    let digest = |name: &str| fixture.digest(&format!("{ALIYUN}/mirror/{name}"));
     assert_eq!(digest("nginx:latest"), nginx);
     for tag in ["production", "latest"] {
         assert_eq!(digest(&format!("myapp-backup:{tag}")), single, "{tag}");
     }
     for tag in ["22.04", "jammy", "latest"] {
         let image = format!("{ALIYUN}/mirror/ubuntu:{tag}");
-        assert_eq!(mirror.platforms(&image), BOTH, "{tag}");
+        assert_eq!(fixture.platforms(&image), BOTH, "{tag}");
     }
     assert_eq!(
         pair.tags(&format!("{ALIYUN}/mirror/vllm-openai")),
@@ -219,21 +225,21 @@ async fn the_transfer_tools_images_get_all_their_tags_and_chosen_architectures()
 #[tokio::test(flavor = "multi_thread")]
 async fn an_architecture_that_the_source_lacks_lets_the_others_go_on() {
     let pair = transfer();
-    let mirror = &pair.mirror;
-    mirror
+    let fixture = &pair.fixture;
+    fixture
         .publish("nginx:latest", &["linux/amd64", "linux/s390x"])
         .await;
-    mirror
+    fixture
         .publish("ubuntu:22.04", &["linux/ppc64le", "linux/s390x"])
         .await;
-    mirror
+    fixture
         .publish("vllm/vllm-openai:v0.11.0", &["linux/arm64"])
         .await;
-    mirror
+    fixture
         .publish("ghcr.io/open-webui/open-webui:main", &BOTH)
         .await;
-    mirror.write("images.json", IMAGES);
-    let run = mirror
+    fixture.write("images.json", IMAGES);
+    let run = fixture
         .sync(&["images.json", "--report", "report.json"])
         .await;
     run.expect(
@@ -245,7 +251,7 @@ async fn an_architecture_that_the_source_lacks_lets_the_others_go_on() {
             "myapp:production` does not exist",
         ],
     );
-    let report = mirror.report("report.json");
+    let report = fixture.report("report.json");
     let verdicts: Vec<_> = report["images"]
         .as_array()
         .unwrap()
@@ -257,7 +263,7 @@ async fn an_architecture_that_the_source_lacks_lets_the_others_go_on() {
         ["degraded", "failed", "degraded", "created", "failed"]
     );
     assert_eq!(
-        mirror.platforms(&format!("{ALIYUN}/mirror/nginx:latest")),
+        fixture.platforms(&format!("{ALIYUN}/mirror/nginx:latest")),
         ["linux/amd64"]
     );
 }
@@ -277,28 +283,28 @@ nvidia/cuda:12.4.1-devel-ubuntu22.04
 async fn the_plain_list_keeps_the_last_segment_and_logs_what_succeeded() {
     const BEIJING: &str = "registry.cn-beijing.aliyuncs.com";
     let mut pair = Pair::new(&["nvidia/", "ghcr.io/", "redis"], BEIJING);
-    let workspace = &mut pair.mirror.workspace;
+    let workspace = &mut pair.fixture.workspace;
     workspace.set("REGISTRY", &pair.registries[1].host);
     workspace.set("REGISTRY_USER", USER);
     workspace.set("REGISTRY_PASSWORD", PASSWORD);
     workspace.set("REGISTRY_NAMESPACE", "your-namespace");
-    let mirror = &pair.mirror;
-    let cuda = mirror
+    let fixture = &pair.fixture;
+    let cuda = fixture
         .publish("nvidia/cuda:12.4.1-devel-ubuntu22.04", &BOTH)
         .await;
     let core = "ghcr.io/openrailassociation/osrd-edge/osrd-core:dev";
-    let core_digest = mirror.publish(core, &["linux/amd64"]).await;
-    let redis = mirror.publish("redis", &BOTH).await;
-    mirror.write("images.yaml", &format!("{LIST}\n{core}\nredis\n"));
-    mirror
+    let core_digest = fixture.publish(core, &["linux/amd64"]).await;
+    let redis = fixture.publish("redis", &BOTH).await;
+    fixture.write("images.yaml", &format!("{LIST}\n{core}\nredis\n"));
+    fixture
         .sync(&["images.yaml", "--succeeded", "succeeded.log"])
         .await
         .expect(0, &["sync: 3 of 3 in place"]);
     let to = |name: &str| format!("{BEIJING}/your-namespace/{name}");
-    assert_eq!(mirror.digest(&to("cuda:12.4.1-devel-ubuntu22.04")), cuda);
-    assert_eq!(mirror.digest(&to("osrd-core:dev")), core_digest);
-    assert_eq!(mirror.digest(&to("redis:latest")), redis);
-    let succeeded = mirror.read("succeeded.log");
+    assert_eq!(fixture.digest(&to("cuda:12.4.1-devel-ubuntu22.04")), cuda);
+    assert_eq!(fixture.digest(&to("osrd-core:dev")), core_digest);
+    assert_eq!(fixture.digest(&to("redis:latest")), redis);
+    let succeeded = fixture.read("succeeded.log");
     let names = [
         "cuda:12.4.1-devel-ubuntu22.04",
         "osrd-core:dev",

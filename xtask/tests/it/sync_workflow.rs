@@ -5,8 +5,8 @@ use std::path::Path;
 use xtask::sync::{self, Inputs};
 
 use crate::support::distribution::Distribution;
-use crate::support::mirror::Mirror;
-use crate::support::stage::{PASSWORD, USER};
+use crate::support::release_fixture::{PASSWORD, USER};
+use crate::support::sync_fixture::SyncFixture;
 
 const AZURE: &str = "hagicode.azurecr.io";
 const ALIYUN: &str = "registry.cn-hangzhou.aliyuncs.com";
@@ -15,7 +15,7 @@ const ALIYUN: &str = "registry.cn-hangzhou.aliyuncs.com";
 async fn the_workflow_mirrors_docker_hub_to_azure_and_aliyun() {
     let hub = Distribution::open();
     let there = [(); 2].map(|()| Distribution::with_user(USER, PASSWORD));
-    let mut mirror = Mirror::between(&[
+    let mut fixture = SyncFixture::between(&[
         ("docker.io", &hub.host),
         (AZURE, &there[0].host),
         (ALIYUN, &there[1].host),
@@ -26,11 +26,11 @@ async fn the_workflow_mirrors_docker_hub_to_azure_and_aliyun() {
         ("AZURE_ACR", &there[0].host),
         ("ALIYUN_ACR", &there[1].host),
     ] {
-        mirror.workspace.set(&format!("{prefix}_REGISTRY"), host);
+        fixture.workspace.set(&format!("{prefix}_REGISTRY"), host);
     }
     for prefix in ["AZURE_ACR", "ALIYUN_ACR"] {
-        mirror.workspace.set(&format!("{prefix}_USERNAME"), USER);
-        mirror
+        fixture.workspace.set(&format!("{prefix}_USERNAME"), USER);
+        fixture
             .workspace
             .set(&format!("{prefix}_PASSWORD"), PASSWORD);
     }
@@ -38,7 +38,7 @@ async fn the_workflow_mirrors_docker_hub_to_azure_and_aliyun() {
     for tag in ["1.0.0", "latest"] {
         let image = format!("docker.io/newbe36524/hagicode:{tag}");
         digests.push(
-            mirror
+            fixture
                 .publish(&image, &["linux/amd64", "linux/arm64"])
                 .await,
         );
@@ -49,7 +49,7 @@ async fn the_workflow_mirrors_docker_hub_to_azure_and_aliyun() {
     let command = command.lines().next().unwrap().split(' ');
     let arguments: Vec<&str> = command.filter(|word| *word != "$DRY_RUN").collect();
 
-    mirror
+    fixture
         .sync(&arguments)
         .await
         .expect(0, &["4 of 4 in place"]);
@@ -57,12 +57,12 @@ async fn the_workflow_mirrors_docker_hub_to_azure_and_aliyun() {
         format!("{AZURE}/hagicode"),
         format!("{ALIYUN}/hagicode/hagicode"),
     ] {
-        let found = ["1.0.0", "latest"].map(|tag| mirror.digest(&format!("{repository}:{tag}")));
+        let found = ["1.0.0", "latest"].map(|tag| fixture.digest(&format!("{repository}:{tag}")));
         assert_eq!(found[..], digests, "{repository}");
     }
     // The files that the workflow uploads.
-    assert_eq!(mirror.report("sync-report.json")["exit_code"], 0);
-    assert!(mirror.read("sync.log").contains("4 of 4 in place"));
+    assert_eq!(fixture.report("sync-report.json")["exit_code"], 0);
+    assert!(fixture.read("sync.log").contains("4 of 4 in place"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,8 +70,8 @@ async fn the_readme_shows_every_option_and_forms_that_are_read() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
     let (_, section) = readme.split_once("## Keeping registries equal").unwrap();
-    let mirror = Mirror::between(&[]);
-    let help = mirror.sync(&["--help"]).await;
+    let fixture = SyncFixture::between(&[]);
+    let help = fixture.sync(&["--help"]).await;
     let words = help
         .stdout
         .split(|it: char| it.is_whitespace() || "`.".contains(it));
@@ -95,9 +95,9 @@ async fn the_readme_shows_every_option_and_forms_that_are_read() {
     assert_eq!(rows.len(), 5);
     for row in rows {
         let (_, example) = row.trim_end_matches("` |").rsplit_once(" | `").unwrap();
-        mirror.write("example.yaml", example);
+        fixture.write("example.yaml", example);
         let inputs = Inputs {
-            files: vec![mirror.workspace.path().join("example.yaml")],
+            files: vec![fixture.workspace.path().join("example.yaml")],
             ..Inputs::default()
         };
         let lookup = |name: &str| match name {

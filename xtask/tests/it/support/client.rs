@@ -3,25 +3,23 @@
 use std::io;
 
 use bytes::Bytes;
+use fakes::registry::{Behavior, FakeRegistry, PASSWORD, USER};
 use futures_util::{Stream, stream};
 use xtask::credentials::Credentials;
 use xtask::oci::{Descriptor, Digest, TagOrDigest};
 use xtask::registry::{Options, Registry, Repository};
 use xtask::secret::Secret;
 
-use super::door::{PASSWORD, USER};
-use super::faulty::{Faulty, Habits};
-
-/// A registry with these habits, and the repository `ns/app` of it, signed in.
-pub async fn serving(habits: Habits) -> (Faulty, Repository) {
-    let server = Faulty::start(habits).await;
+/// A fake registry that behaves so, and the repository `ns/app` of it, signed in.
+pub async fn serving(behavior: Behavior) -> (FakeRegistry, Repository) {
+    let server = FakeRegistry::start(behavior).await;
     let repository = registry(&server.host, login(USER, PASSWORD)).repository("ns/app");
     (server, repository)
 }
 
-/// The same without habits.
-pub async fn open() -> (Faulty, Repository) {
-    serving(Habits::default()).await
+/// The same, as it is by default.
+pub async fn open() -> (FakeRegistry, Repository) {
+    serving(Behavior::default()).await
 }
 
 pub fn registry(host: &str, credentials: Credentials) -> Registry {

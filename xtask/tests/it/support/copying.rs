@@ -1,11 +1,12 @@
-//! Running the copier in a test, and hearing what it tells.
+//! Running the copier in a test, and recording what it tells.
 //!
-//! It refuses to know what is copied. Invariant: a copy that hangs fails its test.
+//! A copy that hangs fails its test.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fakes::registry::FakeRegistry;
 use tokio::sync::watch;
 use xtask::copy::{
     CopyResult, Destination, Event, Job, Listener, Mode, Options, Policy, RegistryHost, Source, run,
@@ -14,7 +15,6 @@ use xtask::credentials::Credentials;
 use xtask::registry::Repository;
 
 use super::client::{registry, tag};
-use super::faulty::Faulty;
 
 pub const OPTIONS: Options = Options {
     mode: Mode::Apply,
@@ -60,42 +60,46 @@ pub async fn copy(jobs: Vec<Job>) -> Vec<CopyResult> {
 }
 
 pub async fn copy_with(jobs: Vec<Job>, options: Options) -> Vec<CopyResult> {
-    hear(jobs, options, &Ear::default()).await
+    copy_recorded(jobs, options, &RecordingListener::default()).await
 }
 
-pub async fn hear(jobs: Vec<Job>, options: Options, ear: &Ear) -> Vec<CopyResult> {
+pub async fn copy_recorded(
+    jobs: Vec<Job>,
+    options: Options,
+    listener: &RecordingListener,
+) -> Vec<CopyResult> {
     let copying = run(
         jobs,
         &options,
-        Arc::new(ear.clone()),
+        Arc::new(listener.clone()),
         std::future::pending(),
     );
     let rows = tokio::time::timeout(Duration::from_secs(60), copying).await;
     rows.expect("the copy comes to an end")
 }
 
-/// Remembers what it heard.
+/// Records the events of a copy.
 #[derive(Clone, Default)]
-pub struct Ear(Arc<Mutex<Heard>>, Arc<watch::Sender<usize>>);
+pub struct RecordingListener(Arc<Mutex<Recorded>>, Arc<watch::Sender<usize>>);
 
 #[derive(Default)]
-struct Heard {
+struct Recorded {
     read: u64,
     planned: HashMap<String, u64>,
     moved: HashMap<String, u64>,
     finished: Vec<CopyResult>,
 }
 
-impl Ear {
+impl RecordingListener {
     pub fn read(&self) -> u64 {
         self.0.lock().unwrap().read
     }
 
     /// Planned and moved bytes of a destination.
     pub fn progress(&self, host: &str) -> (u64, u64) {
-        let heard = self.0.lock().unwrap();
+        let recorded = self.0.lock().unwrap();
         let of = |map: &HashMap<String, u64>| map.get(host).copied().unwrap_or_default();
-        (of(&heard.planned), of(&heard.moved))
+        (of(&recorded.planned), of(&recorded.moved))
     }
 
     /// The rows that have ended, once there are so many.
@@ -106,27 +110,27 @@ impl Ear {
     }
 }
 
-impl Listener for Ear {
+impl Listener for RecordingListener {
     fn event(&self, event: Event<'_>) {
-        let mut heard = self.0.lock().unwrap();
+        let mut recorded = self.0.lock().unwrap();
         match event {
             Event::Planned { destination, bytes } => {
-                *heard.planned.entry(destination.to_owned()).or_default() += bytes;
+                *recorded.planned.entry(destination.to_owned()).or_default() += bytes;
             }
             Event::Moved { destination, bytes } => {
-                *heard.moved.entry(destination.to_owned()).or_default() += bytes;
+                *recorded.moved.entry(destination.to_owned()).or_default() += bytes;
             }
-            Event::Read { bytes } => heard.read += bytes,
+            Event::Read { bytes } => recorded.read += bytes,
             Event::Finished { row } => {
-                heard.finished.push(row.clone());
-                self.1.send_replace(heard.finished.len());
+                recorded.finished.push(row.clone());
+                self.1.send_replace(recorded.finished.len());
             }
         }
     }
 }
 
 /// How often each blob of a sample was asked for at the source.
-pub fn reads(source: &Faulty, sample: &super::images::Sample) -> Vec<usize> {
+pub fn reads(source: &FakeRegistry, sample: &super::images::Sample) -> Vec<usize> {
     let count = |digest| source.count(hyper::Method::GET, &format!("blobs/{digest}"));
     let mut digests: Vec<_> = sample.blobs.iter().map(|(digest, _)| digest).collect();
     digests.sort();

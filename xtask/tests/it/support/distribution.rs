@@ -1,6 +1,6 @@
 //! A real registry: Debian's `docker-registry` (distribution 2.8) on a free port, with its own directory.
 //!
-//! It refuses to know what is done with it. Invariant: it is gone, with everything in it, when its handle is dropped.
+//! It is gone, with everything in it, when its handle is dropped.
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};

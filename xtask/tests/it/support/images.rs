@@ -1,13 +1,13 @@
 //! Images of every kind, made of bytes that a test chooses.
 //!
-//! It refuses to know registries' habits. Invariant: the same recipe gives the same digests.
+//! The same recipe gives the same digests.
 
 use bytes::Bytes;
+use fakes::noise;
+use fakes::registry::FakeRegistry;
 use serde_json::{Value, json};
 use xtask::oci::{Descriptor, Digest, Manifest, Platform, TagOrDigest, media_type};
 use xtask::registry::Repository;
-
-use super::faulty::Faulty;
 
 pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -19,22 +19,6 @@ pub struct Sample {
     pub blobs: Vec<(Digest, Bytes)>,
     /// Children before parents; the last is the root.
     pub manifests: Vec<Manifest>,
-}
-
-/// Bytes that look like nothing else, the same for the same `seed`.
-pub fn noise(seed: &str, length: usize) -> Bytes {
-    let mut state = seed.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| next()).collect();
-    bytes.truncate(length);
-    bytes.into()
 }
 
 /// A manifest of this type over a config and layers, each with its media type.
@@ -150,7 +134,7 @@ impl Sample {
         self.root().digest().to_string()
     }
 
-    /// Puts it into a registry, by its front door.
+    /// Pushes it, as any client.
     pub async fn push(&self, repository: &Repository, tag: &str) {
         for (digest, bytes) in &self.blobs {
             let upload = repository.upload_bytes(digest, None, bytes.clone());
@@ -164,20 +148,17 @@ impl Sample {
         repository.put_manifest(&at, self.root()).await.unwrap();
     }
 
-    /// Puts it into a faulty registry, by the back door.
-    pub fn place(&self, server: &Faulty, path: &str, tag: &str) {
-        let mut state = server.state();
+    /// Puts it into a fake registry without a request.
+    pub fn place(&self, server: &FakeRegistry, path: &str, tag: &str) {
         for (digest, bytes) in &self.blobs {
-            let key = (path.to_owned(), digest.clone());
-            state.store.blobs.insert(key, bytes.clone());
+            server.put_blob(path, digest.as_str(), bytes.clone());
         }
         let at_digest = self
             .manifests
             .iter()
             .map(|it| (it.digest().to_string(), it));
         for (at, manifest) in at_digest.chain([(tag.to_owned(), self.root())]) {
-            let held = (manifest.media_type().to_owned(), manifest.bytes().clone());
-            state.store.manifests.insert((path.to_owned(), at), held);
+            server.put_manifest(path, &at, manifest.media_type(), manifest.bytes().clone());
         }
     }
 

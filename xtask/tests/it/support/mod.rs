@@ -1,21 +1,14 @@
-//! Servers and samples that the tests share.
+//! What the tests share: fixtures, images, and clients. The servers that they talk to are in the crate `fakes`.
 
 pub mod client;
 pub mod copying;
 pub mod distribution;
-pub mod door;
-pub mod faulty;
-pub mod feed;
-pub mod github;
+pub mod engine_image;
 pub mod images;
-pub mod mirror;
-pub mod sample;
-pub mod server;
+pub mod release_fixture;
 pub mod sparse;
-pub mod stage;
-mod store;
+pub mod sync_fixture;
 pub mod workspace;
-pub mod zips;
 
 use std::fs;
 use std::path::Path;

@@ -1,11 +1,12 @@
 //! A source with one image whose layer is gigabytes of zeros, and a registry that hashes what it gets and keeps nothing.
 //!
-//! It refuses to hold a layer in memory. Invariant: the registry accepts the layer only whole and right.
+//! No layer is ever in memory; the registry accepts the layer only whole and right.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use fakes::http::{Body, Server, serve, whole};
 use futures_util::stream::{self, StreamExt as _};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -13,7 +14,6 @@ use hyper::{Method, Request, Response};
 use xtask::oci::{Descriptor, Digest, Hasher, Manifest, media_type};
 
 use super::images::{OCI_CONFIG, OCI_LAYER};
-use super::server::{Body, Server, serve, whole};
 
 /// 5 GiB, and the digest of so many zeros.
 pub const SIZE: u64 = 5 << 30;

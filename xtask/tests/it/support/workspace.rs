@@ -1,6 +1,6 @@
 //! A workspace to release from, and the built program run in it as a person runs it.
 //!
-//! Invariant: the program sees the variables given here and no others, and the images it made are gone when the
+//! The program sees the variables given here and no others, and the images it made are gone when the
 //! workspace is dropped.
 
 use std::path::Path;

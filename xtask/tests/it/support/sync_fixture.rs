@@ -1,8 +1,7 @@
 //! What `sync` works between: a workspace whose files call registries by names of their own, images to copy, and what
 //! skopeo, which nobody here wrote, finds at the other side.
 //!
-//! It refuses to know which registries there are. Invariant: tests read and write the names, the program sees and says
-//! the addresses.
+//! Tests read and write the names, the program sees and says the addresses.
 
 use std::process::Command;
 
@@ -12,21 +11,21 @@ use xtask::oci::{Digest, Platform, Reference, media_type};
 
 use super::client;
 use super::images::{self, Sample};
-use super::stage::{PASSWORD, USER, skopeo_raw};
+use super::release_fixture::{PASSWORD, USER, skopeo_raw};
 use super::workspace::{Run, Workspace};
 
 /// The size of every layer, in bytes.
 pub const LAYER: usize = 100_000;
 
-pub struct Mirror {
+pub struct SyncFixture {
     pub workspace: Workspace,
     /// The names of the registries, and where they really are.
     hosts: Vec<(String, String)>,
 }
 
-impl Mirror {
+impl SyncFixture {
     /// In files and arguments, the first of each pair stands for the second, an address.
-    pub fn between(hosts: &[(&str, &str)]) -> Mirror {
+    pub fn between(hosts: &[(&str, &str)]) -> SyncFixture {
         let address = |name| {
             hosts
                 .iter()
@@ -46,7 +45,7 @@ impl Mirror {
         let hosts = hosts
             .iter()
             .map(|(name, host)| ((*name).to_owned(), (*host).to_owned()));
-        Mirror {
+        SyncFixture {
             workspace: Workspace::new(&["linux/amd64"], &registries),
             hosts: hosts.collect(),
         }
@@ -127,7 +126,7 @@ impl Mirror {
                     (images::attestation(&own), images::attests(subject))
                 }
                 _ => {
-                    let layers = [name.path(), &own].map(|seed| images::noise(seed, LAYER));
+                    let layers = [name.path(), &own].map(|seed| fakes::noise(seed, LAYER));
                     let sample = images::image(platform, &layers);
                     (sample, images::platform(platform))
                 }

@@ -1,6 +1,6 @@
 //! A small image in the engine, and the archives and layouts that other people's tools make of it.
 //!
-//! It refuses to know what is done with them. Invariant: image and files are gone when it is dropped.
+//! Image and files are gone when it is dropped.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 use xtask::engine::{BuildPlan, Engine};
 
-use super::stage::docker;
+use super::release_fixture::docker;
 
 /// Several layers, one of them twice, one of them empty.
 const DOCKERFILE: &str = "\
@@ -24,15 +24,15 @@ ARG TARGETARCH
 COPY which-${TARGETARCH} /which
 ";
 
-pub struct Sample {
+pub struct EngineImage {
     /// With its tag.
     pub name: String,
     pub directory: TempDir,
 }
 
-impl Sample {
+impl EngineImage {
     /// An image for `linux/{architecture}`, which its file `/which` tells. Every one has a config of its own.
-    pub async fn build(engine: &Engine, architecture: &str) -> Sample {
+    pub async fn build(engine: &Engine, architecture: &str) -> EngineImage {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ impl Sample {
             timestamp: 1_700_000_000,
         };
         let name = plan.tag.clone();
-        let sample = Sample { name, directory };
+        let sample = EngineImage { name, directory };
         engine.build(&plan, &|_| ()).await.unwrap();
         sample
     }
@@ -89,7 +89,7 @@ impl Sample {
     }
 }
 
-impl Drop for Sample {
+impl Drop for EngineImage {
     fn drop(&mut self) {
         let _ = Command::new("docker")
             .args(["image", "rm", "--force", &self.name])

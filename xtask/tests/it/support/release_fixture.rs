@@ -2,17 +2,16 @@
 
 use std::process::Command;
 
+use fakes::feed::FakeFeed;
+use fakes::github::{FakeGithub, TOKEN};
+use fakes::registry::{self, AuthMode, Behavior, FakeRegistry};
 use serde_json::Value;
 use xtask::oci::Digest;
 
 use super::client;
 use super::distribution::{Distribution, free_address};
-use super::door::{self, Door};
-use super::faulty::{Faulty, Habits};
-use super::feed::Feed;
-use super::github::{FakeGithub, TOKEN};
 use super::workspace::Workspace;
-use super::zips;
+use fakes::zips;
 
 pub const VERSION: &str = "1.2.3";
 /// The tags of that version.
@@ -29,17 +28,17 @@ pub const USER: &str = "robot$ci";
 pub const PASSWORD: &str = "p>>>p~~~?$";
 
 /// Everything a release talks to, and a workspace set up for it. The first two registries are live.
-pub struct Stage {
-    pub feed: Feed,
+pub struct ReleaseFixture {
+    pub feed: FakeFeed,
     pub github: FakeGithub,
     pub registries: Vec<Distribution>,
     pub workspace: Workspace,
 }
 
-impl Stage {
+impl ReleaseFixture {
     /// With `live` registries of the usual three; the others are dead addresses.
-    pub async fn new(live: usize) -> Stage {
-        let feed = Feed::start().await;
+    pub async fn new(live: usize) -> ReleaseFixture {
+        let feed = FakeFeed::start().await;
         feed.publish(
             VERSION,
             &[
@@ -72,7 +71,7 @@ impl Stage {
         workspace.set("RELEASE_PACKAGE_INDEX_URL", feed.url("").as_str());
         workspace.set("GITHUB_API_URL", github.api().as_str());
         workspace.set("GITHUB_TOKEN", TOKEN);
-        Stage {
+        ReleaseFixture {
             feed,
             github,
             registries,
@@ -80,22 +79,22 @@ impl Stage {
         }
     }
 
-    /// A registry with these habits in place of the one whose variables begin with `prefix`.
-    pub async fn in_memory(&mut self, prefix: &str, habits: Habits) -> Faulty {
-        let registry = Faulty::start(Habits {
-            door: Door::Basic,
+    /// A fake registry that behaves so, in place of the one whose variables begin with `prefix`.
+    pub async fn in_memory(&mut self, prefix: &str, behavior: Behavior) -> FakeRegistry {
+        let fake = FakeRegistry::start(Behavior {
+            auth: AuthMode::Basic,
             checks_children: true,
-            ..habits
+            ..behavior
         })
         .await;
         for (name, value) in [
-            ("REGISTRY", &*registry.host),
-            ("USERNAME", door::USER),
-            ("PASSWORD", door::PASSWORD),
+            ("REGISTRY", &*fake.host),
+            ("USERNAME", registry::USER),
+            ("PASSWORD", registry::PASSWORD),
         ] {
             self.workspace.set(&format!("{prefix}_{name}"), value);
         }
-        registry
+        fake
     }
 
     /// The image's repository on the registry of that number.
