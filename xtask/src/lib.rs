@@ -26,6 +26,8 @@
 //!
 //! [`run`] is the program.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
+
 pub mod cli;
 pub mod commands;
 pub mod copy;

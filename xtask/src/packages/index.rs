@@ -26,7 +26,7 @@ pub struct Version {
 /// The largest index that is read, in bytes. The product's is 33 KB; this bounds memory.
 const LARGEST: usize = 16 << 20;
 
-/// Fetches and reads the index. `http` must be built with `referer(false)`: see [`super::download`].
+/// Fetches and reads the index. `http` must be built with `referer(false)`: see [`super::download()`].
 ///
 /// # Errors
 /// [`Error::Unreachable`] after a few tries, [`Error::NotJson`], [`Error::Shape`].

@@ -1,6 +1,6 @@
 //! The targets of a release: the only place that knows packages, engine, registries and GitHub together.
 //!
-//! [`targets`] is the whole graph on one screen; each action beside it obeys the [`ReleasePlan`], which is plain data
+//! [`mod@targets`] is the whole graph on one screen; each action beside it obeys the [`ReleasePlan`], which is plain data
 //! and is all that a dry run needs.
 
 mod build;

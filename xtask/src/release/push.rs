@@ -1,7 +1,7 @@
 //! A push target: the version to one registry, then the moving tags.
 //!
-//! It refuses to know how the content gets there ([`via_direct`], [`via_engine`]). Order: the content, the immutable
-//! tag, a HEAD that proves it, and, when [`tag_gate`] allows, the moving tags, which cost a manifest each.
+//! It refuses to know how the content gets there ([`push_direct`], [`push_engine`]). Order: the content, the immutable
+//! tag, a HEAD that proves it, and, when the [`tag_gate`] allows, the moving tags, which cost a manifest each.
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::DecimalBytes;
@@ -14,7 +14,7 @@ use super::world::{TagsWhen, World};
 use super::{push_direct, push_engine};
 use crate::engine;
 use crate::exit::{bad_input, sentence};
-use crate::graph::{self, TargetResult};
+use crate::graph::{self, Ended};
 use crate::oci::{Digest, Manifest, Tag, TagOrDigest};
 use crate::registry::{self, Repository};
 use crate::settings::Login;
@@ -33,7 +33,7 @@ pub struct Published {
 }
 
 /// What a transport brought to a registry.
-pub(super) struct PushOutcome {
+pub(super) struct Brought {
     /// What the version is to name: an image, or an index of several.
     pub manifest: Manifest,
     /// The bytes uploaded; `None` when everything was there.
@@ -45,9 +45,9 @@ pub async fn target(
     world: &World<'_>,
     plan: &PushPlan,
     context: &graph::Context<'_>,
-) -> Result<TargetResult> {
+) -> Result<Ended> {
     let version = version(world, plan, context).await;
-    world.tag_gate.end(&plan.registry, version.is_ok());
+    world.phases.end(&plan.registry, version.is_ok());
     let (manifest, mut published) = version.map_err(|error| explained(world, plan, error))?;
 
     let held_back = match world.tags_when {
@@ -78,7 +78,7 @@ pub async fn target(
     }
     context.note(&format!("{} is {}", published.reference, published.digest));
     world.published().insert(plan.registry.clone(), published);
-    Ok(TargetResult::Done(did))
+    Ok(Ended::Done(did))
 }
 
 /// The first phase: the content and the immutable tag.

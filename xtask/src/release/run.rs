@@ -46,7 +46,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     let names = scheduled.iter().map(|&target| target.to_owned()).collect();
     let world = World::new(settings, &plan, names, tags_when);
     check_logins(&world)?;
-    let graph = Graph::new(targets::targets(&world, &args.targets, args.common.strict))?;
+    let graph = Graph::new(targets(&world, &args.targets, args.common.strict))?;
     let unmet = graph.unmet(&steps);
     if args.dry_run {
         console.print(&plan.to_text(&steps, settings));
@@ -141,7 +141,7 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
 
 fn steps(settings: &Settings, plan: &ReleasePlan, args: &ReleaseArgs) -> Result<graph::Plan> {
     let world = World::new(settings, plan, Vec::new(), TagsWhen::Require);
-    let graph = Graph::new(targets::targets(&world, &args.targets, args.common.strict))?;
+    let graph = Graph::new(targets(&world, &args.targets, args.common.strict))?;
     if args.targets.is_empty() {
         let width = graph.names().map(|(name, _)| name.len()).max().unwrap_or(0);
         let list: String = graph

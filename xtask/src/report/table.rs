@@ -18,7 +18,7 @@ impl Table {
     }
 
     /// Columns two spaces apart; the lines of a cell after its first are indented to its column. The last column is
-    /// broken into lines of [`WIDTH`], and a digest is shortened as Docker does: Markdown has it whole.
+    /// broken into lines of `WIDTH`, and a digest is shortened as Docker does: Markdown has it whole.
     pub fn to_text(&self) -> String {
         let header = self.columns.iter().map(|column| column.to_uppercase());
         let mut rows: Vec<Vec<String>> = vec![header.collect()];

@@ -52,7 +52,7 @@ impl Registries {
     /// Finds the logins and tries each.
     ///
     /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): half a login, or refused ones, all told together.
+    /// [`BadInput`]: half a login, or refused ones, all told together.
     pub async fn open(settings: &Settings, request: &Request, retries: u32) -> Result<Registries> {
         let mut keys = CredentialResolver::new(settings, &request.logins)?;
         let mut registries = Registries {

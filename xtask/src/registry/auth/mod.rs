@@ -89,7 +89,7 @@ impl Auth {
         }
         let slot = self.slot(scope);
         let mut token = slot.lock().await;
-        if let Some(header) = usable(&token) {
+        if let Some(header) = usable(token.as_ref()) {
             drop(token);
             return Ok(Authorization {
                 header,
@@ -190,7 +190,7 @@ impl Auth {
             access: Access::Push,
         };
         let slot = Arc::clone(self.tokens.lock().expect("no holder panics").get(&push)?);
-        let header = usable(&*slot.try_lock().ok()?)?;
+        let header = usable(slot.try_lock().ok()?.as_ref())?;
         Some(Authorization {
             header,
             kept: Some(slot),
@@ -198,9 +198,8 @@ impl Auth {
     }
 }
 
-fn usable(token: &Option<Token>) -> Option<HeaderValue> {
-    let token = token.as_ref()?;
+fn usable(token: Option<&Token>) -> Option<HeaderValue> {
     token
-        .is_usable(Instant::now())
-        .then(|| token.header.clone())
+        .filter(|token| token.is_usable(Instant::now()))
+        .map(|token| token.header.clone())
 }
