@@ -1,7 +1,7 @@
 //! One image for places that come to it one by one.
 //!
-//! It refuses to know how many will come. Invariant: what is read of the image, as an [`Image`] reads it, serves all of
-//! them.
+//! It refuses to know how many will come. Invariant: what is read of the image, as a [`SourceImage`] reads it, serves all
+//! of them.
 
 use std::sync::Arc;
 

@@ -146,7 +146,7 @@ mod tests {
         let error = image.root().await.unwrap_err();
         assert_eq!(error.to_string(), "the disk is full");
 
-        let (writer, image) = super::pending_image();
+        let (writer, image) = pending_image();
         let waiting = tokio::spawn(async move { image.more(0).await });
         drop(writer);
         assert!(waiting.await.unwrap().is_err());

@@ -14,7 +14,7 @@ use super::world::{TagsWhen, World};
 use super::{push_direct, push_engine};
 use crate::engine;
 use crate::exit::{bad_input, sentence};
-use crate::graph::{self, Ended};
+use crate::graph::{self, TargetResult};
 use crate::oci::{Digest, Manifest, Tag, TagOrDigest};
 use crate::registry::{self, Repository};
 use crate::settings::Login;
@@ -33,7 +33,7 @@ pub struct Published {
 }
 
 /// What a transport brought to a registry.
-pub(super) struct Brought {
+pub(super) struct PushOutcome {
     /// What the version is to name: an image, or an index of several.
     pub manifest: Manifest,
     /// The bytes uploaded; `None` when everything was there.
@@ -45,9 +45,9 @@ pub async fn target(
     world: &World<'_>,
     plan: &PushPlan,
     context: &graph::Context<'_>,
-) -> Result<Ended> {
+) -> Result<TargetResult> {
     let version = version(world, plan, context).await;
-    world.phases.end(&plan.registry, version.is_ok());
+    world.tag_gate.end(&plan.registry, version.is_ok());
     let (manifest, mut published) = version.map_err(|error| explained(world, plan, error))?;
 
     let held_back = match world.tags_when {
@@ -78,7 +78,7 @@ pub async fn target(
     }
     context.note(&format!("{} is {}", published.reference, published.digest));
     world.published().insert(plan.registry.clone(), published);
-    Ok(Ended::Done(did))
+    Ok(TargetResult::Done(did))
 }
 
 /// The first phase: the content and the immutable tag.
