@@ -5,16 +5,19 @@
 
 mod build;
 mod check;
+mod digests;
 mod download;
 mod github_release;
 mod held;
 mod image_source;
+mod lock;
 mod plan;
 mod preflight;
 mod promote;
 mod push;
 mod push_direct;
 mod push_engine;
+mod report;
 mod reuse;
 mod run;
 mod tag_gate;

@@ -1,24 +1,20 @@
 //! `cargo xtask [TARGET…]`: plan, check, run, report.
 
-use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::fs::File;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use futures_util::FutureExt as _;
-use indicatif::DecimalBytes;
-use serde_json::json;
 
 use super::{
-    Published, ReleasePlan, TagsWhen, Transport, Via, World, download, preflight, targets,
+    ReleasePlan, TagsWhen, Transport, Via, World, digests, download, lock, preflight, report,
+    targets,
 };
 use crate::cli::{self, PlanFormat, ReleaseArgs};
-use crate::exit::interrupted;
-use crate::exit::{Exit, bad_input};
-use crate::graph::{self, Graph, Summary};
+use crate::exit::{Exit, bad_input, interrupted};
+use crate::graph::{self, Graph};
 use crate::image::Compression;
-use crate::report::{self, Console, Outcome, Table};
+use crate::report::Console;
 use crate::settings::{Login, Release, Settings};
 
 /// Performs the targets that `args` names, or prints what they would do.
@@ -74,7 +70,10 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         () = cancel.clone() => None,
     };
     let output = settings.root.join("output");
-    let _alone = warnings.is_some().then(|| alone(&output)).transpose()?;
+    let _lock = warnings
+        .is_some()
+        .then(|| lock::lock(&output))
+        .transpose()?;
     for warning in warnings.into_iter().flatten() {
         console.warning(&warning);
     }
@@ -83,26 +82,12 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         Exit::Done | Exit::Partial if world.require_unmet.load(Ordering::Relaxed) => Exit::Failed,
         exit => exit,
     };
-    tell_digests(&world, console);
-    console.finish(&outcome(&world, &summary, exit), args.report.as_deref())?;
+    digests::compare(&world, console);
+    console.finish(
+        &report::outcome(&world, &summary, exit),
+        args.report.as_deref(),
+    )?;
     Ok(exit)
-}
-
-/// The right to work in `output`, held until it is dropped or the process ends: two runs would pull the build context
-/// from under each other.
-fn alone(output: &Path) -> Result<File> {
-    let path = output.join("lock");
-    let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
-    std::fs::create_dir_all(output).map_err(|error| wrong(error.to_string()))?;
-    let lock = File::create(&path).map_err(|error| wrong(error.to_string()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(wrong(
-            "another run is at work here\nhint: wait until it has ended".to_owned(),
-        )),
-        // A file system without locks is no reason to refuse.
-        Err(TryLockError::Error(_)) => Ok(lock),
-    }
 }
 
 /// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.
@@ -179,94 +164,5 @@ fn check_logins(world: &World<'_>) -> Result<()> {
         Ok(())
     } else {
         Err(bad_input(problems.join("\n")))
-    }
-}
-
-/// The point of it all: one digest everywhere. The tables have it shortened.
-fn tell_digests(world: &World<'_>, console: &Console) {
-    let mut registries: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (registry, published) in world.published().iter() {
-        let digest = published.digest.clone();
-        registries.entry(digest).or_default().push(registry.clone());
-    }
-    let told: Vec<String> = registries
-        .iter()
-        .map(|(digest, names)| format!("{digest} in {}", names.join(", ")))
-        .collect();
-    match &told[..] {
-        [] => {}
-        [one] => console.say(&format!("\n{one}")),
-        several => console.warning(&format!(
-            "the registries hold different images: {}\n\
-             hint: the same content was compressed differently when it was pushed; delete the tags in one of them and push again",
-            several.join("; ")
-        )),
-    }
-}
-
-fn outcome(world: &World<'_>, summary: &Summary, exit: Exit) -> Outcome {
-    let columns = vec![
-        "registry",
-        "reference",
-        "tags",
-        "digest",
-        "bytes",
-        "seconds",
-        "status",
-    ];
-    let mut table = Table {
-        columns,
-        rows: Vec::new(),
-    };
-    let mut registries = Vec::new();
-    let mut digest = String::new();
-    for push in &world.plan.pushes {
-        let Some(row) = summary.rows.iter().find(|row| row.target == push.target) else {
-            continue;
-        };
-        let published = world.published().get(&push.registry).cloned();
-        let status = match &published {
-            Some(published) if published.set.is_empty() => "equal".to_owned(),
-            Some(_) => "pushed".to_owned(),
-            None => format!("{:?}", row.status).to_lowercase(),
-        };
-        let reference = format!("{}:{}", push.repository, push.immutable);
-        let cell =
-            |text: &dyn Fn(&Published) -> String| published.as_ref().map_or_else(String::new, text);
-        table.rows.push(vec![
-            push.registry.clone(),
-            reference.clone(),
-            cell(&|it| it.tags.join(", ")),
-            cell(&|it| it.digest.clone()),
-            cell(&|it| DecimalBytes(it.bytes).to_string()),
-            format!("{:.1}", row.duration.as_secs_f64()),
-            status.clone(),
-        ]);
-        if let Some(published) = &published {
-            digest.clone_from(&published.digest);
-        }
-        registries.push(json!({
-            "registry": push.registry,
-            "reference": reference,
-            "status": status,
-            "tags": published.as_ref().map_or(&[][..], |it| &it.tags),
-            "digest": published.as_ref().map(|it| &it.digest),
-            "bytes": published.as_ref().map_or(0, |it| it.bytes),
-            "seconds": row.duration.as_secs_f64(),
-            "note": row.note,
-        }));
-    }
-    let version = world.plan.version.to_string();
-    Outcome {
-        title: format!("release {version}"),
-        exit,
-        tables: vec![report::targets(summary), table],
-        outputs: vec![
-            ("version", version.clone()),
-            ("digest", digest),
-            ("exit_code", (exit as u8).to_string()),
-            ("registries", json!(registries).to_string()),
-        ],
-        facts: json!({ "targets": summary.rows, "version": version, "git_tag": world.plan.git_tag, "registries": registries }),
     }
 }

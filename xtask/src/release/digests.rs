@@ -1,0 +1,28 @@
+//! One digest everywhere: compares what this run published.
+
+use std::collections::BTreeMap;
+
+use super::World;
+use crate::report::Console;
+
+/// Prints the full digest, which the tables shorten, and warns if the registries hold different ones.
+pub(super) fn compare(world: &World<'_>, console: &Console) {
+    let mut registries: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (registry, published) in world.published().iter() {
+        let digest = published.digest.clone();
+        registries.entry(digest).or_default().push(registry.clone());
+    }
+    let told: Vec<String> = registries
+        .iter()
+        .map(|(digest, names)| format!("{digest} in {}", names.join(", ")))
+        .collect();
+    match &told[..] {
+        [] => {}
+        [one] => console.say(&format!("\n{one}")),
+        several => console.warning(&format!(
+            "the registries hold different images: {}\n\
+             hint: the same content was compressed differently when it was pushed; delete the tags in one of them and push again",
+            several.join("; ")
+        )),
+    }
+}

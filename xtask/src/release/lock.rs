@@ -1,0 +1,24 @@
+//! One run at a time in the output directory: two would pull the build context from under each other.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::exit::bad_input;
+
+/// Locks `output` until the file is dropped or the process ends.
+pub(super) fn lock(output: &Path) -> Result<File> {
+    let path = output.join("lock");
+    let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
+    std::fs::create_dir_all(output).map_err(|error| wrong(error.to_string()))?;
+    let lock = File::create(&path).map_err(|error| wrong(error.to_string()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(wrong(
+            "another run is at work here\nhint: wait until it has ended".to_owned(),
+        )),
+        // A file system without locks is no reason to refuse.
+        Err(TryLockError::Error(_)) => Ok(lock),
+    }
+}
