@@ -56,13 +56,13 @@ pub enum Command {
     Sync(Box<SyncArgs>),
     /// Compare every tag on every registry with the report of a release
     Verify(VerifyArgs),
-    /// Let a tag name a version that was released, on every registry; this is also the rollback
+    /// Point a tag at a released version on every registry (also used to roll back)
     Promote(PromoteArgs),
 }
 
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
-    /// What to do: `release`, `docker-push`, … ; Nuke's spelling (`DockerPush`) works too
+    /// Targets to perform: `release`, `docker-push`, …; Nuke's spelling (`DockerPush`) works too
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
     /// Print what would be done, and do nothing: needs no network, no engine and no credentials
@@ -74,7 +74,7 @@ pub struct ReleaseArgs {
     /// Print the targets in order, as text, a Mermaid chart or JSON, and do nothing
     #[arg(long, value_name = "FORMAT")]
     pub plan: Option<PlanFormat>,
-    /// Who compresses and uploads: this program once for all registries, or the engine for each of them
+    /// Who compresses and uploads: this program, once for all registries, or the engine, for each of them
     #[arg(long, value_name = "TRANSPORT", default_value = "direct")]
     pub via: Via,
     /// How layers are compressed with `--via direct`: `gzip`, `zstd`, with a level `gzip:6`; `gzip` if not given
@@ -101,49 +101,49 @@ pub struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub struct SyncArgs {
-    /// What to copy, in any of the forms that are understood (README.md); told apart by content
+    /// What to copy, in any of the formats in README.md, told apart by content
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// The same as FILE, as image-syncer has it
+    /// The same as FILE, for users of image-syncer
     #[arg(long, value_name = "FILE")]
     pub images: Vec<PathBuf>,
-    /// The same as FILE, as image-syncer's old form has it
+    /// The same as FILE, for users of image-syncer's old single file
     #[arg(long, value_name = "FILE")]
     pub config: Vec<PathBuf>,
-    /// Who signs in where, as image-syncer has it
+    /// Logins, in image-syncer's format
     #[arg(long, value_name = "FILE")]
     pub auth: Option<PathBuf>,
-    /// Only these of the tags: `v*`, `!*-nightly`, `semver:>=1.2`, `newest:10`
+    /// Only the tags that match: `v*`, `!*-nightly`, `semver:>=1.2`, `newest:10`
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     pub tags: Vec<String>,
     /// Only these platforms of an index: `linux/amd64`
     #[arg(long, value_name = "PLATFORM", num_args = 1..)]
     pub platform: Vec<String>,
-    /// How many images are on their way to one registry at once
+    /// Images copied concurrently to each registry
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub proc: u16,
-    /// How often a request is tried again after a failure that may pass
+    /// Retries of a request after a transient failure
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=20))]
     pub retries: u32,
-    /// How long one image may take at one registry: `90s`, `30m`
+    /// Time limit for one image at one registry: `90s`, `30m`
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Print what is missing, changed or equal at each registry and how many bytes would move; write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Move everything, whatever is there
+    /// Copy everything again, whatever is there
     #[arg(long)]
     pub force: bool,
-    /// Only what failed according to this earlier report
+    /// Only what failed according to an earlier report
     #[arg(long, value_name = "REPORT")]
     pub only_failed: Option<PathBuf>,
-    /// Write the reference of each image that is in place to this file, one on a line
+    /// Write the reference of each image that is in place to this file, one per line
     #[arg(long, value_name = "FILE")]
     pub succeeded: Option<PathBuf>,
-    /// Append what is said to this file too
+    /// Append the log to this file too
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// How much is said: `debug`, `info`, `warn` or `error`; `info` if not given, but a terminal shows bars instead
+    /// Log level: `debug`, `info`, `warn` or `error`; `info` if not given, but a terminal shows bars instead
     #[arg(long, value_name = "LEVEL", value_parser = levels())]
     pub log_level: Option<log::Level>,
     /// Write what was done to this file, as JSON
@@ -185,7 +185,7 @@ pub struct CommonArgs {
     /// A registry without credentials is an error instead of a skip (for CI)
     #[arg(long)]
     pub strict: bool,
-    /// Say more: `-v` shows build logs on a terminal, `-vv` also what the libraries log
+    /// More output: `-v` shows build logs on a terminal, `-vv` also what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }

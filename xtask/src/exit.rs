@@ -46,6 +46,15 @@ pub fn code(error: &anyhow::Error) -> Exit {
     }
 }
 
+/// The one of `known` that `wrong` was probably meant to be, for "did you mean".
+pub fn nearest<'k>(wrong: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let distances = known
+        .into_iter()
+        .map(|right| (strsim::damerau_levenshtein(right, wrong), right));
+    let (distance, right) = distances.min()?;
+    (distance <= 1 + wrong.len() / 4).then_some(right)
+}
+
 /// An error and its causes on one line, without the causes that its text holds already: many a type shows its source.
 pub fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = error.to_string();

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::target::Target;
-use crate::exit::bad_input;
+use crate::exit::{bad_input, nearest};
 
 /// Every target there is, with its edges checked.
 pub struct Graph<'a> {
@@ -128,19 +128,9 @@ impl<'a> Graph<'a> {
         {
             return Ok(index);
         }
-        let nearest = self
-            .targets
-            .iter()
-            .map(|target| {
-                (
-                    strsim::damerau_levenshtein(&key(&target.name), &wanted),
-                    &target.name,
-                )
-            })
-            .min()
-            .filter(|&(distance, _)| distance <= 1 + wanted.len() / 4);
-        Err(match nearest {
-            Some((_, nearest)) => bad_input(format!(
+        let names = self.names().map(|(name, _)| name);
+        Err(match nearest(&name.to_lowercase(), names) {
+            Some(nearest) => bad_input(format!(
                 "unknown target `{name}`\nhint: did you mean `{nearest}`?"
             )),
             None => {

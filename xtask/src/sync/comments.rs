@@ -1,6 +1,6 @@
 //! `//` comments in JSON, as the tools' own examples have them.
 //!
-//! Pure; it refuses to know JSON beyond its quotes. Invariant: what is left keeps its place.
+//! Lines keep their numbers, so that positions in messages stay right.
 
 /// White space and the byte order mark.
 const BLANK: fn(char) -> bool = |c| c.is_whitespace() || c == '\u{feff}';

@@ -1,7 +1,7 @@
 //! Two images for one tag: whichever came last would win.
 //!
-//! Pure; it is asked when the files are read, and again once the tags of the sources are known. It refuses to know
-//! digests: two names count as two images even if they mean the same one today.
+//! Checked when the files are read, and again once the tags of the sources are known. Two names count as two images
+//! even if they have the same digest today.
 
 use std::collections::HashMap;
 
@@ -38,7 +38,7 @@ pub fn conflicts<'a>(work: impl IntoIterator<Item = (&'a Rule, &'a [ImageCopy])>
     sentences.collect()
 }
 
-/// Selector is written, and by whom.
+/// What is written, and by whom.
 #[derive(Clone, Copy)]
 struct Image<'a> {
     rule: &'a Rule,

@@ -27,8 +27,8 @@ const LOGIN: [(&str, &str); 2] = [
 const STAND_IN: &str = "registry.invalid";
 
 impl DefaultRegistry {
-    /// The one of this run. Selector is wrong with it is a problem when it is first asked for, and a stand-in lets the
-    /// reading go on.
+    /// The one of this run, read when first needed. If it is wrong, that is a problem and a stand-in takes its place,
+    /// so that the remaining problems are found too.
     pub(super) fn get<'b>(
         found: &'b mut Option<DefaultRegistry>,
         reader: &mut ConfigReader,

@@ -1,7 +1,7 @@
 //! A YAML or JSON file as a tree of nodes, each with its position.
 //!
-//! JSON is read as the YAML it is, with `//` comments. It refuses to know what the keys mean and what type a scalar
-//! looks like: `1.10` stays `1.10`. Invariant: its errors tell a position and a reason, never the text that stands there.
+//! JSON is read as the YAML it is, with `//` comments. Scalars keep their spelling: `1.10` stays `1.10`. Errors have a
+//! position and a reason, never the text at that position, which may be a password.
 
 use std::fmt;
 
@@ -104,8 +104,8 @@ impl From<Span> for Position {
     }
 }
 
-/// Far deeper than any form; the tree is built by recursion.
-const DEEPEST: usize = 32;
+/// Far deeper than any format needs; the tree is built by recursion.
+const MAX_DEPTH: usize = 32;
 
 struct Tree<'a> {
     parser: Parser<'a, StrInput<'a>>,
@@ -124,7 +124,7 @@ impl<'a> Tree<'a> {
     }
 
     fn node(&mut self, event: Event<'a>, position: Position, depth: usize) -> Result<Node, Fault> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Err(position.fault("the nesting is too deep"));
         }
         let value = match event {
@@ -136,7 +136,7 @@ impl<'a> Tree<'a> {
                     .is_some_and(|tag| !Tag::is_yaml_core_schema(tag)) =>
             {
                 return Err(position.fault(
-                    "YAML tags are not read; hint: text that begins with `!` must be in quotes",
+                    "YAML tags are not supported; hint: text that begins with `!` must be in quotes",
                 ));
             }
             Event::Scalar(text, ScalarStyle::Plain, ..) if matches!(&*text, "" | "~" | "null") => {
@@ -182,9 +182,8 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Anchors are a feature no form needs; an unquoted glob is what looks like one.
-const ALIAS: &str =
-    "anchors and aliases are not read; hint: text that begins with `*` or `&` must be in quotes";
+/// No format needs anchors, and an unquoted glob looks like one.
+const ALIAS: &str = "anchors and aliases are not supported; hint: text that begins with `*` or `&` must be in quotes";
 
 fn reason(info: &str) -> String {
     if info.contains("anchor") {

@@ -1,7 +1,7 @@
 //! `${NAME}` in a value becomes the variable's value, `${NAME:-text}` that or the text, as in a shell.
 //!
-//! Pure: it refuses to know the environment. Invariants: a `$` before anything but `{` stands for itself (robot
-//! accounts are called `robot$name`); a variable's value is not expanded again; errors name variables, never values.
+//! A `$` before anything but `{` is itself (robot accounts are called `robot$name`), a variable's value is not expanded
+//! again, and errors name variables, never values.
 
 /// Looks a variable up; an empty one is `None`.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -40,7 +40,7 @@ pub(super) fn is_in_place(row: &CopyResult, mode: Mode) -> bool {
     }
 }
 
-/// Selector failed according to an earlier report: images, and where they were to go.
+/// What failed according to an earlier report: images, and where they were to go.
 pub(super) struct Failures(HashSet<(String, String)>);
 
 impl Failures {

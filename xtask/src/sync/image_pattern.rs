@@ -1,8 +1,8 @@
 //! image-syncer's names of images: `repo`, `repo:t1,t2`, `repo:v*`, `repo:/regex/`, `repo@sha256:…`, and what a
 //! destination makes of them.
 //!
-//! Pure; facts from image-syncer's README, "Image sync configuration file". It refuses to know files. Invariant: a
-//! [`RuleDestination`] that it made never receives the very image it comes from.
+//! Facts from image-syncer's README, "Image sync configuration file". A [`RuleDestination`] made here never receives
+//! the very image it comes from.
 
 use super::request::{DestinationTags, RuleDestination};
 use super::tags::PatternError;
@@ -15,7 +15,7 @@ pub(super) struct ImagePattern {
     pub what: Selector,
 }
 
-/// Selector stands behind the name of the repository.
+/// What follows the name of the repository.
 #[derive(PartialEq)]
 pub(super) enum Selector {
     Nothing,
@@ -25,7 +25,7 @@ pub(super) enum Selector {
     Digest(Option<Tag>, Digest),
 }
 
-/// Selector is wrong with a pair of names.
+/// What is wrong with a pair of names.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ImagePatternError {
     #[error(transparent)]
@@ -85,7 +85,7 @@ impl ImagePattern {
         })
     }
 
-    /// Selector a source of this name gives.
+    /// What a source with this pattern selects.
     pub(super) fn select(&self) -> Result<Select, ImagePatternError> {
         Ok(match &self.what {
             Selector::Nothing => Select::Tags(TagFilter::all()),
@@ -100,7 +100,7 @@ impl ImagePattern {
         })
     }
 
-    /// Selector `destination` receives of this source.
+    /// What `destination` receives of this source.
     pub(super) fn destination(
         &self,
         select: &Select,

@@ -1,11 +1,10 @@
-//! Selector `cargo xtask sync` is asked for: the files of five forms, read and validated into one plain [`Request`].
+//! Repositories kept equal between registries: the whole of `cargo xtask sync`.
 //!
-//! The forms are told apart by their content, never by their names: image-syncer's images (a mapping), its old config
-//! (`auth` with `images` or `rules`), the transfer tool's `images.json` (entries with `source`, `target`,
-//! `architectures`), our own (entries with `source` and `targets`), and the plain list (a name on each line). It
-//! refuses to know networks: which tags a repository has is told to it ([`Rule::copies`]). Invariants: all problems of
-//! all files are told together, each with its line and column, before anything is done; no message shows a password or
-//! the text around one.
+//! Files in any of five formats ([`formats`]) become one plain [`Request`]; the registries it names are probed
+//! ([`probe`]); its rules become jobs once the sources have listed their tags ([`resolve`]); [`crate::copy`] does
+//! the work, and [`report`] says what came of it. Reading is apart from the network: all problems of all files are
+//! reported together, each with its line and column, before anything is asked of a registry. No message shows a
+//! password or the text around one.
 
 mod comments;
 mod conflict;
@@ -16,10 +15,10 @@ mod files;
 mod formats;
 mod image_pattern;
 mod logins;
+mod probe;
 mod progress;
 mod read;
 mod reader;
-mod registries;
 mod report;
 mod request;
 mod resolve;

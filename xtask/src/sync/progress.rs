@@ -1,4 +1,4 @@
-//! Selector the copier tells, as bars and lines.
+//! The copier's events as bars and lines.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,31 +15,31 @@ use crate::report::Console;
 /// The copier's listener.
 pub(super) struct ProgressReporter {
     console: Arc<Console>,
-    /// As it was asked for.
+    /// The level asked for.
     level: Option<Level>,
     mode: Mode,
     read: AtomicU64,
     destinations: Mutex<BTreeMap<String, Progress>>,
-    /// Destinations and reasons of failures.
-    told: Mutex<HashSet<(String, Option<String>)>>,
+    /// Destinations and reasons of failures that were printed already.
+    printed: Mutex<HashSet<(String, Option<String>)>>,
 }
 
-/// How far one destination is.
+/// The progress of one destination.
 #[derive(Default)]
 struct Progress {
     images: u64,
     ended: u64,
-    /// Images of which it is known how many bytes are to go.
-    surveyed: u64,
+    /// Images whose bytes to move are known.
+    planned_images: u64,
     planned: u64,
     moved: u64,
 }
 
 impl Progress {
-    /// The images that nobody has looked at yet are taken to be like the others.
+    /// Estimates that the images not looked at yet are like the others.
     fn total(&self) -> u64 {
-        let surveyed = self.surveyed.clamp(1, self.images.max(1));
-        let total = u128::from(self.planned) * u128::from(self.images) / u128::from(surveyed);
+        let planned_images = self.planned_images.clamp(1, self.images.max(1));
+        let total = u128::from(self.planned) * u128::from(self.images) / u128::from(planned_images);
         u64::try_from(total).unwrap_or(u64::MAX).max(self.planned)
     }
 }
@@ -65,7 +65,7 @@ impl ProgressReporter {
             mode,
             read: AtomicU64::new(0),
             destinations: Mutex::new(destinations),
-            told: Mutex::default(),
+            printed: Mutex::default(),
         })
     }
 
@@ -74,14 +74,14 @@ impl ProgressReporter {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// One line for an image at a place, if its level is asked for.
-    fn tell(&self, row: &CopyResult) {
+    /// One line for an image at a destination, if its level is asked for.
+    fn log(&self, result: &CopyResult) {
         if self.mode == Mode::DryRun {
-            // The difference is the table at the end.
+            // The table at the end shows the difference.
             return;
         }
-        let level = match row.status {
-            CopyStatus::Failed if self.is_news(row) => Level::Error,
+        let level = match result.status {
+            CopyStatus::Failed if self.is_new(result) => Level::Error,
             CopyStatus::Degraded => Level::Warn,
             CopyStatus::Created | CopyStatus::Updated => Level::Info,
             CopyStatus::Failed | CopyStatus::Equal => Level::Debug,
@@ -89,15 +89,18 @@ impl ProgressReporter {
         if level > self.level.unwrap_or(Level::Info) {
             return;
         }
-        let what = word(row.status, self.mode);
-        let bytes = row.bytes.uploaded + row.bytes.mounted;
+        let what = word(result.status, self.mode);
+        let bytes = result.bytes.uploaded + result.bytes.mounted;
         let moved = match bytes {
             0 => String::new(),
             bytes => format!(", {}", DecimalBytes(bytes)),
         };
-        let reason = row.reason.as_ref();
+        let reason = result.reason.as_ref();
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-        let line = format!("{what} {} -> {}{moved}{reason}", row.image, row.reference);
+        let line = format!(
+            "{what} {} -> {}{moved}{reason}",
+            result.image, result.reference
+        );
         if self.level.is_none() && level > Level::Warn {
             self.console.detail(&line);
         } else {
@@ -106,9 +109,12 @@ impl ProgressReporter {
     }
 
     /// When a registry is down, all its images fail alike.
-    fn is_news(&self, row: &CopyResult) -> bool {
-        let failure = (row.destination.clone(), row.reason.clone());
-        self.told.lock().expect("no holder panics").insert(failure)
+    fn is_new(&self, result: &CopyResult) -> bool {
+        let failure = (result.destination.clone(), result.reason.clone());
+        self.printed
+            .lock()
+            .expect("no holder panics")
+            .insert(failure)
     }
 
     fn destinations(&self) -> MutexGuard<'_, BTreeMap<String, Progress>> {
@@ -138,18 +144,18 @@ impl Listener for ProgressReporter {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Planned { destination, bytes } => self.update(destination, |progress| {
-                progress.surveyed += 1;
+                progress.planned_images += 1;
                 progress.planned += bytes;
             }),
             Event::Moved { destination, bytes } => {
                 self.update(destination, |progress| progress.moved += bytes);
             }
             Event::Read { bytes } => drop(self.read.fetch_add(bytes, Ordering::Relaxed)),
-            Event::Finished { row } => {
-                self.tell(row);
-                self.update(&row.destination, |progress| {
+            Event::Finished { row: result } => {
+                self.log(result);
+                self.update(&result.destination, |progress| {
                     progress.ended += 1;
-                    progress.surveyed += u64::from(row.status == CopyStatus::Equal);
+                    progress.planned_images += u64::from(result.status == CopyStatus::Equal);
                 });
             }
         }

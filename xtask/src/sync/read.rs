@@ -15,16 +15,16 @@ use super::request::{ImageCopy, Request, Rule};
 use super::tags::{Select, TagFilter};
 use crate::exit::bad_input;
 
-/// Selector the command line names.
+/// The files and filters of the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
-    /// In any of the five forms: `FILE`, `--images FILE`, `--config FILE`.
+    /// In any of the five formats: `FILE`, `--images FILE`, `--config FILE`.
     pub files: Vec<PathBuf>,
     /// `--auth FILE`: logins.
     pub auth: Option<PathBuf>,
     /// `--tags`: patterns that leave only some of the tags that the files choose.
     pub tags: Vec<String>,
-    /// `--platform`: in place of those in the files.
+    /// `--platform`: replaces those in the files.
     pub platforms: Vec<String>,
 }
 
@@ -57,12 +57,12 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     let Parsed {
         mut rules,
         mut logins,
-        bare,
+        default_registry,
     } = found;
-    if let Some(bare) = bare
-        && let Some(login) = bare.login
+    if let Some(default) = default_registry
+        && let Some(login) = default.login
     {
-        logins.add_fallback(bare.host, login);
+        logins.add_fallback(default.host, login);
     }
     narrow(&mut rules, inputs, &mut problems);
 

@@ -1,12 +1,13 @@
-//! Selector reading one file has in common for all forms: texts, lists and fields of nodes, and the problems on the way.
+//! What all formats share when they read a file: texts, lists and fields of nodes, and the problems found.
 //!
-//! It refuses to know what the fields mean. Invariants: whoever gets `None` can rely on the problem having been noted;
-//! the problems noted here show keys and variables, never a value.
+//! A method that returns `None` has recorded the problem. Problems recorded here show keys and variables, never a
+//! value.
 
 use std::fmt;
 
 use super::document::{Node, Position, Value};
 use super::expand::{Lookup, expand};
+use crate::exit::nearest;
 
 /// Reads one file.
 pub(super) struct ConfigReader<'a> {
@@ -82,7 +83,7 @@ impl ConfigReader<'_> {
         texts.into_iter().collect()
     }
 
-    /// Selector `one` makes of each text of a list. `None` if any of them is wrong.
+    /// What `one` makes of each text of a list. `None` if any of them is wrong.
     pub(super) fn each<T>(
         &mut self,
         node: &Node,
@@ -101,7 +102,7 @@ impl ConfigReader<'_> {
     pub(super) fn fields<'n>(&mut self, node: &'n Node, known: &[&str]) -> Option<Fields<'n>> {
         let Value::Mapping(entries) = &node.value else {
             let keys = quoted(known);
-            self.problem(node.position, format!("here must be a mapping with {keys}"));
+            self.problem(node.position, format!("expected a mapping with {keys}"));
             return None;
         };
         for (name, entry) in entries {
@@ -137,13 +138,8 @@ impl<'n> Fields<'n> {
 
 /// "did you mean `tags`?", or what there is.
 pub(super) fn suggestion(wrong: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
-        .map(|right| (strsim::damerau_levenshtein(right, wrong), right))
-        .min()
-        .filter(|&(distance, _)| distance <= 1 + wrong.len() / 4);
-    match nearest {
-        Some((_, right)) => format!("did you mean `{right}`?"),
+    match nearest(wrong, known.iter().copied()) {
+        Some(right) => format!("did you mean `{right}`?"),
         None => format!("there are {}", quoted(known)),
     }
 }

@@ -1,4 +1,4 @@
-//! Selector came of it: tables, facts, the exit code.
+//! What came of it: tables, facts, the exit code.
 
 use std::collections::BTreeMap;
 
@@ -115,7 +115,7 @@ fn by_destination(rows: &[CopyResult], mode: Mode) -> Table {
     }
 }
 
-/// Everything that was not simply in place: in a dry run the whole difference, otherwise what failed or is less. Selector
+/// Everything that was not simply in place: in a dry run the whole difference, otherwise what failed or is less. What
 /// failed at one destination for one reason is told once.
 fn remarkable(rows: &[CopyResult], mode: Mode) -> Table {
     let is_remarkable = |row: &&CopyResult| match row.status {

@@ -1,6 +1,6 @@
-//! Selector is to be copied where, as plain data: the same for every form of input.
+//! What to copy where, as plain data: the same for every input format.
 //!
-//! It refuses to know files and networks. Invariant: the names are valid, and no rule copies an image onto itself.
+//! The names are valid, and no rule copies an image onto itself.
 
 use super::{Logins, Select, TagFilter};
 use crate::copy::Policy;
@@ -20,7 +20,7 @@ pub struct Request {
 pub struct Rule {
     pub source: RepositoryName,
     pub select: Select,
-    /// Selector the command line leaves of the selection; `None` is all of it.
+    /// What the command line leaves of the selection; `None` is all of it.
     pub only: Option<TagFilter>,
     /// At least one.
     pub destinations: Vec<RuleDestination>,
@@ -37,7 +37,7 @@ pub struct RuleDestination {
     pub tags: DestinationTags,
 }
 
-/// The tags of the images at a target.
+/// The tags of the images at a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DestinationTags {
     /// As at the source; for a digest, none.
@@ -53,17 +53,17 @@ pub enum DestinationTags {
 pub struct ImageCopy {
     /// At the source.
     pub at: TagOrDigest,
-    /// In the order of the rule's targets. Without tags, the image is only reachable by its digest.
+    /// In the order of the rule's destinations. Without tags, the image is only reachable by its digest.
     pub to: Vec<(RepositoryName, Vec<Tag>)>,
 }
 
 impl Rule {
-    /// Whether [`Rule::copies`] must be told the tags of the source.
+    /// Whether [`Rule::copies`] needs the tags of the source.
     pub fn needs_listing(&self) -> bool {
         matches!(&self.select, Select::Tags(filter) if filter.needs_listing())
     }
 
-    /// Selector the rule copies, given the tags of its source (`&[]` if it needs no listing).
+    /// What the rule copies, given the tags of its source (`&[]` if it needs no listing).
     pub fn copies(&self, listed: &[Tag]) -> Vec<ImageCopy> {
         match &self.select {
             // `only` narrows tags, and there is none here.

@@ -1,20 +1,20 @@
-//! From rules to jobs: the sources are asked which tags they have.
+//! From rules to jobs: asks the sources for their tags.
 //!
-//! Invariant: whatever a rule asks for is a job, a failed row or a warning.
+//! Whatever a rule asks for becomes a job, a failed result or a warning.
 
 use std::collections::HashMap;
 
 use anyhow::Result;
 use futures_util::future::join_all;
 
-use super::registries::{Registries, Unavailable};
+use super::probe::{Registries, Unavailable};
 use super::{ImageCopy, Request, Rule, conflicts};
 use crate::copy::{CopyResult, Destination, Job, Source};
 use crate::exit::bad_input;
 use crate::oci::{RepositoryName, Tag, TagOrDigest};
 use crate::registry::Error;
 
-/// Selector is to be done, and what cannot be.
+/// The jobs, and what cannot be done.
 #[derive(Default)]
 pub(super) struct Resolved {
     pub jobs: Vec<Job>,
@@ -70,7 +70,7 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
 
 type Listed = HashMap<RepositoryName, Result<Vec<Tag>, Unavailable>>;
 
-/// The tags of every source that has to be listed, each asked once, and the sources that cannot be read at all.
+/// The tags of every source that has to be listed, each asked once, and the error of every source that cannot be read.
 async fn list(request: &Request, registries: &Registries) -> Listed {
     let mut sources: HashMap<&RepositoryName, bool> = HashMap::new();
     for rule in &request.rules {
@@ -99,7 +99,7 @@ async fn list(request: &Request, registries: &Registries) -> Listed {
     join_all(questions).await.into_iter().flatten().collect()
 }
 
-/// Registries list in any order; reports of two days are to be alike.
+/// Registries list in any order, and reports of two days should be comparable.
 fn sorted(mut tags: Vec<Tag>) -> Vec<Tag> {
     tags.sort_by(|one, other| one.as_str().cmp(other.as_str()));
     tags

@@ -16,7 +16,7 @@ pub(super) struct CredentialResolver<'r> {
     settings: &'r Settings,
     logins: &'r Logins,
     docker: DockerConfig,
-    /// Selector Docker's configuration gave, by host.
+    /// What Docker's configuration gave, by host.
     asked: HashMap<String, Result<Credentials, DockerConfigError>>,
 }
 

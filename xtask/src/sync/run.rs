@@ -15,8 +15,8 @@ use crate::report::Console;
 use crate::settings::Settings;
 
 use super::files::{self, Failures};
+use super::probe::Registries;
 use super::progress::ProgressReporter;
-use super::registries::Registries;
 use super::resolve::{Resolved, resolve};
 
 /// Makes every destination hold what the files say.

@@ -18,11 +18,11 @@ pub(super) fn read(
         let (Some(source), Some(destinations)) = (source, destinations) else {
             continue;
         };
-        let draft = RawRule {
+        let raw = RawRule {
             source: (*position, source),
             destinations,
             patterns: None,
         };
-        found.rules.extend(draft.rule(reader));
+        found.rules.extend(raw.rule(reader));
     }
 }

@@ -33,7 +33,7 @@ fn rule(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     let Some(fields) = reader.fields(node, &["src", "dest", "tags"]) else {
         return;
     };
-    if let Some(draft) = RawRule::read(reader, &fields, "src", "dest") {
-        found.rules.extend(draft.rule(reader));
+    if let Some(raw) = RawRule::read(reader, &fields, "src", "dest") {
+        found.rules.extend(raw.rule(reader));
     }
 }

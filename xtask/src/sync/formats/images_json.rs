@@ -24,7 +24,8 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     let source = reader.required(&fields, "source");
     let source = source.and_then(|node| source_of(reader, node));
     let destination = reader.required(&fields, "target");
-    let destination = destination.and_then(|node| target_of(reader, node, &mut found.bare));
+    let destination =
+        destination.and_then(|node| target_of(reader, node, &mut found.default_registry));
     let tags = reader.required(&fields, "tags");
     let tags = tags.and_then(|node| reader.each(node, "`tags`", tag));
     let platforms = reader.required(&fields, "architectures");
@@ -34,7 +35,7 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     {
         let is_kept = |tag: &Tag| tags.contains(tag);
         if source == repository && select.names().iter().any(is_kept) {
-            reader.problem(node.position, "this image is its own target");
+            reader.problem(node.position, "source and destination are the same image");
             return;
         }
         found.rules.push(Rule {
@@ -69,7 +70,7 @@ fn source_of(reader: &mut ConfigReader, node: &Node) -> Option<(RepositoryName, 
 fn target_of(
     reader: &mut ConfigReader,
     node: &Node,
-    bare: &mut Option<DefaultRegistry>,
+    default: &mut Option<DefaultRegistry>,
 ) -> Option<RepositoryName> {
     let text = reader.text(node, "`target`")?;
     let first = text.split('/').next().unwrap_or_default();
@@ -80,7 +81,7 @@ fn target_of(
         );
         return None;
     }
-    let repository = DefaultRegistry::get(bare, reader).repository(&text);
+    let repository = DefaultRegistry::get(default, reader).repository(&text);
     reader.right(node.position, repository)
 }
 

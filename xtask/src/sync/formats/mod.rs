@@ -1,7 +1,9 @@
-//! The five forms, told apart by content, one file each.
+//! The input formats, one file each, told apart by content and never by file name.
 //!
-//! It refuses to know files and what comes of the rules. Invariant: a text that is none of the forms is a problem, and
-//! so is one that names no image.
+//! image-syncer's images are a mapping; its old config has `auth` with `images` or `rules`; the transfer tool's
+//! `images.json` has entries with `source`, `target` and `architectures`; our own has entries with `source` and
+//! `targets`; anything that is no YAML is a plain list. A text in no format, or one that names no image, is a problem.
+//! A new format is a file here and a line in [`tree`].
 
 mod image_syncer;
 mod image_syncer_config;
@@ -16,16 +18,16 @@ use crate::sync::logins::Logins;
 use crate::sync::reader::ConfigReader;
 use crate::sync::request::Rule;
 
-/// Selector the files read so far have given.
+/// What has been read so far.
 #[derive(Default)]
 pub(super) struct Parsed {
     pub rules: Vec<Rule>,
     pub logins: Logins,
-    /// Once a name without a registry was met.
-    pub bare: Option<DefaultRegistry>,
+    /// Set once a name without a registry was read.
+    pub default_registry: Option<DefaultRegistry>,
 }
 
-/// Adds what `text` says, in whichever form.
+/// Adds the content of `text`, in whichever format.
 pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
     let (rules, problems) = (found.rules.len(), reader.problems.len());
     if plain_list::is_list(text) {
@@ -47,7 +49,7 @@ fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
     let has = |key| document.value.get(key).is_some();
     match &document.value {
         Value::Nothing => {}
-        Value::Text(_) => reader.problem(document.position, "here must be a mapping or a list"),
+        Value::Text(_) => reader.problem(document.position, "expected a mapping or a list"),
         Value::List(entries) => {
             for node in entries {
                 entry(reader, node, found);
@@ -61,7 +63,7 @@ fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
         }
         Value::Mapping(_) if looks_like_logins(document) => reader.problem(
             document.position,
-            "here are logins, not images; hint: give this file with `--auth`",
+            "these are logins, not images; hint: pass this file with `--auth`",
         ),
         Value::Mapping(entries) => image_syncer::read(reader, entries, found),
     }

@@ -1,4 +1,4 @@
-//! Our own form: one mapping or a list of them, with `source`, `targets`, and at will `tags`, `platforms` and
+//! Our own format: one mapping or a list of them, with `source`, `targets`, and optional `tags`, `platforms` and
 //! `attestations`.
 
 use super::Parsed;
@@ -14,8 +14,8 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     let Some(fields) = reader.fields(node, KEYS) else {
         return;
     };
-    let draft = RawRule::read(reader, &fields, "source", "targets");
-    let rule = draft.and_then(|draft| draft.rule(reader));
+    let raw = RawRule::read(reader, &fields, "source", "targets");
+    let rule = raw.and_then(|raw| raw.rule(reader));
     let platforms = match fields.get("platforms") {
         Some(node) => reader.each(node, "`platforms`", platform),
         None => Some(Vec::new()),

@@ -1,6 +1,6 @@
 //! The plain list: an image on each line, `#` comments, blank lines. The last segment of its name and its tag are kept.
 //!
-//! Any text that is no other form is read as this one, so no message shows a line: it may be of some file with secrets.
+//! Any text in no other format is read as this one, so no message shows a line: it may come from a file with secrets.
 
 use super::Parsed;
 use crate::copy::Policy;
@@ -11,7 +11,7 @@ use crate::sync::reader::ConfigReader;
 use crate::sync::request::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::{Select, TagFilter};
 
-/// Whether the first line that says something is no YAML or JSON but a bare word.
+/// Whether the first line that is not blank is neither YAML nor JSON but a bare word.
 pub(super) fn is_list(text: &str) -> bool {
     lines(text).next().is_some_and(|(_, line)| {
         !line.starts_with(['{', '[', '-', '"', '\'', '%', '?'])
@@ -33,8 +33,8 @@ pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
             continue;
         };
         let name = source.repository.path().rsplit('/').next();
-        let repository =
-            DefaultRegistry::get(&mut found.bare, reader).repository(name.unwrap_or_default());
+        let repository = DefaultRegistry::get(&mut found.default_registry, reader)
+            .repository(name.unwrap_or_default());
         let Some(repository) = reader.right(position, repository) else {
             continue;
         };
@@ -63,7 +63,7 @@ pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
     }
 }
 
-/// The lines that say something, without their comments.
+/// The lines that are not blank, without their comments.
 fn lines(text: &str) -> impl Iterator<Item = (Position, &str)> {
     let text = text.trim_start_matches('\u{feff}');
     text.lines().enumerate().filter_map(|(index, line)| {

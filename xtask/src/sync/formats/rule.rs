@@ -1,4 +1,4 @@
-//! One source and its destinations as a [`Rule`]: what image-syncer's two forms and our own have in common.
+//! One source and its destinations as a [`Rule`]: what image-syncer's two formats and our own share.
 
 use crate::copy::Policy;
 use crate::sync::document::Position;
@@ -7,7 +7,7 @@ use crate::sync::reader::{ConfigReader, Fields};
 use crate::sync::request::Rule;
 use crate::sync::tags::{Select, TagFilter};
 
-/// Texts and their places; `patterns` are those written beside the source instead of in its name.
+/// Texts and their positions; `patterns` are those written beside the source instead of in its name.
 pub(super) struct RawRule {
     pub source: (Position, String),
     pub destinations: Vec<(Position, String)>,
@@ -15,7 +15,7 @@ pub(super) struct RawRule {
 }
 
 impl RawRule {
-    /// The values of `source_key`, `targets_key` and, at will, `tags`.
+    /// The values of `source_key`, `targets_key` and, if given, `tags`.
     pub(super) fn read(
         reader: &mut ConfigReader,
         fields: &Fields,
@@ -41,7 +41,7 @@ impl RawRule {
         })
     }
 
-    /// The rule, with everything that is copied copied as it is; or `None` and the problems.
+    /// The rule, which copies everything as it is; or `None`, with the problems recorded.
     pub(super) fn rule(self, reader: &mut ConfigReader) -> Option<Rule> {
         let (position, source) = &self.source;
         let source = ImagePattern::parse(source);

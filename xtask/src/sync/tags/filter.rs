@@ -1,8 +1,7 @@
 //! Which tags of a repository are meant.
 //!
-//! Pure: it refuses to know where the list of tags comes from. Invariant: the order in which patterns were written does
-//! not matter. A *plain name* is always chosen, whether it is listed or not: that it is absent is for the copy to find
-//! out, not to be passed over in silence. *Globs and regular expressions* choose among the listed tags; where there
+//! The order of the patterns does not matter. A *plain name* is always chosen, whether it is listed or not: the copy
+//! reports that it is absent. *Globs and regular expressions* choose among the listed tags; where there
 //! are none of them, `semver:` and `newest:` choose among all, and so does a filter of exclusions only. Then each
 //! `semver:` narrows that choice, each `!` takes away (plain names too), and `newest:` keeps the newest of what is left
 //! (besides the plain names).
@@ -15,7 +14,7 @@ use semver::Version;
 use super::pattern::{Matcher, Pattern, PatternError, version};
 use crate::oci::{Digest, Tag};
 
-/// Selector a rule takes from its source.
+/// What a rule takes from its source.
 #[derive(Clone, Debug)]
 pub enum Select {
     Tags(TagFilter),
@@ -76,7 +75,7 @@ impl TagFilter {
         self.names.is_empty() && self.picks_from_all() && self.is_plain()
     }
 
-    /// Whether [`TagFilter::choose`] must be told the tags of the repository.
+    /// Whether [`TagFilter::choose`] needs the tags of the repository.
     pub fn needs_listing(&self) -> bool {
         !self.any_of.is_empty() || self.picks_from_all()
     }

@@ -1,6 +1,6 @@
 //! One pattern of tags: `1.0`, `v*`, `/regex/`, `semver:>=1.2`, `newest:10`, and `!` before all but the last.
 //!
-//! It refuses to know how patterns work together. Invariant: a pattern that was read can match.
+//! How patterns combine is up to [`TagFilter`](super::TagFilter).
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use semver::{Version, VersionReq};
 
 use crate::oci::Tag;
 
-/// Selector a pattern does to the choice.
+/// How a pattern changes the choice.
 #[derive(Clone, Debug)]
 pub(in crate::sync) enum Pattern {
     Name(Tag),
@@ -19,7 +19,7 @@ pub(in crate::sync) enum Pattern {
     Newest(usize),
 }
 
-/// Selector matches a single tag.
+/// What matches a single tag.
 #[derive(Clone, Debug)]
 pub(in crate::sync) enum Matcher {
     Name(Tag),

@@ -149,7 +149,10 @@ fn an_image_is_not_copied_onto_itself() {
     };
     for (text, sentence) in [
         ("nginx", "this image is in `REGISTRY` already"),
-        (&entry(r#"["2", "1"]"#), "this image is its own target"),
+        (
+            &entry(r#"["2", "1"]"#),
+            "source and destination are the same image",
+        ),
     ] {
         let said = read_files(&[("list", text)], &variables, |_| {}).unwrap_err();
         assert_eq!(said, format!("`list`, line 1, column 1: {sentence}"));

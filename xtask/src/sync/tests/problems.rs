@@ -1,4 +1,4 @@
-//! Selector is said about bad files, and what is not.
+//! What is said about bad files, and what is not.
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! The registries of a run: one connection for each host and login, looked at once before anything is copied.
 //!
-//! It refuses to know tags. Invariant: after [`Registries::open`] no login is wrong, and what is out of reach is known.
+//! After [`Registries::open`] every login has been accepted, and the registries that are out of reach are known.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::oci::{Digest, RepositoryName};
 use crate::registry::{Error, Options, Registry};
 use crate::settings::Settings;
 
-/// How long the others wait for a registry to answer at all; after that, its images find out for themselves.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for a registry to answer a probe; after that, its images fail by themselves.
+const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The registries that a request names.
 pub(super) struct Registries {
@@ -75,8 +75,8 @@ impl Registries {
                 }
             }
         }
-        let looks = registries.connections.iter_mut().map(Connection::look);
-        problems.extend(join_all(looks).await.into_iter().flatten());
+        let probes = registries.connections.iter_mut().map(Connection::probe);
+        problems.extend(join_all(probes).await.into_iter().flatten());
         // Repositories of one registry have the same problem.
         let problems: IndexSet<String> = problems.into_iter().collect();
         if problems.is_empty() {
@@ -125,13 +125,14 @@ impl Registries {
 }
 
 impl Connection {
-    /// Asks for the least there is: some blob, and whether it is there does not matter. A refused login is a problem.
-    async fn look(&mut self) -> Option<String> {
+    /// Sends the cheapest request that signs in: a HEAD of some blob, whether it exists or not. Returns the problem of a
+    /// refused login.
+    async fn probe(&mut self) -> Option<String> {
         let host = &self.host.name;
         let repository = self.registry.repository(&self.path);
         let origin = &self.login.origin;
         let blob = Digest::sha256_of(b"{}");
-        let Ok(answer) = tokio::time::timeout(PATIENCE, repository.has_blob(&blob)).await else {
+        let Ok(answer) = tokio::time::timeout(PROBE_LIMIT, repository.has_blob(&blob)).await else {
             return None;
         };
         match answer {
@@ -149,7 +150,7 @@ impl Connection {
                 if self.login.credentials == Credentials::Anonymous =>
             {
                 self.push_error = Some(Unavailable {
-                    reason: format!("`{host}` lets nobody in without a login; hint: {origin}"),
+                    reason: format!("`{host}` requires authentication; hint: {origin}"),
                     status: error.status(),
                 });
             }
