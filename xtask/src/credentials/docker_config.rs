@@ -234,7 +234,6 @@ mod tests {
         );
     }
 
-    #[cfg(unix)]
     #[tokio::test]
     async fn helpers_are_asked_for_the_host() {
         let directory = tempfile::tempdir().unwrap();

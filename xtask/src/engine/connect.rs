@@ -12,10 +12,7 @@ use super::Error;
 use super::answer::root;
 use crate::secret::public_url;
 
-#[cfg(not(windows))]
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
-#[cfg(windows)]
-const DEFAULT_HOST: &str = "npipe:////./pipe/docker_engine";
 
 /// An engine that does not tell its version within this time is not there.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -34,8 +31,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Connects to `docker_host`, the value of `DOCKER_HOST` (`unix://`, `tcp://`, `http://`, `https://`, `npipe://`),
-    /// or to the platform's usual socket.
+    /// Connects to `docker_host`, the value of `DOCKER_HOST` (`unix://`, `tcp://`, `http://`, `https://`), or to the
+    /// usual socket.
     ///
     /// # Errors
     /// [`Error::NoEngine`] when nothing there speaks the Docker Engine API.
@@ -71,14 +68,15 @@ fn no_engine(host: &str, error: &Bollard) -> Error {
         Bollard::SocketNotFoundError(_) => "there is no such socket".to_owned(),
         Bollard::RequestTimeoutError => format!("no answer in {} s", CONNECT.as_secs()),
         Bollard::UnsupportedURISchemeError { .. } => {
-            "expected `unix://`, `tcp://`, `http://`, `https://` or `npipe://`".to_owned()
+            "expected `unix://`, `tcp://`, `http://` or `https://`".to_owned()
         }
         error => root(error),
     };
     let hint = if reason.to_lowercase().contains("permission denied") {
         "add your user to the group `docker` and log in again"
     } else {
-        "start Docker (on Debian and Ubuntu: `apt-get install docker.io`), or set `DOCKER_HOST` to an engine's address"
+        // Docker Desktop and its like listen elsewhere; contexts, by which `docker` finds them, are not read here.
+        "start Docker (on Debian and Ubuntu: `apt-get install docker.io`), or set `DOCKER_HOST` to where Docker Desktop, Colima, OrbStack or a rootless engine listens: `docker context inspect` shows it"
     };
     Error::NoEngine {
         host: Url::parse(host).map_or_else(|_| host.to_owned(), |url| public_url(&url)),

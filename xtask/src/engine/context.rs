@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -174,16 +175,8 @@ fn append(archive: &mut Builder<impl Write>, entry: &Entry, timestamp: u64) -> i
     }
 }
 
-#[cfg(unix)]
 fn mode(metadata: &Metadata) -> u32 {
-    use std::os::unix::fs::PermissionsExt;
     metadata.permissions().mode() & 0o7777
-}
-
-/// Windows knows no modes; Docker's own client makes everything executable there.
-#[cfg(not(unix))]
-fn mode(_: &Metadata) -> u32 {
-    0o755
 }
 
 /// Hands pieces over to the stream, and fails when it is gone.
@@ -313,10 +306,9 @@ mod tests {
         );
     }
 
-    #[cfg(unix)]
     #[test]
     fn modes_and_links_are_kept_and_times_and_owners_are_not() {
-        use std::os::unix::fs::{PermissionsExt, symlink};
+        use std::os::unix::fs::symlink;
 
         let root = directory(&[("run", "#!"), ("Dockerfile", "")]);
         fs::set_permissions(root.path().join("run"), fs::Permissions::from_mode(0o4755)).unwrap();

@@ -262,6 +262,21 @@ mod tests {
     }
 
     #[test]
+    fn the_products_own_file_leaves_out_what_git_and_macos_put_into_folders() {
+        let rules = include_str!("../../../docker/.dockerignore");
+        for (path, expected) in [
+            (".DS_Store", true),
+            ("folders/app/data/.DS_Store", true),
+            ("folders/app/data/.gitkeep", true),
+            ("lib-amd64/.DS_Store", true),
+            ("entrypoint.sh", false),
+            ("lib-amd64/app", false),
+        ] {
+            assert_eq!(excluded(rules, path), expected, "{path}");
+        }
+    }
+
+    #[test]
     fn the_last_rule_that_applies_decides() {
         for (rules, path, expected) in [
             ("*.md\n!README.md", "README.md", false),

@@ -59,6 +59,9 @@ fn libs(world: &World<'_>) -> Vec<PathBuf> {
         .collect()
 }
 
+/// What macOS leaves in every folder that somebody looked at: in an image it would change the digest.
+const FINDER: &str = ".DS_Store";
+
 /// Makes the context hold `docker/` and `libs`, and nothing else.
 fn stage(docker: &Path, context: &Path, libs: &[PathBuf]) -> Result<()> {
     if let Some(missing) = libs.iter().find(|lib| !lib.is_dir()) {
@@ -93,6 +96,9 @@ fn remove(path: &Path) -> std::io::Result<()> {
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in from.read_dir()? {
         let entry = entry?;
+        if entry.file_name() == FINDER {
+            continue;
+        }
         let to = to.join(entry.file_name());
         let kind = entry.file_type()?;
         if kind.is_dir() {
@@ -120,6 +126,8 @@ mod tests {
         std::fs::create_dir_all(&lib).unwrap();
         std::fs::create_dir_all(docker.join("more")).unwrap();
         std::fs::write(docker.join("Dockerfile"), "").unwrap();
+        std::fs::write(docker.join(FINDER), "").unwrap();
+        std::fs::write(docker.join("more").join(FINDER), "").unwrap();
         std::os::unix::fs::symlink("more", docker.join("link")).unwrap();
         std::os::unix::fs::symlink("/nowhere", docker.join("lost")).unwrap();
         std::fs::write(context.join("left over"), "").unwrap();
@@ -134,6 +142,7 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["Dockerfile", "lib-amd64", "link", "lost", "more"]);
+        assert_eq!(context.join("more").read_dir().unwrap().count(), 0);
         let target = std::fs::read_link(context.join("link")).unwrap();
         assert_eq!(target, Path::new("more"));
     }
