@@ -248,7 +248,7 @@ mod tests {
             ),
             (
                 "- a\n- !hunter2",
-                "line 2, column 3: YAML tags are not read",
+                "line 2, column 3: YAML tags are not supported",
             ),
             ("a: [*]", "text that begins with `*`"),
             ("- &hunter2 a\n- *hunter2", "text that begins with `*`"),

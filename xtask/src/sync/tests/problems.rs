@@ -122,11 +122,11 @@ fn no_message_shows_a_password() {
     for (text, reason) in [
         (
             "a.io: {username: me, password: Hunter2!}",
-            "give this file with `--auth`",
+            "pass this file with `--auth`",
         ),
         (
             "username: me\npassword: Hunter2!",
-            "give this file with `--auth`",
+            "pass this file with `--auth`",
         ),
         ("DOCKER_PASSWORD=Hunter2!", "is not the name of an image"),
         (
