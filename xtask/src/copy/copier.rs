@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use super::blob_cache::BlobCache;
-use super::job::{Destination, Job, Policy, Source};
+use super::job::{Attestations, Destination, Job, Policy, Source};
 use super::result::{CopyResult, Event, Listener};
 use super::run::{Mode, Options};
 use super::source::SourceImage;
 use super::task::Task;
+use crate::oci::{Digest, Manifest};
 
 /// An image that can be had.
 pub struct Copier {
@@ -54,6 +55,21 @@ impl Copier {
             destination,
         };
         task.run().await
+    }
+
+    /// The manifest of that digest, if a copy gave the image this one: its own, or that without the attestations.
+    pub async fn manifest(&self, digest: &Digest) -> anyhow::Result<Option<Manifest>> {
+        let stripped = Policy {
+            attestations: Attestations::Strip,
+            ..Policy::default()
+        };
+        for policy in [Policy::default(), stripped] {
+            let manifest = self.image.filtered(&policy).await?.manifest;
+            if manifest.digest() == digest {
+                return Ok(Some(manifest));
+            }
+        }
+        Ok(None)
     }
 }
 

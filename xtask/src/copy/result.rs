@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::RepositoryName;
+use crate::oci::{Digest, RepositoryName};
 
 /// How one image fared at one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub enum CopyStatus {
 pub struct TagDiff {
     pub tag: String,
     /// The digest, if the tag was there.
-    pub before: Option<String>,
+    pub before: Option<Digest>,
     pub change: Change,
 }
 
@@ -62,7 +62,7 @@ pub struct CopyResult {
     pub diff: Vec<TagDiff>,
     pub status: CopyStatus,
     /// What the tags name now, or in a dry run would.
-    pub digest: Option<String>,
+    pub digest: Option<Digest>,
     pub bytes: Bytes,
     #[serde(serialize_with = "seconds", rename = "seconds")]
     pub duration: Duration,

@@ -62,7 +62,7 @@ impl Task {
                         format!("{}/{}@{}", host.name, self.destination.path, done.diff.root);
                 }
                 row.status = done.status;
-                row.digest = Some(done.diff.root.to_string());
+                row.digest = Some(done.diff.root.clone());
                 row.diff = done.diff.tags.iter().map(TagState::diff).collect();
                 row.bytes = done.bytes;
                 row.incomplete = !done.diff.missing.is_empty();
@@ -205,7 +205,7 @@ impl TagState {
     fn diff(&self) -> TagDiff {
         TagDiff {
             tag: self.tag.to_string(),
-            before: self.before.as_ref().map(ToString::to_string),
+            before: self.before.clone(),
             change: match (&self.before, self.is_stale) {
                 (None, _) => Change::Missing,
                 (Some(_), true) => Change::Changed,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::time::MissedTickBehavior;
 
 use super::image_source::ImageSource;
@@ -14,7 +14,6 @@ use super::push::PushOutcome;
 use super::world::World;
 use crate::copy::{CopyStatus, Destination, Event, Listener, RegistryHost};
 use crate::graph;
-use crate::oci::{Digest, TagOrDigest};
 use crate::registry::{Error, Options};
 
 /// Between two looks at the progress.
@@ -59,11 +58,8 @@ pub async fn bring(
     let Some(digest) = row.digest else {
         bail!("the copy ended without a digest");
     };
-    let digest: Digest = digest.parse()?;
-    let at = TagOrDigest::Digest(digest.clone());
-    let held = world.repository(&plan.registry)?.get_manifest(&at).await?;
-    let manifest =
-        held.ok_or_else(|| anyhow!("{digest} was put, but the registry does not hold it"))?;
+    let manifest = image_source.copier.manifest(&digest).await?;
+    let manifest = manifest.with_context(|| format!("{digest} is not what was read"))?;
     Ok(PushOutcome {
         manifest,
         pushed: (row.bytes.uploaded > 0).then_some(row.bytes.uploaded),

@@ -135,13 +135,13 @@ fn remarkable(rows: &[CopyResult], mode: Mode) -> Table {
             more => format!(" and {more} more"),
         };
         let bytes = rows.iter().map(|row| row.bytes.uploaded).sum();
-        let reason = row.reason.as_ref().or(row.digest.as_ref());
+        let digest = || row.digest.as_ref().map(ToString::to_string);
         vec![
             row.image.clone() + &more,
             row.reference.clone(),
             word(row.status, mode).to_owned(),
             DecimalBytes(bytes).to_string(),
-            reason.cloned().unwrap_or_default(),
+            row.reason.clone().or_else(digest).unwrap_or_default(),
         ]
     });
     Table {

@@ -4,7 +4,7 @@ use fakes::noise;
 use fakes::registry::{Behavior, FakeRegistry};
 use hyper::Method;
 use xtask::copy::{Bytes, Change, CopyResult, CopyStatus, Job, Mode, Options, Source};
-use xtask::oci::TagOrDigest;
+use xtask::oci::{Digest, TagOrDigest};
 
 use crate::support::copying::{
     OPTIONS, copy, copy_with, destination, job, registry_host, repository,
@@ -116,7 +116,7 @@ async fn a_run_that_broke_off_goes_on_where_it_was() {
     {
         target.remove_manifest("m", &arm);
         let root = sample.digest();
-        for at in ["v1", &root] {
+        for at in ["v1", root.as_str()] {
             target.remove_manifest("m", at);
         }
     }
@@ -138,7 +138,7 @@ async fn a_dry_run_tells_the_truth_and_writes_nothing() {
     }
     of("same").place(&target, "m", "same");
     of("elsewhere").place(&target, "m", "moved");
-    let seen = |rows: &[CopyResult]| -> Vec<(CopyStatus, Change, Option<String>, u64)> {
+    let seen = |rows: &[CopyResult]| -> Vec<(CopyStatus, Change, Option<Digest>, u64)> {
         let one = |row: &CopyResult| {
             let tag = &row.diff[0];
             (

@@ -130,8 +130,8 @@ impl Sample {
         self.manifests.last().expect("a root")
     }
 
-    pub fn digest(&self) -> String {
-        self.root().digest().to_string()
+    pub fn digest(&self) -> Digest {
+        self.root().digest().clone()
     }
 
     /// Pushes it, as any client.
