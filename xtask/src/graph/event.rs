@@ -1,10 +1,10 @@
-//! What a running graph tells the outside: the only way out of it while it runs.
+//! The events of a running graph: its only output while it runs.
 
 use super::outcome::Row;
 
-/// How a line is meant.
+/// How important a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub enum Level {
     /// A line of a tool that the target runs (a build log).
     Detail,
     /// Something done.
@@ -21,7 +21,7 @@ pub enum Event<'e> {
     },
     Line {
         target: &'e str,
-        tone: Tone,
+        level: Level,
         text: &'e str,
     },
     /// `current` of `total` bytes; a `total` of 0 is not known yet.
@@ -35,7 +35,7 @@ pub enum Event<'e> {
     },
 }
 
-/// Hears every [`Event`], from any thread.
+/// Receives every [`Event`], from any thread.
 pub trait Listener: Send + Sync {
-    fn event(&self, event: Event<'_>);
+    fn on_event(&self, event: Event<'_>);
 }

@@ -2,8 +2,8 @@
 //!
 //! The semantics are Nuke's, repaired: `depends_on` pulls in and orders, `after` only orders, `requires` is checked
 //! before anything runs, `only_when` skips with a reason, `proceed_after_failure` lets dependents run after a failure.
-//! Independent targets run at the same time. This module knows nothing of docker, registries or releases; it tells
-//! what happens through [`Listener`] and never prints.
+//! Independent targets run at the same time. This module knows nothing of docker, registries or releases; it reports
+//! what happens to a [`Listener`] and never prints.
 
 mod event;
 mod outcome;
@@ -12,7 +12,7 @@ mod render;
 mod run;
 mod target;
 
-pub use event::{Event, Listener, Tone};
+pub use event::{Event, Level, Listener};
 pub use outcome::{Row, Status, Summary};
 pub use plan::{Graph, Plan, Step, same_name};
 pub use target::{Context, Target, TargetResult};

@@ -56,7 +56,7 @@ impl<'a> Graph<'a> {
                 biased;
                 () = &mut cancel => interrupted = true,
                 Some(row) = running.next() => {
-                    listener.event(Event::Finished { row: &row });
+                    listener.on_event(Event::Finished { row: &row });
                     let step = plan.steps.iter().find(|step| step.target == row.target);
                     ended.insert(&step.expect("only steps run").target, row);
                 }
@@ -135,7 +135,7 @@ fn failed(step: &Step, ended: &BTreeMap<&str, Row>) -> Vec<String> {
 
 async fn perform<'a>(target: Target<'a>, without: String, listener: &'a dyn Listener) -> Row {
     let name = target.name;
-    listener.event(Event::Started { target: &name });
+    listener.on_event(Event::Started { target: &name });
     let start = Instant::now();
     let result = match target.action {
         Some(action) => {

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::event::{Event, Listener, Tone};
+use super::event::{Event, Level, Listener};
 
 /// How an action that did not fail ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What an action is given: its own name, and an ear for what it has to say.
+/// What an action is given: the name of its target, and where its events go.
 #[derive(Clone)]
 pub struct Context<'a> {
     pub(super) target: String,
@@ -101,30 +101,30 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     pub fn detail(&self, text: &str) {
-        self.line(Tone::Detail, text);
+        self.line(Level::Detail, text);
     }
 
     pub fn note(&self, text: &str) {
-        self.line(Tone::Note, text);
+        self.line(Level::Note, text);
     }
 
     pub fn warn(&self, text: &str) {
-        self.line(Tone::Warning, text);
+        self.line(Level::Warning, text);
     }
 
     /// `current` of `total` bytes; a `total` of 0 is not known yet.
     pub fn progress(&self, current: u64, total: u64) {
-        self.listener.event(Event::Progress {
+        self.listener.on_event(Event::Progress {
             target: &self.target,
             current,
             total,
         });
     }
 
-    fn line(&self, tone: Tone, text: &str) {
-        self.listener.event(Event::Line {
+    fn line(&self, level: Level, text: &str) {
+        self.listener.on_event(Event::Line {
             target: &self.target,
-            tone,
+            level,
             text,
         });
     }

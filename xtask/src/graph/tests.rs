@@ -8,7 +8,7 @@ use crate::exit::{Exit, bad_input};
 struct Silent;
 
 impl Listener for Silent {
-    fn event(&self, _: Event<'_>) {}
+    fn on_event(&self, _: Event<'_>) {}
 }
 
 fn names(plan: &Plan) -> Vec<&str> {
@@ -300,7 +300,7 @@ async fn everything_an_action_says_carries_its_name() {
     #[derive(Default)]
     struct Heard(Mutex<Vec<String>>);
     impl Listener for Heard {
-        fn event(&self, event: Event<'_>) {
+        fn on_event(&self, event: Event<'_>) {
             if let Event::Line { target, text, .. } = event {
                 self.0.lock().unwrap().push(format!("{target}: {text}"));
             }

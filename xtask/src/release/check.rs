@@ -60,7 +60,7 @@ pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> 
         (1.., _, _) => Exit::Usage,
         (_, 0, 1..) => Exit::Done,
         (_, 0, 0) => {
-            console.say("no registry has credentials: nothing was checked");
+            console.info("no registry has credentials: nothing was checked");
             Exit::Usage
         }
         (_, _, 0) => Exit::Failed,

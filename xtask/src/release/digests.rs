@@ -18,7 +18,7 @@ pub(super) fn compare(world: &World<'_>, console: &Console) {
         .collect();
     match &told[..] {
         [] => {}
-        [one] => console.say(&format!("\n{one}")),
+        [one] => console.info(&format!("\n{one}")),
         several => console.warning(&format!(
             "the registries hold different images: {}\n\
              hint: the same content was compressed differently when it was pushed; delete the tags in one of them and push again",

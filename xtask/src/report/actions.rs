@@ -20,7 +20,7 @@ pub(super) fn escape(text: &str) -> String {
 
 /// `text` without workflow commands in it: a line of a build log or of a registry's answer must not become one. The
 /// runner takes `::command::` after any space, and `##[command]` anywhere.
-pub(super) fn harmless(text: &str) -> String {
+pub(super) fn escape_commands(text: &str) -> String {
     let lines = text.split('\n').map(|line| match line.trim_start() {
         command if command.starts_with("::") => format!("| {command}"),
         _ => line.replace("##[", "# #["),
@@ -66,6 +66,9 @@ mod tests {
     #[test]
     fn what_others_say_is_no_command() {
         let said = "#5 built\n  ::add-mask::a\nx ##[error]b\n";
-        assert_eq!(harmless(said), "#5 built\n| ::add-mask::a\nx # #[error]b\n");
+        assert_eq!(
+            escape_commands(said),
+            "#5 built\n| ::add-mask::a\nx # #[error]b\n"
+        );
     }
 }

@@ -1,16 +1,13 @@
-//! The console: everything the program says, redacted, on a terminal, in a log and in GitHub Actions.
+//! The console: everything the program prints, redacted, on a terminal, in a log and in GitHub Actions.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use indicatif::MultiProgress;
-
 use super::actions;
-use super::live::Running;
+use super::live::Live;
 use super::outcome::Outcome;
 use super::table::Table;
 use crate::exit::sentence;
@@ -20,10 +17,8 @@ use crate::secret::{Redactor, Secret};
 pub struct Console {
     redactor: RwLock<Redactor>,
     pub(super) verbose: u8,
-    pub(super) bars: MultiProgress,
-    pub(super) terminal: bool,
+    pub(super) live: Live,
     pub(super) actions: Option<ActionsFiles>,
-    pub(super) targets: Mutex<BTreeMap<String, Running>>,
     log: Mutex<Option<File>>,
 }
 
@@ -39,10 +34,8 @@ impl Console {
         Arc::new(Console {
             redactor: RwLock::new(redactor),
             verbose,
-            bars: MultiProgress::new(),
-            terminal: std::io::stderr().is_terminal(),
+            live: Live::new(std::io::stderr().is_terminal()),
             actions: None,
-            targets: Mutex::default(),
             log: Mutex::default(),
         })
     }
@@ -61,7 +54,7 @@ impl Console {
         let console = Console::new(redactor, verbose);
         let console = Arc::into_inner(console).expect("nobody else has it yet");
         Arc::new(Console {
-            terminal: false,
+            live: Live::new(false),
             actions: Some(actions),
             ..console
         })
@@ -74,7 +67,7 @@ impl Console {
         }
     }
 
-    /// Appends everything that is said to this file too, each line with its time.
+    /// Appends every printed line to this file too, with the time.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -104,21 +97,21 @@ impl Console {
         redactor.redact(text).replace(is_harmful, "\u{fffd}")
     }
 
-    /// A line for people.
-    pub fn say(&self, text: &str) {
+    /// A line for people, on stderr.
+    pub fn info(&self, text: &str) {
         let text = self.redact(text);
         self.write(&match self.actions {
-            Some(_) => actions::harmless(&text),
+            Some(_) => actions::escape_commands(&text),
             None => text,
         });
     }
 
-    /// A line that is spared a terminal, where bars say it, unless with `-v`.
+    /// A line that a terminal shows only with `-v`, because it has bars.
     pub fn detail(&self, text: &str) {
-        if self.terminal && self.verbose == 0 {
+        if self.live.is_terminal && self.verbose == 0 {
             self.write_log(&self.redact(text));
         } else {
-            self.say(text);
+            self.info(text);
         }
     }
 
@@ -130,7 +123,7 @@ impl Console {
 
     fn write(&self, text: &str) {
         self.write_log(text);
-        self.bars.suspend(|| {
+        self.live.bars.suspend(|| {
             // A closed stderr is no reason to stop a release.
             let _ = writeln!(std::io::stderr().lock(), "{text}");
         });
@@ -140,7 +133,7 @@ impl Console {
         if let Some(log) = &mut *self.log.lock().unwrap_or_else(PoisonError::into_inner) {
             let now = humantime::format_rfc3339_seconds(SystemTime::now());
             for line in text.lines().filter(|line| !line.is_empty()) {
-                // A full disk is told by what fails for it.
+                // What fails because of a full disk reports it.
                 let _ = writeln!(log, "{now} {line}");
             }
         }
@@ -148,7 +141,7 @@ impl Console {
 
     /// A table for people.
     pub fn show(&self, table: &Table) {
-        self.say(self.redacted(table).to_text().trim_end());
+        self.info(self.redacted(table).to_text().trim_end());
     }
 
     /// Redacted before it is laid out: a secret broken into lines would not be found.
@@ -156,7 +149,7 @@ impl Console {
         table.map(|cell| self.redact(cell))
     }
 
-    /// Data.
+    /// Data, on stdout.
     pub fn print(&self, text: &str) {
         let text = self.redact(text);
         let mut stdout = std::io::stdout().lock();
@@ -169,7 +162,7 @@ impl Console {
         if self.actions.is_some() {
             self.command("warning", text);
         } else {
-            self.say(&format!("warning: {text}"));
+            self.info(&format!("warning: {text}"));
         }
     }
 
@@ -177,24 +170,24 @@ impl Console {
         if self.actions.is_some() {
             self.command("error", &sentence(error));
         } else {
-            self.say(&format!("error: {}", sentence(error)));
+            self.info(&format!("error: {}", sentence(error)));
         }
     }
 
-    /// The end of the run, in every form it is told in.
+    /// Prints the summary of the run and writes its files.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn finish(&self, outcome: &Outcome, report: Option<&Path>) -> anyhow::Result<()> {
-        // Those of targets that were stopped.
-        self.clear();
+        // The bars of targets that were stopped.
+        self.live.clear();
         let tables = outcome.tables.iter().filter(|table| !table.rows.is_empty());
         let tables: Vec<Table> = tables.map(|table| self.redacted(table)).collect();
         for table in &tables {
-            self.say(&format!("\n{}", table.to_text().trim_end()));
+            self.info(&format!("\n{}", table.to_text().trim_end()));
         }
-        self.say("");
-        self.say(&format!("{}: {}", outcome.title, outcome.verdict()));
+        self.info("");
+        self.info(&format!("{}: {}", outcome.title, outcome.verdict()));
         let actions = self.actions.iter();
         let summaries = actions.clone().filter_map(|files| {
             Some((files.summary.as_ref()?, actions::summary(outcome, &tables)))

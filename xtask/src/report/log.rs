@@ -15,7 +15,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         self.0
-            .say(&format!("{}: {}", record.target(), record.args()));
+            .info(&format!("{}: {}", record.target(), record.args()));
     }
 
     fn flush(&self) {}

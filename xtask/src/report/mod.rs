@@ -1,9 +1,10 @@
-//! All printing. Listens to what happens, and tells it to a terminal, to a log, to GitHub Actions and to a file.
+//! All printing: to a terminal, a log, GitHub Actions and files.
 //!
 //! stdout is for data, stderr for people. Every text passes the [`Redactor`](crate::secret::Redactor) on its way out.
 
 mod actions;
 mod console;
+mod listener;
 mod live;
 mod log;
 mod outcome;

@@ -104,7 +104,7 @@ impl ProgressReporter {
         if self.level.is_none() && level > Level::Warn {
             self.console.detail(&line);
         } else {
-            self.console.say(&line);
+            self.console.info(&line);
         }
     }
 
@@ -131,7 +131,7 @@ impl ProgressReporter {
         self.console
             .note(destination, &format!("{ended}/{images} images"));
         if progress.planned > 0 {
-            self.console.event(graph::Event::Progress {
+            self.console.on_event(graph::Event::Progress {
                 target: destination,
                 current: progress.moved,
                 total: progress.total(),

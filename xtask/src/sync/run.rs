@@ -32,7 +32,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         .map(Failures::read)
         .transpose()?;
     if failures.as_ref().is_some_and(Failures::is_empty) {
-        console.say("nothing failed according to the report: there is nothing to do");
+        console.info("nothing failed according to the report: there is nothing to do");
         return Ok(Exit::Done);
     }
     for path in [&args.report, &args.succeeded].into_iter().flatten() {
