@@ -13,6 +13,7 @@ mod engine;
 mod engine_build;
 mod engine_part;
 mod extract;
+mod fake_registry;
 mod github;
 mod packages;
 mod promote;

@@ -74,9 +74,10 @@ impl TokenServer {
                 else {
                     return false;
                 };
+                let is_read = matches!(request.method, Method::GET | Method::HEAD);
+                let needed = (repository(rest), if is_read { "pull" } else { "push" });
                 // `/v2/` itself is for whoever has a token.
-                let needed = needed_scope(&request.method, rest);
-                rest.is_empty() || scopes.iter().any(|scope| scope.starts_with(&needed))
+                rest.is_empty() || scopes.iter().any(|scope| grants(scope, &needed))
             }
         }
     }
@@ -96,7 +97,7 @@ impl TokenServer {
         let asked = values.all("scope").flat_map(|value| value.split(' '));
         // A scope that is not granted in full is granted in part, as at Docker Hub.
         let scopes = asked.map(|scope| match scope.starts_with("repository:readonly/") {
-            true => scope.replace("pull,push", "pull"),
+            true => scope.replace("push,", "").replace(",push", ""),
             false => scope.to_owned(),
         });
         let scopes = scopes.collect();
@@ -108,15 +109,22 @@ impl TokenServer {
     }
 }
 
-fn needed_scope(method: &Method, rest: &str) -> String {
+/// The name in `{name}/manifests/latest` and its like.
+fn repository(rest: &str) -> String {
     let parts: Vec<&str> = rest.split('/').collect();
     let end = parts
         .iter()
         .position(|part| matches!(*part, "blobs" | "manifests" | "tags" | "referrers"));
-    let repository = parts[..end.unwrap_or(parts.len())].join("/");
-    let is_read = matches!(*method, Method::GET | Method::HEAD);
-    let actions = if is_read { "pull" } else { "pull,push" };
-    format!("repository:{repository}:{actions}")
+    parts[..end.unwrap_or(parts.len())].join("/")
+}
+
+/// Whether a scope, as `repository:ns/app:push,pull`, allows the action in the repository.
+fn grants(scope: &str, (repository, action): &(String, &str)) -> bool {
+    let scope = scope.strip_prefix("repository:");
+    let parts = scope.and_then(|scope| scope.rsplit_once(':'));
+    parts.is_some_and(|(name, actions)| {
+        name == repository && actions.split(',').any(|it| it == *action)
+    })
 }
 
 fn basic() -> String {
