@@ -1,26 +1,22 @@
-//! One image for places that come to it one by one.
-//!
-//! It refuses to know how many will come. Invariant: what is read of the image, as a [`SourceImage`] reads it, serves all
-//! of them.
+//! Copies one image to destinations that become known one after another; all of them share what is read of it.
 
 use std::sync::Arc;
 
 use super::blob_cache::BlobCache;
-use super::job::{Attestations, Destination, Job, Policy, Source};
+use super::job::{Attestations, Destination, Job, Mode, Options, Policy, Source};
 use super::result::{CopyResult, Event, Listener};
-use super::run::{Mode, Options};
 use super::source::SourceImage;
 use super::task::Task;
 use crate::oci::{Digest, Manifest};
 
-/// An image that can be had.
+/// An image that can be copied.
 pub struct Copier {
     image: Arc<SourceImage>,
     options: Arc<Options>,
 }
 
 impl Copier {
-    /// `name` is what people call the image; an upload that is lost is begun again up to `retries` times.
+    /// `name` is shown to people; `retries` is [`Options::retries`].
     pub fn new(name: String, source: Source, retries: u32) -> Copier {
         let options = Options {
             mode: Mode::Apply,
@@ -41,7 +37,7 @@ impl Copier {
         }
     }
 
-    /// Copies the image to `place`.
+    /// Copies the image to `destination`. `listener` hears of uploads only: no destination caused a read alone.
     pub async fn copy_to(
         &self,
         destination: Destination,
@@ -73,7 +69,7 @@ impl Copier {
     }
 }
 
-/// What is read is read for nobody in particular.
+/// Ignores every event.
 struct NullListener;
 
 impl Listener for NullListener {

@@ -1,6 +1,4 @@
-//! What a place lacks: the plan of one copy, found out by asking and reading only. A dry run ends here.
-//!
-//! Invariant: nothing is written.
+//! What a destination lacks of an image: the plan of one copy. Nothing is written, so a dry run ends here.
 
 use std::collections::HashSet;
 
@@ -12,35 +10,35 @@ use super::source::SourceImage;
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Tag, TagOrDigest, media_type};
 use crate::registry::{Error, Repository};
 
-/// From so many tags of a repository on, of which one is absent, it is worth asking whether all are.
-const WORTH_LISTING: usize = 8;
+/// With at least this many tags for one repository, one listing is cheaper than asking for each.
+const MIN_TAGS_TO_LIST: usize = 8;
 
-/// What has to be done at a place.
+/// What has to be done at a destination.
 pub(super) struct Diff {
-    /// What the tags are to name.
+    /// The digest that the tags get.
     pub root: Digest,
     pub tags: Vec<TagState>,
-    /// The manifests to be put, children before parents; the last is the root. Empty when nothing is wrong.
+    /// Missing manifests, children before parents and the root last; empty if the image is in place.
     pub manifests: Vec<Manifest>,
-    /// The blobs to be moved, the largest first.
+    /// Missing blobs, the largest first.
     pub blobs: Vec<Descriptor>,
-    /// The bytes of blobs that are there already.
+    /// Bytes of the blobs that the destination has.
     pub present: u64,
-    /// Platforms that were asked for and are not there.
-    pub missing: Vec<Platform>,
-    /// The attestations are left out, although nobody asked for that.
+    /// Requested platforms that the source lacks.
+    pub missing_platforms: Vec<Platform>,
+    /// The attestations are left out because the destination refuses them.
     pub stripped: bool,
 }
 
-/// A tag as it was found.
+/// A tag before the copy.
 pub(super) struct TagState {
     pub tag: Tag,
     pub before: Option<Digest>,
-    /// It has to be put.
+    /// It has to be set.
     pub is_stale: bool,
 }
 
-/// Asks what `place` lacks of `image`. With `force`, everything is taken to be lacking.
+/// Asks what `destination` lacks of `image`. With `force`, everything counts as missing.
 pub(super) async fn diff(
     image: &SourceImage,
     destination: &Destination,
@@ -52,10 +50,10 @@ pub(super) async fn diff(
     let before = tags(&repository, destination).await?;
     let rewrites = !policy.platforms.is_empty() || policy.attestations == Attestations::Strip;
     let exists = before.iter().any(Option::is_some);
-    let may_be_there = exists || destination.tags.is_empty();
+    let may_be_equal = exists || destination.tags.is_empty();
 
-    // One HEAD, where that may be all; what has to be read anyway tells its digest itself.
-    let (filtered, root) = if rewrites || force || !may_be_there {
+    // If one HEAD may be all that is needed, do not read the manifest.
+    let (filtered, root) = if rewrites || force || !may_be_equal {
         let filtered = image.filtered(policy).await?;
         let digest = filtered.manifest.digest().clone();
         (Some(filtered), digest)
@@ -76,51 +74,46 @@ pub(super) async fn diff(
         manifests: Vec::new(),
         blobs: Vec::new(),
         present: 0,
-        missing: Vec::new(),
+        missing_platforms: Vec::new(),
         stripped: false,
         root,
     };
-    let is_right = match destination.tags.is_empty() {
+    let is_in_place = match destination.tags.is_empty() {
         true => !force && has_manifest(&repository, destination, &diff.root).await?,
         false => diff.stale_tags().next().is_none(),
     };
-    if is_right {
-        diff.missing = filtered.map_or_else(Vec::new, |it| it.missing);
+    if is_in_place {
+        diff.missing_platforms = filtered.map_or_else(Vec::new, |it| it.missing_platforms);
         return Ok(diff);
     }
     let filtered = match filtered {
         Some(filtered) => filtered,
         None => image.filtered(policy).await?,
     };
-    diff.missing = filtered.missing;
-    let walk = Walk {
+    diff.missing_platforms = filtered.missing_platforms;
+    let traversal = Traversal {
         image,
         destination,
         repository: &repository,
         is_empty: !exists
-            && tags_in_repository >= WORTH_LISTING
+            && tags_in_repository >= MIN_TAGS_TO_LIST
             && destination.host.is_empty(&destination.path).await,
         force,
     };
-    let mut missing_below = walk.missing_below(filtered.manifest).await?;
+    let missing = traversal.missing_below(filtered.manifest).await?;
     let mut seen = HashSet::new();
-    missing_below
-        .blobs
-        .retain(|blob| seen.insert(blob.digest.clone()));
-    missing_below
-        .blobs
-        .sort_by_key(|blob| std::cmp::Reverse(blob.size));
-    let mut seen = HashSet::new();
-    missing_below
-        .manifests
+    diff.manifests = missing.manifests;
+    diff.manifests
         .retain(|manifest| seen.insert(manifest.digest().clone()));
-    diff.manifests = missing_below.manifests;
-    diff.blobs = missing_below.blobs;
-    diff.present = missing_below.present;
+    let mut seen = HashSet::new();
+    diff.blobs = missing.blobs;
+    diff.blobs.retain(|blob| seen.insert(blob.digest.clone()));
+    diff.blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+    diff.present = missing.present;
     Ok(diff)
 }
 
-/// What the tags of the place name now, in their order.
+/// The digests that the tags of the destination have now, in the order of the tags.
 async fn tags(
     repository: &Repository,
     destination: &Destination,
@@ -130,7 +123,10 @@ async fn tags(
     }
     let ask = destination.tags.iter().map(|tag| async move {
         let at = TagOrDigest::Tag(tag.clone());
-        let head = destination.host.small(repository.head_manifest(&at)).await;
+        let head = destination
+            .host
+            .request(repository.head_manifest(&at))
+            .await;
         Ok(head?.map(|head| head.digest))
     });
     try_join_all(ask).await
@@ -142,11 +138,14 @@ async fn has_manifest(
     digest: &Digest,
 ) -> Result<bool, Error> {
     let at = TagOrDigest::Digest(digest.clone());
-    let head = destination.host.small(repository.head_manifest(&at)).await;
+    let head = destination
+        .host
+        .request(repository.head_manifest(&at))
+        .await;
     Ok(head?.is_some())
 }
 
-/// The manifests and blobs that a repository lacks.
+/// What a repository lacks of a manifest and everything below it.
 #[derive(Default)]
 struct Missing {
     manifests: Vec<Manifest>,
@@ -154,52 +153,52 @@ struct Missing {
     present: u64,
 }
 
-/// The walk from a manifest down to the blobs.
-struct Walk<'w> {
-    image: &'w SourceImage,
-    destination: &'w Destination,
-    repository: &'w Repository,
-    /// Nothing is there: nothing has to be asked for.
+/// Visits a manifest and everything below it.
+struct Traversal<'t> {
+    image: &'t SourceImage,
+    destination: &'t Destination,
+    repository: &'t Repository,
+    /// The repository has nothing, so nothing is asked for.
     is_empty: bool,
     force: bool,
 }
 
-impl Walk<'_> {
+impl Traversal<'_> {
     fn missing_below(&self, manifest: Manifest) -> BoxFuture<'_, Result<Missing, CopyError>> {
         async move {
             let content = manifest.content().map_err(Error::from);
-            let parts = match content.map_err(SourceError::from)? {
+            let children = match content.map_err(SourceError::from)? {
                 Content::Index(index) => index.manifests,
                 Content::Image(image) => image.layers.into_iter().chain([image.config]).collect(),
             };
-            let mut missing_below = Missing::default();
-            for below in try_join_all(parts.into_iter().map(|part| self.missing_of(part))).await? {
-                missing_below.manifests.extend(below.manifests);
-                missing_below.blobs.extend(below.blobs);
-                missing_below.present += below.present;
+            let mut missing = Missing::default();
+            for below in
+                try_join_all(children.into_iter().map(|child| self.missing_of(child))).await?
+            {
+                missing.manifests.extend(below.manifests);
+                missing.blobs.extend(below.blobs);
+                missing.present += below.present;
             }
-            missing_below.manifests.push(manifest);
-            Ok(missing_below)
+            missing.manifests.push(manifest);
+            Ok(missing)
         }
         .boxed()
     }
 
-    /// What is lacking of something that a manifest refers to. BuildKit's cache is an index of layers, so that it is
-    /// the type that tells, not who refers.
-    async fn missing_of(&self, part: Descriptor) -> Result<Missing, CopyError> {
-        let mut missing_below = Missing::default();
-        if media_type::is_manifest(&part.media_type) {
-            if !self.has_manifest(&part.digest).await? {
-                missing_below = self
-                    .missing_below(self.image.manifest(&part).await?)
-                    .await?;
+    /// The media type decides, not the parent: BuildKit's cache is an index that lists layers.
+    async fn missing_of(&self, child: Descriptor) -> Result<Missing, CopyError> {
+        let mut missing = Missing::default();
+        if media_type::is_manifest(&child.media_type) {
+            if !self.has_manifest(&child.digest).await? {
+                let manifest = self.image.manifest(&child).await?;
+                missing = self.missing_below(manifest).await?;
             }
-        } else if self.has_blob(&part).await? {
-            missing_below.present = part.size;
+        } else if self.has_blob(&child).await? {
+            missing.present = child.size;
         } else {
-            missing_below.blobs.push(part);
+            missing.blobs.push(child);
         }
-        Ok(missing_below)
+        Ok(missing)
     }
 
     async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
@@ -218,14 +217,14 @@ impl Walk<'_> {
         }
         let (host, path) = (&self.destination.host, &self.destination.path);
         match self.is_empty {
-            true => Ok(host.blob(&blob.digest).is_at(path)),
+            true => Ok(host.blob(&blob.digest).contains(path)),
             false => host.has_blob(path, &blob.digest).await,
         }
     }
 }
 
 impl Diff {
-    /// The tags that have to be put.
+    /// The tags that have to be set.
     pub fn stale_tags(&self) -> impl Iterator<Item = &TagState> {
         self.tags.iter().filter(|tag| tag.is_stale)
     }

@@ -1,31 +1,29 @@
-//! Why an image did not come to a place, told apart by whose fault it is.
-//!
-//! It refuses to decide what follows from it. Invariant: what the source did wrong is never put down to a destination.
+//! Why a copy failed, and whose fault it is: an error of the source never counts against the destination.
 
 use std::time::Duration;
 
 use crate::oci::Digest;
 use crate::registry::Error;
 
-/// Why a place could not be surveyed or written.
+/// Why an image was not copied to a destination.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum CopyError {
     #[error("source: {0}")]
-    Source(#[from] SourceError),
-    #[error("{0}")]
+    Source(SourceError),
+    #[error(transparent)]
     Destination(#[from] Error),
     #[error("not done within {0:?}")]
-    Late(Duration),
+    TimedOut(Duration),
 }
 
-/// What cannot be had from the source.
+/// Why the source did not give what was asked of it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum SourceError {
-    #[error("{0}")]
+    #[error(transparent)]
     Registry(#[from] Error),
     #[error("`{0}` does not exist; hint: check the name, and that the user may pull it")]
     NoImage(String),
-    /// An image that was being made, in the words of whoever made it.
+    /// The writer of a pending image failed.
     #[error("{0}")]
     Pending(String),
     #[error("the index lists {0}, which is not there")]
@@ -34,7 +32,7 @@ pub(super) enum SourceError {
     NoBlob(Digest),
     #[error("there is no image for {wanted}; it has {available}")]
     NoPlatform { wanted: String, available: String },
-    #[error("the config {digest} does not tell its platform: {reason}")]
+    #[error("the config {digest} does not name its platform: {reason}")]
     NoConfig { digest: Digest, reason: String },
     #[error("`{directory}` cannot take the {size} bytes of {digest}: {reason}")]
     NoSpool {
@@ -45,8 +43,15 @@ pub(super) enum SourceError {
     },
 }
 
+// By hand: `#[from]` would also make it the `source()`, which the message shows already.
+impl From<SourceError> for CopyError {
+    fn from(error: SourceError) -> Self {
+        CopyError::Source(error)
+    }
+}
+
 impl CopyError {
-    /// The HTTP status behind it, if there was an answer.
+    /// The HTTP status of the response, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
             CopyError::Source(SourceError::Registry(error)) | CopyError::Destination(error) => {

@@ -1,30 +1,29 @@
-//! A new index out of an old one: chosen platforms, without attestations. Pure.
+//! Makes a new index from an old one: chosen platforms, without attestations. Pure.
 //!
-//! Invariant: what stays keeps its order, its annotations and every field nobody here knows.
+//! What stays keeps its order, its annotations and every unknown field.
 
 use serde_json::Value;
 
 use super::job::{Attestations, Policy};
 use crate::oci::{Content, Descriptor, Manifest, ManifestError, Platform};
 
-/// An index after a policy.
+/// An index without what a policy leaves out.
 #[derive(Debug)]
 pub(super) struct Filtered {
     pub manifest: Manifest,
-    /// The platforms that were asked for and are not there.
-    pub missing: Vec<Platform>,
-    /// What the source has, when something is missing.
-    pub available: Vec<String>,
+    /// Requested platforms that the source lacks.
+    pub missing_platforms: Vec<Platform>,
+    pub available_platforms: Vec<String>,
 }
 
-/// `manifest` as `policy` wants it; the same bytes when it wants nothing. Attestations go where their subject goes.
+/// Applies `policy`; the bytes stay the same if it leaves nothing out. Attestations follow their subject.
 ///
-/// The manifest of a single image has no list to choose from; its platform is the caller's to compare.
+/// The manifest of a single image lists no platforms; the caller compares its platform.
 pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered, ManifestError> {
     let untouched = Filtered {
         manifest: manifest.clone(),
-        missing: Vec::new(),
-        available: Vec::new(),
+        missing_platforms: Vec::new(),
+        available_platforms: Vec::new(),
     };
     let Content::Index(index) = manifest.content()? else {
         return Ok(untouched);
@@ -51,22 +50,22 @@ pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered,
             .filter(|child| subject(child).is_none())
             .filter_map(|it| it.platform.as_ref())
     };
-    let missing: Vec<Platform> = policy
+    let missing_platforms: Vec<Platform> = policy
         .platforms
         .iter()
         .filter(|wanted| !platforms().any(|it| fits(wanted, it)))
         .cloned()
         .collect();
-    let available = platforms().map(ToString::to_string).collect();
+    let available_platforms = platforms().map(ToString::to_string).collect();
     if kept.iter().all(|kept| *kept) {
         return Ok(Filtered {
-            missing,
-            available,
+            missing_platforms,
+            available_platforms,
             ..untouched
         });
     }
     let mut document: Value =
-        serde_json::from_slice(manifest.bytes()).expect("it was parsed before");
+        serde_json::from_slice(manifest.bytes()).expect("`content` parsed it");
     if let Some(Value::Array(children)) = document.get_mut("manifests") {
         let mut kept = kept.iter();
         children.retain(|_| *kept.next().unwrap_or(&true));
@@ -74,12 +73,12 @@ pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered,
     let bytes = serde_json::to_vec_pretty(&document).expect("a value is JSON");
     Ok(Filtered {
         manifest: Manifest::new(manifest.media_type(), bytes.into()),
-        missing,
-        available,
+        missing_platforms,
+        available_platforms,
     })
 }
 
-/// Whether the index lists attestations at all.
+/// Whether `manifest` is an index that lists attestations.
 pub(super) fn has_attestations(manifest: &Manifest) -> bool {
     matches!(manifest.content(), Ok(Content::Index(index)) if index.manifests.iter().any(|it| subject(it).is_some()))
 }
@@ -99,7 +98,7 @@ fn subject(child: &Descriptor) -> Option<&str> {
     })
 }
 
-/// Whether `platform` is what `wanted` asks for: a variant counts only when one is asked for.
+/// Whether `platform` is `wanted`; the variant is compared only if `wanted` has one.
 pub(super) fn fits(wanted: &Platform, platform: &Platform) -> bool {
     wanted.os == platform.os
         && wanted.architecture == platform.architecture
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn without_wishes_the_bytes_are_the_same() {
+    fn an_empty_policy_keeps_the_bytes() {
         let filtered = filtered(&index(), &policy(&[], Attestations::Auto)).unwrap();
         assert_eq!(filtered.manifest, index());
     }
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn stripping_leaves_all_but_the_attestations() {
+    fn stripping_removes_only_the_attestations() {
         let kept = filtered(&index(), &policy(&[], Attestations::Strip))
             .unwrap()
             .manifest;
@@ -201,8 +200,11 @@ mod tests {
             &policy(&["linux/amd64", "linux/s390x"], Attestations::Keep),
         )
         .unwrap();
-        assert_eq!(filtered.missing, ["linux/s390x".parse().unwrap()]);
-        assert_eq!(filtered.available, ["linux/amd64", "linux/arm64/v8"]);
+        assert_eq!(filtered.missing_platforms, ["linux/s390x".parse().unwrap()]);
+        assert_eq!(
+            filtered.available_platforms,
+            ["linux/amd64", "linux/arm64/v8"]
+        );
     }
 
     #[test]

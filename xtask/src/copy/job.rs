@@ -1,16 +1,17 @@
-//! What is to be copied where, as plain data.
+//! What is to be copied where, and how, as plain data.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::pending::PendingImage;
 use super::registry_host::RegistryHost;
 use crate::oci::{Platform, Tag, TagOrDigest};
 use crate::registry::Repository;
 
-/// One image of a source, and the places it is to go to.
+/// One image of a source with its destinations.
 #[derive(Clone)]
 pub struct Job {
-    /// As people name it: `docker.io/library/nginx:1.27`.
+    /// For people: `docker.io/library/nginx:1.27`.
     pub name: String,
     pub source: Source,
     pub policy: Policy,
@@ -24,16 +25,15 @@ pub enum Source {
         repository: Repository,
         at: TagOrDigest,
     },
-    /// It is being made.
     Pending {
         image: PendingImage,
-        /// Holds those of its blobs that are not made, because they are where the image goes already.
+        /// Has the blobs of the image that are not made again.
         fallback: Option<Repository>,
     },
 }
 
 impl Source {
-    /// What the image is called there.
+    /// The tag or digest of the image at the source, if it is in a registry.
     pub fn at(&self) -> Option<&TagOrDigest> {
         match self {
             Source::Registry { at, .. } => Some(at),
@@ -42,7 +42,7 @@ impl Source {
     }
 }
 
-/// A repository at a destination, and the tags that the image is to have there.
+/// A repository at a registry host, and the tags that the image gets there.
 #[derive(Clone)]
 pub struct Destination {
     pub host: Arc<RegistryHost>,
@@ -52,7 +52,7 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// The place's first name; `at` is the image's at the source, where it has one.
+    /// The reference by the first tag or, without tags, by `at`, the image's tag or digest at the source.
     pub fn reference(&self, at: Option<&TagOrDigest>) -> String {
         let repository = format!("{}/{}", self.host.name, self.path);
         match (self.tags.first(), at) {
@@ -63,17 +63,17 @@ impl Destination {
     }
 }
 
-/// What may become of an index on its way.
+/// What is left out of an index when it is copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Only these children, when any are named.
+    /// Only these platforms; all if empty.
     pub platforms: Vec<Platform>,
-    /// A platform that the source lacks does not keep the others from being copied.
+    /// Copy the other platforms when the source lacks one.
     pub lenient: bool,
     pub attestations: Attestations,
 }
 
-/// What becomes of the attestations that BuildKit lists beside the images of an index.
+/// What happens to the attestations that BuildKit lists beside the images of an index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attestations {
     Keep,
@@ -81,4 +81,25 @@ pub enum Attestations {
     /// Kept, unless the destination refuses them (Aliyun does: koordinator#3194).
     #[default]
     Auto,
+}
+
+/// Whether anything is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Apply,
+    DryRun,
+}
+
+/// How a run copies.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub mode: Mode,
+    /// Images copied at once to each registry host; at least one.
+    pub concurrency: usize,
+    /// Further tries of an upload that has to start again.
+    pub retries: u32,
+    /// For one image at one destination.
+    pub timeout: Option<Duration>,
+    /// Copy everything, whatever the destination has.
+    pub force: bool,
 }

@@ -1,7 +1,6 @@
-//! An image that is in no registry: its blobs as somebody makes them, its manifests when that is done.
+//! An image that is still being made: its blobs as they become ready, its manifests at the end.
 //!
-//! It refuses to know who makes them, and how. Invariant: whoever asks for what is not there yet waits, and is told when
-//! it will never come.
+//! Reads wait for what is not ready yet, and fail once the writer failed or was dropped.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -13,40 +12,39 @@ use super::error::SourceError;
 use super::spool::Spool;
 use crate::oci::{Descriptor, Digest, Manifest};
 
-/// The image, for those who copy it. Clones share it.
+/// Read half; clones share it.
 #[derive(Clone)]
 pub struct PendingImage(watch::Receiver<State>);
 
-/// The image, for the one who makes it. Dropped before its end it fails.
+/// Write half. Dropping it before [`PendingImageWriter::finish`] fails the copies.
 pub struct PendingImageWriter(watch::Sender<State>);
 
-/// What there is so far.
 #[derive(Default)]
 struct State {
     blobs: Vec<Arc<Spool>>,
-    end: Option<Result<Vec<Manifest>, String>>,
+    result: Option<Result<Vec<Manifest>, String>>,
 }
 
-/// Both ends of an image that is about to be made.
+/// Both halves of an image that is about to be made.
 pub fn pending_image() -> (PendingImageWriter, PendingImage) {
     let (writer, image) = watch::channel(State::default());
     (PendingImageWriter(writer), PendingImage(image))
 }
 
 impl PendingImageWriter {
-    /// A blob is ready: its verified content, in a file that is read by position.
+    /// Adds a blob whose verified content is in `file`, which is read by position.
     pub fn file(&self, blob: Descriptor, file: Arc<File>) {
         self.add(Spool::of_file(blob, file));
     }
 
-    /// A small blob is ready: its verified content.
+    /// Adds a small blob with its verified content.
     pub fn bytes(&self, blob: Descriptor, bytes: Bytes) {
         self.add(Spool::of_bytes(blob, bytes));
     }
 
-    /// Every blob was told: the manifests, children first and the image's own last; or why there will be none.
-    pub fn end(self, end: Result<Vec<Manifest>, String>) {
-        self.0.send_modify(|state| state.end = Some(end));
+    /// Ends the image, after all its blobs: its manifests, children first and the root last, or why it failed.
+    pub fn finish(self, result: Result<Vec<Manifest>, String>) {
+        self.0.send_modify(|state| state.result = Some(result));
     }
 
     fn add(&self, spool: Arc<Spool>) {
@@ -63,22 +61,25 @@ impl PendingImageWriter {
 }
 
 impl PendingImage {
-    /// Waits for blobs beyond the first `taken`; none are left when there are none.
-    pub(super) async fn more(&self, taken: usize) -> Result<Vec<Descriptor>, SourceError> {
+    /// Waits for blobs after the first `seen`; an empty list is the end.
+    pub(super) async fn blobs_after(&self, seen: usize) -> Result<Vec<Descriptor>, SourceError> {
         let mut state = self.0.clone();
-        let is_news = |state: &State| state.blobs.len() > taken || state.end.is_some();
-        let state = state.wait_for(is_news).await.map_err(|_| given_up())?;
-        if let Some(Err(reason)) = &state.end {
+        let has_more = |state: &State| state.blobs.len() > seen || state.result.is_some();
+        let state = state
+            .wait_for(has_more)
+            .await
+            .map_err(|_| writer_dropped())?;
+        if let Some(Err(reason)) = &state.result {
             return Err(SourceError::Pending(reason.clone()));
         }
-        let new = state.blobs[taken..].iter();
+        let new = state.blobs[seen..].iter();
         Ok(new.map(|spool| spool.blob().clone()).collect())
     }
 
-    /// The image's own manifest.
+    /// The manifest of the image itself.
     pub(super) async fn root(&self) -> Result<Manifest, SourceError> {
         let last = |manifests: &[Manifest]| manifests.last().cloned();
-        self.manifests(last).await?.ok_or_else(given_up)
+        self.manifests(last).await?.ok_or_else(writer_dropped)
     }
 
     /// A manifest that another lists.
@@ -87,7 +88,7 @@ impl PendingImage {
         self.manifests(find).await
     }
 
-    /// The blob, if it was told by now.
+    /// The blob, if it is ready by now.
     pub(super) fn blob(&self, digest: &Digest) -> Option<Arc<Spool>> {
         let state = self.0.borrow();
         state
@@ -97,19 +98,19 @@ impl PendingImage {
             .cloned()
     }
 
-    async fn manifests<T>(&self, look: impl Fn(&[Manifest]) -> T) -> Result<T, SourceError> {
+    async fn manifests<T>(&self, pick: impl Fn(&[Manifest]) -> T) -> Result<T, SourceError> {
         let mut state = self.0.clone();
-        let state = state.wait_for(|state| state.end.is_some()).await;
-        match &state.map_err(|_| given_up())?.end {
-            Some(Ok(manifests)) => Ok(look(manifests)),
+        let state = state.wait_for(|state| state.result.is_some()).await;
+        match &state.map_err(|_| writer_dropped())?.result {
+            Some(Ok(manifests)) => Ok(pick(manifests)),
             Some(Err(reason)) => Err(SourceError::Pending(reason.clone())),
-            None => Err(given_up()),
+            None => Err(writer_dropped()),
         }
     }
 }
 
-fn given_up() -> SourceError {
-    SourceError::Pending("whoever made the image gave it up".to_owned())
+fn writer_dropped() -> SourceError {
+    SourceError::Pending("the image was not finished".to_owned())
 }
 
 #[cfg(test)]
@@ -123,31 +124,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn blobs_come_once_each_and_then_the_end() {
+    async fn each_blob_comes_once_and_then_the_end() {
         let (writer, image) = pending_image();
         for content in [b"a", b"a", b"b"] {
             let (blob, bytes) = blob(content);
             writer.bytes(blob, bytes);
         }
-        assert_eq!(image.more(0).await.unwrap().len(), 2);
+        assert_eq!(image.blobs_after(0).await.unwrap().len(), 2);
         let (wanted, _) = blob(b"b");
         let spool = image.blob(&wanted.digest).unwrap();
         assert_eq!(spool.whole().await.unwrap(), "b");
         let root = Manifest::new("application/vnd.oci.image.index.v1+json", "{}".into());
-        writer.end(Ok(vec![root.clone()]));
-        assert!(image.more(2).await.unwrap().is_empty());
+        writer.finish(Ok(vec![root.clone()]));
+        assert!(image.blobs_after(2).await.unwrap().is_empty());
         assert_eq!(image.root().await.unwrap(), root);
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_told_when_nothing_will_come() {
+    async fn waiting_readers_fail_with_the_writer() {
         let (writer, image) = pending_image();
-        writer.end(Err("the disk is full".to_owned()));
+        writer.finish(Err("the disk is full".to_owned()));
         let error = image.root().await.unwrap_err();
         assert_eq!(error.to_string(), "the disk is full");
 
         let (writer, image) = pending_image();
-        let waiting = tokio::spawn(async move { image.more(0).await });
+        let waiting = tokio::spawn(async move { image.blobs_after(0).await });
         drop(writer);
         assert!(waiting.await.unwrap().is_err());
     }

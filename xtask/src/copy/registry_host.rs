@@ -1,7 +1,6 @@
-//! One registry that images go to, with everything that is its own: lanes, what it is known to hold, its status.
+//! A registry as the target of copies: its limits, the blobs it is known to have, and its circuit breaker.
 //!
-//! It refuses to know other destinations. Invariant: of one blob, one upload is under way at a time; whoever else wants
-//! it there waits, and finds it or mounts it.
+//! At most one upload of a blob runs at a time; another task that needs the blob waits, then finds or mounts it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,34 +11,37 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::oci::Digest;
 use crate::registry::{Error, Registry, Repository};
 
-/// Uploads of large blobs that run at once to one registry. On one machine more only cost the registries time: with 6 the
-/// large image of `xtask/benches/sync` took 4.8 s instead of 4.3 s.
-const BULK: usize = 4;
+/// Concurrent uploads of large blobs. More are slower where the registries share a machine: with 6, the large image of
+/// `xtask/benches/sync` took 4.8 s instead of 4.3 s.
+const UPLOADS: usize = 4;
 
-/// Small requests that run at once to one registry.
-const SMALL: usize = 32;
+/// Concurrent small requests.
+const REQUESTS: usize = 32;
 
-/// Failures to reach a registry, with no success between, after which it is not asked any more.
-const PATIENCE: u32 = 3;
+/// Consecutive failures to reach the registry that open the circuit.
+const FAILURES_TO_OPEN: u32 = 3;
 
-/// A registry as the target of copies.
+/// A registry with its limits and health, as the target of copies.
 pub struct RegistryHost {
     pub name: String,
     registry: Registry,
     upload_limiter: Semaphore,
     request_limiter: Semaphore,
-    /// For each repository that was asked: whether it had no tags.
+    /// For each repository that was listed: whether it had no tags.
     empty: Mutex<HashMap<String, Arc<OnceCell<bool>>>>,
+    /// Grows with the blobs of the run, by some hundred bytes each.
     blobs: Mutex<HashMap<Digest, Arc<BlobLocations>>>,
-    unreachable: AtomicU32,
-    down: OnceLock<Error>,
+    /// Consecutive failures to reach the registry.
+    failures: AtomicU32,
+    /// The failure that opened the circuit breaker.
+    opened_by: OnceLock<Error>,
 }
 
-/// Where on this registry one blob is.
+/// The repositories of this registry that are known to have one blob.
 #[derive(Default)]
 pub(super) struct BlobLocations {
     repositories: Mutex<Vec<String>>,
-    /// Held by whoever brings the blob to a repository.
+    /// Held while the blob is uploaded or mounted.
     pub upload_lock: tokio::sync::Mutex<()>,
 }
 
@@ -48,12 +50,12 @@ impl RegistryHost {
         Arc::new(RegistryHost {
             name: name.to_owned(),
             registry,
-            upload_limiter: Semaphore::new(BULK),
-            request_limiter: Semaphore::new(SMALL),
+            upload_limiter: Semaphore::new(UPLOADS),
+            request_limiter: Semaphore::new(REQUESTS),
             empty: Mutex::default(),
             blobs: Mutex::default(),
-            unreachable: AtomicU32::new(0),
-            down: OnceLock::new(),
+            failures: AtomicU32::new(0),
+            opened_by: OnceLock::new(),
         })
     }
 
@@ -61,20 +63,20 @@ impl RegistryHost {
         self.registry.repository(path)
     }
 
-    /// A small request, in its own lane, so that it never waits behind large ones.
-    pub(super) async fn small<T>(&self, request: impl Future<Output = T>) -> T {
+    /// Runs a small request. It has a limit of its own, so that it never waits behind large uploads.
+    pub(super) async fn request<T>(&self, request: impl Future<Output = T>) -> T {
         let _permit = self.request_limiter.acquire().await;
         request.await
     }
 
-    /// The upload of a large blob, in its lane.
-    pub(super) async fn bulk<T>(&self, upload: impl Future<Output = T>) -> T {
+    /// Runs the upload of a large blob.
+    pub(super) async fn upload<T>(&self, upload: impl Future<Output = T>) -> T {
         let _permit = self.upload_limiter.acquire().await;
         upload.await
     }
 
-    /// Whether the repository at `path` was seen to have no tags: then there is nothing that has to be asked for. It is
-    /// listed once; a registry that does not list counts as one that may have something.
+    /// Whether the repository at `path` has no tags, so that asking for single ones is needless. It is listed once; a
+    /// repository that cannot be listed counts as not empty.
     pub(super) async fn is_empty(&self, path: &str) -> bool {
         let cell = Arc::clone(lock(&self.empty).entry(path.to_owned()).or_default());
         let list = || async {
@@ -86,7 +88,7 @@ impl RegistryHost {
         *cell.get_or_init(list).await
     }
 
-    /// Whether [`Self::is_empty`] has said so already.
+    /// Whether [`Self::is_empty`] was asked before, and true.
     pub(super) fn is_known_empty(&self, path: &str) -> bool {
         let empty = lock(&self.empty);
         empty.get(path).and_then(|cell| cell.get()) == Some(&true)
@@ -99,46 +101,45 @@ impl RegistryHost {
     /// Whether the repository at `path` has the blob.
     pub(super) async fn has_blob(&self, path: &str, digest: &Digest) -> Result<bool, Error> {
         let known = self.blob(digest);
-        if known.is_at(path) {
+        if known.contains(path) {
             return Ok(true);
         }
-        let has_it = self.small(self.repository(path).has_blob(digest)).await?;
+        let has_it = self.request(self.repository(path).has_blob(digest)).await?;
         if has_it {
             known.add(path);
         }
         Ok(has_it)
     }
 
-    /// Why this registry is not asked any more, if it is not.
-    pub fn down(&self) -> Option<&Error> {
-        self.down.get()
+    /// The error that opened the circuit breaker: the registry is not asked any more.
+    pub fn circuit_open(&self) -> Option<&Error> {
+        self.opened_by.get()
     }
 
-    /// Learns from how something ended whether there is any use in asking again.
-    pub(super) fn record(&self, ended: Result<(), &Error>) {
-        match ended {
+    /// Tells the circuit breaker how a copy ended.
+    pub(super) fn record(&self, result: Result<(), &Error>) {
+        match result {
             Err(Error::UploadLost(cause)) => self.record(Err(cause)),
             Err(error @ Error::Unreachable { .. }) => {
-                if self.unreachable.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE {
-                    let _ = self.down.set(error.clone());
+                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_TO_OPEN {
+                    let _ = self.opened_by.set(error.clone());
                 }
             }
             Err(error @ Error::Rejected { .. }) => {
-                let _ = self.down.set(error.clone());
+                let _ = self.opened_by.set(error.clone());
             }
-            _ => self.unreachable.store(0, Ordering::Relaxed),
+            _ => self.failures.store(0, Ordering::Relaxed),
         }
     }
 }
 
 impl BlobLocations {
-    /// Whether the blob is known to be in the repository at `path`.
-    pub fn is_at(&self, path: &str) -> bool {
+    pub fn contains(&self, path: &str) -> bool {
         lock(&self.repositories).iter().any(|it| it == path)
     }
 
-    /// Another repository that holds it.
-    pub fn elsewhere(&self, path: &str) -> Option<String> {
+    /// Another repository than `path`, to mount the blob from.
+    pub fn mount_source(&self, path: &str) -> Option<String> {
         lock(&self.repositories)
             .iter()
             .find(|it| *it != path)
@@ -146,12 +147,11 @@ impl BlobLocations {
     }
 
     pub fn add(&self, path: &str) {
-        if !self.is_at(path) {
+        if !self.contains(path) {
             lock(&self.repositories).push(path.to_owned());
         }
     }
 
-    /// Believes nothing any more.
     pub fn invalidate(&self) {
         lock(&self.repositories).clear();
     }

@@ -1,63 +1,41 @@
-//! Every job to every place: each destination at its own pace, each image at each place with its own status.
+//! Copies every job to all its destinations, each registry host at its own pace.
 //!
-//! Invariant: there is one [`CopyResult`] for each place of each job, whatever happens.
+//! There is one [`CopyResult`] for each destination of each job, whatever happens.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::blob_cache::BlobCache;
-use super::job::{Destination, Job};
+use super::job::{Destination, Job, Options};
 use super::result::{CopyResult, CopyStatus, Event, Listener};
 use super::source::SourceImage;
 use super::task::Task;
 
-/// Whether anything is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Apply,
-    DryRun,
+/// Tasks for one registry host. Tokio does not poll tasks in the order they were spawned, so whichever gets a permit
+/// runs the oldest entry.
+struct HostQueue {
+    permits: Semaphore,
+    waiting: Mutex<VecDeque<(usize, Task)>>,
 }
 
-/// How a run goes about it.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub mode: Mode,
-    /// Images that are on their way to one destination at once; at least one.
-    pub concurrency: usize,
-    /// Further tries of an upload.
-    pub retries: u32,
-    /// For one image at one place.
-    pub timeout: Option<Duration>,
-    /// Moves everything, whatever is there.
-    pub force: bool,
-}
-
-/// What is on its way to one destination, and what waits in line: the runtime wakes who it likes, so who has the turn
-/// takes the first.
-struct DestinationQueue {
-    open: Semaphore,
-    line: Mutex<VecDeque<(usize, Task)>>,
-}
-
-impl DestinationQueue {
-    fn new(width: usize) -> Self {
+impl HostQueue {
+    fn new(concurrency: usize) -> Self {
         Self {
-            open: Semaphore::new(width.max(1)),
-            line: Mutex::default(),
+            permits: Semaphore::new(concurrency.max(1)),
+            waiting: Mutex::default(),
         }
     }
 
-    fn line(&self) -> MutexGuard<'_, VecDeque<(usize, Task)>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(usize, Task)>> {
+        self.waiting.lock().expect("no holder panics")
     }
 }
 
-/// Copies every job to all its places, which are taken up and returned in the order of the jobs. When `cancel`
-/// completes, what has not ended has failed.
+/// Copies every job to all its destinations, which are started and returned in the order of the jobs. When `cancel`
+/// completes, unfinished copies have failed.
 pub async fn run(
     jobs: Vec<Job>,
     options: &Options,
@@ -65,23 +43,23 @@ pub async fn run(
     cancel: impl Future<Output = ()>,
 ) -> Vec<CopyResult> {
     let mut tags_in_repository: HashMap<(String, String), usize> = HashMap::new();
-    let mut lanes: HashMap<String, Arc<DestinationQueue>> = HashMap::new();
+    let mut queues: HashMap<String, Arc<HostQueue>> = HashMap::new();
     for destination in jobs.iter().flat_map(|job| &job.destinations) {
         *tags_in_repository.entry(key(destination)).or_default() += destination.tags.len();
-        lanes
+        queues
             .entry(destination.host.name.clone())
-            .or_insert_with(|| Arc::new(DestinationQueue::new(options.concurrency)));
+            .or_insert_with(|| Arc::new(HostQueue::new(options.concurrency)));
     }
     let cache = BlobCache::new(Arc::clone(&listener));
     let options = Arc::new(options.clone());
-    let mut rows = Vec::new();
+    let mut results = Vec::new();
     let mut tasks = JoinSet::new();
     for job in jobs {
         let destinations = job.destinations.clone();
         let image = SourceImage::new(job, Arc::clone(&cache));
         for destination in destinations {
-            let number = rows.len();
-            rows.push(CopyResult::of(&image.job, &destination));
+            let index = results.len();
+            results.push(CopyResult::unfinished(&image.job, &destination));
             let task = Task {
                 tags_in_repository: tags_in_repository[&key(&destination)],
                 image: Arc::clone(&image),
@@ -89,14 +67,14 @@ pub async fn run(
                 listener: Arc::clone(&listener),
                 destination,
             };
-            let lane = Arc::clone(&lanes[&task.destination.host.name]);
-            lane.line().push_back((number, task));
+            let queue = Arc::clone(&queues[&task.destination.host.name]);
+            queue.waiting().push_back((index, task));
             tasks.spawn(async move {
-                let _permit = lane.open.acquire().await;
-                let next = lane.line().pop_front();
-                let (number, task) = next.expect("each takes one, and has added one");
-                // Boxed: what only waits in its lane, and that may be thousands, takes little memory.
-                (number, Box::pin(task.run()).await)
+                let _permit = queue.permits.acquire().await;
+                let next = queue.waiting().pop_front();
+                let (index, task) = next.expect("each task adds one entry and takes one");
+                // Boxed, so that the thousands that may wait take little memory.
+                (index, Box::pin(task.run()).await)
             });
         }
     }
@@ -106,27 +84,27 @@ pub async fn run(
             biased;
             () = &mut cancel => break "interrupted",
             ended = tasks.join_next() => match ended {
-                Some(Ok((number, row))) => {
-                    listener.event(Event::Finished { row: &row });
-                    rows[number] = row;
+                Some(Ok((index, result))) => {
+                    listener.event(Event::Finished { row: &result });
+                    results[index] = result;
                 }
-                // A panic, which the runtime has told.
+                // A panic, which the panic hook has printed.
                 Some(Err(_)) => {}
-                None => break "ended by a defect of this program",
+                None => break "internal error",
             }
         }
     };
     while let Some(ended) = tasks.try_join_next() {
-        if let Ok((number, row)) = ended {
-            rows[number] = row;
+        if let Ok((index, result)) = ended {
+            results[index] = result;
         }
     }
-    for row in &mut rows {
-        if row.status == CopyStatus::Failed && row.reason.is_none() {
-            row.reason = Some(reason.to_owned());
+    for result in &mut results {
+        if result.status == CopyStatus::Failed && result.reason.is_none() {
+            result.reason = Some(reason.to_owned());
         }
     }
-    rows
+    results
 }
 
 fn key(destination: &Destination) -> (String, String) {

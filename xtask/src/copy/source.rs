@@ -1,7 +1,6 @@
-//! One image of a source while it is being copied: everything of it that was read, shared by all its places.
+//! One image of a source while it is copied: everything of it that was read, shared by all its destinations.
 //!
-//! It refuses to know destinations. Invariant: what one place read, no other place reads again, as far as the cache has
-//! room; the spools are gone when nobody holds the image any more.
+//! A blob is read again only if the cache had no space to keep it. The spools are dropped with the image.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -16,14 +15,16 @@ use super::spool::Spool;
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, TagOrDigest};
 use crate::registry::Error;
 
-/// An image that is being copied.
+/// The largest config, in bytes, that is read into memory to find out its platform.
+const LARGEST_CONFIG: u64 = 8 << 20;
+
 pub(super) struct SourceImage {
     pub job: Job,
     cache: Arc<BlobCache>,
     head: OnceCell<Digest>,
     root: OnceCell<Manifest>,
     manifests: Mutex<HashMap<Digest, Arc<OnceCell<Manifest>>>>,
-    held: Mutex<HashMap<Digest, Arc<Spool>>>,
+    spools: Mutex<HashMap<Digest, Arc<Spool>>>,
 }
 
 impl SourceImage {
@@ -34,11 +35,11 @@ impl SourceImage {
             head: OnceCell::new(),
             root: OnceCell::new(),
             manifests: Mutex::default(),
-            held: Mutex::default(),
+            spools: Mutex::default(),
         })
     }
 
-    /// The digest of the image at the source, for the price of one HEAD.
+    /// The digest of the image at the source, by one HEAD.
     pub async fn digest(&self) -> Result<&Digest, SourceError> {
         let ask = || async {
             match (&self.job.source, self.root.get()) {
@@ -63,7 +64,7 @@ impl SourceImage {
                 Source::Pending { image, .. } => return image.root().await,
                 Source::Registry { repository, at } => (repository, at),
             };
-            // By digest once it is known, so that a tag that moves meanwhile does not mix two images.
+            // By digest once it is known: the tag may have moved since.
             let at = self
                 .head
                 .get()
@@ -74,7 +75,7 @@ impl SourceImage {
         self.root.get_or_try_init(read).await
     }
 
-    /// What `policy` leaves of the image.
+    /// The image without what `policy` leaves out.
     pub async fn filtered(&self, policy: &Policy) -> Result<Filtered, SourceError> {
         let root = self.root().await?;
         let mut filtered = filter::filtered(root, policy).map_err(Error::from)?;
@@ -82,20 +83,24 @@ impl SourceImage {
             && !policy.platforms.is_empty()
         {
             let platform = self.platform(&image.config).await?;
-            filtered.missing.extend(
+            filtered.missing_platforms.extend(
                 policy
                     .platforms
                     .iter()
                     .filter(|it| !filter::fits(it, &platform))
                     .cloned(),
             );
-            filtered.available.push(platform.to_string());
+            filtered.available_platforms.push(platform.to_string());
         }
-        if !filtered.missing.is_empty()
-            && (!policy.lenient || filtered.missing.len() == policy.platforms.len())
+        if !filtered.missing_platforms.is_empty()
+            && (!policy.lenient || filtered.missing_platforms.len() == policy.platforms.len())
         {
-            let wanted: Vec<String> = filtered.missing.iter().map(ToString::to_string).collect();
-            let available = filtered.available.join(", ");
+            let wanted: Vec<String> = filtered
+                .missing_platforms
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let available = filtered.available_platforms.join(", ");
             return Err(SourceError::NoPlatform {
                 wanted: wanted.join(", "),
                 available,
@@ -104,14 +109,17 @@ impl SourceImage {
         Ok(filtered)
     }
 
-    /// The platform of a single image, which only its config tells.
+    /// The platform of a single image, which only its config names.
     async fn platform(&self, config: &Descriptor) -> Result<Platform, SourceError> {
         let no_config = |reason: String| SourceError::NoConfig {
             digest: config.digest.clone(),
             reason,
         };
         if config.size > LARGEST_CONFIG {
-            return Err(no_config(format!("it is of {} bytes", config.size)));
+            return Err(no_config(format!(
+                "it has {} bytes, more than the limit of {LARGEST_CONFIG}",
+                config.size
+            )));
         }
         let bytes = self.spool(config).whole().await?;
         serde_json::from_slice(&bytes).map_err(|error| no_config(error.to_string()))
@@ -139,7 +147,7 @@ impl SourceImage {
         cell.get_or_try_init(read).await.cloned()
     }
 
-    /// The spool of a blob of this image, begun by whoever asks first.
+    /// The spool of a blob of this image; the first call starts to read it.
     pub fn spool(&self, blob: &Descriptor) -> Arc<Spool> {
         let repository = match &self.job.source {
             Source::Pending { image, fallback } => match (image.blob(&blob.digest), fallback) {
@@ -149,18 +157,15 @@ impl SourceImage {
             },
             Source::Registry { repository, .. } => repository,
         };
-        let mut held = self.held.lock().expect("no holder panics");
-        let found = held.get(&blob.digest);
+        let mut spools = self.spools.lock().expect("no holder panics");
+        let found = spools.get(&blob.digest);
         if let Some(spool) = found.filter(|spool| spool.failure().is_none()) {
             return Arc::clone(spool);
         }
         let spool = self.cache.spool(repository, blob);
-        if spool.is_kept() {
-            held.insert(blob.digest.clone(), Arc::clone(&spool));
+        if spool.is_cached() {
+            spools.insert(blob.digest.clone(), Arc::clone(&spool));
         }
         spool
     }
 }
-
-/// A config is read into memory to find out its platform; one that is larger than this, in bytes, is none.
-const LARGEST_CONFIG: u64 = 8 << 20;

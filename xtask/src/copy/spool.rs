@@ -1,8 +1,8 @@
-//! A blob on its way: one writer, any number of followers, each at its own pace.
+//! The bytes of a blob while they are copied: one writer, any number of followers, each at its own pace.
 //!
 //! The writer reads the source once, as fast as it can, into a temporary file that has no name; a follower streams what
-//! is there, waits for more, and may begin again at byte 0, so that a retry at one destination costs the source nothing.
-//! It refuses to know destinations. Invariant: a follower's stream ends well only after the blob's digest was verified.
+//! is there, waits for more, and may start again at byte 0: a retry at one destination costs the source nothing. A
+//! follower's stream ends without an error only after the blob's digest was verified.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,26 +14,23 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use tokio::sync::watch;
 
-use super::blob_cache::{BlobCache, Reservation};
 use super::error::SourceError;
+use super::limits::{Limits, Reservation};
+use super::result::{Event, Listener};
 use crate::oci::Descriptor;
 use crate::registry::{Blob, Repository};
 
-/// What is read or written at once, in bytes; every follower holds one piece.
+/// Bytes that are read or written at once; every follower holds one piece.
 const PIECE: u64 = 256 << 10;
 
-/// So many pieces stay in memory behind the writer: whoever keeps up needs no read.
+/// Pieces that stay in memory behind the writer: a follower that keeps up reads nothing from the file.
 const RECENT: usize = 2;
-
-/// A blob up to this size, in bytes, is small: it stays in memory as long as there is room, and is uploaded in one
-/// request. All configs, and no layer worth a file.
-pub(super) const SMALL: u64 = 128 << 10;
 
 /// One blob, filling or full.
 pub(super) struct Spool {
     blob: Descriptor,
-    room: Reservation,
-    /// Made by the writer, before anything can be followed.
+    reservation: Reservation,
+    /// Set by the writer before there is anything to follow.
     store: OnceLock<Store>,
     state: watch::Sender<State>,
 }
@@ -49,12 +46,12 @@ enum State {
     Failed(SourceError),
 }
 
-/// What can be followed so far.
+/// What followers can read so far.
 #[derive(Default)]
 struct Written {
     /// In bytes.
     length: u64,
-    /// The last pieces, in their order.
+    /// The last pieces, oldest first.
     recent: VecDeque<Bytes>,
 }
 
@@ -79,50 +76,55 @@ impl Written {
 }
 
 impl Spool {
-    /// Begins to fetch `blob` from `source`. Fetching stops when nobody holds the spool any more.
-    pub fn start(cache: Arc<BlobCache>, source: Repository, blob: Descriptor) -> Arc<Spool> {
+    /// Starts to read `blob` from `source`. Reading stops when nobody holds the spool any more.
+    pub fn start(
+        blob: Descriptor,
+        source: Repository,
+        limits: Arc<Limits>,
+        listener: Arc<dyn Listener>,
+    ) -> Arc<Spool> {
         let spool = Arc::new(Spool {
-            room: cache.reserve(blob.size),
-            blob,
+            reservation: limits.reserve(blob.size),
+            blob: blob.clone(),
             store: OnceLock::new(),
             state: watch::Sender::new(State::Filling(Written::default())),
         });
-        let weak = Arc::downgrade(&spool);
         let writer = Writer {
-            spool: weak,
-            blob: spool.blob.clone(),
-            cache,
+            spool: Arc::downgrade(&spool),
+            blob,
+            limits,
+            listener,
         };
         tokio::spawn(async move {
             let state = match writer.fill(&source).await {
                 Ok(()) => State::Full,
                 Err(error) => State::Failed(error),
             };
-            writer.end(state);
+            writer.set_state(state);
         });
         spool
     }
 
-    /// A blob that is there.
+    /// A verified blob in a file.
     pub fn of_file(blob: Descriptor, file: Arc<File>) -> Arc<Spool> {
-        Spool::over(blob, Some(Store::File(file)), State::Full)
+        Spool::new(blob, Some(Store::File(file)), State::Full)
     }
 
-    /// A small blob that is there.
+    /// A small verified blob.
     pub fn of_bytes(blob: Descriptor, bytes: Bytes) -> Arc<Spool> {
-        Spool::over(blob, Some(Store::Memory(bytes)), State::Full)
+        Spool::new(blob, Some(Store::Memory(bytes)), State::Full)
     }
 
-    /// A blob that cannot be had.
+    /// A blob that the source does not have.
     pub fn missing(blob: Descriptor) -> Arc<Spool> {
         let error = SourceError::NoBlob(blob.digest.clone());
-        Spool::over(blob, None, State::Failed(error))
+        Spool::new(blob, None, State::Failed(error))
     }
 
-    fn over(blob: Descriptor, store: Option<Store>, state: State) -> Arc<Spool> {
+    fn new(blob: Descriptor, store: Option<Store>, state: State) -> Arc<Spool> {
         Arc::new(Spool {
             blob,
-            room: Reservation::External,
+            reservation: Reservation::External,
             store: store.map_or_else(OnceLock::new, OnceLock::from),
             state: watch::Sender::new(state),
         })
@@ -132,12 +134,12 @@ impl Spool {
         &self.blob
     }
 
-    /// Whether it is worth keeping for places that have not come to it yet; see [`Reservation`].
-    pub fn is_kept(&self) -> bool {
-        !matches!(self.room, Reservation::Uncached)
+    /// Whether it may be kept for destinations that have not asked for it yet.
+    pub fn is_cached(&self) -> bool {
+        !matches!(self.reservation, Reservation::Uncached)
     }
 
-    /// Why nobody will ever get the blob from here, if that is so.
+    /// Why the blob could not be read, once that is known.
     pub fn failure(&self) -> Option<SourceError> {
         match &*self.state.borrow() {
             State::Failed(error) => Some(error.clone()),
@@ -145,22 +147,22 @@ impl Spool {
         }
     }
 
-    /// Why a stream of it ended with `reason`.
-    pub fn why(&self, reason: String) -> SourceError {
+    /// The cause behind `reason`, the error that ended a stream of [`Spool::follow`].
+    pub fn stream_error(&self, reason: String) -> SourceError {
         self.failure()
             .unwrap_or_else(|| no_spool(&self.blob, reason))
     }
 
-    /// The blob from its first byte. What its error says, [`Spool::why`] tells better.
+    /// The blob from its first byte; [`Spool::stream_error`] explains an error.
     pub fn follow(self: &Arc<Self>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let state = self.state.subscribe();
         stream::try_unfold(
             (Arc::clone(self), state, 0),
             async |(spool, mut state, position)| {
-                let is_news =
+                let has_more =
                     |state: &State| !matches!(state, State::Filling(it) if it.length <= position);
                 let (ready, recent) =
-                    match &*state.wait_for(is_news).await.map_err(io::Error::other)? {
+                    match &*state.wait_for(has_more).await.map_err(io::Error::other)? {
                         State::Filling(written) => (written.length, written.recent(position)),
                         State::Full => (spool.blob.size, None),
                         State::Failed(error) => return Err(io::Error::other(error.clone())),
@@ -178,12 +180,12 @@ impl Spool {
         )
     }
 
-    /// The whole of a small blob, once it is there.
+    /// The whole of a small blob, once it was read.
     pub async fn whole(&self) -> Result<Bytes, SourceError> {
         let mut state = self.state.subscribe();
-        let is_over = |state: &State| !matches!(state, State::Filling(_));
-        // The sender is in `self`: it is not gone while this waits.
-        let _ = state.wait_for(is_over).await;
+        let is_finished = |state: &State| !matches!(state, State::Filling(_));
+        // Cannot fail: `self` holds the sender.
+        let _ = state.wait_for(is_finished).await;
         match self.failure() {
             Some(error) => Err(error),
             None => {
@@ -193,7 +195,7 @@ impl Spool {
         }
     }
 
-    /// `length` bytes at `position`, which are there.
+    /// `length` bytes at `position`, which were written before.
     async fn read(&self, position: u64, length: u64) -> io::Result<Bytes> {
         match self.store.get() {
             Some(Store::File(file)) => {
@@ -213,23 +215,24 @@ impl Spool {
     }
 }
 
-/// The writer of a spool, which does not keep it alive.
+/// Fills a spool without keeping it alive.
 struct Writer {
     spool: Weak<Spool>,
     blob: Descriptor,
-    cache: Arc<BlobCache>,
+    limits: Arc<Limits>,
+    listener: Arc<dyn Listener>,
 }
 
 impl Writer {
     async fn fill(&self, source: &Repository) -> Result<(), SourceError> {
-        let _permit = self.cache.read_limiter(self.blob.size).acquire().await;
+        let _permit = self.limits.read_limiter(self.blob.size).acquire().await;
         if self.spool.strong_count() == 0 {
             return Ok(());
         }
         let reader = source.get_blob(&self.blob).await?;
         let reader = reader.ok_or_else(|| SourceError::NoBlob(self.blob.digest.clone()))?;
-        let room = self.spool.upgrade();
-        match room.is_some_and(|spool| matches!(spool.room, Reservation::Memory(_))) {
+        let spool = self.spool.upgrade();
+        match spool.is_some_and(|spool| matches!(spool.reservation, Reservation::Memory(_))) {
             true => self.fill_memory(reader).await,
             false => self.fill_file(reader).await,
         }
@@ -238,18 +241,18 @@ impl Writer {
     async fn fill_memory(&self, mut reader: Blob) -> Result<(), SourceError> {
         let mut bytes = BytesMut::with_capacity(self.blob.size as usize);
         while let Some(chunk) = reader.chunk().await? {
-            self.cache.read(chunk.len() as u64);
+            self.report_read(&chunk);
             bytes.extend_from_slice(&chunk);
         }
-        self.keep(Store::Memory(bytes.freeze()));
+        self.set_store(Store::Memory(bytes.freeze()));
         Ok(())
     }
 
     async fn fill_file(&self, reader: Blob) -> Result<(), SourceError> {
         let failed = |error: io::Error| no_spool(&self.blob, error.to_string());
         let file = Arc::new(blocking(tempfile::tempfile).await.map_err(failed)?);
-        self.keep(Store::File(Arc::clone(&file)));
-        let filled = self.pour(reader, &file).await;
+        self.set_store(Store::File(Arc::clone(&file)));
+        let filled = self.copy_to_file(reader, &file).await;
         if filled.is_err() {
             // Others may need the space while this spool is still held.
             let _ = blocking(move || file.set_len(0)).await;
@@ -257,7 +260,7 @@ impl Writer {
         filled
     }
 
-    async fn pour(&self, mut reader: Blob, file: &Arc<File>) -> Result<(), SourceError> {
+    async fn copy_to_file(&self, mut reader: Blob, file: &Arc<File>) -> Result<(), SourceError> {
         let mut position = 0;
         let mut buffer = BytesMut::new();
         let mut is_end = false;
@@ -275,20 +278,25 @@ impl Writer {
                     .await
                     .map_err(|error| no_spool(&self.blob, error.to_string()))?;
                 position += piece.len() as u64;
-                self.cache.read(piece.len() as u64);
-                self.tell(piece);
+                self.report_read(&piece);
+                self.publish(piece);
             }
         }
         Ok(())
     }
 
-    fn keep(&self, store: Store) {
+    fn report_read(&self, piece: &Bytes) {
+        let bytes = piece.len() as u64;
+        self.listener.event(Event::Read { bytes });
+    }
+
+    fn set_store(&self, store: Store) {
         if let Some(spool) = self.spool.upgrade() {
             let _ = spool.store.set(store);
         }
     }
 
-    fn tell(&self, piece: Bytes) {
+    fn publish(&self, piece: Bytes) {
         if let Some(spool) = self.spool.upgrade() {
             spool.state.send_modify(|state| {
                 if let State::Filling(written) = state {
@@ -298,7 +306,7 @@ impl Writer {
         }
     }
 
-    fn end(&self, state: State) {
+    fn set_state(&self, state: State) {
         if let Some(spool) = self.spool.upgrade() {
             spool.state.send_replace(state);
         }

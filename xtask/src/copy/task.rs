@@ -1,7 +1,5 @@
-//! One image on its way to one place: surveyed, written, and surveyed again where the registry says that it has less
-//! than it said before, or takes less than there is.
-//!
-//! It refuses to know how many others there are. Invariant: however it ends, it ends in a [`CopyResult`].
+//! Copies one image to one destination: diff, upload, and both again if the registry lost something that it claimed to
+//! have, or refuses the attestations.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,19 +7,18 @@ use std::time::Instant;
 use super::diff::{Diff, TagState, diff};
 use super::error::CopyError;
 use super::filter;
-use super::job::{Attestations, Destination, Job, Policy, Source};
+use super::job::{Attestations, Destination, Job, Mode, Options, Policy, Source};
 use super::result::{Bytes, Change, CopyResult, CopyStatus, Listener, TagDiff};
-use super::run::{Mode, Options};
 use super::source::SourceImage;
 use super::upload::{Uploader, is_refusal};
 use crate::oci::Digest;
 use crate::registry::Error;
 
-/// How often a place is surveyed anew after the registry said that something it had is missing.
-const ROUNDS: u32 = 2;
+/// How often everything is copied again after the registry said that something it had is missing.
+const MAX_FORCED: u32 = 2;
 
 pub(super) struct Task {
-    /// Tags that this run sets in the same repository.
+    /// Tags that this run sets in the repository of `destination`.
     pub tags_in_repository: usize,
     pub image: Arc<SourceImage>,
     pub destination: Destination,
@@ -39,50 +36,50 @@ impl Task {
     pub async fn run(self) -> CopyResult {
         let start = Instant::now();
         let host = &self.destination.host;
-        let ended = match (host.down(), self.options.timeout) {
+        let copied = match (host.circuit_open(), self.options.timeout) {
             (Some(error), _) => Err(CopyError::from(error.clone())),
             (None, None) => self.copy().await,
             (None, Some(limit)) => match tokio::time::timeout(limit, self.copy()).await {
-                Ok(ended) => ended,
-                Err(_) => Err(CopyError::Late(limit)),
+                Ok(copied) => copied,
+                Err(_) => Err(CopyError::TimedOut(limit)),
             },
         };
-        match &ended {
+        match &copied {
             Ok(_) => host.record(Ok(())),
             Err(CopyError::Destination(error)) => host.record(Err(error)),
-            // Says nothing of the destination.
-            Err(CopyError::Source(_) | CopyError::Late(_)) => {}
+            // Says nothing about the destination.
+            Err(CopyError::Source(_) | CopyError::TimedOut(_)) => {}
         }
-        let mut row = CopyResult::of(&self.image.job, &self.destination);
-        row.duration = start.elapsed();
-        match ended {
+        let mut result = CopyResult::unfinished(&self.image.job, &self.destination);
+        result.duration = start.elapsed();
+        match copied {
             Ok(done) => {
                 if self.destination.tags.is_empty() {
-                    row.reference =
+                    result.reference =
                         format!("{}/{}@{}", host.name, self.destination.path, done.diff.root);
                 }
-                row.status = done.status;
-                row.digest = Some(done.diff.root.clone());
-                row.diff = done.diff.tags.iter().map(TagState::diff).collect();
-                row.bytes = done.bytes;
-                row.incomplete = !done.diff.missing.is_empty();
-                row.reason = note(&done);
+                result.status = done.status;
+                result.digest = Some(done.diff.root.clone());
+                result.diff = done.diff.tags.iter().map(TagState::diff).collect();
+                result.bytes = done.bytes;
+                result.incomplete = !done.diff.missing_platforms.is_empty();
+                result.reason = note(&done);
             }
             Err(error) => {
-                row.http_status = error.status();
-                row.reason = Some(error.to_string());
+                result.http_status = error.status();
+                result.reason = Some(error.to_string());
             }
         }
-        row
+        result
     }
 
     async fn copy(&self) -> Result<Done, CopyError> {
         let mut policy = self.image.job.policy.clone();
         let mut force = self.options.force;
         let mut round = 0;
-        let mut early = Bytes::default();
+        let mut as_ready = Bytes::default();
         if let Source::Pending { image, .. } = &self.image.job.source {
-            early = self.writer().upload_as_ready(image).await?;
+            as_ready = self.uploader().upload_as_ready(image).await?;
         }
         loop {
             let mut diff = diff(
@@ -107,23 +104,23 @@ impl Task {
             }
             diff.stripped = policy.attestations != self.image.job.policy.attestations;
             if round > 0 {
-                // Whoever has seen these blobs there has been told wrong.
+                // The registry claimed to have these blobs: do not trust it, nor another task that asked before.
                 let host = &self.destination.host;
                 let seen = diff.blobs.iter().map(|blob| host.blob(&blob.digest));
                 seen.for_each(|locations| locations.invalidate());
             }
-            let writer = self.writer();
-            let written = match self.options.mode {
-                Mode::DryRun => Ok(writer.simulate(&diff)),
+            let uploader = self.uploader();
+            let uploaded = match self.options.mode {
+                Mode::DryRun => Ok(uploader.simulate(&diff)),
                 Mode::Apply if diff.manifests.is_empty() => Ok(Bytes::default()),
-                Mode::Apply => writer.apply(&diff).await,
+                Mode::Apply => uploader.apply(&diff).await,
             };
-            match written {
+            match uploaded {
                 Ok(mut bytes) => {
-                    let moved = early.uploaded + early.mounted;
-                    bytes.uploaded += early.uploaded;
-                    bytes.mounted += early.mounted;
-                    bytes.skipped = bytes.skipped.saturating_sub(moved);
+                    let sent = as_ready.uploaded + as_ready.mounted;
+                    bytes.uploaded += as_ready.uploaded;
+                    bytes.mounted += as_ready.mounted;
+                    bytes.skipped = bytes.skipped.saturating_sub(sent);
                     let status = status(&diff);
                     return Ok(Done {
                         status,
@@ -131,7 +128,7 @@ impl Task {
                         diff,
                     });
                 }
-                Err(CopyError::Destination(Error::ChildMissing(_))) if round < ROUNDS => {
+                Err(CopyError::Destination(Error::ChildMissing(_))) if round < MAX_FORCED => {
                     force = true;
                     round += 1;
                 }
@@ -146,7 +143,7 @@ impl Task {
         }
     }
 
-    fn writer(&self) -> Uploader<'_> {
+    fn uploader(&self) -> Uploader<'_> {
         Uploader {
             image: &self.image,
             destination: &self.destination,
@@ -155,7 +152,7 @@ impl Task {
         }
     }
 
-    /// The digest that every tag names, if it is what an earlier run had to leave the attestations out for.
+    /// The digest of every tag, if an earlier run left the attestations out because the registry refuses them.
     async fn was_stripped(
         &self,
         diff: &Diff,
@@ -181,8 +178,8 @@ impl Task {
 }
 
 impl CopyResult {
-    /// The row of what has not ended.
-    pub(super) fn of(job: &Job, destination: &Destination) -> CopyResult {
+    /// A failure without a reason yet.
+    pub(super) fn unfinished(job: &Job, destination: &Destination) -> CopyResult {
         let host = &destination.host.name;
         CopyResult {
             image: job.name.clone(),
@@ -216,7 +213,7 @@ impl TagState {
 }
 
 fn status(diff: &Diff) -> CopyStatus {
-    if diff.stripped || !diff.missing.is_empty() {
+    if diff.stripped || !diff.missing_platforms.is_empty() {
         CopyStatus::Degraded
     } else if diff.manifests.is_empty() {
         CopyStatus::Equal
@@ -228,7 +225,11 @@ fn status(diff: &Diff) -> CopyStatus {
 }
 
 fn note(done: &Done) -> Option<String> {
-    let Diff { missing, root, .. } = &done.diff;
+    let Diff {
+        missing_platforms: missing,
+        root,
+        ..
+    } = &done.diff;
     if !missing.is_empty() {
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
         return Some(format!(

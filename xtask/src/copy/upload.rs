@@ -1,6 +1,4 @@
-//! Makes a [`Diff`] true: blobs, then manifests from the leaves up, then tags.
-//!
-//! Invariant: a tag is set only after everything under it is there.
+//! Uploads what a [`Diff`] lists: blobs, then manifests from the leaves up, then tags.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,32 +10,34 @@ use futures_util::stream::FuturesUnordered;
 use super::diff::Diff;
 use super::error::CopyError;
 use super::job::Destination;
+use super::limits::SMALL_BLOB;
 use super::pending::PendingImage;
 use super::result::{Bytes, Event, Listener};
 use super::source::SourceImage;
-use super::spool::{SMALL, Spool};
+use super::spool::Spool;
 use crate::http;
 use crate::oci::{Content, Descriptor, Manifest, TagOrDigest};
 use crate::registry::{Error, Mount, Repository, Session};
 
-/// One place being written.
-pub(super) struct Uploader<'w> {
-    pub image: &'w SourceImage,
-    pub destination: &'w Destination,
-    pub listener: &'w Arc<dyn Listener>,
-    /// Further tries of an upload.
+/// Uploads one image to one destination.
+pub(super) struct Uploader<'u> {
+    pub image: &'u SourceImage,
+    pub destination: &'u Destination,
+    pub listener: &'u Arc<dyn Listener>,
+    /// Further tries of an upload that has to start again.
     pub retries: u32,
 }
 
-enum Moved {
+/// What it took to get a blob to the destination.
+enum Transfer {
     Uploaded,
     Mounted,
-    /// Another image has brought it meanwhile.
-    TagState,
+    /// It was there, perhaps from another image.
+    Skipped,
 }
 
 impl Uploader<'_> {
-    /// Moves what `diff` names.
+    /// Uploads the blobs and manifests that `diff` lists, and sets its tags.
     pub async fn apply(&self, diff: &Diff) -> Result<Bytes, CopyError> {
         let host = &self.destination.host;
         let repository = host.repository(&self.destination.path);
@@ -45,81 +45,82 @@ impl Uploader<'_> {
             destination: &host.name,
             bytes: diff.blobs.iter().map(|blob| blob.size).sum(),
         });
-        let moves = diff.blobs.iter().map(|blob| async {
-            let moved = self.blob(&repository, blob).await?;
-            Ok::<_, CopyError>((blob.size, moved))
+        let transfers = diff.blobs.iter().map(|blob| async {
+            let transfer = self.transfer(&repository, blob).await?;
+            Ok::<_, CopyError>((blob.size, transfer))
         });
-        let mut moves: FuturesUnordered<_> = moves.collect();
+        let mut transfers: FuturesUnordered<_> = transfers.collect();
         let mut bytes = Bytes::default();
-        while let Some(moved) = moves.next().await {
-            let (size, moved) = moved?;
-            bytes.add(size, &moved);
+        while let Some(transfer) = transfers.next().await {
+            let (size, transfer) = transfer?;
+            bytes.add(size, &transfer);
         }
         bytes.skipped += diff.present;
-        self.manifests(&repository, diff).await?;
+        self.put_manifests(&repository, diff).await?;
         Ok(bytes)
     }
 
-    /// Moves the blobs of `image` as they come, until there are no more.
+    /// Uploads the blobs of a pending image as they become ready.
     pub async fn upload_as_ready(&self, image: &PendingImage) -> Result<Bytes, CopyError> {
         let repository = self.destination.host.repository(&self.destination.path);
-        let mut moves = FuturesUnordered::new();
+        let mut transfers = FuturesUnordered::new();
         let mut bytes = Bytes::default();
-        let mut taken = 0;
-        let mut is_over = false;
-        while !is_over || !moves.is_empty() {
+        let mut seen = 0;
+        let mut is_finished = false;
+        while !is_finished || !transfers.is_empty() {
             tokio::select! {
-                more = image.more(taken), if !is_over => {
-                    let more = more?;
-                    taken += more.len();
-                    is_over = more.is_empty();
-                    moves.extend(more.into_iter().map(|blob| self.early(&repository, blob)));
+                blobs = image.blobs_after(seen), if !is_finished => {
+                    let blobs = blobs?;
+                    seen += blobs.len();
+                    is_finished = blobs.is_empty();
+                    let upload = |blob| self.upload_if_missing(&repository, blob);
+                    transfers.extend(blobs.into_iter().map(upload));
                 }
-                Some(moved) = moves.next() => {
-                    let (size, moved) = moved?;
-                    bytes.add(size, &moved);
+                Some(transfer) = transfers.next() => {
+                    let (size, transfer) = transfer?;
+                    bytes.add(size, &transfer);
                 }
             }
         }
         Ok(bytes)
     }
 
-    async fn early(
+    async fn upload_if_missing(
         &self,
         repository: &Repository,
         blob: Descriptor,
-    ) -> Result<(u64, Moved), CopyError> {
+    ) -> Result<(u64, Transfer), CopyError> {
         let Destination { host, path, .. } = self.destination;
         if host.has_blob(path, &blob.digest).await? {
-            return Ok((blob.size, Moved::TagState));
+            return Ok((blob.size, Transfer::Skipped));
         }
         self.listener.event(Event::Planned {
             destination: &host.name,
             bytes: blob.size,
         });
-        Ok((blob.size, self.blob(repository, &blob).await?))
+        Ok((blob.size, self.transfer(repository, &blob).await?))
     }
 
-    /// What [`Self::apply`] would return; from now on the blobs count as being there.
+    /// What [`Self::apply`] would return. The blobs count as uploaded from now on, so that other images mount them.
     pub fn simulate(&self, diff: &Diff) -> Bytes {
         let path = &self.destination.path;
         let mut bytes = Bytes::default();
         for blob in &diff.blobs {
             let locations = self.destination.host.blob(&blob.digest);
-            let moved = match locations.elsewhere(path) {
-                _ if locations.is_at(path) => Moved::TagState,
-                Some(_) => Moved::Mounted,
-                None => Moved::Uploaded,
+            let transfer = match locations.mount_source(path) {
+                _ if locations.contains(path) => Transfer::Skipped,
+                Some(_) => Transfer::Mounted,
+                None => Transfer::Uploaded,
             };
             locations.add(path);
-            bytes.add(blob.size, &moved);
+            bytes.add(blob.size, &transfer);
         }
         bytes.skipped += diff.present;
         bytes
     }
 
-    /// Children before parents: images first, all at once, then the indexes in their order; the root under its tags.
-    async fn manifests(&self, repository: &Repository, diff: &Diff) -> Result<(), CopyError> {
+    /// Children before parents: images concurrently, then the indexes in their order, then the root under its tags.
+    async fn put_manifests(&self, repository: &Repository, diff: &Diff) -> Result<(), CopyError> {
         let Some((root, below)) = diff.manifests.split_last() else {
             return Ok(());
         };
@@ -127,7 +128,7 @@ impl Uploader<'_> {
         let (images, indexes): (Vec<_>, Vec<_>) = below
             .iter()
             .partition(|it| matches!(it.content(), Ok(Content::Image(_))));
-        let put = |at, manifest| self.put(repository, at, manifest);
+        let put = |at, manifest| self.put_manifest(repository, at, manifest);
         try_join_all(images.into_iter().map(|it| put(by_digest(it), it))).await?;
         for index in indexes {
             put(by_digest(index), index).await?;
@@ -139,58 +140,65 @@ impl Uploader<'_> {
         Ok(())
     }
 
-    async fn put(
+    async fn put_manifest(
         &self,
         repository: &Repository,
         at: TagOrDigest,
         manifest: &Manifest,
     ) -> Result<(), CopyError> {
         let put = repository.put_manifest(&at, manifest);
-        self.destination.host.small(put).await?;
+        self.destination.host.request(put).await?;
         Ok(())
     }
 
-    async fn blob(&self, repository: &Repository, blob: &Descriptor) -> Result<Moved, CopyError> {
-        let path = &self.destination.path;
-        let locations = self.destination.host.blob(&blob.digest);
-        // Two uploads of one digest at once corrupt it or fail at some registries (docker/buildx#3731), and who comes
-        // second may mount what the first has uploaded.
-        let _alone = locations.upload_lock.lock().await;
-        let progress = Progress::new(self);
-        let moved = match locations.elsewhere(path) {
-            _ if locations.is_at(path) => Moved::TagState,
-            home => self.bring(repository, blob, home, &progress).await?,
-        };
-        locations.add(path);
-        progress.reach(blob.size);
-        Ok(moved)
-    }
-
-    /// Mounts the blob, or uploads it as often as it takes and the budget allows.
-    async fn bring(
+    async fn transfer(
         &self,
         repository: &Repository,
         blob: &Descriptor,
-        home: Option<String>,
+    ) -> Result<Transfer, CopyError> {
+        let path = &self.destination.path;
+        let locations = self.destination.host.blob(&blob.digest);
+        // Concurrent uploads of one digest fail or corrupt it at some registries (docker/buildx#3731), and the second
+        // task may mount what the first uploaded.
+        let _alone = locations.upload_lock.lock().await;
+        let progress = Progress::new(self);
+        let transfer = match locations.mount_source(path) {
+            _ if locations.contains(path) => Transfer::Skipped,
+            from => {
+                self.mount_or_upload(repository, blob, from, &progress)
+                    .await?
+            }
+        };
+        locations.add(path);
+        progress.reached(blob.size);
+        Ok(transfer)
+    }
+
+    /// Mounts the blob, or uploads it, with retries.
+    async fn mount_or_upload(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        mount_from: Option<String>,
         progress: &Arc<Progress>,
-    ) -> Result<Moved, CopyError> {
+    ) -> Result<Transfer, CopyError> {
         let mut session = None;
-        if let Some(home) = home {
-            let mount = repository.mount_blob(&blob.digest, &home);
-            match self.destination.host.small(mount).await? {
-                Mount::Done => return Ok(Moved::Mounted),
+        if let Some(from) = mount_from {
+            let mount = repository.mount_blob(&blob.digest, &from);
+            match self.destination.host.request(mount).await? {
+                Mount::Done => return Ok(Transfer::Mounted),
                 Mount::Declined(opened) => session = opened,
             }
         }
         let mut tried = 0;
-        // Held from the first try on, so that no further one reads the source.
+        // Held from the first try on, so that a retry does not read the source again.
         let spool = OnceLock::new();
         loop {
             match self
                 .upload(repository, blob, &spool, session.take(), progress)
                 .await
             {
-                Ok(()) => return Ok(Moved::Uploaded),
+                Ok(()) => return Ok(Transfer::Uploaded),
                 Err(CopyError::Destination(Error::UploadLost(_))) if tried < self.retries => {
                     tried += 1;
                     tokio::time::sleep(http::backoff(tried)).await;
@@ -200,8 +208,8 @@ impl Uploader<'_> {
         }
     }
 
-    /// One try. The source is read once there is a turn to upload, so that what is on its way is bounded; a small blob
-    /// takes its turn once it is there.
+    /// One try. Reading a large blob starts only when it may be uploaded, which bounds the open spools; a small one is
+    /// read first.
     async fn upload(
         &self,
         repository: &Repository,
@@ -212,66 +220,66 @@ impl Uploader<'_> {
     ) -> Result<(), CopyError> {
         let spool = || spool.get_or_init(|| self.image.spool(blob));
         let host = &self.destination.host;
-        if blob.size <= SMALL {
+        if blob.size <= SMALL_BLOB {
             let bytes = spool().whole().await?;
             let upload = repository.upload_bytes(&blob.digest, session, bytes);
-            return Ok(host.small(upload).await?);
+            return Ok(host.request(upload).await?);
         }
         let upload = async {
             let spool = spool();
             let (progress, mut position) = (Arc::clone(progress), 0);
             let body = spool.follow().inspect(move |piece| {
                 position += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                progress.reach(position);
+                progress.reached(position);
             });
             let sent = repository.upload_blob(blob, session, body).await;
             sent.map_err(|error| match error {
-                Error::Source(reason) => CopyError::Source(spool.why(reason)),
+                Error::Source(reason) => CopyError::Source(spool.stream_error(reason)),
                 error => CopyError::Destination(error),
             })
         };
-        host.bulk(upload).await
+        host.upload(upload).await
     }
 }
 
-/// How far one blob has come to one place, however often it is begun again.
+/// Progress of one blob to one destination. A retry reports only what goes beyond the tries before.
 struct Progress {
     listener: Arc<dyn Listener>,
     host: String,
-    told: AtomicU64,
+    reported: AtomicU64,
 }
 
 impl Progress {
-    fn new(writer: &Uploader<'_>) -> Arc<Progress> {
+    fn new(uploader: &Uploader<'_>) -> Arc<Progress> {
         Arc::new(Progress {
-            listener: Arc::clone(writer.listener),
-            host: writer.destination.host.name.clone(),
-            told: AtomicU64::new(0),
+            listener: Arc::clone(uploader.listener),
+            host: uploader.destination.host.name.clone(),
+            reported: AtomicU64::new(0),
         })
     }
 
-    fn reach(&self, position: u64) {
-        let told = self.told.fetch_max(position, Ordering::Relaxed);
-        if position > told {
+    fn reached(&self, position: u64) {
+        let reported = self.reported.fetch_max(position, Ordering::Relaxed);
+        if position > reported {
             self.listener.event(Event::Moved {
                 destination: &self.host,
-                bytes: position - told,
+                bytes: position - reported,
             });
         }
     }
 }
 
 impl Bytes {
-    fn add(&mut self, size: u64, moved: &Moved) {
-        *match moved {
-            Moved::Uploaded => &mut self.uploaded,
-            Moved::Mounted => &mut self.mounted,
-            Moved::TagState => &mut self.skipped,
+    fn add(&mut self, size: u64, transfer: &Transfer) {
+        *match transfer {
+            Transfer::Uploaded => &mut self.uploaded,
+            Transfer::Mounted => &mut self.mounted,
+            Transfer::Skipped => &mut self.skipped,
         } += size;
     }
 }
 
-/// Whether a registry refused a manifest for what it is. Aliyun calls that `denied` (koordinator#3194).
+/// Whether a registry refused a manifest because of its content. Aliyun calls that `denied` (koordinator#3194).
 pub(super) fn is_refusal(error: &CopyError) -> bool {
     let CopyError::Destination(error @ (Error::Denied { answer, .. } | Error::Status(answer))) =
         error

@@ -215,7 +215,7 @@ async fn read(
                 Err(reason)
             }
         };
-        writer.end(end);
+        writer.finish(end);
     });
     Ok(Source::Pending {
         image: pending,

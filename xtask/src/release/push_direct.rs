@@ -46,7 +46,7 @@ pub async fn bring(
     let row = watched(bringing, || meter.tell(image_source, context)).await;
     let reason = row.reason.unwrap_or_default();
     if row.status == CopyStatus::Failed {
-        return Err(match (image_source.failure(), host.down()) {
+        return Err(match (image_source.failure(), host.circuit_open()) {
             (Some(failure), _) => failure,
             (None, Some(refusal @ Error::Rejected { .. })) => refusal.clone().into(),
             (None, _) => anyhow!(reason),

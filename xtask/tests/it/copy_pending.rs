@@ -52,7 +52,7 @@ async fn a_blob_goes_before_the_next_one_is_made_and_nothing_is_read_twice() {
                 tokio::task::yield_now().await;
             }
         }
-        writer.end(Ok(sample.manifests.clone()));
+        writer.finish(Ok(sample.manifests.clone()));
     };
     let (one, two, made) = tokio::join!(
         bring(&copier, &first, &["v1"]),
@@ -77,7 +77,7 @@ async fn an_image_that_is_not_finished_leaves_no_manifest() {
     let server = FakeRegistry::start(Behavior::default()).await;
     let (writer, copier) = making(None);
     hand(&writer, &sample.blobs[0]);
-    writer.end(Err("the engine went away".to_owned()));
+    writer.finish(Err("the engine went away".to_owned()));
     let row = bring(&copier, &server, &["v1"]).await;
     assert_eq!(row.reason.as_deref(), Some("source: the engine went away"));
     assert_eq!(server.count(Method::PUT, "manifests"), 0);
@@ -94,7 +94,7 @@ async fn what_is_not_made_comes_from_where_it_is() {
     let (writer, copier) = making(Some(repository(&holder.host, "app")));
     let (_, made) = sample.blobs.split_first().unwrap();
     made.iter().for_each(|blob| hand(&writer, blob));
-    writer.end(Ok(sample.manifests.clone()));
+    writer.finish(Ok(sample.manifests.clone()));
     let row = bring(&copier, &server, &["v1"]).await;
     assert_eq!((row.status, &row.reason), (CopyStatus::Created, &None));
     assert_eq!(holder.count(Method::GET, "blobs"), 1);

@@ -1,0 +1,95 @@
+//! Bounds on what a run reads at once and keeps of it, so that a slow destination fills neither memory nor disk.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A blob up to this size, in bytes, is small: it stays in memory if there is room, and is uploaded in one request. All
+/// configs, and no layer worth a file.
+pub(super) const SMALL_BLOB: u64 = 128 << 10;
+
+/// Large and small blobs that are read from the sources at once.
+const READS: usize = 8;
+const SMALL_READS: usize = 32;
+
+/// Memory for small blobs, in units of [`MEMORY_UNIT`] bytes: 8 MiB.
+const MEMORY: u32 = 8 << 10;
+const MEMORY_UNIT: u64 = 1 << 10;
+
+/// Disk for spooled files, in units of [`DISK_UNIT`] bytes: 8 GiB or 256 files, as each is an open one.
+const DISK: u32 = 256;
+const DISK_UNIT: u64 = 32 << 20;
+
+pub(super) struct Limits {
+    memory: Arc<Semaphore>,
+    disk: Arc<Semaphore>,
+    reads: Semaphore,
+    small_reads: Semaphore,
+}
+
+/// Where a spool may keep its blob.
+pub(super) enum Reservation {
+    Memory(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+    Disk(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+    /// The blob belongs to a pending image, which keeps it anyway.
+    External,
+    /// The disk limit is reached: in a file that is dropped with its last reader.
+    Uncached,
+}
+
+impl Limits {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Limits {
+            memory: Arc::new(Semaphore::new(MEMORY as usize)),
+            disk: Arc::new(Semaphore::new(DISK as usize)),
+            reads: Semaphore::new(READS),
+            small_reads: Semaphore::new(SMALL_READS),
+        })
+    }
+
+    /// A reservation for a blob of `size` bytes.
+    pub fn reserve(&self, size: u64) -> Reservation {
+        let take = |limit: &Arc<Semaphore>, units: u64, all: u32| {
+            // A blob larger than the whole limit takes all of it.
+            let units = u32::try_from(units).unwrap_or(all).clamp(1, all);
+            Arc::clone(limit).try_acquire_many_owned(units)
+        };
+        if size <= SMALL_BLOB
+            && let Ok(permit) = take(&self.memory, size.div_ceil(MEMORY_UNIT), MEMORY)
+        {
+            return Reservation::Memory(permit);
+        }
+        take(&self.disk, size.div_ceil(DISK_UNIT), DISK)
+            .map_or(Reservation::Uncached, Reservation::Disk)
+    }
+
+    /// Limits the concurrent reads of blobs of `size` bytes.
+    pub fn read_limiter(&self, size: u64) -> &Semaphore {
+        match size {
+            ..=SMALL_BLOB => &self.small_reads,
+            _ => &self.reads,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reservations_are_bounded_and_returned_ones_can_be_had_again() {
+        let limits = Limits::new();
+        let small: Vec<Reservation> = (0..64).map(|_| limits.reserve(SMALL_BLOB)).collect();
+        let is_memory = |it: &Reservation| matches!(it, Reservation::Memory(_));
+        assert!(small.iter().all(is_memory));
+        // Memory is used up; small blobs go to files now.
+        let files: Vec<Reservation> = (0..DISK).map(|_| limits.reserve(1)).collect();
+        let is_disk = |it: &Reservation| matches!(it, Reservation::Disk(_));
+        assert!(files.iter().all(is_disk));
+        assert!(matches!(limits.reserve(DISK_UNIT), Reservation::Uncached));
+        drop(files);
+        let huge = limits.reserve(u64::MAX);
+        assert!(matches!(huge, Reservation::Disk(_)));
+        assert!(matches!(limits.reserve(DISK_UNIT), Reservation::Uncached));
+    }
+}
