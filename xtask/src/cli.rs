@@ -26,15 +26,6 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The version that a release is about.
-    pub fn release_version(&self) -> Option<&str> {
-        match &self.command {
-            Some(Command::Check(args)) => args.common.release_version.as_deref(),
-            Some(_) => None,
-            None => self.release.common.release_version.as_deref(),
-        }
-    }
-
     pub fn verbose(&self) -> u8 {
         match &self.command {
             Some(Command::Check(args)) => args.common.verbose,

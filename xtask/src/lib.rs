@@ -92,7 +92,7 @@ fn start(
     directory: &Path,
     cli: &Cli,
 ) -> Result<(Settings, Arc<Console>)> {
-    let settings = Settings::load(environment, directory, cli.release_version())?;
+    let settings = Settings::load(environment, directory)?;
     let redactor = settings.environment.redactor();
     let console = match &settings.actions {
         Some(files) => Console::for_actions(

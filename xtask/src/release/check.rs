@@ -10,6 +10,7 @@ use crate::settings::{Login, Settings};
 
 /// Asks every registry with credentials; changes nothing.
 pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> Result<Exit> {
+    let settings = &settings.release(args.common.release_version.as_deref())?;
     let plan = super::run::plan(settings, Transport::default())?;
     let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
     let answers = preflight::ask(&world, &settings.registries).await?;

@@ -13,7 +13,7 @@ use crate::exit::bad_input;
 use crate::graph::{self, TargetResult};
 use crate::oci::Platform;
 use crate::packages::{self, Source};
-use crate::settings::Settings;
+use crate::settings::ReleaseSettings;
 
 /// Fetches every package of the plan, all at once.
 pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result<TargetResult> {
@@ -63,7 +63,7 @@ pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result
 }
 
 /// The error that no version is known, naming the newest one in the index.
-pub async fn no_version(settings: &Settings) -> anyhow::Error {
+pub async fn no_version(settings: &ReleaseSettings) -> anyhow::Error {
     let newest = async {
         let source = Source::new(settings.package_index.clone())?;
         let http = http(settings.package_index.expose())?;

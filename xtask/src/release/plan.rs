@@ -10,7 +10,7 @@ use crate::engine::BuildPlan;
 use crate::graph;
 use crate::oci::{Platform, RepositoryName, Tag};
 use crate::packages::{self, Source};
-use crate::settings::{Login, Release, Settings};
+use crate::settings::{Login, Release, ReleaseSettings};
 
 /// Everything about one release that can be known before it starts.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl ReleasePlan {
     /// # Errors
     /// A package index that cannot be one.
     pub fn new(
-        settings: &Settings,
+        settings: &ReleaseSettings,
         release: &Release,
         transport: Transport,
     ) -> Result<Self, packages::Error> {
@@ -141,7 +141,7 @@ impl ReleasePlan {
     }
 
     /// The dry run: every scheduled step, and what could not be checked without network, engine and credentials.
-    pub fn to_text(&self, steps: &graph::Plan, settings: &Settings) -> String {
+    pub fn to_text(&self, steps: &graph::Plan, settings: &ReleaseSettings) -> String {
         let mut text = match settings.release {
             Some(_) => format!("release {} as `{}`\n", self.version, self.git_tag),
             None => format!(
@@ -171,7 +171,7 @@ impl ReleasePlan {
         text
     }
 
-    fn lines(&self, target: &str, settings: &Settings) -> Vec<String> {
+    fn lines(&self, target: &str, settings: &ReleaseSettings) -> Vec<String> {
         let relative = |path: &Path| {
             path.strip_prefix(&settings.root)
                 .unwrap_or(path)
@@ -240,7 +240,7 @@ fn build_line(build: &BuildPlan) -> String {
     )
 }
 
-fn push_lines(push: &PushPlan, settings: &Settings, transport: &Transport) -> Vec<String> {
+fn push_lines(push: &PushPlan, settings: &ReleaseSettings, transport: &Transport) -> Vec<String> {
     let mut lines = Vec::new();
     if transport.via == Via::Direct {
         let compression = transport.compression;
@@ -272,7 +272,7 @@ fn push_lines(push: &PushPlan, settings: &Settings, transport: &Transport) -> Ve
 }
 
 /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md>
-fn labels(settings: &Settings, version: &semver::Version) -> BTreeMap<String, String> {
+fn labels(settings: &ReleaseSettings, version: &semver::Version) -> BTreeMap<String, String> {
     let source = format!("{}{}", settings.github.server, settings.github.repository);
     let mut labels = vec![
         ("version", version.to_string()),

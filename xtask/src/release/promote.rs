@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{TagsWhen, Transport, World, held};
+use super::held;
 use crate::cli::PromoteArgs;
 use crate::exit::{Exit, bad_input};
 use crate::oci::Tag;
@@ -17,9 +17,8 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     };
     let version = parse(args.version.strip_prefix('v').unwrap_or(&args.version))?;
     let tag = parse(&args.tag)?;
-    let plan = super::run::plan(settings, Transport::default())?;
-    let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
-    let moved = held::promote(&world, &version, &tag).await?;
+    let registries = settings.registries()?;
+    let moved = held::promote(&registries, &version, &tag).await?;
 
     let failed = moved.iter().filter(|(_, result)| result.is_err()).count();
     let exit = match failed {
@@ -27,14 +26,14 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
         failed if failed == moved.len() => Exit::Failed,
         _ => Exit::Partial,
     };
-    let rows = moved.iter().map(|(push, result)| {
+    let rows = moved.iter().map(|(registry, result)| {
         let result = match result {
             Ok(digest) => digest.to_string(),
             Err(error) => format!("failed: {error:#}"),
         };
         vec![
-            push.registry.clone(),
-            format!("{}:{tag}", push.repository),
+            registry.name.clone(),
+            format!("{}:{tag}", registry.repository),
             result,
         ]
     });

@@ -15,10 +15,11 @@ use crate::exit::{Exit, bad_input, interrupted};
 use crate::graph::{self, Graph};
 use crate::image::Compression;
 use crate::report::Console;
-use crate::settings::{Login, Release, Settings};
+use crate::settings::{Login, Release, ReleaseSettings, Settings};
 
 /// Performs the targets that `args` names, or prints what they would do.
 pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> Result<Exit> {
+    let settings = &settings.release(args.common.release_version.as_deref())?;
     let plan = plan(settings, transport(args)?)?;
     let steps = steps(settings, &plan, args)?;
     if let Some(format) = args.plan {
@@ -91,7 +92,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
 }
 
 /// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.
-pub(super) fn plan(settings: &Settings, transport: Transport) -> Result<ReleasePlan> {
+pub(super) fn plan(settings: &ReleaseSettings, transport: Transport) -> Result<ReleasePlan> {
     let placeholder = Release {
         version: semver::Version::new(0, 0, 0),
         tag: "v0.0.0".to_owned(),
@@ -124,7 +125,11 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
     Ok(transport)
 }
 
-fn steps(settings: &Settings, plan: &ReleasePlan, args: &ReleaseArgs) -> Result<graph::Plan> {
+fn steps(
+    settings: &ReleaseSettings,
+    plan: &ReleasePlan,
+    args: &ReleaseArgs,
+) -> Result<graph::Plan> {
     let world = World::new(settings, plan, Vec::new(), TagsWhen::Require);
     let graph = Graph::new(targets(&world, &args.targets, args.common.strict))?;
     if args.targets.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::{TagsWhen, Transport, World, held};
+use super::held;
 use crate::cli::VerifyArgs;
 use crate::exit::{Exit, bad_input};
 use crate::oci::Tag;
@@ -53,15 +53,14 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
         ));
     }
 
-    let plan = super::run::plan(settings, Transport::default())?;
-    let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
+    let registries = settings.registries()?;
     let mut table = Table {
         columns: vec!["registry", "reference", "reported", "held now"],
         rows: Vec::new(),
     };
     let mut equal = 0;
-    for held in held::held(&world, &tags).await {
-        let Some(reported) = expected.remove(&(held.push.registry.clone(), held.tag.to_string()))
+    for held in held::held(&registries, &tags).await? {
+        let Some(reported) = expected.remove(&(held.registry.name.clone(), held.tag.to_string()))
         else {
             continue;
         };
@@ -74,9 +73,9 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
             equal += 1;
             continue;
         }
-        let reference = format!("{}:{}", held.push.repository, held.tag);
+        let reference = format!("{}:{}", held.registry.repository, held.tag);
         table.rows.push(vec![
-            held.push.registry.clone(),
+            held.registry.name.clone(),
             reference,
             reported.to_owned(),
             now,

@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::exit::bad_input;
 use crate::http;
 use crate::registry::{self, Registry, Repository};
-use crate::settings::{Login, RegistrySettings, Settings};
+use crate::settings::{Login, RegistrySettings, ReleaseSettings};
 
 /// When the moving tags are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ const STALL: Duration = Duration::from_secs(30);
 
 /// Everything the actions of the targets borrow.
 pub struct World<'w> {
-    pub settings: &'w Settings,
+    pub settings: &'w ReleaseSettings,
     pub plan: &'w ReleasePlan,
     /// The targets of this run.
     scheduled: Vec<String>,
@@ -55,7 +55,7 @@ pub struct World<'w> {
 impl<'w> World<'w> {
     /// `scheduled` are the targets that this run will perform.
     pub fn new(
-        settings: &'w Settings,
+        settings: &'w ReleaseSettings,
         plan: &'w ReleasePlan,
         scheduled: Vec<String>,
         tags_when: TagsWhen,
@@ -99,14 +99,7 @@ impl<'w> World<'w> {
 
     /// The repository of the image at the registry of that name, for what is small.
     pub fn repository(&self, name: &str) -> Result<&Repository> {
-        get_or_try(&self.repositories[name], || {
-            let options = registry::Options {
-                stall_timeout: STALL,
-                ..registry::Options::default()
-            };
-            let path = self.registry(name).repository.path();
-            Ok(self.client(name, options)?.repository(path))
-        })
+        get_or_try(&self.repositories[name], || repository(self.registry(name)))
     }
 
     /// The same for blobs: who sends one may pause for long.
@@ -118,18 +111,7 @@ impl<'w> World<'w> {
 
     /// The registry of that name, signed in to when there are credentials.
     pub fn client(&self, name: &str, options: registry::Options) -> Result<Registry> {
-        let registry = self.registry(name);
-        let credentials = match &registry.login {
-            Login::Ready {
-                username, password, ..
-            } => Credentials::Basic {
-                username: username.clone(),
-                password: password.clone(),
-            },
-            _ => Credentials::Anonymous,
-        };
-        let host = registry.repository.host();
-        Registry::new(host, credentials, options).with_context(|| format!("registry `{host}`"))
+        connect(self.registry(name), options)
     }
 
     pub fn registry(&self, name: &str) -> &'w RegistrySettings {
@@ -167,6 +149,30 @@ impl<'w> World<'w> {
     pub fn refusals(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The repository of the image at a registry, for what is small.
+pub fn repository(registry: &RegistrySettings) -> Result<Repository> {
+    let options = registry::Options {
+        stall_timeout: STALL,
+        ..registry::Options::default()
+    };
+    Ok(connect(registry, options)?.repository(registry.repository.path()))
+}
+
+/// The client for a registry, signed in to when there are credentials.
+pub fn connect(registry: &RegistrySettings, options: registry::Options) -> Result<Registry> {
+    let credentials = match &registry.login {
+        Login::Ready {
+            username, password, ..
+        } => Credentials::Basic {
+            username: username.clone(),
+            password: password.clone(),
+        },
+        _ => Credentials::Anonymous,
+    };
+    let host = registry.repository.host();
+    Registry::new(host, credentials, options).with_context(|| format!("registry `{host}`"))
 }
 
 /// A client for packages or GitHub at `base`. Both notice a stall themselves: reqwest's own read timeout also runs while

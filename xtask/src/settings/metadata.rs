@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::exit::bad_input;
 
@@ -19,6 +20,14 @@ pub(super) struct ReleaseMetadata {
     #[serde(default)]
     pub require: Require,
     /// In the order of the file.
+    pub registries: IndexMap<String, RegistryMetadata>,
+}
+
+/// The part of it that tells where images are; the rest need not be right.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RegistriesMetadata {
+    pub image: String,
     pub registries: IndexMap<String, RegistryMetadata>,
 }
 
@@ -124,9 +133,20 @@ pub(super) fn holds_facts(path: &Path) -> bool {
     toml::from_str::<Manifest<toml::Table>>(&text).is_ok()
 }
 
-pub(super) fn read(path: &Path) -> Result<ReleaseMetadata> {
-    let text = std::fs::read_to_string(path)?;
-    let manifest: Manifest<ReleaseMetadata> = toml::from_str(&text)
+/// All facts of the release whose workspace is `root`.
+pub(super) fn release(root: &Path) -> Result<ReleaseMetadata> {
+    read(root)
+}
+
+/// Where its images are.
+pub(super) fn registries(root: &Path) -> Result<RegistriesMetadata> {
+    read(root)
+}
+
+fn read<T: DeserializeOwned>(root: &Path) -> Result<T> {
+    let path = root.join("Cargo.toml");
+    let text = std::fs::read_to_string(&path)?;
+    let manifest: Manifest<T> = toml::from_str(&text)
         .map_err(|error| bad_input(format!("`{}`: {error}", path.display())))?;
     Ok(manifest.workspace.metadata.release)
 }

@@ -1,7 +1,9 @@
 //! The registries of a release: the committed facts, completed by the four variables of each prefix.
 
+use indexmap::IndexMap;
+
 use super::env::Environment;
-use super::metadata::ReleaseMetadata;
+use super::metadata::RegistryMetadata;
 use crate::oci::RepositoryName;
 use crate::secret::Secret;
 
@@ -51,16 +53,17 @@ impl Variables {
 }
 
 pub(super) fn all(
-    facts: &ReleaseMetadata,
+    image: &str,
+    tables: &IndexMap<String, RegistryMetadata>,
     environment: &Environment,
     problems: &mut Vec<String>,
 ) -> Vec<RegistrySettings> {
-    if facts.registries.is_empty() {
+    if tables.is_empty() {
         problems.push("`[workspace.metadata.release.registries]` names no registry".to_owned());
     }
     let mut registries = Vec::new();
-    for (name, facts_of_registry) in &facts.registries {
-        let prefix = &facts_of_registry.prefix;
+    for (name, table) in tables {
+        let prefix = &table.prefix;
         if name == "all"
             || !name
                 .bytes()
@@ -79,21 +82,12 @@ pub(super) fn all(
                 "registry `{name}`: `prefix` is upper-case letters, digits and underscores"
             ));
         }
-        let variable = |suffix: &str| format!("{prefix}_{suffix}");
-        let setting = |suffix: &str, fact: &Option<String>| {
-            environment
-                .get(&variable(suffix))
-                .map(str::to_owned)
-                .or_else(|| fact.clone())
-                .unwrap_or_default()
+        let host = table.host(environment);
+        let path = match table.setting("NAMESPACE", table.namespace.as_deref(), environment) {
+            "" => image.to_owned(),
+            namespace => format!("{namespace}/{image}"),
         };
-        let host = setting("REGISTRY", &facts_of_registry.registry);
-        let namespace = setting("NAMESPACE", &facts_of_registry.namespace);
-        let path = match namespace.as_str() {
-            "" => facts.image.clone(),
-            namespace => format!("{namespace}/{}", facts.image),
-        };
-        match RepositoryName::new(&host, &path) {
+        match RepositoryName::new(host, &path) {
             // The engine would push to `docker.io/myhost/…`, and sign in there with these credentials.
             Ok(repository) if !names_its_host(&repository) => problems.push(format!(
                 "registry `{name}`: an engine takes `{host}` for a path on Docker Hub\nhint: write `{host}:443`"
@@ -106,16 +100,29 @@ pub(super) fn all(
                     format!("docker-push-{name}")
                 },
                 repository,
-                login: login(environment, variable("USERNAME"), variable("PASSWORD")),
+                login: table.login(environment),
             }),
             Err(error) => problems.push(format!(
                 "registry `{name}`: {error}\nhint: see `{}`, `{}` and `image`",
-                variable("REGISTRY"),
-                variable("NAMESPACE")
+                table.variable("REGISTRY"),
+                table.variable("NAMESPACE")
             )),
         }
     }
     registries
+}
+
+/// Each host, in its canonical spelling, with what the variables say about signing in there.
+pub(super) fn logins(
+    tables: &IndexMap<String, RegistryMetadata>,
+    environment: &Environment,
+) -> Vec<(String, Login)> {
+    let logins = tables.values().filter_map(|table| {
+        // Only the host counts here; one that cannot be is none that anybody asks for.
+        let any = RepositoryName::new(table.host(environment), "a/a").ok()?;
+        Some((any.host().to_owned(), table.login(environment)))
+    });
+    logins.collect()
 }
 
 /// Whether the name, as text, is understood as one on that host.
@@ -123,21 +130,43 @@ fn names_its_host(repository: &RepositoryName) -> bool {
     repository.to_string().parse().as_ref() == Ok(repository)
 }
 
-fn login(environment: &Environment, username: String, password: String) -> Login {
-    match (environment.get(&username), environment.get(&password)) {
-        (Some(user), Some(word)) => Login::Ready {
-            username: user.to_owned(),
-            password: Secret::new(word.to_owned()),
-            variables: Variables { username, password },
-        },
-        (None, None) => Login::Missing(Variables { username, password }),
-        (Some(_), None) => Login::Incomplete {
-            set: username,
-            missing: password,
-        },
-        (None, Some(_)) => Login::Incomplete {
-            set: password,
-            missing: username,
-        },
+impl RegistryMetadata {
+    fn variable(&self, suffix: &str) -> String {
+        format!("{}_{suffix}", self.prefix)
+    }
+
+    /// The variable with that suffix, else the `fact`.
+    fn setting<'s>(
+        &'s self,
+        suffix: &str,
+        fact: Option<&'s str>,
+        environment: &'s Environment,
+    ) -> &'s str {
+        let variable = environment.get(&self.variable(suffix));
+        variable.or(fact).unwrap_or_default()
+    }
+
+    fn host<'s>(&'s self, environment: &'s Environment) -> &'s str {
+        self.setting("REGISTRY", self.registry.as_deref(), environment)
+    }
+
+    fn login(&self, environment: &Environment) -> Login {
+        let (username, password) = (self.variable("USERNAME"), self.variable("PASSWORD"));
+        match (environment.get(&username), environment.get(&password)) {
+            (Some(user), Some(word)) => Login::Ready {
+                username: user.to_owned(),
+                password: Secret::new(word.to_owned()),
+                variables: Variables { username, password },
+            },
+            (None, None) => Login::Missing(Variables { username, password }),
+            (Some(_), None) => Login::Incomplete {
+                set: username,
+                missing: password,
+            },
+            (None, Some(_)) => Login::Incomplete {
+                set: password,
+                missing: username,
+            },
+        }
     }
 }

@@ -20,17 +20,24 @@ prefix = "HARBOR"
 registry = "harbor.example"
 "#;
 
-fn load_facts(facts: &str, variables: &[(&str, &str)]) -> Result<Settings> {
+fn settings(facts: &str, variables: &[(&str, &str)]) -> (tempfile::TempDir, Settings) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("Cargo.toml"), facts).unwrap();
-    Settings::load(variables.iter().copied().collect(), directory.path(), None)
+    let environment = variables.iter().copied().collect();
+    let settings = Settings::load(environment, directory.path()).unwrap();
+    (directory, settings)
 }
 
-fn load(variables: &[(&str, &str)]) -> Result<Settings> {
+fn load_facts(facts: &str, variables: &[(&str, &str)]) -> Result<ReleaseSettings> {
+    let (_directory, settings) = settings(facts, variables);
+    settings.release(None)
+}
+
+fn load(variables: &[(&str, &str)]) -> Result<ReleaseSettings> {
     load_facts(FACTS, variables)
 }
 
-fn sentence(result: Result<Settings>) -> String {
+fn sentence<T: std::fmt::Debug>(result: Result<T>) -> String {
     let error = result.unwrap_err();
     assert_eq!(crate::exit::code(&error), crate::exit::Exit::Usage);
     error.to_string()
@@ -74,10 +81,10 @@ fn the_environment_wins_over_dotenv() {
     )
     .unwrap();
     let environment = [("DOCKER_USERNAME", "real")].into_iter().collect();
-    let settings = Settings::load(environment, directory.path(), None).unwrap();
+    let settings = Settings::load(environment, directory.path()).unwrap();
     let Login::Ready {
         username, password, ..
-    } = &settings.registries[0].login
+    } = &settings.registries().unwrap()[0].login
     else {
         panic!("not ready")
     };
@@ -99,7 +106,6 @@ fn a_bad_line_of_dotenv_is_named_but_not_shown() {
     let message = sentence(Settings::load(
         Environment::from_iter([("A", "1")]),
         directory.path(),
-        None,
     ));
     assert!(
         message.contains("line 2") && message.contains("single quotes"),
@@ -203,14 +209,50 @@ fn require_must_name_registries_that_exist() {
 }
 
 #[test]
-fn no_workspace_is_a_clear_error() {
+fn no_workspace_is_a_clear_error_where_a_release_is_asked_for() {
     let directory = tempfile::tempdir().unwrap();
-    let message = sentence(Settings::load(
-        Environment::from_iter([("A", "1")]),
-        directory.path(),
-        None,
-    ));
-    assert!(message.contains("workspace.metadata.release"), "{message}");
+    let settings = Settings::load(Environment::from_iter([("A", "1")]), directory.path()).unwrap();
+    let problems = [
+        sentence(settings.release(None)),
+        sentence(settings.registries()),
+    ];
+    for problem in problems {
+        assert!(problem.contains("workspace.metadata.release"), "{problem}");
+    }
+    assert!(settings.registry_logins().unwrap().is_empty());
+}
+
+#[test]
+fn without_a_workspace_dotenv_is_read_where_the_program_was_started() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(".env"), "REGISTRY=quay.io\n").unwrap();
+    let settings = Settings::load(Environment::from_iter([("A", "1")]), directory.path()).unwrap();
+    assert_eq!(settings.environment.get("REGISTRY"), Some("quay.io"));
+}
+
+#[test]
+fn who_needs_registries_alone_hears_of_them_alone() {
+    let facts = FACTS.replace("platforms =", "nonsense =");
+    let bad = [
+        ("GITHUB_REF", "refs/tags/nightly"),
+        ("SOURCE_DATE_EPOCH", "x"),
+    ];
+    let (_directory, good) = settings(&facts, &bad);
+    assert_eq!(good.registries().unwrap().len(), 2);
+
+    let bad = [
+        ("HARBOR_NAMESPACE", "Bad Name"),
+        ("DOCKER_REGISTRY", "a host"),
+    ];
+    let (_directory, bad) = settings(&facts, &bad);
+    let problem = sentence(bad.registries());
+    for name in ["HARBOR_NAMESPACE", "DOCKER_REGISTRY"] {
+        assert!(problem.contains(name), "{problem}");
+    }
+    // Signing in takes the host.
+    let logins = bad.registry_logins().unwrap();
+    let hosts: Vec<_> = logins.iter().map(|(host, _)| &**host).collect();
+    assert_eq!(hosts, ["harbor.example"]);
 }
 
 #[test]

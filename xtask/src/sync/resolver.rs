@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 
+use anyhow::Result;
+
 use super::{Login, Logins};
 use crate::credentials::{Credentials, DockerConfig, DockerConfigError};
 use crate::exit::BadInput;
@@ -13,7 +15,8 @@ use crate::oci::RepositoryName;
 use crate::settings::{self, Settings};
 
 pub(super) struct CredentialResolver<'r> {
-    settings: &'r Settings,
+    /// Of a release's registries, by host.
+    variables: Vec<(String, settings::Login)>,
     logins: &'r Logins,
     docker: DockerConfig,
     /// What Docker's configuration gave, by host.
@@ -22,10 +25,10 @@ pub(super) struct CredentialResolver<'r> {
 
 impl<'r> CredentialResolver<'r> {
     /// # Errors
-    /// Docker's configuration is there and not readable.
-    pub fn new(settings: &'r Settings, logins: &'r Logins) -> Result<Self, BadInput> {
+    /// A configuration is there and not readable: Docker's, or that of a release.
+    pub fn new(settings: &Settings, logins: &'r Logins) -> Result<Self> {
         Ok(CredentialResolver {
-            settings,
+            variables: settings.registry_logins()?,
             logins,
             docker: docker_config(settings)?,
             asked: HashMap::new(),
@@ -40,10 +43,7 @@ impl<'r> CredentialResolver<'r> {
         if let Some(login) = self.logins.find(name) {
             return Ok(login.clone());
         }
-        let known = self.settings.registries.iter();
-        let known = known
-            .map(|registry| (registry.repository.host(), &registry.login))
-            .find(|(host, _)| *host == name.host());
+        let known = self.variables.iter().find(|(host, _)| host == name.host());
         let mut unset = None;
         match known.map(|(_, login)| login) {
             Some(settings::Login::Ready {

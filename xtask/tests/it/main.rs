@@ -28,6 +28,7 @@ mod release_engine;
 mod release_image;
 mod release_image_bad;
 mod release_said;
+mod settings;
 mod support;
 mod sync_failures;
 mod sync_input;

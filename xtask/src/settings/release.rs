@@ -1,0 +1,164 @@
+//! What a release needs, validated as a whole.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use url::Url;
+
+use super::env::Environment;
+use super::metadata::{self, Require};
+use super::registries::{self, RegistrySettings};
+use super::version::{self, Commit, Release};
+use crate::oci::Platform;
+use crate::secret::Secret;
+
+/// In seconds since 1970: the first moment that RFC 3339 cannot write.
+const YEAR_10000: u64 = 253_402_300_800;
+
+/// The validated settings of a release.
+#[derive(Debug)]
+pub struct ReleaseSettings {
+    /// The directory of the workspace's `Cargo.toml`.
+    pub root: PathBuf,
+    /// The last segment of the repository's name in every registry.
+    pub image: String,
+    /// At least one.
+    pub platforms: Vec<Platform>,
+    pub base_image: String,
+    /// Secret, because it may carry an Azure signature.
+    pub package_index: Secret<Url>,
+    /// In the order of the metadata tables.
+    pub registries: Vec<RegistrySettings>,
+    pub require: Require,
+    pub github: GithubSettings,
+    pub docker_host: Option<String>,
+    /// What is released, when something says so.
+    pub release: Option<Release>,
+    pub commit: Option<Commit>,
+    /// Seconds since 1970: every date in the image.
+    pub timestamp: u64,
+}
+
+#[derive(Debug)]
+pub struct GithubSettings {
+    /// `owner/name`.
+    pub repository: String,
+    pub api: Url,
+    /// Where people look at repositories; labels point there.
+    pub server: Url,
+    pub token: Option<Secret<String>>,
+}
+
+/// Reads and validates everything.
+pub(super) fn load(
+    root: &Path,
+    environment: &Environment,
+    release_version: Option<&str>,
+) -> Result<ReleaseSettings> {
+    let facts = metadata::release(root)?;
+    let mut problems = Vec::new();
+
+    let registries = registries::all(&facts.image, &facts.registries, environment, &mut problems);
+    facts.check_require(&mut problems);
+    if facts.platforms.is_empty() {
+        problems.push("`platforms` under `[workspace.metadata.release]` is empty".to_owned());
+    }
+    let mut platforms: Vec<Platform> = Vec::new();
+    for platform in &facts.platforms {
+        match platform.parse::<Platform>() {
+            Ok(platform) => match platforms
+                .iter()
+                .find(|other| other.architecture == platform.architecture)
+            {
+                Some(other) => problems.push(format!(
+                    "`platforms`: `{other}` and `{platform}` would share `lib-{}`",
+                    platform.architecture
+                )),
+                None => platforms.push(platform),
+            },
+            Err(error) => problems.push(format!("`platforms`: {error}")),
+        }
+    }
+    let package_index = environment
+        .get("RELEASE_PACKAGE_INDEX_URL")
+        .map(|value| ("RELEASE_PACKAGE_INDEX_URL", value))
+        .or_else(|| {
+            environment
+                .get("AZURE_BLOB_SAS_URL")
+                .map(|value| ("AZURE_BLOB_SAS_URL", value))
+        })
+        .unwrap_or(("package-index", &facts.package_index));
+    let package_index = url(package_index.0, package_index.1, &mut problems);
+    let api = url(
+        "GITHUB_API_URL",
+        environment
+            .get("GITHUB_API_URL")
+            .unwrap_or("https://api.github.com"),
+        &mut problems,
+    );
+    let server = environment
+        .get("GITHUB_SERVER_URL")
+        .unwrap_or("https://github.com");
+    let server = url("GITHUB_SERVER_URL", server, &mut problems);
+    let repository = environment
+        .get("GITHUB_REPOSITORY")
+        .unwrap_or(&facts.github_repository)
+        .to_owned();
+    if repository.split('/').count() != 2 || repository.split('/').any(str::is_empty) {
+        problems.push(format!(
+            "`GITHUB_REPOSITORY` must be `owner/name`, not `{repository}`"
+        ));
+    }
+    let release = version::release(release_version, environment, root).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    let commit = version::commit(root);
+    let timestamp = match environment.get("SOURCE_DATE_EPOCH").map(str::parse) {
+        Some(Ok(seconds @ 0..YEAR_10000)) => seconds,
+        Some(_) => {
+            problems.push(
+                "`SOURCE_DATE_EPOCH` must be a number of seconds since 1970, before the year 10000"
+                    .to_owned(),
+            );
+            0
+        }
+        None => commit.as_ref().map_or(0, |commit| commit.timestamp),
+    };
+    super::none_of(&problems)?;
+    Ok(ReleaseSettings {
+        image: facts.image,
+        platforms,
+        base_image: environment
+            .get("DOCKER_BASE_IMAGE")
+            .unwrap_or(&facts.base_image)
+            .to_owned(),
+        package_index: Secret::new(package_index.expect("a missing URL is a problem")),
+        registries,
+        require: facts.require,
+        github: GithubSettings {
+            repository,
+            api: api.expect("a missing URL is a problem"),
+            server: server.expect("a missing URL is a problem"),
+            token: environment
+                .get("GITHUB_TOKEN")
+                .map(|token| Secret::new(token.to_owned())),
+        },
+        docker_host: environment.get("DOCKER_HOST").map(str::to_owned),
+        release,
+        commit,
+        timestamp,
+        root: root.to_owned(),
+    })
+}
+
+/// Never shows the value: it may carry a signature.
+fn url(name: &str, value: &str, problems: &mut Vec<String>) -> Option<Url> {
+    match Url::parse(value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
+        _ => {
+            problems.push(format!("`{name}` must be an http or https URL"));
+            None
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Each command reads the settings that it uses, and no others.
+
+use fakes::registry::{Behavior, FakeRegistry};
+use serde_json::json;
+
+use crate::support::sync_fixture::SyncFixture;
+use crate::support::workspace::Workspace;
+
+/// What stops a release.
+const BAD: [(&str, &str); 2] = [
+    ("GITHUB_REF", "refs/tags/nightly"),
+    ("SOURCE_DATE_EPOCH", "yesterday"),
+];
+
+/// A registry that takes everything, which `source.io` and `one.io` stand for, with an image to be copied.
+async fn sync_fixture() -> (FakeRegistry, SyncFixture) {
+    let registry = FakeRegistry::start(Behavior::default()).await;
+    let fixture =
+        SyncFixture::between(&[("source.io", &registry.host), ("one.io", &registry.host)]);
+    fixture.publish("source.io/app:v1", &["linux/amd64"]).await;
+    fixture.write("sync.yaml", "source: source.io/app\ntargets: one.io/copy\n");
+    (registry, fixture)
+}
+
+/// Leaves a `git` in the workspace's path that tells when it is started.
+fn with_a_git_that_tells(workspace: &mut Workspace) {
+    let path = workspace.path().join("bin/git");
+    workspace.write(
+        "bin/git",
+        &format!("#!/bin/sh\ntouch '{}.started'\n", path.display()),
+    );
+    let chmod = std::process::Command::new("chmod")
+        .arg("+x")
+        .arg(&path)
+        .status();
+    assert!(chmod.unwrap().success());
+    let directory = path.parent().unwrap().display().to_string();
+    let others = std::env::var("PATH").unwrap_or_default();
+    workspace.set("PATH", &format!("{directory}:{others}"));
+}
+
+fn git_was_started(workspace: &Workspace) -> bool {
+    workspace.path().join("bin/git.started").exists()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_needs_none_of_a_releases_settings() {
+    let (_registry, mut fixture) = sync_fixture().await;
+    for (name, value) in BAD {
+        fixture.workspace.set(name, value);
+    }
+    with_a_git_that_tells(&mut fixture.workspace);
+    fixture
+        .sync(&["sync.yaml"])
+        .await
+        .expect(0, &["1 of 1 in place"]);
+    assert!(!git_was_started(&fixture.workspace));
+    // The fixture does see a git that is started.
+    let release = fixture.workspace.run(&["release", "--dry-run"]).await;
+    release.expect(2, &["`GITHUB_REF`", "`SOURCE_DATE_EPOCH`"]);
+    assert!(git_was_started(&fixture.workspace));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_needs_no_workspace() {
+    let (_registry, fixture) = sync_fixture().await;
+    std::fs::remove_file(fixture.workspace.path().join("Cargo.toml")).unwrap();
+    // Here `.env` is that of the directory.
+    fixture.write(".env", "DESTINATION=one.io/copy\n");
+    fixture.write(
+        "sync.yaml",
+        "source: source.io/app\ntargets: ${DESTINATION}\n",
+    );
+    fixture
+        .sync(&["sync.yaml"])
+        .await
+        .expect(0, &["1 of 1 in place"]);
+
+    for arguments in [
+        &["check"][..],
+        &["promote", "1.2.3", "--tag", "latest"],
+        &["release"],
+    ] {
+        let run = fixture.workspace.run(arguments).await;
+        run.expect(2, &["no `Cargo.toml` with `[workspace.metadata.release]`"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_and_promote_need_the_registries_alone() {
+    let (_registry, mut fixture) = sync_fixture().await;
+    let host = fixture.addressed("one.io");
+    fixture.sync(&["sync.yaml"]).await.expect(0, &[]);
+    let image = fixture.workspace.image.clone();
+    let digest = fixture
+        .publish(&format!("one.io/{image}:1.2.3"), &["linux/amd64"])
+        .await;
+    let facts = fixture.workspace.read("Cargo.toml");
+    let (release, _) = facts
+        .split_once("[workspace.metadata.release.registries")
+        .unwrap();
+    let table = "[workspace.metadata.release.registries.one]\nprefix = \"ONE\"\nregistry";
+    let facts = format!("{release}{table} = \"{host}\"\n").replace("platforms =", "nonsense =");
+    fixture.workspace.write("Cargo.toml", &facts);
+    for (name, value) in [("ONE_USERNAME", "anybody"), ("ONE_PASSWORD", "anything")] {
+        fixture.workspace.set(name, value);
+    }
+    for (name, value) in BAD {
+        fixture.workspace.set(name, value);
+    }
+    with_a_git_that_tells(&mut fixture.workspace);
+    let promote = fixture
+        .workspace
+        .run(&["promote", "1.2.3", "--tag", "latest"])
+        .await;
+    promote.expect(0, &["promote 1.2.3 to latest: done"]);
+
+    let report = json!({"version": "1.2.3", "registries": [{
+        "registry": "one",
+        "reference": format!("{host}/{image}:1.2.3"),
+        "tags": ["1.2.3", "latest"],
+        "digest": digest.to_string(),
+    }]});
+    fixture.workspace.write("report.json", &report.to_string());
+    let verify = fixture.workspace.run(&["verify", "report.json"]).await;
+    verify.expect(0, &["2 tags as reported, 0 not"]);
+    assert!(!git_was_started(&fixture.workspace));
+}
