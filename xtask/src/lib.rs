@@ -1,6 +1,6 @@
 //! Releases one container image to many registries.
 //!
-//! The house, in reading order. Each module says in its first lines what it refuses to know; `tests/it/tidy.rs` reads
+//! The house, in reading order. Each module says in its first lines what it refuses to know; `tests/offline/tidy.rs` reads
 //! this table and fails on an import that its last column does not allow.
 //!
 //! | module | is | may import |

@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 use xtask::engine::{Engine, Image};
 use xtask::oci::{Descriptor, Digest};
 
+use crate::servers::engine_image::{EngineImage, engine};
+use crate::servers::release_fixture::{ARCHITECTURE, docker};
 use crate::support::client;
-use crate::support::engine_image::{EngineImage, engine};
-use crate::support::release_fixture::{ARCHITECTURE, docker};
 
 /// An image of a large layer and many small ones, and its name; gone when it is dropped.
 struct LayeredImage {

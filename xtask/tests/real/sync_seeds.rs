@@ -1,7 +1,7 @@
 //! The examples of the documents that `sync` was made from, unchanged but for the names of the registries.
 
-use crate::support::distribution::Distribution;
-use crate::support::release_fixture::{PASSWORD, USER};
+use crate::servers::distribution::Distribution;
+use crate::servers::release_fixture::{PASSWORD, USER};
 use crate::support::sync_fixture::SyncFixture;
 
 const BOTH: [&str; 2] = ["linux/amd64", "linux/arm64"];

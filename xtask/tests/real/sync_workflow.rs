@@ -4,8 +4,8 @@ use std::path::Path;
 
 use xtask::sync::{self, Inputs};
 
-use crate::support::distribution::Distribution;
-use crate::support::release_fixture::{PASSWORD, USER};
+use crate::servers::distribution::Distribution;
+use crate::servers::release_fixture::{PASSWORD, USER};
 use crate::support::sync_fixture::SyncFixture;
 
 const AZURE: &str = "hagicode.azurecr.io";

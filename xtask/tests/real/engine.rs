@@ -12,7 +12,8 @@ use tempfile::TempDir;
 use xtask::engine::{BuildPlan, Credentials, Engine, Error, ImageId, Progress};
 use xtask::secret::Secret;
 
-use crate::support::distribution::{Distribution, free_address};
+use crate::servers::distribution::Distribution;
+use crate::support::free_address;
 
 pub const COPY_ONLY: &str = "\
 ARG BASE_IMAGE=scratch

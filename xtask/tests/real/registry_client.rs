@@ -6,8 +6,9 @@ use xtask::credentials::Credentials;
 use xtask::oci::{Descriptor, Digest, Manifest, Platform, index_of, media_type};
 use xtask::registry::{Error, Mount, Repository};
 
+use crate::servers::distribution::Distribution;
 use crate::support::client::{layer, login, registry, tag};
-use crate::support::distribution::{Distribution, free_address};
+use crate::support::free_address;
 
 const PASSWORD: &str = "p>>>p~~~?$";
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use xtask::oci::Digest;
 
-use crate::support::engine_image::{EngineImage, content, engine, skopeo};
-use crate::support::release_fixture::{ARCHITECTURE, ReleaseFixture, TAGS, VERSION, docker};
+use crate::servers::engine_image::{EngineImage, content, engine, skopeo};
+use crate::servers::release_fixture::{ARCHITECTURE, ReleaseFixture, TAGS, VERSION, docker};
 use crate::support::workspace::{Run, Workspace};
 
 /// Where no engine is.

@@ -5,7 +5,7 @@ use std::path::Path;
 use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
 
-use crate::support::distribution::Distribution;
+use crate::servers::distribution::Distribution;
 use crate::support::sync_fixture::{LAYER, SyncFixture};
 
 const ONE: [&str; 1] = ["linux/amd64"];

@@ -1,6 +1,6 @@
 //! Bad input: a clear sentence, exit code 2, and nothing touched.
 
-use crate::support::release_fixture::{PASSWORD, ReleaseFixture, package, zip_name};
+use crate::servers::release_fixture::{PASSWORD, ReleaseFixture, package, zip_name};
 use crate::support::workspace::{Run, Workspace};
 
 /// Runs with these variables, `NAME=value`, over those of the workspace.

@@ -2,8 +2,8 @@
 
 use fakes::registry::{AuthMode, Behavior, FakeRegistry, PASSWORD, USER};
 
-use crate::support::engine_image::{EngineImage, engine, skopeo};
-use crate::support::release_fixture::{ARCHITECTURE, docker};
+use crate::servers::engine_image::{EngineImage, engine, skopeo};
+use crate::servers::release_fixture::{ARCHITECTURE, docker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_engine_and_skopeo_push_to_it_and_pull_from_it() {

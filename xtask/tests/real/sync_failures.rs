@@ -3,8 +3,9 @@
 use fakes::registry::{self, AuthMode, Behavior, FakeRegistry, Fault};
 use hyper::Method;
 
-use crate::support::distribution::{Distribution, free_address};
-use crate::support::release_fixture::{PASSWORD, USER};
+use crate::servers::distribution::Distribution;
+use crate::servers::release_fixture::{PASSWORD, USER};
+use crate::support::free_address;
 use crate::support::sync_fixture::SyncFixture;
 
 const ONE: [&str; 1] = ["linux/amd64"];

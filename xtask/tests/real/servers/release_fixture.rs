@@ -8,9 +8,10 @@ use fakes::registry::{self, AuthMode, Behavior, FakeRegistry};
 use serde_json::Value;
 use xtask::oci::Digest;
 
-use super::client;
-use super::distribution::{Distribution, free_address};
-use super::workspace::Workspace;
+use super::distribution::Distribution;
+use crate::support::client;
+use crate::support::free_address;
+use crate::support::workspace::Workspace;
 use fakes::zips;
 
 pub const VERSION: &str = "1.2.3";

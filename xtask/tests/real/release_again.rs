@@ -3,8 +3,8 @@
 use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
 
-use crate::support::engine_image::{EngineImage, engine};
-use crate::support::release_fixture::{ReleaseFixture, TAGS};
+use crate::servers::engine_image::{EngineImage, engine};
+use crate::servers::release_fixture::{ReleaseFixture, TAGS};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_gets_the_digest_it_had_in_the_run_before() {

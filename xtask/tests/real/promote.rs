@@ -1,6 +1,6 @@
 //! Verifying a release against its report, and moving tags by manifest only.
 
-use crate::support::release_fixture::{PASSWORD, ReleaseFixture, VERSION};
+use crate::servers::release_fixture::{PASSWORD, ReleaseFixture, VERSION};
 
 /// A fixture whose first two registries hold the version; the third is left out.
 async fn released() -> ReleaseFixture {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fakes::registry::{Behavior, FakeRegistry, Fault, RecordedRequest};
 use hyper::Method;
 
-use crate::support::distribution::Distribution;
+use crate::servers::distribution::Distribution;
 use crate::support::sync_fixture::{LAYER, SyncFixture};
 
 const BOTH: [&str; 2] = ["linux/amd64", "linux/arm64"];

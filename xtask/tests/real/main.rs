@@ -1,26 +1,14 @@
-//! The tests that need servers or the engine: one binary, so that they are linked once.
+//! The tests against a real engine, real registries and others' clients; `xtask/tests/setup` provides them.
 
 mod archive;
 mod bad_input;
-mod copy_again;
 mod copy_kinds;
-mod copy_limits;
-mod copy_one_read;
-mod copy_pending;
-mod copy_policy;
-mod copy_retries;
 mod engine;
 mod engine_build;
 mod engine_part;
-mod extract;
 mod fake_registry;
-mod github;
-mod packages;
 mod promote;
-mod registry_auth;
-mod registry_blobs;
 mod registry_client;
-mod registry_faults;
 mod release;
 mod release_again;
 mod release_direct;
@@ -28,7 +16,9 @@ mod release_engine;
 mod release_image;
 mod release_image_bad;
 mod release_said;
-mod settings;
+mod servers;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each of the two test binaries uses a part")]
 mod support;
 mod sync_failures;
 mod sync_input;
@@ -37,5 +27,3 @@ mod sync_output;
 mod sync_reads;
 mod sync_seeds;
 mod sync_workflow;
-mod tidy;
-mod workflows;

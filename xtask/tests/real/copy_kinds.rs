@@ -6,8 +6,8 @@ use serde_json::json;
 use xtask::copy::CopyStatus;
 use xtask::oci::{Manifest, TagOrDigest, media_type};
 
+use crate::servers::distribution::Distribution;
 use crate::support::copying::{copy, destination, job, registry_host, repository};
-use crate::support::distribution::Distribution;
 use crate::support::images::{
     EMPTY, OCI_CONFIG, OCI_LAYER, Sample, attestation, attests, built, image, index, manifest,
     manifest_with, platform,

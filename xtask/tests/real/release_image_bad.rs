@@ -9,9 +9,9 @@ use fakes::noise;
 use serde_json::{Value, json};
 use xtask::oci::Digest;
 
-use crate::support::engine_image::{EngineImage, content, engine};
+use crate::servers::engine_image::{EngineImage, content, engine};
+use crate::servers::release_fixture::{ARCHITECTURE, ReleaseFixture, docker};
 use crate::support::names;
-use crate::support::release_fixture::{ARCHITECTURE, ReleaseFixture, docker};
 use crate::support::workspace::Run;
 
 /// Runs a release of `image`, which must end with `code` and these words, and without a tag.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::release_fixture::{
+use crate::servers::release_fixture::{
     ARCHITECTURE, PASSWORD, ReleaseFixture, TAGS, VERSION, docker, package, skopeo_raw, zip_name,
 };
 

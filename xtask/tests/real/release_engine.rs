@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::release_fixture::{ReleaseFixture, TAGS, docker};
+use crate::servers::release_fixture::{ReleaseFixture, TAGS, docker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_registries_get_one_index_once_whichever_transport_asks_again() {

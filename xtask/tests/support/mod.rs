@@ -1,16 +1,14 @@
-//! What the tests share: fixtures, images, and clients. The servers that they talk to are in the crate `fakes`.
+//! What both test binaries share: images, clients and workspaces. The servers they talk to are in the crate `fakes`.
 
 pub mod client;
 pub mod copying;
-pub mod distribution;
-pub mod engine_image;
 pub mod images;
-pub mod release_fixture;
 pub mod sparse;
 pub mod sync_fixture;
 pub mod workspace;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
 /// A client as the program builds it: its own TLS provider, no `Referer`, no proxy between a test and its server.
@@ -30,4 +28,10 @@ pub fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.map(|entry| name(entry.unwrap())).collect();
     names.sort();
     names
+}
+
+/// An address nobody listens on.
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").to_string()
 }

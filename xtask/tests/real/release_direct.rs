@@ -12,8 +12,8 @@ use hyper::Method;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::support::distribution::Distribution;
-use crate::support::release_fixture::{
+use crate::servers::distribution::Distribution;
+use crate::servers::release_fixture::{
     PASSWORD, ReleaseFixture, TAGS, USER, VERSION, docker, skopeo_raw,
 };
 use crate::support::workspace::Run;

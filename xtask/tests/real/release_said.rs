@@ -5,7 +5,7 @@ use std::process::Command;
 
 use fakes::github::TOKEN;
 
-use crate::support::release_fixture::{PASSWORD, ReleaseFixture, TAGS, VERSION};
+use crate::servers::release_fixture::{PASSWORD, ReleaseFixture, TAGS, VERSION};
 use crate::support::workspace::{Run, Workspace};
 
 #[tokio::test(flavor = "multi_thread")]

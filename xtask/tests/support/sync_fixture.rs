@@ -1,18 +1,14 @@
-//! What `sync` works between: a workspace whose files call registries by names of their own, images to copy, and what
-//! skopeo, which nobody here wrote, finds at the other side.
+//! What `sync` works between: a workspace whose files call registries by names of their own, and images to copy.
 //!
 //! Tests read and write the names, the program sees and says the addresses.
 
-use std::process::Command;
-
 use serde_json::Value;
 use xtask::credentials::Credentials;
-use xtask::oci::{Digest, Platform, Reference, media_type};
+use xtask::oci::{Digest, Reference, media_type};
 
-use super::client;
-use super::images::{self, Sample};
-use super::release_fixture::{PASSWORD, USER, skopeo_raw};
-use super::workspace::{Run, Workspace};
+use crate::support::client;
+use crate::support::images::{self, Sample};
+use crate::support::workspace::{Run, Workspace};
 
 /// The size of every layer, in bytes.
 pub const LAYER: usize = 100_000;
@@ -143,45 +139,5 @@ impl SyncFixture {
         let repository = registry.repository(name.path());
         sample.push(&repository, tag.as_str()).await;
         sample.root().digest().clone()
-    }
-
-    /// The digest of what skopeo reads there.
-    #[track_caller]
-    pub fn digest(&self, image: &str) -> Digest {
-        let raw = skopeo_raw(&self.addressed(image));
-        Digest::sha256_of(&raw.unwrap_or_else(|error| panic!("skopeo: {error}")))
-    }
-
-    /// The platforms of the index there, as skopeo reads them.
-    #[track_caller]
-    pub fn platforms(&self, image: &str) -> Vec<String> {
-        let raw = skopeo_raw(&self.addressed(image)).unwrap();
-        let index: Value = serde_json::from_slice(&raw).unwrap();
-        let children = index["manifests"].as_array().expect("an index").iter();
-        children
-            .map(|child| {
-                let platform: Platform = serde_json::from_value(child["platform"].clone()).unwrap();
-                platform.to_string()
-            })
-            .collect()
-    }
-
-    /// The tags that skopeo lists, in alphabetical order; none for a repository that does not exist.
-    pub fn tags(&self, repository: &str) -> Vec<String> {
-        let output = Command::new("skopeo")
-            .args(["list-tags", "--tls-verify=false", "--creds"])
-            .arg(format!("{USER}:{PASSWORD}"))
-            .arg(format!("docker://{}", self.addressed(repository)))
-            .output()
-            .expect("skopeo runs; hint: xtask/tests/setup");
-        if !output.status.success() {
-            let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(error.contains("name unknown"), "skopeo: {error}");
-            return Vec::new();
-        }
-        let list: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let mut tags: Vec<String> = serde_json::from_value(list["Tags"].clone()).unwrap();
-        tags.sort();
-        tags
     }
 }

@@ -2,7 +2,7 @@
 
 use fakes::registry::{Behavior, FakeRegistry};
 
-use crate::support::distribution::Distribution;
+use crate::servers::distribution::Distribution;
 use crate::support::sync_fixture::SyncFixture;
 
 /// What the file says, further arguments, and what is said about it.

@@ -15,7 +15,7 @@ use xtask::engine::{self, Engine, Error};
 use xtask::image::{self, Blob, Content, Event, Input, Options, Read, read};
 use xtask::oci::{self, Descriptor, Digest};
 
-use crate::support::engine_image::{EngineImage, engine, skopeo};
+use crate::servers::engine_image::{EngineImage, engine, skopeo};
 
 fn export(engine: &Engine, names: &[&str]) -> Input {
     let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();

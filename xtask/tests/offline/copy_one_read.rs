@@ -11,7 +11,7 @@ use crate::support::copying::{
     OPTIONS, RecordingListener, copy, copy_recorded, copy_with, destination, job, reads,
     registry_host, repository,
 };
-use crate::support::distribution::free_address;
+use crate::support::free_address;
 use crate::support::images::{Sample, built, image};
 
 /// A source that holds the sample at `app:v1`.

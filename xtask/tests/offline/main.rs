@@ -1,0 +1,20 @@
+//! The tests that need nothing but Rust: every server is a fake of this process.
+
+mod copy_again;
+mod copy_limits;
+mod copy_one_read;
+mod copy_pending;
+mod copy_policy;
+mod copy_retries;
+mod extract;
+mod github;
+mod packages;
+mod registry_auth;
+mod registry_blobs;
+mod registry_faults;
+mod settings;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each of the two test binaries uses a part")]
+mod support;
+mod tidy;
+mod workflows;
