@@ -190,22 +190,13 @@ impl Uploader<'_> {
                 Mount::Declined(opened) => session = opened,
             }
         }
-        let mut tried = 0;
         // Held from the first try on, so that a retry does not read the source again.
         let spool = OnceLock::new();
-        loop {
-            match self
-                .upload(repository, blob, &spool, session.take(), progress)
-                .await
-            {
-                Ok(()) => return Ok(Transfer::Uploaded),
-                Err(CopyError::Destination(Error::UploadLost(_))) if tried < self.retries => {
-                    tried += 1;
-                    tokio::time::sleep(http::backoff(tried)).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let is_lost =
+            |error: &CopyError| matches!(error, CopyError::Destination(Error::UploadLost(_)));
+        let upload = |_| self.upload(repository, blob, &spool, session.take(), progress);
+        http::retry(http::transient(self.retries, is_lost), upload).await?;
+        Ok(Transfer::Uploaded)
     }
 
     /// One try. Reading a large blob starts only when it may be uploaded, which bounds the open spools; a small one is

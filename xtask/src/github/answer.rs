@@ -1,47 +1,33 @@
-//! What GitHub answered: bytes, or the error that they stand for.
-//!
-//! Refuses to know what was asked, but for its name. Invariant: time and memory are bounded, and an error holds what
-//! the server said, never an address.
+//! GitHub's responses: bytes, or the error that they stand for, with what the server said and no address.
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, LINK};
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::Url;
 
 use super::error::Error;
 use super::retry::rate_limit;
 use crate::http;
 
-/// How long an answer may take: the head, and each piece of its body.
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+/// How long a response may make no progress.
+pub(super) const STALL: Duration = Duration::from_secs(60);
 
-/// The largest answer that is read, in bytes: a page of a hundred releases with the longest notes GitHub takes.
+/// The largest response that is read, in bytes: a page of a hundred releases with the longest notes GitHub takes.
 const LARGEST: usize = 64 << 20;
 
-/// The answer's head and body, or the error that it stands for.
+/// The response's head and body, or the error that it stands for.
 pub(super) async fn read(
     what: &'static str,
     repository: &str,
     mut response: Response,
-) -> Result<(HeaderMap, Vec<u8>), Error> {
+) -> Result<(HeaderMap, Bytes), Error> {
     let (status, headers) = (response.status(), response.headers().clone());
-    let mut bytes = Vec::new();
-    loop {
-        match tokio::time::timeout(LIMIT, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
-            Ok(Ok(None)) => break,
-            Ok(Err(error)) => return Err(unreachable(what, &error)),
-            Err(_) => return Err(silent(what)),
-        }
-        if bytes.len() > LARGEST {
-            let reason = format!("it is larger than {} MiB", LARGEST >> 20);
-            return Err(Error::Unexpected { what, reason });
-        }
-    }
+    let bytes = http::document(&mut response, STALL, LARGEST).await;
+    let bytes = bytes.map_err(|error| failed(what, error))?;
     if status.is_success() {
         return Ok((headers, bytes));
     }
@@ -75,27 +61,13 @@ pub(super) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> R
     })
 }
 
-/// Never shows the address.
-pub(super) fn unreachable(what: &'static str, error: &reqwest::Error) -> Error {
-    Error::Unreachable {
-        what,
-        reason: http::reason(error),
+/// A request or a body that did not come to its end.
+pub(super) fn failed(what: &'static str, error: http::Error) -> Error {
+    let reason = error.to_string();
+    match error {
+        http::Error::TooLarge(_) => Error::Unexpected { what, reason },
+        http::Error::Stalled(_) | http::Error::Broken { .. } => Error::Unreachable { what, reason },
     }
-}
-
-pub(super) fn silent(what: &'static str) -> Error {
-    let reason = format!("no answer for {} s", LIMIT.as_secs());
-    Error::Unreachable { what, reason }
-}
-
-/// RFC 8288: `<https://…?page=2>; rel="next", <…>; rel="last"`.
-pub(super) fn next(headers: &HeaderMap, url: &Url) -> Option<Url> {
-    let links = headers.get(LINK)?.to_str().ok()?;
-    let link = links
-        .split(',')
-        .find(|link| link.contains("rel=\"next\""))?;
-    let target = link.split_once('<')?.1.split_once('>')?.0;
-    url.join(target).ok()
 }
 
 /// What the API says when it refuses: <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
@@ -141,19 +113,6 @@ impl ErrorBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_next_page_is_the_link_that_says_so() {
-        let url = Url::parse("https://api.github.com/x?page=2").unwrap();
-        let mut headers = HeaderMap::new();
-        assert_eq!(next(&headers, &url), None);
-        let links = r#"<https://api.github.com/x?page=1>; rel="prev", </x?page=3>; rel="next""#;
-        headers.insert(LINK, links.parse().unwrap());
-        assert_eq!(
-            next(&headers, &url).unwrap().as_str(),
-            "https://api.github.com/x?page=3"
-        );
-    }
 
     #[test]
     fn a_refusal_is_told_with_its_details() {

@@ -1,20 +1,19 @@
-//! Requests to the API: signed, judged, repeated, paged.
-//!
-//! Refuses to know what a release is. Invariant: the token goes to the API's own origin and to the upload address that
-//! the API gave, to nothing else.
+//! Requests to the API: signed, tried again, paged. The token goes to the API's own origin and to the upload address
+//! that the API gave, and nowhere else.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::answer::{self, decode, next, silent, unreachable};
+use super::answer::{self, STALL, decode, failed};
 use super::error::Error;
 use super::plan::Event;
-use crate::http;
+use crate::http::{self, Sent};
 use crate::secret::{Secret, public_url};
 
 /// One repository on one GitHub.
@@ -34,8 +33,8 @@ pub(super) type Progress<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
 const MOST_PAGES: usize = 100;
 
 impl Github {
-    /// `api` is `https://api.github.com`, or `https://HOST/api/v3` on an Enterprise Server. `http` must not have a
-    /// read timeout: reqwest applies it to the wait for an answer, so to every long upload.
+    /// `api` is `https://api.github.com`, or `https://HOST/api/v3` on an Enterprise Server; `http` is from
+    /// [`http::client`].
     ///
     /// # Errors
     /// [`Error::Api`], [`Error::Repository`], [`Error::Token`]: nothing is asked of the server.
@@ -113,7 +112,8 @@ impl Github {
                 .repeat(what, Method::GET, &url, &Value::Null, progress)
                 .await?;
             all.append(&mut decode(what, &bytes)?);
-            let Some(next) = next(&headers, &url) else {
+            let next = http::next_page(&headers, &url);
+            let Some(next) = next.map_err(|reason| Error::Unexpected { what, reason })? else {
                 break;
             };
             if next.origin() != self.root.origin() {
@@ -148,37 +148,32 @@ impl Github {
         url: &Url,
         body: &Value,
         progress: Progress<'_>,
-    ) -> Result<(HeaderMap, Vec<u8>), Error> {
-        let mut number = 2;
-        loop {
+    ) -> Result<(HeaderMap, Bytes), Error> {
+        let policy = |error: &Error, failures| {
+            // After a POST the caller has to look.
+            let wait = error.wait(failures).filter(|_| method != Method::POST)?;
+            Some(announced(error, wait, progress))
+        };
+        let attempt = |_| async {
             let mut request = self.request(method.clone(), url.clone());
             if !body.is_null() {
                 request = request.json(body);
             }
-            let error = match tokio::time::timeout(answer::LIMIT, request.send()).await {
-                Ok(Ok(response)) => match answer::read(what, &self.repository, response).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => error,
-                },
-                Ok(Err(error)) => unreachable(what, &error),
-                Err(_) => silent(what),
-            };
-            let Some(wait) = error.wait(number).filter(|_| method != Method::POST) else {
-                return Err(error);
-            };
-            pause(&error, wait, progress).await;
-            number += 1;
-        }
+            let response = http::send(request, STALL, &Sent::default()).await;
+            let response = response.map_err(|error| failed(what, error))?;
+            answer::read(what, &self.repository, response).await
+        };
+        http::retry(policy, attempt).await
     }
 }
 
-/// Waits, and says why.
-pub(super) async fn pause(error: &Error, wait: Duration, progress: Progress<'_>) {
+/// `wait`, after saying why.
+pub(super) fn announced(error: &Error, wait: Duration, progress: Progress<'_>) -> Duration {
     progress(Event::Waiting {
         reason: error.to_string(),
         wait,
     });
-    tokio::time::sleep(wait).await;
+    wait
 }
 
 fn below(mut url: Url, segments: &[&str]) -> Url {

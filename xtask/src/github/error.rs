@@ -1,6 +1,4 @@
-//! What can go wrong with a GitHub release.
-//!
-//! Carries what the API answered, never what it was sent. Invariant: no variant holds the token or a URL's query.
+//! What can go wrong with a GitHub release. No variant holds the token or a URL's query.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! GitHub releases over the REST API, on github.com and GitHub Enterprise Server.
 //!
-//! Refuses to know what is released, settings and the terminal. Invariant: a new release is a draft until each of its
+//! It refuses to know what is released, settings and the terminal. Invariant: a new release is a draft until each of its
 //! assets is there and complete; its publication is the last request.
 
 mod answer;

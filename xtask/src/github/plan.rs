@@ -1,7 +1,5 @@
-//! A release as plain data, before and after.
-//!
-//! Refuses to know GitHub's answers. Invariant: a plan that passes [`Plan::check`] has assets that GitHub keeps under
-//! the names given.
+//! A release as plain data, before and after. A plan that passes [`Plan::check`] has assets that GitHub keeps under the
+//! names given.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,15 +1,15 @@
-//! From a plan to a published release.
-//!
-//! Refuses to know requests (`client`) and bytes (`upload`). Invariant: look, then act: after a failure that leaves
-//! open whether GitHub did it, GitHub is asked, and nothing is made twice.
+//! From a plan to a published release. After a failure that leaves open whether GitHub did it, GitHub is asked, so that
+//! nothing is made twice.
 
+use futures_util::FutureExt as _;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::{Github, Progress, pause};
+use super::client::{Github, Progress, announced};
 use super::error::Error;
 use super::plan::{Asset, Plan, Published};
 use super::release::{Draft, Release, Stored, described};
+use crate::http;
 
 /// What became of an asset.
 enum Fate {
@@ -66,24 +66,19 @@ impl Github {
     }
 
     async fn create(&self, plan: &Plan, progress: Progress<'_>) -> Result<Release, Error> {
-        let url = self.url(&["releases"]);
-        let body = described(plan, Draft::Stays);
-        let mut next = 2;
-        loop {
-            let what = "create the release";
-            let error = match self.call(what, Method::POST, &url, &body, progress).await {
-                Ok(release) => return Ok(release),
-                Err(error) => error,
-            };
-            let Some(wait) = error.wait(next) else {
-                return Err(error);
-            };
-            pause(&error, wait, progress).await;
-            if let Some(release) = self.find(&plan.tag, progress).await? {
-                return Ok(release);
+        let url = &self.url(&["releases"]);
+        let body = &described(plan, Draft::Stays);
+        let what = "create the release";
+        again(progress, |failures| async move {
+            // The request that failed may have arrived.
+            if failures > 0
+                && let Some(release) = self.find(&plan.tag, progress).await?
+            {
+                return Ok(Ok(release));
             }
-            next += 1;
-        }
+            Ok(self.call(what, Method::POST, url, body, progress).await)
+        })
+        .await
     }
 
     async fn finish(
@@ -147,32 +142,53 @@ impl Github {
             Some(_) => Fate::Replaced,
             None => Fate::Uploaded,
         };
-        let mut next = 2;
-        loop {
-            if let Some(stored) = there {
-                if stored.is(asset) {
-                    // The upload that failed had arrived.
-                    return Ok(fate);
+        again(progress, |failures| {
+            let there = there.take();
+            async move {
+                let there = match failures {
+                    0 => there,
+                    _ => take(&mut self.stored(release, progress).await?, asset),
+                };
+                if let Some(stored) = there {
+                    if stored.is(asset) {
+                        // The upload that failed had arrived.
+                        return Ok(Ok(()));
+                    }
+                    let url = self.url(&["releases", "assets", &stored.id.to_string()]);
+                    self.delete("delete an asset", &url, progress).await?;
                 }
-                let url = self.url(&["releases", "assets", &stored.id.to_string()]);
-                self.delete("delete an asset", &url, progress).await?;
+                Ok(match self.upload(release, asset, progress).await {
+                    Ok(stored) if !stored.may_be(asset) => Err(Error::Unexpected {
+                        what: "upload an asset",
+                        reason: format!("it holds other bytes than `{}`", asset.name),
+                    }),
+                    uploaded => uploaded.map(drop),
+                })
             }
-            let error = match self.upload(release, asset, progress).await {
-                Ok(stored) if stored.may_be(asset) => return Ok(fate),
-                Ok(_) => Error::Unexpected {
-                    what: "upload an asset",
-                    reason: format!("it holds other bytes than `{}`", asset.name),
-                },
-                Err(error) => error,
-            };
-            let Some(wait) = error.wait(next) else {
-                return Err(error);
-            };
-            pause(&error, wait, progress).await;
-            there = take(&mut self.stored(release, progress).await?, asset);
-            next += 1;
-        }
+        })
+        .await?;
+        Ok(fate)
     }
+}
+
+/// Repeats what has to be looked at before it is tried again, while its inner error may pass. The outer error, of a
+/// request that was tried again already, stands.
+async fn again<T, F>(progress: Progress<'_>, mut attempt: impl FnMut(u32) -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<Result<T, Error>, Error>>,
+{
+    let policy = |error: &Error, failures| {
+        let wait = error.wait(failures)?;
+        Some(announced(error, wait, progress))
+    };
+    let attempt = |failures| {
+        attempt(failures).map(|tried| match tried {
+            Ok(Ok(done)) => Ok(Ok(done)),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Ok(Err(error)),
+        })
+    };
+    http::retry(policy, attempt).await?
 }
 
 /// The stored asset of that name.

@@ -1,6 +1,4 @@
-//! The two nouns of the API, as far as a release needs them, and what is to be done about an asset.
-//!
-//! Refuses to know requests. Invariant: bytes count as the same only by their digest.
+//! The two nouns of the API, as far as a release needs them. Bytes count as the same only by their digest.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
-//! Whether trying again may help, and when.
-//!
-//! Refuses to know what is tried. Invariant: a refused token or a final refusal is never tried again, and every wait is
-//! bounded.
+//! Whether trying again may help, and when. A refused token and a final refusal are never tried again, and every wait
+//! is bounded.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,16 +19,16 @@ const LONGEST: Duration = Duration::from_secs(10 * 60);
 const UNTIMED: Duration = Duration::from_secs(60);
 
 impl Error {
-    /// How long to wait before try number `next` (the first is 1), or `None` if this error stands.
-    pub(super) fn wait(&self, next: u32) -> Option<Duration> {
+    /// How long to wait after `failures` of them, or `None` if this error stands.
+    pub(super) fn wait(&self, failures: u32) -> Option<Duration> {
         match self {
-            _ if next > TRIES => None,
+            _ if failures >= TRIES => None,
             Error::RateLimited { wait, .. } => (*wait <= LONGEST).then_some(*wait),
             // Something may be there that was not seen before: looking again helps.
             Error::Exists { .. } | Error::Unreachable { .. } | Error::Unexpected { .. } => {
-                Some(http::backoff(next - 1))
+                Some(http::backoff(failures))
             }
-            Error::Refused { status, .. } if *status >= 500 => Some(http::backoff(next - 1)),
+            Error::Refused { status, .. } if *status >= 500 => Some(http::backoff(failures)),
             _ => None,
         }
     }
@@ -119,10 +117,10 @@ mod tests {
             what: "test",
             wait: Duration::from_secs(seconds),
         };
-        assert_eq!(limited(5).wait(2), Some(Duration::from_secs(5)));
-        assert_eq!(limited(3600).wait(2), None);
-        assert_eq!(limited(5).wait(TRIES + 1), None);
+        assert_eq!(limited(5).wait(1), Some(Duration::from_secs(5)));
+        assert_eq!(limited(3600).wait(1), None);
+        assert_eq!(limited(5).wait(TRIES), None);
         let message = String::new();
-        assert_eq!(Error::TokenRefused { message }.wait(2), None);
+        assert_eq!(Error::TokenRefused { message }.wait(1), None);
     }
 }

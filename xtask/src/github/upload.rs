@@ -1,11 +1,6 @@
-//! One asset on its way: streamed from the file, watched for stalls.
-//!
-//! Refuses to know whether the asset is needed and what a failure means. Invariant: memory holds one piece of the file,
-//! and the time is bounded by progress, never in total.
+//! One asset on its way, streamed from the file.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -15,18 +10,19 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use url::Url;
 
-use super::answer::{self, decode, unreachable};
+use super::answer::{self, decode, failed};
 use super::client::{Github, Progress};
 use super::error::Error;
 use super::plan::{Asset, Event};
 use super::release::{Release, Stored};
+use crate::http::{self, Sent};
 
 const WHAT: &str = "upload an asset";
 
 /// How long nothing may move; also how long GitHub may think once it has everything.
 const STALL: Duration = Duration::from_secs(120);
 
-/// How often progress is told and the watch looked at.
+/// How often progress is reported.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Bytes read from the file at a time.
@@ -44,27 +40,18 @@ impl Github {
             path: asset.path.clone(),
             source,
         })?;
-        let sent = Arc::new(AtomicU64::new(0));
+        let sent = Sent::default();
         let request = self
             .request(Method::POST, self.upload_url(release, asset)?)
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_LENGTH, asset.size)
             .body(body(file, asset.size, sent.clone()));
-        let mut sending = std::pin::pin!(request.send());
+        let mut sending = std::pin::pin!(http::send(request, STALL, &sent));
         let mut tick = tokio::time::interval(TICK);
-        let (mut before, mut moved) = (0, Instant::now());
         let response = loop {
             tokio::select! {
-                answer = &mut sending => break answer.map_err(|error| unreachable(WHAT, &error))?,
-                _ = tick.tick() => {}
-            }
-            let sent = sent.load(Ordering::Relaxed);
-            if sent != before {
-                (before, moved) = (sent, Instant::now());
-                progress(asset.sent(sent));
-            } else if moved.elapsed() > STALL {
-                let reason = format!("nothing moved for {} s", STALL.as_secs());
-                return Err(Error::Unreachable { what: WHAT, reason });
+                response = &mut sending => break response.map_err(|error| failed(WHAT, error))?,
+                _ = tick.tick() => progress(asset.sent(sent.bytes())),
             }
         };
         let (_, bytes) = answer::read(WHAT, &self.repository, response).await?;
@@ -101,13 +88,13 @@ impl Asset {
 }
 
 /// The first `size` bytes of the file; counts what the connection has taken.
-fn body(file: File, size: u64, sent: Arc<AtomicU64>) -> Body {
+fn body(file: File, size: u64, sent: Sent) -> Body {
     let start = (file.take(size), sent);
     Body::wrap_stream(stream::try_unfold(start, |(mut file, sent)| async move {
         let mut piece = vec![0; PIECE];
         let read = file.read(&mut piece).await?;
         piece.truncate(read);
-        sent.fetch_add(read as u64, Ordering::Relaxed);
+        sent.add(read);
         let next = (read > 0).then(|| (Bytes::from(piece), (file, sent)));
         std::io::Result::Ok(next)
     }))

@@ -1,7 +1,5 @@
-//! A zip file read with suspicion.
-//!
-//! Refuses to know where entries are written. Invariant: nothing is handed out of an archive that is encrypted,
-//! expands absurdly or holds an entry without a safe place, and no entry is complete before its CRC was right.
+//! A zip file read with suspicion: nothing is handed out of an archive that is encrypted, expands absurdly or holds an
+//! entry without a safe place, and no entry is complete before its CRC was right.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};

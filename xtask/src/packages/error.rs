@@ -1,7 +1,5 @@
-//! What can go wrong with packages, and whose fault it is.
-//!
-//! Carries addresses only in their public form. Invariant: [`Error::Io`] is the machine's fault, everything else is
-//! the fault of an input that a person has to change or provide again.
+//! What can go wrong with packages, and whose fault it is: [`Error::Io`] is the machine's fault, everything else is the
+//! fault of an input that a person has to change or provide again. Addresses are in their public form.
 
 use std::fmt;
 use std::io;

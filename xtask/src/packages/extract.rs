@@ -1,7 +1,5 @@
-//! A package becomes a directory, whole or not at all.
-//!
-//! Refuses to know what makes an archive trustworthy (`archive`, `layout`). Invariant: `into` holds either what it
-//! held before or the complete content of the archive; nothing else is left beside it.
+//! A package becomes a directory, whole or not at all: `into` holds either what it held before or the complete content
+//! of the archive, and nothing else is left beside it.
 
 use std::fs::{self, OpenOptions};
 use std::io;

@@ -1,6 +1,4 @@
-//! Finding a package again that was downloaded earlier.
-//!
-//! Refuses to know the index. Invariant: it names exactly one file, or says why not.
+//! Finding a package again that was downloaded earlier: exactly one file, or why not.
 
 use std::path::{Path, PathBuf};
 

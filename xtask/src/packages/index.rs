@@ -1,13 +1,12 @@
-//! The package index: which versions there are.
-//!
-//! Refuses to know how packages are fetched or what is in them. Invariant: only what is semver is a version.
+//! The package index: which versions there are. Only what is semver is a version.
 
 use serde::Deserialize;
 
 use super::error::Error;
-use super::http::{self, ROUNDS};
+use super::get::{Failure, STALL, TRIES, get};
 use super::package::{Asset, Package};
 use super::source::Source;
+use crate::http;
 
 /// The product's index, as far as a release needs it: unknown fields are ignored.
 // No Debug: the links of an index may be signed.
@@ -26,25 +25,23 @@ pub struct Version {
 /// The largest index that is read, in bytes. The product's is 33 KB; this bounds memory.
 const LARGEST: usize = 16 << 20;
 
-/// Fetches and reads the index. `http` must be built with `referer(false)`: see [`super::download()`].
+/// Fetches and reads the index; `client` is from [`http::client`].
 ///
 /// # Errors
 /// [`Error::Unreachable`] after a few tries, [`Error::NotJson`], [`Error::Shape`].
-pub async fn fetch_index(http: &reqwest::Client, source: &Source) -> Result<Index, Error> {
-    let mut round = 0;
-    loop {
-        http::pause(round).await;
-        round += 1;
-        match body(http, source).await {
-            Ok(bytes) => return parse(source, &bytes),
-            Err(failure) if failure.transient && round < ROUNDS => {}
-            Err(failure) => {
-                return Err(Error::Unreachable {
-                    index: source.to_string(),
-                    reason: failure.reason,
-                });
-            }
-        }
+pub async fn fetch_index(client: &reqwest::Client, source: &Source) -> Result<Index, Error> {
+    let fetch = |_| async {
+        let mut response = get(client, source.index_url(), 0).await?;
+        let bytes = http::document(&mut response, STALL, LARGEST).await;
+        bytes.map_err(Failure::http)
+    };
+    let policy = http::transient(TRIES - 1, |failure: &Failure| failure.transient);
+    match http::retry(policy, fetch).await {
+        Ok(bytes) => parse(source, &bytes),
+        Err(failure) => Err(Error::Unreachable {
+            index: source.to_string(),
+            reason: failure.reason,
+        }),
     }
 }
 
@@ -76,7 +73,9 @@ impl Index {
             })?;
         platforms
             .iter()
-            .map(|platform| found.package(source, platform.as_ref()))
+            .map(|platform| {
+                Package::choose(&found.version, &found.assets, source, platform.as_ref())
+            })
             .collect()
     }
 
@@ -94,19 +93,6 @@ impl Index {
         let newest = self.newest_first().into_iter().take(5);
         newest.map(|(_, name)| name.to_owned()).collect()
     }
-}
-
-async fn body(http: &reqwest::Client, source: &Source) -> Result<Vec<u8>, http::Failure> {
-    let mut response = http::get(http, source.index_url(), 0).await?;
-    let mut bytes = Vec::new();
-    while let Some(chunk) = http::chunk(&mut response).await? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > LARGEST {
-            let reason = format!("it is larger than {} MiB", LARGEST >> 20);
-            return Err(http::Failure::lasting(reason));
-        }
-    }
-    Ok(bytes)
 }
 
 fn parse(source: &Source, bytes: &[u8]) -> Result<Index, Error> {

@@ -1,6 +1,6 @@
 //! The product's packages: the index that lists them, verified downloads, and extraction into a build context.
 //!
-//! Refuses to know images, releases, settings and the terminal. Invariant: a file appears under its own name only
+//! It refuses to know images, releases, settings and the terminal. Invariant: a file appears under its own name only
 //! after every byte of it was verified, and a directory only after its whole archive was.
 
 mod archive;
@@ -8,7 +8,7 @@ mod download;
 mod error;
 mod extract;
 mod find;
-mod http;
+mod get;
 mod index;
 mod layout;
 mod package;

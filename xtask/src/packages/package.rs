@@ -1,7 +1,5 @@
-//! The package of a platform, out of the assets that the index lists for a version.
-//!
-//! Refuses to know versions and the network. Invariant: a [`Package`] has a plain file name and at least one source,
-//! whatever the index says.
+//! The package of a platform, out of the assets that the index lists for a version. It has a plain file name and at least
+//! one source, whatever the index says.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +7,6 @@ use serde::Deserialize;
 use url::Url;
 
 use super::error::Error;
-use super::index::Version;
 use super::source::Source;
 use crate::secret::Secret;
 
@@ -47,15 +44,16 @@ pub struct Package {
     pub sources: Vec<Secret<Url>>,
 }
 
-impl Version {
-    /// The one package for `platform`.
-    pub(super) fn package(&self, source: &Source, platform: &str) -> Result<Package, Error> {
+impl Package {
+    /// The one package for `platform` among the `assets` of `version`.
+    pub(super) fn choose(
+        version: &str,
+        assets: &[Asset],
+        source: &Source,
+        platform: &str,
+    ) -> Result<Package, Error> {
         let wanted = runtime(platform);
-        let zips = || {
-            self.assets
-                .iter()
-                .filter(|asset| asset.name.ends_with(".zip"))
-        };
+        let zips = || assets.iter().filter(|asset| asset.name.ends_with(".zip"));
         let names = |assets: &mut dyn Iterator<Item = &Asset>| {
             assets.map(|asset| asset.name.clone()).collect::<Vec<_>>()
         };
@@ -65,13 +63,13 @@ impl Version {
         match fitting[..] {
             [asset] => asset.package(source, platform),
             [] => Err(Error::NoPackage {
-                version: self.version.clone(),
+                version: version.to_owned(),
                 platform: platform.to_owned(),
                 wanted,
                 assets: names(&mut zips()),
             }),
             _ => Err(Error::Ambiguous {
-                version: self.version.clone(),
+                version: version.to_owned(),
                 platform: platform.to_owned(),
                 assets: names(&mut fitting.into_iter()),
             }),

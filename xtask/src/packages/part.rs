@@ -1,19 +1,17 @@
-//! The partial file of a package, and how one body continues it.
-//!
-//! Refuses to know which source is next and whether the bytes are right. Invariant: what the file holds is always a
-//! beginning of the package as some source sent it, never longer than the package.
+//! The partial file of a package, and how one body continues it. It always holds a beginning of the package as some
+//! source sent it, and is never longer than the package.
 
 use std::io::SeekFrom;
 use std::path::Path;
 
-use reqwest::header::CONTENT_RANGE;
 use reqwest::{Client, Response, StatusCode};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use url::Url;
 
 use super::error::Error;
-use super::http::{self, Failure};
+use super::get::{Failure, STALL, get};
+use crate::http;
 use crate::secret::Secret;
 
 /// Why an attempt ended: this source's failure, or this machine's, which ends the download.
@@ -80,8 +78,8 @@ impl<'a> Part<'a> {
     }
 
     /// Fetches what is missing.
-    pub async fn complete(&mut self, http: &Client, source: &Secret<Url>) -> Result<(), Fault> {
-        let outcome = self.fetch(http, source).await;
+    pub async fn complete(&mut self, client: &Client, source: &Secret<Url>) -> Result<(), Fault> {
+        let outcome = self.fetch(client, source).await;
         // Writes finish in the background: none may outlive this attempt.
         self.file
             .flush()
@@ -90,11 +88,11 @@ impl<'a> Part<'a> {
         outcome
     }
 
-    async fn fetch(&mut self, http: &Client, source: &Secret<Url>) -> Result<(), Fault> {
+    async fn fetch(&mut self, client: &Client, source: &Secret<Url>) -> Result<(), Fault> {
         if self.have == self.size {
             return Ok(());
         }
-        let mut response = http::get(http, source, self.have).await?;
+        let mut response = get(client, source, self.have).await?;
         if self.have > 0 && !continues(&response, self.have, self.size) {
             self.restart_at(0).await?;
             if response.status() != StatusCode::OK {
@@ -110,7 +108,10 @@ impl<'a> Part<'a> {
                 .discard(format!("it has {length} bytes, expected {size}"))
                 .await;
         }
-        while let Some(chunk) = http::chunk(&mut response).await? {
+        while let Some(chunk) = http::chunk(&mut response, STALL)
+            .await
+            .map_err(Failure::http)?
+        {
             let length = chunk.len() as u64;
             if self.have + length > self.size {
                 let size = self.size;
@@ -148,49 +149,12 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Whether the answer is the rest of a file of `size` bytes from byte `have` on.
+/// Whether the response is the rest of a file of `size` bytes from byte `have` on.
 fn continues(response: &Response, have: u64, size: u64) -> bool {
     response.status() == StatusCode::PARTIAL_CONTENT
-        && response
-            .headers()
-            .get(CONTENT_RANGE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|range| is_rest(range, have, size))
-}
-
-/// RFC 9110, section 14.4: `bytes 100-199/200`, or `*` for an unknown size.
-fn is_rest(range: &str, have: u64, size: u64) -> bool {
-    let Some((span, total)) = range
-        .strip_prefix("bytes ")
-        .and_then(|range| range.split_once('/'))
-    else {
-        return false;
-    };
-    let Some((first, last)) = span.split_once('-') else {
-        return false;
-    };
-    let is = |text: &str, number: u64| text.parse() == Ok(number);
-    is(first, have) && is(last, size - 1) && (total == "*" || is(total, size))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_rest;
-
-    #[test]
-    fn only_the_exact_rest_of_the_file_continues_it() {
-        assert!(is_rest("bytes 100-199/200", 100, 200));
-        assert!(is_rest("bytes 100-199/*", 100, 200));
-        for range in [
-            "bytes 0-199/200",
-            "bytes 100-198/200",
-            "bytes 100-199/300",
-            "bytes */200",
-            "100-199/200",
-            "bytes 100/200",
-            "",
-        ] {
-            assert!(!is_rest(range, 100, 200), "{range}");
-        }
-    }
+        && http::content_range(response.headers()).is_some_and(|range| {
+            range.first == have
+                && range.last == size - 1
+                && range.size.is_none_or(|total| total == size)
+        })
 }

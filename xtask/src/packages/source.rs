@@ -1,7 +1,5 @@
-//! Where packages come from: one address, in any of the three forms that people have.
-//!
-//! Refuses to know what an index says. Invariant: the query of the address (an Azure signature) goes to addresses
-//! below its own directory and to no other, and is never printed.
+//! Where packages come from: one address, in any of the three forms that people have. Its query (an Azure signature)
+//! goes to addresses below its own directory and to no other, and is never printed.
 
 use std::fmt;
 

@@ -1,8 +1,6 @@
-//! Whether a file is the package it should be.
-//!
-//! Refuses to know where the file came from. Invariant: every byte was read. By its SHA-256 where the index gives one;
-//! otherwise every entry of the zip against its CRC, so that a file of an earlier run is trusted for what it is and
-//! not for a note beside it.
+//! Whether a file is the package it should be. Every byte is read: for its SHA-256 where the index gives one, otherwise
+//! every entry of the zip for its CRC, so that a file of an earlier run is trusted for what it is and not for a note
+//! beside it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -1,19 +1,16 @@
-//! Blobs that are there: asked for, and read.
-//!
-//! It refuses to know where the bytes go. Invariant: [`Blob`] hands out the blob's bytes in order and each once,
-//! however often the connection breaks, and ends well only if size and digest are right.
+//! Blobs as they come: in order and each byte once, however often the connection breaks, and with an error at the end
+//! if size or digest are wrong.
 
 use bytes::{Buf as _, Bytes};
-use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::header::{HeaderValue, RANGE};
 use reqwest::{Method, Request, Response, StatusCode};
 
 use super::auth::Access;
+use super::connection::is_retryable;
 use super::error::Error;
 use super::repository::{Repository, found};
-use super::transport::Progress;
-use crate::http;
-use crate::oci::Descriptor;
-use crate::oci::{Digest, Hasher};
+use crate::http::{self, Sent};
+use crate::oci::{Descriptor, Digest, Hasher};
 use crate::secret::public_url;
 
 impl Repository {
@@ -56,7 +53,7 @@ impl Repository {
         }
         let scope = self.scope(Access::Pull);
         self.connection
-            .attempt(request, &scope, Progress::default())
+            .attempt_blob(request, &scope, &Sent::default())
             .await
     }
 }
@@ -82,13 +79,8 @@ impl Blob {
     /// the registry's options allow.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         while self.hasher.is_some() {
-            let error = match self
-                .repository
-                .connection
-                .transport
-                .chunk(&mut self.response)
-                .await
-            {
+            let stall = self.repository.connection.stall.blob;
+            let error = match http::chunk(&mut self.response, stall).await {
                 Ok(Some(chunk)) => match self.take(chunk)? {
                     Some(chunk) => return Ok(Some(chunk)),
                     None => continue,
@@ -99,7 +91,7 @@ impl Blob {
                     "it ended after {} of {} bytes",
                     self.position, self.size
                 )),
-                Err(error) => error,
+                Err(error) => Error::http(self.response.url(), &error),
             };
             self.resume(error).await?;
         }
@@ -140,22 +132,27 @@ impl Blob {
     }
 
     /// Opens the rest of the blob; `error` is why, and what is returned when there have been enough tries.
-    async fn resume(&mut self, mut error: Error) -> Result<(), Error> {
-        loop {
-            if !self.repository.connection.may_retry(&error, self.failures) {
-                return Err(error);
-            }
-            self.failures += 1;
-            tokio::time::sleep(http::backoff(self.failures)).await;
-            match self.repository.blob_from(&self.digest, self.position).await {
-                Ok(response) => {
-                    self.skip = self.overlap(&response)?;
-                    self.response = response;
-                    return Ok(());
+    async fn resume(&mut self, error: Error) -> Result<(), Error> {
+        let (repository, digest, position) = (&self.repository, &self.digest, self.position);
+        let mut policy = http::transient(repository.connection.retries, is_retryable);
+        let mut broken = Some(error);
+        let reopen = |_| {
+            let broken = broken.take();
+            async move {
+                match broken {
+                    Some(error) => Err(error),
+                    None => repository.blob_from(digest, position).await,
                 }
-                Err(next) => error = next,
             }
-        }
+        };
+        let count = |error: &Error, _| {
+            self.failures += 1;
+            policy(error, self.failures)
+        };
+        let response = http::retry(count, reopen).await?;
+        self.skip = self.overlap(&response)?;
+        self.response = response;
+        Ok(())
     }
 
     /// How many bytes of `response` were handed out already: all of them if the range was ignored.
@@ -163,20 +160,8 @@ impl Blob {
         if response.status() != StatusCode::PARTIAL_CONTENT {
             return Ok(self.position);
         }
-        let range = response
-            .headers()
-            .get(CONTENT_RANGE)
-            .and_then(|value| value.to_str().ok());
-        let start = range.and_then(|range| {
-            range
-                .trim_start_matches("bytes ")
-                .split('-')
-                .next()?
-                .parse::<u64>()
-                .ok()
-        });
-        match start {
-            Some(start) if start <= self.position => Ok(self.position - start),
+        match http::content_range(response.headers()) {
+            Some(range) if range.first <= self.position => Ok(self.position - range.first),
             _ => Err(Error::Protocol {
                 url: public_url(response.url()),
                 reason: format!("another range than from {}", self.position),

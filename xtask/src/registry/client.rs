@@ -1,270 +1,30 @@
-//! One registry: every request to it goes through here, with its turn, its authorization and its retries.
-//!
-//! It refuses to know what the requests mean. Invariants: retries happen here and nowhere else, and only for requests
-//! that can be sent twice; credentials go to the registry's own origin and to no other.
+//! One registry, as its users see it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::AUTHORIZATION;
-use reqwest::{Request, Response, StatusCode};
-use url::Url;
-
-use super::auth::{Auth, Scope};
+use super::connection::Connection;
 use super::error::Error;
-use super::rate_limiter::{self, RateLimiter};
+use super::options::Options;
 use super::repository::Repository;
-use super::transport::{Progress, Transport};
 use crate::credentials::Credentials;
-use crate::http::{self, is_loopback};
-use crate::oci::{DOCKER_HUB, ReferenceError, canonical_host};
 
-/// A registry, signed in to with one set of credentials. A clone is another handle to the same.
+/// A registry, signed in to with one set of credentials. A clone is another handle to the same: all share its tokens,
+/// connections, rate limiter and pauses.
 #[derive(Clone)]
 pub struct Registry(Arc<Connection>);
-
-/// How a registry is talked to.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Plain HTTP although the host is not loopback (loopback always is).
-    pub plain_http: bool,
-    /// Further tries after a transient failure.
-    pub retries: u32,
-    pub connect_timeout: Duration,
-    /// How long a request or a body may make no progress. Long: transfers between continents pause for minutes.
-    pub stall_timeout: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            plain_http: false,
-            retries: 2,
-            connect_timeout: Duration::from_secs(10),
-            stall_timeout: Duration::from_secs(120),
-        }
-    }
-}
 
 impl Registry {
     /// The registry `host`, which is not contacted yet.
     pub fn new(host: &str, credentials: Credentials, options: Options) -> Result<Registry, Error> {
-        let host = canonical_host(host)?;
-        let base = base_url(&host, options.plain_http)?;
-        Ok(Registry(Arc::new(Connection {
-            base: base.clone(),
-            retries: options.retries,
-            transport: Transport::new(base, options),
-            rate_limiter: if host == DOCKER_HUB {
-                RateLimiter::docker_hub()
-            } else {
-                RateLimiter::unlimited()
-            },
-            auth: Auth::new(&host, credentials),
-            opened: AtomicBool::new(false),
-            opening: tokio::sync::Mutex::new(()),
-        })))
+        Ok(Registry(Arc::new(Connection::new(
+            host,
+            credentials,
+            options,
+        )?)))
     }
 
     /// The repository at `path`, which is that of a [`RepositoryName`](crate::oci::RepositoryName).
     pub fn repository(&self, path: &str) -> Repository {
         Repository::new(Arc::clone(&self.0), path)
-    }
-}
-
-/// What the repositories of a registry share.
-pub(super) struct Connection {
-    pub base: Url,
-    pub transport: Transport,
-    auth: Auth,
-    rate_limiter: RateLimiter,
-    retries: u32,
-    /// Whether one request has been through.
-    opened: AtomicBool,
-    /// Held by the very first request, so that the challenge is learned once and a wrong password is tried once,
-    /// however many requests start together.
-    opening: tokio::sync::Mutex<()>,
-}
-
-impl Connection {
-    /// Sends a request whose body, if any, is in memory, and tries again what may succeed then. Any answer but
-    /// success is an error.
-    pub(super) async fn send(&self, request: Request, scope: &Scope) -> Result<Response, Error> {
-        self.retry(|| {
-            let copy = request.try_clone().expect("the body is in memory");
-            self.attempt(copy, scope, Progress::default())
-        })
-        .await
-    }
-
-    /// Repeats `attempt` while it fails in a way that may pass.
-    pub(super) async fn retry<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let mut tried = 0;
-        loop {
-            let error = match attempt().await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            if !self.may_retry(&error, tried) {
-                return Err(error);
-            }
-            tried += 1;
-            tokio::time::sleep(http::backoff(tried)).await;
-        }
-    }
-
-    /// Whether to try again after `error`, when `tried` tries have failed before.
-    pub(super) fn may_retry(&self, error: &Error, tried: u32) -> bool {
-        is_retryable(error) && tried < self.retries
-    }
-
-    /// One try: waits its turn, signs in if asked to.
-    pub(super) async fn attempt(
-        &self,
-        request: Request,
-        scope: &Scope,
-        progress: Progress,
-    ) -> Result<Response, Error> {
-        let alone = match self.opened.load(Ordering::Acquire) {
-            true => None,
-            false => Some(self.opening.lock().await),
-        };
-        // Opened while this one waited: no need to be alone.
-        let alone = alone.filter(|_| !self.opened.load(Ordering::Acquire));
-        let outcome = self.exchange(request, scope, &progress).await;
-        self.opened.store(true, Ordering::Release);
-        drop(alone);
-        if let Err(Error::RateLimited { retry_after, .. }) = &outcome {
-            self.rate_limiter.pause(*retry_after);
-        }
-        outcome
-    }
-
-    /// One try at an answer whose body is a short document of at most `limit` bytes.
-    pub(super) async fn document(
-        &self,
-        request: Request,
-        scope: &Scope,
-        limit: usize,
-    ) -> Result<(Response, Bytes), Error> {
-        let mut response = self.attempt(request, scope, Progress::default()).await?;
-        let body = self.transport.body(&mut response, limit).await?;
-        Ok((response, body))
-    }
-
-    async fn exchange(
-        &self,
-        mut request: Request,
-        scope: &Scope,
-        progress: &Progress,
-    ) -> Result<Response, Error> {
-        let method = request.method().clone();
-        // An upload may be sent on to a host of the registry's choice, which gets no credentials.
-        let is_ours = self.is_ours(request.url());
-        let mut refusals = 0;
-        loop {
-            let spare = request.try_clone();
-            self.rate_limiter.turn().await;
-            let authorization = match is_ours {
-                true => self.auth.authorize(&self.transport, scope).await?,
-                false => None,
-            };
-            if let Some(authorization) = &authorization {
-                request
-                    .headers_mut()
-                    .insert(AUTHORIZATION, authorization.header.clone());
-            }
-            let response = self.transport.exchange(request, progress).await?;
-            let is_unauthorized =
-                response.status() == StatusCode::UNAUTHORIZED && self.is_ours(response.url());
-            if is_unauthorized {
-                let headers = response.headers();
-                let again = self.auth.learn(authorization.as_ref(), headers).await;
-                match spare {
-                    Some(spare) if again && refusals < MOST_REFUSALS => {
-                        refusals += 1;
-                        request = spare;
-                        continue;
-                    }
-                    None if again => {
-                        let failure = self.transport.failure(&method, response).await;
-                        let lost = Error::Status(Box::new(failure.answer));
-                        return Err(Error::UploadLost(Box::new(lost)));
-                    }
-                    _ => {}
-                }
-            } else if authorization.is_some() {
-                self.auth.accept();
-            }
-            if response.status().is_success() {
-                return Ok(response);
-            }
-            let failure = self.transport.failure(&method, response).await;
-            return Err(if is_unauthorized && authorization.is_some() {
-                self.auth.rejected(failure, scope)
-            } else {
-                self.auth.denied(failure, scope)
-            });
-        }
-    }
-
-    fn is_ours(&self, url: &Url) -> bool {
-        let origin = |url: &Url| (url.scheme() == "https", url.port_or_known_default());
-        origin(url) == origin(&self.base) && url.host_str() == self.base.host_str()
-    }
-}
-
-/// Whether the request that met `error` may succeed within this run.
-pub(super) fn is_retryable(error: &Error) -> bool {
-    match error {
-        // Not that request, only the upload from its beginning.
-        Error::UploadLost(_) => false,
-        Error::RateLimited { retry_after, .. } => {
-            retry_after.unwrap_or_default() <= rate_limiter::LONGEST_PAUSE
-        }
-        _ => error.is_transient(),
-    }
-}
-
-/// A 401 is taken as news this often: once to learn how to sign in, once because a token died.
-const MOST_REFUSALS: u32 = 2;
-
-/// Where the registry that people call `host` answers.
-fn base_url(host: &str, plain_http: bool) -> Result<Url, ReferenceError> {
-    let host = if host == DOCKER_HUB {
-        "registry-1.docker.io"
-    } else {
-        host
-    };
-    let url = |scheme: &str| {
-        Url::parse(&format!("{scheme}://{host}/"))
-            .map_err(|_| ReferenceError::Host(host.to_owned()))
-    };
-    let secure = url("https")?;
-    if plain_http || is_loopback(&secure) {
-        url("http")
-    } else {
-        Ok(secure)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loopback_is_plain_and_everything_else_is_not() {
-        let base = |host: &str, plain_http| base_url(host, plain_http).unwrap().to_string();
-        assert_eq!(base("docker.io", false), "https://registry-1.docker.io/");
-        assert_eq!(base("127.0.0.1:5000", false), "http://127.0.0.1:5000/");
-        assert_eq!(base("[::1]:5000", false), "http://[::1]:5000/");
-        assert_eq!(base("localhost:5000", false), "http://localhost:5000/");
-        assert_eq!(base("10.0.0.1:5000", false), "https://10.0.0.1:5000/");
-        assert_eq!(base("10.0.0.1:5000", true), "http://10.0.0.1:5000/");
     }
 }

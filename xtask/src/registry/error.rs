@@ -1,14 +1,14 @@
-//! What can go wrong between a client and a registry, as the cases a caller branches on.
-//!
-//! It refuses to decide about retries beyond saying whether one could help. Invariant: no message holds a secret or a
-//! URL's query.
+//! What can go wrong between a client and a registry, as the cases a caller branches on. No message holds a secret or
+//! a URL's query.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::oci::Digest;
-use crate::oci::ManifestError;
-use crate::oci::ReferenceError;
+use url::Url;
+
+use crate::http;
+use crate::oci::{Digest, ManifestError, ReferenceError};
+use crate::secret::public_url;
 
 /// Why a registry did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -89,6 +89,17 @@ pub struct ErrorResponse {
 }
 
 impl Error {
+    /// A request or a body that did not come to its end.
+    pub(super) fn http(url: &Url, error: &http::Error) -> Error {
+        let (url, reason) = (public_url(url), error.to_string());
+        match error {
+            http::Error::TooLarge(_) => Error::Protocol { url, reason },
+            http::Error::Stalled(_) | http::Error::Broken { .. } => {
+                Error::Unreachable { url, reason }
+            }
+        }
+    }
+
     /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,8 +1,5 @@
-//! What a repository holds: its tags, and what refers to a manifest.
-//!
-//! It refuses to filter or sort. Invariant: a list is complete, to its last page, or an error.
+//! What a repository holds: its tags, and what refers to a manifest. A list is complete, to its last page, or an error.
 
-use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Method, Request};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,9 +8,8 @@ use url::Url;
 use super::auth::Access;
 use super::error::Error;
 use super::repository::Repository;
-use crate::oci::Digest;
-use crate::oci::{Content, Descriptor, Index};
-use crate::oci::{Tag, TagOrDigest};
+use crate::http;
+use crate::oci::{Content, Descriptor, Digest, Index, Tag, TagOrDigest};
 use crate::secret::public_url;
 
 impl Repository {
@@ -78,7 +74,7 @@ impl Repository {
             let (response, body) = self.connection.retry(get).await?;
             let page = serde_json::from_slice(&body);
             pages.push(page.map_err(|e| wrong(format!("not the list that was asked for: {e}")))?);
-            next = next_page(response.headers(), response.url());
+            next = http::next_page(response.headers(), response.url()).map_err(wrong)?;
         }
         Ok(pages)
     }
@@ -87,48 +83,3 @@ impl Repository {
 const MOST_PAGES: usize = 10_000;
 
 const LARGEST_PAGE: usize = 16 << 20;
-
-/// The target of `Link: <…>; rel="next"` (RFC 8288).
-fn next_page(headers: &HeaderMap, here: &Url) -> Option<Url> {
-    let values = headers
-        .get_all(LINK)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    for link in values.flat_map(|value| value.split(",").map(str::trim)) {
-        let Some((target, parameters)) =
-            link.strip_prefix('<').and_then(|link| link.split_once('>'))
-        else {
-            continue;
-        };
-        let is_next = |parameter: &str| matches!(parameter.trim(), "rel=next" | r#"rel="next""#);
-        if parameters.split(';').any(is_next) {
-            return here.join(target).ok();
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_found_among_links() {
-        let here = Url::parse("https://r/v2/a/tags/list?n=1000").unwrap();
-        let next = |link: &str| {
-            let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);
-            next_page(&headers, &here).map(String::from)
-        };
-        let expected = Some("https://r/v2/a/tags/list?last=x&n=2".to_owned());
-        for link in [
-            r#"</v2/a/tags/list?last=x&n=2>; rel="next""#,
-            "<https://r/v2/a/tags/list?last=x&n=2>; rel=next",
-            r#"<https://r/first>; rel="first", <list?last=x&n=2>;title=a; rel="next""#,
-        ] {
-            assert_eq!(next(link), expected, "{link}");
-        }
-        for link in ["", r#"</x>; rel="prev""#, "/x; rel=next", "</x"] {
-            assert_eq!(next(link), None, "{link}");
-        }
-    }
-}

@@ -1,15 +1,19 @@
-//! An OCI distribution client, usable alone: what a registry is asked, and what its answers mean.
+//! An OCI distribution client, usable alone: what a registry is asked, and what its responses mean.
 //!
 //! Written against the OCI distribution specification 1.1 and the habits of real registries; each odd one is named
-//! where it is handled. It refuses to know releases, copies and settings: it has one host, one set of credentials, and
-//! answers by return values. Invariant: a manifest's bytes are never rewritten and never trusted before their digest is
-//! verified.
+//! where it is handled. It refuses to know releases, copies and settings. Invariant: a manifest's bytes are never
+//! rewritten, and never trusted before their digest is verified.
+//!
+//! A request goes down this list: `repository`, `blob`, `upload` and `listing` say what it means; `connection` waits
+//! for the `rate_limiter`, signs in (`auth`) and decides about retries; `transport` sends it.
 
 mod auth;
 mod blob;
 mod client;
+mod connection;
 mod error;
 mod listing;
+mod options;
 mod rate_limiter;
 mod repository;
 mod resolve;
@@ -17,7 +21,8 @@ mod transport;
 mod upload;
 
 pub use blob::Blob;
-pub use client::{Options, Registry};
+pub use client::Registry;
 pub use error::{Error, ErrorResponse};
+pub use options::{Options, Stall};
 pub use repository::Repository;
 pub use upload::{Mount, Session};

@@ -1,6 +1,5 @@
-//! When a request may go out: the host's pause after a rate limit, and Docker Hub's ceiling.
-//!
-//! It refuses to know requests. Invariant: a pause holds back every request to the host, not only the one that met it.
+//! When a request may go out: the pause that a registry asks for, and Docker Hub's ceiling. A pause holds back every
+//! request of this client that has not gone out yet, not only the one that met the limit.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The pause when a registry limits the rate and names no time.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// One host's rate_limiter.
+/// The rate limiter of one registry.
 pub(super) struct RateLimiter {
     /// The time between requests in the long run, if there is a ceiling.
     interval: Option<Duration>,
@@ -50,7 +49,7 @@ impl RateLimiter {
     }
 
     /// Waits until a request may go out.
-    pub(super) async fn turn(&self) {
+    pub(super) async fn acquire(&self) {
         if let Some(interval) = self.interval {
             let wait = self.times().reserve(Instant::now(), interval);
             tokio::time::sleep(wait).await;
@@ -124,7 +123,7 @@ mod tests {
         rate_limiter.pause(Some(asked));
         rate_limiter.pause(Some(Duration::ZERO));
         rate_limiter.pause(Some(LONGEST_PAUSE * 2));
-        tokio::join!(rate_limiter.turn(), rate_limiter.turn());
+        tokio::join!(rate_limiter.acquire(), rate_limiter.acquire());
         assert!(start.elapsed() >= asked);
         assert!(start.elapsed() < LONGEST_PAUSE);
     }

@@ -1,23 +1,18 @@
-//! One repository: what may be done there, and its manifests.
-//!
-//! It refuses to know what a manifest refers to. Invariant: a manifest is handed out only after its digest was checked.
+//! One repository: what may be done there, and its manifests, which are handed out only after their digest was checked.
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response, StatusCode};
 use url::Url;
 
 use super::auth::{Access, Scope};
-use super::client::Connection;
+use super::connection::Connection;
 use super::error::Error;
-use super::transport::Progress;
-use crate::oci::Digest;
-use crate::oci::TagOrDigest;
-use crate::oci::media_type;
-use crate::oci::{Descriptor, Manifest};
+use crate::http;
+use crate::oci::{Descriptor, Digest, Manifest, TagOrDigest, media_type};
 use crate::secret::public_url;
 
 /// A repository of a registry; cheap to clone.
@@ -42,7 +37,7 @@ impl Repository {
         // GitHub answers 405; an abandoned session expires by itself.
         let _ = self
             .connection
-            .attempt(cancel, &self.scope(Access::Push), Progress::default())
+            .attempt(cancel, &self.scope(Access::Push))
             .await;
         Ok(())
     }
@@ -168,14 +163,9 @@ pub(super) fn found<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// Where an answer says to go on: relative or absolute, with its query kept.
+/// Where a response says to go on.
 pub(super) fn location(response: &Response) -> Result<Url, Error> {
-    let text = response
-        .headers()
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok());
-    let url = text.and_then(|text| response.url().join(text).ok());
-    url.ok_or_else(|| Error::Protocol {
+    http::location(response.headers(), response.url()).ok_or_else(|| Error::Protocol {
         url: public_url(response.url()),
         reason: "no usable `Location`".to_owned(),
     })

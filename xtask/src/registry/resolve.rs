@@ -1,8 +1,7 @@
-//! Name resolution that is asked once: a name keeps its first addresses for the whole run.
+//! Name resolution that asks once: a name keeps its first addresses until none of them can be connected to.
 //!
 //! A geo-replicated registry moves its name between replicas that do not yet hold the same blobs, so a push that
-//! follows it fails half-way (Azure/acr#588). Invariant: the addresses of a name change only after none of them could
-//! be connected to.
+//! follows it fails half-way (Azure/acr#588).
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs as _};

@@ -1,7 +1,5 @@
-//! Blobs that are not there yet: mounted from another repository, or uploaded.
-//!
-//! It refuses to know where the bytes come from and to send a stream twice: whoever can make the stream again retries.
-//! Invariant: success means that the registry has the blob under its digest.
+//! Blobs that are not there yet: mounted from another repository, or uploaded. Success means that the registry has the
+//! blob under its digest. A stream is sent once: its owner, who can make it again, repeats a lost upload.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -13,12 +11,11 @@ use reqwest::{Body, Method, Request, StatusCode};
 use url::Url;
 
 use super::auth::Access;
-use super::client::is_retryable;
+use super::connection::is_retryable;
 use super::error::Error;
 use super::repository::{Repository, location};
-use super::transport::Progress;
-use crate::oci::Descriptor;
-use crate::oci::Digest;
+use crate::http::Sent;
+use crate::oci::{Descriptor, Digest};
 
 /// An upload that the registry has opened.
 pub struct Session(Url);
@@ -74,12 +71,12 @@ impl Repository {
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
         let session = self.session(session).await?;
-        let progress = Progress::default();
+        let sent = Sent::default();
         let fault = Arc::new(OnceLock::new());
         let body = body.inspect({
-            let (progress, fault) = (progress.clone(), Arc::clone(&fault));
+            let (sent, fault) = (sent.clone(), Arc::clone(&fault));
             move |item| match item {
-                Ok(_) => progress.step(),
+                Ok(piece) => sent.add(piece.len()),
                 Err(error) => fault.set(error.to_string()).unwrap_or_default(),
             }
         });
@@ -88,11 +85,9 @@ impl Repository {
         request
             .headers_mut()
             .insert(CONTENT_LENGTH, blob.size.into());
-        let sent = self
-            .connection
-            .attempt(request, &self.scope(Access::Push), progress)
-            .await;
-        match (sent, fault.get()) {
+        let scope = self.scope(Access::Push);
+        let patch = self.connection.attempt_blob(request, &scope, &sent);
+        match (patch.await, fault.get()) {
             (Ok(response), _) => {
                 let next = location(&response).unwrap_or(session);
                 self.commit(next, &blob.digest, Bytes::new()).await
@@ -128,11 +123,9 @@ impl Repository {
         let scope = self.scope(Access::Push);
         let put = async || {
             let request = binary(Method::PUT, session.clone(), bytes.clone().into());
-            let Err(error) = self
-                .connection
-                .attempt(request, &scope, Progress::default())
-                .await
-            else {
+            let sent = Sent::default();
+            let put = self.connection.attempt_blob(request, &scope, &sent);
+            let Err(error) = put.await else {
                 return Ok(());
             };
             if matches!(
@@ -142,11 +135,7 @@ impl Repository {
                 return Err(error);
             }
             let ask = Request::new(Method::HEAD, self.url(format_args!("blobs/{digest}")));
-            match self
-                .connection
-                .attempt(ask, &scope, Progress::default())
-                .await
-            {
+            match self.connection.attempt(ask, &scope).await {
                 Ok(_) => Ok(()),
                 Err(_) => Err(error),
             }

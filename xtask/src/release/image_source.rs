@@ -56,7 +56,7 @@ impl ImageSource {
         let mut reader = JoinSet::new();
         let source = match held.first_key_value() {
             Some((registry, manifest)) => Source::Registry {
-                repository: world.patient_repository(registry)?,
+                repository: world.repository(registry)?.clone(),
                 at: TagOrDigest::Digest(manifest.digest().clone()),
             },
             None => read(world, images, Arc::clone(&reading), &mut reader).await?,
@@ -173,7 +173,7 @@ async fn read(
         // Of an image in the engine, the others were asked already.
         if is_target || images.is_empty() {
             candidates.push(Candidate {
-                repository: world.patient_repository(&push.registry)?,
+                repository: world.repository(&push.registry)?.clone(),
                 is_target,
             });
         }

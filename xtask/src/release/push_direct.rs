@@ -14,7 +14,7 @@ use super::push::PushOutcome;
 use super::world::World;
 use crate::copy::{CopyStatus, Destination, Event, Listener, RegistryHost};
 use crate::graph;
-use crate::registry::{Error, Options};
+use crate::registry::Error;
 
 /// Between two looks at the progress.
 const TICK: Duration = Duration::from_millis(250);
@@ -32,7 +32,7 @@ pub async fn bring(
             pushed: None,
         });
     }
-    let client = world.client(&plan.registry, Options::default())?;
+    let client = world.client(&plan.registry)?.clone();
     let host = RegistryHost::new(plan.repository.host(), client);
     let destination = Destination {
         host: Arc::clone(&host),

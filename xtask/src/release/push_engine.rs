@@ -142,21 +142,14 @@ impl Push<'_> {
             self.context
                 .progress(before + progress.current, before + progress.total);
         };
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self
-                .engine
-                .push(reference, self.credentials.as_ref(), &progress)
-                .await
-            {
-                Ok(pushed) => return Ok(pushed),
-                Err(error) if error.is_transient() && tries < TRIES => {
-                    self.context.warn(&format!("{error}; trying again"));
-                    tokio::time::sleep(http::backoff(tries)).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let mut policy = http::transient(TRIES - 1, engine::Error::is_transient);
+        let policy = |error: &engine::Error, failures| {
+            let wait = policy(error, failures)?;
+            self.context.warn(&format!("{error}; trying again"));
+            Some(wait)
+        };
+        let credentials = self.credentials.as_ref();
+        let push = |_| self.engine.push(reference, credentials, &progress);
+        Ok(http::retry(policy, push).await?)
     }
 }

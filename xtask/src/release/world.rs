@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::OnceCell;
@@ -17,7 +16,7 @@ use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::exit::bad_input;
 use crate::http;
-use crate::registry::{self, Registry, Repository};
+use crate::registry::{Options, Registry, Repository};
 use crate::settings::{Login, RegistrySettings, ReleaseSettings};
 
 /// When the moving tags are set.
@@ -29,9 +28,6 @@ pub enum TagsWhen {
     Any,
 }
 
-/// For requests that are small: a registry that is silent holds up the others while the preflight waits for it.
-const STALL: Duration = Duration::from_secs(30);
-
 /// Everything the actions of the targets borrow.
 pub struct World<'w> {
     pub settings: &'w ReleaseSettings,
@@ -40,7 +36,7 @@ pub struct World<'w> {
     scheduled: Vec<String>,
     engine: OnceCell<Engine>,
     image_source: OnceCell<ImageSource>,
-    repositories: BTreeMap<&'w str, OnceLock<Repository>>,
+    connections: BTreeMap<&'w str, OnceLock<(Registry, Repository)>>,
     /// What each registry holds, by name, once its push target succeeded.
     published: Mutex<BTreeMap<String, Published>>,
     /// Why a registry will not take a push, as the preflight found.
@@ -66,7 +62,7 @@ impl<'w> World<'w> {
             scheduled,
             engine: OnceCell::new(),
             image_source: OnceCell::new(),
-            repositories: settings
+            connections: settings
                 .registries
                 .iter()
                 .map(|it| (it.name.as_str(), OnceLock::new()))
@@ -97,21 +93,23 @@ impl<'w> World<'w> {
             .await
     }
 
-    /// The repository of the image at the registry of that name, for what is small.
+    /// The repository of the image at the registry of that name.
     pub fn repository(&self, name: &str) -> Result<&Repository> {
-        get_or_try(&self.repositories[name], || repository(self.registry(name)))
+        Ok(&self.connection(name)?.1)
     }
 
-    /// The same for blobs: who sends one may pause for long.
-    pub fn patient_repository(&self, name: &str) -> Result<Repository> {
-        let path = self.registry(name).repository.path();
-        let client = self.client(name, registry::Options::default())?;
-        Ok(client.repository(path))
+    /// The one client of the registry of that name, signed in to when there are credentials.
+    pub fn client(&self, name: &str) -> Result<&Registry> {
+        Ok(&self.connection(name)?.0)
     }
 
-    /// The registry of that name, signed in to when there are credentials.
-    pub fn client(&self, name: &str, options: registry::Options) -> Result<Registry> {
-        connect(self.registry(name), options)
+    fn connection(&self, name: &str) -> Result<&(Registry, Repository)> {
+        get_or_try(&self.connections[name], || {
+            let registry = self.registry(name);
+            let client = connect(registry)?;
+            let repository = client.repository(registry.repository.path());
+            Ok((client, repository))
+        })
     }
 
     pub fn registry(&self, name: &str) -> &'w RegistrySettings {
@@ -151,17 +149,13 @@ impl<'w> World<'w> {
     }
 }
 
-/// The repository of the image at a registry, for what is small.
+/// The repository of the image at a registry.
 pub fn repository(registry: &RegistrySettings) -> Result<Repository> {
-    let options = registry::Options {
-        stall_timeout: STALL,
-        ..registry::Options::default()
-    };
-    Ok(connect(registry, options)?.repository(registry.repository.path()))
+    Ok(connect(registry)?.repository(registry.repository.path()))
 }
 
-/// The client for a registry, signed in to when there are credentials.
-pub fn connect(registry: &RegistrySettings, options: registry::Options) -> Result<Registry> {
+/// A client for a registry, signed in to when there are credentials.
+fn connect(registry: &RegistrySettings) -> Result<Registry> {
     let credentials = match &registry.login {
         Login::Ready {
             username, password, ..
@@ -171,17 +165,13 @@ pub fn connect(registry: &RegistrySettings, options: registry::Options) -> Resul
         },
         _ => Credentials::Anonymous,
     };
-    let host = registry.repository.host();
+    let (host, options) = (registry.repository.host(), Options::default());
     Registry::new(host, credentials, options).with_context(|| format!("registry `{host}`"))
 }
 
-/// A client for packages or GitHub at `base`. Both notice a stall themselves: reqwest's own read timeout also runs while
-/// a long upload waits for its answer.
+/// A client for packages or GitHub at `base`.
 pub fn http(base: &Url) -> Result<reqwest::Client> {
-    http::client(base, || {
-        reqwest::Client::builder().connect_timeout(Duration::from_secs(10))
-    })
-    .context("the HTTP client cannot be set up")
+    http::client(base, |builder| builder).context("the HTTP client cannot be set up")
 }
 
 fn get_or_try<T>(cell: &OnceLock<T>, init: impl FnOnce() -> Result<T>) -> Result<&T> {

@@ -7,15 +7,18 @@ use futures_util::stream::StreamExt as _;
 use hyper::Method;
 use xtask::credentials::Credentials;
 use xtask::oci::{Manifest, index_of, media_type};
-use xtask::registry::{Error, Options};
+use xtask::registry::{Error, Options, Stall};
 
 use crate::support::client::{CONTENT, body, layer, open, registry_with, serving, tag};
 
-/// One try only, and a stall timeout that a test can wait for.
-fn impatient() -> Options {
+/// One try only, and stall limits that a test can wait for.
+fn impatient(request: u64, blob: u64) -> Options {
     Options {
         retries: 0,
-        stall_timeout: Duration::from_millis(400),
+        stall: Stall {
+            request: Duration::from_millis(request),
+            blob: Duration::from_millis(blob),
+        },
         ..Options::default()
     }
 }
@@ -85,8 +88,8 @@ async fn a_registry_that_stumbles_is_asked_again_but_not_for_ever() {
 async fn a_registry_that_says_nothing_is_given_up() {
     let (server, _) = open().await;
     server.fault(Method::HEAD, "manifests", Fault::Silence);
-    let repository =
-        registry_with(&server.host, Credentials::Anonymous, impatient()).repository("a");
+    let options = impatient(400, 60_000);
+    let repository = registry_with(&server.host, Credentials::Anonymous, options).repository("a");
     let error = repository.head_manifest(&tag("x")).await.unwrap_err();
     assert!(
         error.to_string().ends_with("no progress for 400ms"),
@@ -95,10 +98,22 @@ async fn a_registry_that_says_nothing_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_blob_may_pause_for_longer_than_a_small_request() {
+    let (server, _) = open().await;
+    server.fault(Method::PATCH, "uploads", Fault::Silence);
+    let options = impatient(60_000, 400);
+    let repository = registry_with(&server.host, Credentials::Anonymous, options).repository("a");
+    let blob = layer(CONTENT);
+    let upload = repository.upload_blob(&blob, None, body(CONTENT));
+    let error = upload.await.unwrap_err().to_string();
+    assert!(error.contains("no progress for 400ms"), "{error}");
+}
+
+#[tokio::test]
 async fn a_slow_upload_is_not_a_dead_one() {
     let (server, _) = open().await;
-    let repository =
-        registry_with(&server.host, Credentials::Anonymous, impatient()).repository("a");
+    let options = impatient(60_000, 400);
+    let repository = registry_with(&server.host, Credentials::Anonymous, options).repository("a");
     let slow = body(CONTENT).then(|chunk| async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         chunk

@@ -1,7 +1,7 @@
 //! Signing in to one host: its challenge is learned once, then every request carries what it needs.
 //!
-//! It refuses to know what the requests are for beyond their scope. Invariants: one token request at a time for each
-//! scope, its result shared by all who wait; a refused login is remembered and never tried again.
+//! There is one token request at a time for each scope, its result shared by all who wait; a refused login is
+//! remembered and never tried again.
 
 mod challenge;
 mod token;
@@ -19,7 +19,7 @@ use token::Token;
 pub(super) use token::{Access, Scope};
 
 use super::error::{Error, Failure};
-use super::transport::{Progress, Transport};
+use super::transport::Transport;
 use crate::credentials::Credentials;
 
 /// The state of being signed in to one host.
@@ -101,12 +101,12 @@ impl Auth {
         let asked = Instant::now();
         let request = token::request(realm, service, scope, &self.credentials);
         let method = request.method().clone();
-        let mut response = transport.exchange(request, &Progress::default()).await?;
+        let mut response = transport.small(request).await?;
         if !response.status().is_success() {
             let failure = transport.failure(&method, response).await;
             return Err(self.rejected(failure, scope));
         }
-        let body = transport.body(&mut response, 1 << 20).await?;
+        let body = transport.document(&mut response, 1 << 20).await?;
         let token = token.insert(Token::read(realm, &body, asked)?);
         self.accept();
         Ok(Authorization {

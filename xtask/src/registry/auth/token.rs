@@ -1,7 +1,5 @@
-//! Bearer tokens: what one is asked for, how it is fetched, and how long it is used.
-//!
-//! It refuses to look into a token: they are opaque. Invariant: a token is never used past its time, nor for another
-//! scope than it was asked for.
+//! Bearer tokens: what one is asked for, how it is fetched, and how long it is used. Nobody looks into a token: they
+//! are opaque.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +68,7 @@ impl Token {
     /// The lifetime counts from our own clock, not from `issued_at`, which is the other side's.
     pub(super) fn read(realm: &Url, body: &[u8], asked: Instant) -> Result<Token, Error> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct TokenResponse {
             token: Option<String>,
             access_token: Option<String>,
             expires_in: Option<u64>,
@@ -79,7 +77,7 @@ impl Token {
             url: public_url(realm),
             reason: reason.to_owned(),
         };
-        let answer: Answer =
+        let answer: TokenResponse =
             serde_json::from_slice(body).map_err(|_| wrong("not a token answer"))?;
         let text = answer
             .token

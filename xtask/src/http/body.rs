@@ -1,0 +1,100 @@
+//! Requests and bodies that end: each fails when it makes no progress for its stall limit, and a document when it is
+//! longer than its reader allows. The total time has no limit: a large blob on a slow line takes hours.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{RequestBuilder, Response};
+
+/// Why there is no answer, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no progress for {0:?}")]
+    Stalled(Duration),
+    #[error("more than {0} bytes")]
+    TooLarge(usize),
+    /// No connection, or one that broke.
+    #[error("{reason}")]
+    Broken { reason: String, is_connect: bool },
+}
+
+impl From<reqwest::Error> for Error {
+    /// Keeps the innermost cause, which is the one that helps.
+    fn from(error: reqwest::Error) -> Self {
+        let mut innermost: Option<&dyn std::error::Error> = None;
+        let mut next = error.source();
+        while let Some(cause) = next {
+            innermost = Some(cause);
+            next = cause.source();
+        }
+        let reason = match innermost.filter(|cause| !cause.is::<reqwest::Error>()) {
+            Some(cause) => cause.to_string(),
+            // reqwest's own text would end in the whole URL.
+            None if error.is_timeout() => "timed out".to_owned(),
+            None => "the request failed".to_owned(),
+        };
+        Error::Broken {
+            reason,
+            is_connect: error.is_connect(),
+        }
+    }
+}
+
+/// Counts the bytes of a request's body that the connection has taken, so that a slow upload does not count as a
+/// stalled one.
+#[derive(Clone, Default)]
+pub struct Sent(Arc<AtomicU64>);
+
+impl Sent {
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Sends `request`, whose body counts into `sent`, and awaits the head of its answer.
+pub async fn send(
+    request: RequestBuilder,
+    stall: Duration,
+    sent: &Sent,
+) -> Result<Response, Error> {
+    let mut answer = std::pin::pin!(request.send());
+    let mut seen = sent.bytes();
+    loop {
+        match tokio::time::timeout(stall, &mut answer).await {
+            Ok(answer) => return Ok(answer?),
+            Err(_) if sent.bytes() > seen => seen = sent.bytes(),
+            Err(_) => return Err(Error::Stalled(stall)),
+        }
+    }
+}
+
+/// The next piece of an answer's body, or `None` at its end.
+pub async fn chunk(response: &mut Response, stall: Duration) -> Result<Option<Bytes>, Error> {
+    match tokio::time::timeout(stall, response.chunk()).await {
+        Ok(chunk) => Ok(chunk?),
+        Err(_) => Err(Error::Stalled(stall)),
+    }
+}
+
+/// The whole body of an answer, which is a document of at most `limit` bytes.
+pub async fn document(
+    response: &mut Response,
+    stall: Duration,
+    limit: usize,
+) -> Result<Bytes, Error> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = chunk(response, stall).await? {
+        if body.len() + chunk.len() > limit {
+            return Err(Error::TooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}

@@ -1,0 +1,46 @@
+//! How every client is made: TLS trust, proxy, user agent.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::{Client, ClientBuilder};
+use url::{Host, Url};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client for the server at `base`, with what `configure` adds.
+///
+/// It sends no `Referer`, because the URL before a redirect may be signed; it asks no proxy for what is on this
+/// machine; and a machine without certificates can still speak plain HTTP. It has no read timeout: reqwest's own also
+/// runs while a long upload waits for its answer, so [`send`](super::send) and [`chunk`](super::chunk) watch for
+/// stalls.
+pub fn client(
+    base: &Url,
+    configure: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> reqwest::Result<Client> {
+    let builder = || {
+        let builder = Client::builder()
+            .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT);
+        if is_loopback(base) {
+            configure(builder.no_proxy())
+        } else {
+            configure(builder)
+        }
+    };
+    match builder().build() {
+        Err(_) if base.scheme() == "http" => builder().tls_certs_only([]).build(),
+        client => client,
+    }
+}
+
+/// Whether `url` is on this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}

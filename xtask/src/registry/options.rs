@@ -1,0 +1,41 @@
+//! How a registry is talked to.
+
+use std::time::Duration;
+
+/// What a caller may choose; the default suits any registry.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Plain HTTP although the host is not loopback (loopback always is).
+    pub plain_http: bool,
+    /// Further tries after a transient failure.
+    pub retries: u32,
+    pub stall: Stall,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            plain_http: false,
+            retries: 2,
+            stall: Stall::default(),
+        }
+    }
+}
+
+/// How long a request may make no progress. Each request has the one that fits it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stall {
+    /// Of a small request: a silent registry holds up whoever waits for it.
+    pub request: Duration,
+    /// Of one that moves a blob, or has the registry check one: transfers between continents pause for minutes.
+    pub blob: Duration,
+}
+
+impl Default for Stall {
+    fn default() -> Self {
+        Stall {
+            request: Duration::from_secs(30),
+            blob: Duration::from_secs(120),
+        }
+    }
+}
