@@ -28,8 +28,8 @@ use tokio::task::JoinSet;
 use url::form_urlencoded;
 
 use super::address::Address;
-use super::partial_image::PartialImage;
 use super::upload::{Content, Upload};
+use crate::image::PartialImage;
 use crate::oci::Digest;
 
 /// No config and no manifest is larger, in bytes.

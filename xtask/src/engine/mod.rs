@@ -28,6 +28,5 @@ pub use build::BuildPlan;
 pub use connect::Engine;
 pub use error::Error;
 pub use image::{Image, ImageId};
-pub use partial_image::PartialImage;
 pub use progress::Progress;
 pub use push::{Credentials, Pushed};

@@ -6,34 +6,20 @@
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
-use std::fs::{self, File};
+use std::fs;
 use std::time::Duration;
 
 use bollard::query_parameters::RemoveImageOptionsBuilder;
-use bytes::Bytes;
 
 use super::address::is_own_tag;
 use super::capture_registry::{CaptureRegistry, Wanted};
 use super::push::counts;
 use super::{Engine, Image};
+use crate::image::PartialImage;
 use crate::oci::{Descriptor, Digest};
 
 /// A push of which nothing comes for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What was taken of an image.
-#[derive(Default)]
-pub struct PartialImage {
-    /// What the image's id is the digest of: its config, or with containerd's image store its manifest or index.
-    pub root: Bytes,
-    /// The root's, unless it is a config.
-    pub media_type: Option<String>,
-    /// Manifests below an index.
-    pub manifests: Vec<Bytes>,
-    /// Uncompressed layers by diff id, or where the root is none of a config, blobs by digest; to be read from their
-    /// beginnings. Each was compared with what it is called.
-    pub blobs: HashMap<Digest, File>,
-}
 
 /// How an engine keeps layers.
 #[derive(Clone, Copy, PartialEq)]

@@ -1,8 +1,7 @@
-//! The manifests of an image, made of what its archive held. Pure.
+//! Makes the manifests of an image from the contents of its archive. Pure.
 //!
 //! A manifest whose layers all came compressed keeps its bytes, and so does an index whose manifests all do; the others
-//! are written anew. It refuses to know how the archive was read. Invariant: every blob that a manifest lists was in the
-//! archive, is known to be elsewhere, or has URLs of its own.
+//! are rewritten. Every blob that a manifest lists was in the archive, is reused, or has URLs of its own.
 
 use std::collections::HashMap;
 
@@ -18,27 +17,25 @@ use super::layer_sink::Layer;
 use super::rewrite;
 use crate::oci::{self, Descriptor, Digest, Image, Manifest, media_type};
 
-/// The list of the images in an OCI image layout.
+/// Lists the images of an OCI image layout.
 pub(super) const OCI: &str = "index.json";
 
-/// The list of the images in an archive of `docker save`.
+/// Lists the images of a `docker-archive`.
 pub(super) const CLASSIC: &str = "manifest.json";
 
-/// Indexes within indexes: nobody needs more than two.
-const DEPTH: u32 = 8;
+/// Levels of nested indexes; nobody needs more than two.
+const MAX_DEPTH: u32 = 8;
 
 /// An image as registries hold it, without its layers.
 #[derive(Debug, Default)]
 pub(super) struct Assembled {
     /// Children first; the last is the image.
     pub manifests: Vec<Manifest>,
-    /// Each image's manifest with its platform.
-    pub images: Vec<Descriptor>,
     /// Configs and other small blobs.
     pub blobs: Vec<Blob>,
 }
 
-/// Puts together the one image that `contents` holds, be it for several platforms.
+/// Assembles the one image in `contents`, which may have several platforms.
 pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
     let mut assembly = Assembly {
         contents,
@@ -47,7 +44,7 @@ pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
             .values()
             .map(|it| (&it.diff_id, it))
             .collect(),
-        done: HashMap::new(),
+        rewritten: HashMap::new(),
         out: Assembled::default(),
     };
     let mut roots: Vec<Root> = Vec::new();
@@ -69,14 +66,14 @@ pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
     Ok(assembly.out)
 }
 
-/// An image that the archive lists, and what it calls it.
+/// An image that the archive lists, and its name there.
 struct Root(Descriptor, String);
 
 struct Assembly<'a> {
     contents: &'a Contents,
     by_diff_id: HashMap<&'a Digest, &'a Layer>,
-    /// What became of the manifests that the archive lists.
-    done: HashMap<Digest, Descriptor>,
+    /// New descriptors of manifests by their digests in the archive.
+    rewritten: HashMap<Digest, Descriptor>,
     out: Assembled,
 }
 
@@ -106,7 +103,7 @@ impl Assembly<'_> {
         }
     }
 
-    /// One image of `docker save` before engine 25, and of all who write like it.
+    /// One image of a `docker-archive`, as engines before 25 write it.
     fn classic(&mut self, item: &Classic) -> Result<Root, Error> {
         let missing = |what: &str| Error::Missing {
             what: what.to_owned(),
@@ -139,10 +136,10 @@ impl Assembly<'_> {
         wanted_by: &str,
         depth: u32,
     ) -> Result<Descriptor, Error> {
-        if let Some(done) = self.done.get(&listed.digest) {
-            return Ok(done.clone());
+        if let Some(descriptor) = self.rewritten.get(&listed.digest) {
+            return Ok(descriptor.clone());
         }
-        if depth > DEPTH {
+        if depth > MAX_DEPTH {
             let reason = "its indexes list each other too deeply".to_owned();
             return Err(Error::NotAnImage(reason));
         }
@@ -151,13 +148,13 @@ impl Assembly<'_> {
         let mut descriptor = match manifest.content()? {
             oci::Content::Index(index) => {
                 for child in &index.manifests {
-                    self.is_there(child, &listed.digest)?;
+                    self.check_platform(child, &listed.digest)?;
                     match media_type::is_manifest(&child.media_type) {
                         true => drop(self.manifest(child, listed.digest.as_str(), depth + 1)?),
                         false => self.blob(child, listed.digest.as_str())?,
                     }
                 }
-                let index = rewrite::index(manifest, &self.done);
+                let index = rewrite::index(manifest, &self.rewritten);
                 self.push(index)
             }
             oci::Content::Image(image) => self.single(manifest, &image)?,
@@ -166,11 +163,12 @@ impl Assembly<'_> {
             descriptor.platform.clone_from(&listed.platform);
         }
         descriptor.annotations = listed.annotations.clone();
-        self.done.insert(listed.digest.clone(), descriptor.clone());
+        self.rewritten
+            .insert(listed.digest.clone(), descriptor.clone());
         Ok(descriptor)
     }
 
-    fn is_there(&self, child: &Descriptor, index: &Digest) -> Result<(), Error> {
+    fn check_platform(&self, child: &Descriptor, index: &Digest) -> Result<(), Error> {
         match &child.platform {
             Some(platform) if self.contents.document(&blob_name(&child.digest)).is_none() => {
                 Err(Error::NoPlatform {
@@ -182,7 +180,7 @@ impl Assembly<'_> {
         }
     }
 
-    /// A manifest of the archive: as it is when its layers came compressed, and written anew otherwise.
+    /// A manifest of the archive: unchanged if its layers came compressed, rewritten otherwise.
     fn single(&mut self, manifest: Manifest, image: &Image) -> Result<Descriptor, Error> {
         let wanted_by = manifest.digest().clone();
         let mut diff_ids = Vec::new();
@@ -191,11 +189,11 @@ impl Assembly<'_> {
         for listed in &image.layers {
             let name = blob_name(&listed.digest);
             if let Some(layer) = self.contents.layer(&name) {
-                came_compressed &= layer.form != Encoding::Tar;
-                if layer.form != Encoding::Tar {
+                came_compressed &= layer.encoding != Encoding::Tar;
+                if layer.encoding != Encoding::Tar {
                     same_size(listed, layer.descriptor.size)?;
                 }
-                are_layers |= layer.form != Encoding::Other;
+                are_layers |= layer.encoding != Encoding::Other;
                 diff_ids.push(&layer.diff_id);
             } else if self.contents.document(&name).is_some() {
                 self.blob(listed, wanted_by.as_str())?;
@@ -226,13 +224,9 @@ impl Assembly<'_> {
         }
     }
 
-    /// Adds an image's manifest.
     fn image(&mut self, manifest: Manifest, config: &Config) -> Descriptor {
         let mut descriptor = self.push(manifest);
         descriptor.platform = Some(config.platform.clone());
-        if !self.out.images.contains(&descriptor) {
-            self.out.images.push(descriptor.clone());
-        }
         descriptor
     }
 
@@ -244,7 +238,7 @@ impl Assembly<'_> {
         descriptor
     }
 
-    /// Adds a small blob. A large one was handed out while it was read.
+    /// Adds a small blob; a large one was handed out when it was read.
     fn blob(&mut self, listed: &Descriptor, wanted_by: &str) -> Result<(), Error> {
         if self.contents.layer(&blob_name(&listed.digest)).is_some() {
             return Ok(());
@@ -255,8 +249,8 @@ impl Assembly<'_> {
     }
 
     fn add(&mut self, descriptor: &Descriptor, bytes: Bytes) {
-        let is_there = |it: &Blob| it.descriptor.digest == descriptor.digest;
-        if !self.out.blobs.iter().any(is_there) {
+        let is_same = |it: &Blob| it.descriptor.digest == descriptor.digest;
+        if !self.out.blobs.iter().any(is_same) {
             self.out.blobs.push(Blob {
                 descriptor: descriptor.clone(),
                 content: Content::Memory(bytes),

@@ -1,8 +1,7 @@
-//! How layers are compressed: in members of a fixed size, each on its own.
+//! Compresses layers in members of a fixed size, each on its own.
 //!
-//! Gzip members and zstd frames may follow one another (RFC 1952, 2.2; RFC 8878, 3.1), and every reader of layers takes
-//! them. Invariant: what a member becomes depends on its bytes and the level only, so the digest of a layer does not
-//! depend on how many cores shared the work.
+//! Gzip members and zstd frames may be concatenated (RFC 1952, 2.2; RFC 8878, 3.1), and every reader of layers accepts
+//! that. A member depends on its bytes and the level only, so a layer's digest does not depend on the number of cores.
 
 use std::fmt;
 use std::io;
@@ -10,10 +9,10 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
-/// Size of what becomes one member, in bytes. Larger ones compress hardly better, smaller ones clearly worse.
+/// Uncompressed bytes of one member. Larger ones compress hardly better, smaller ones clearly worse.
 pub(super) const MEMBER: usize = 1 << 20;
 
-/// What layers that are not compressed yet become.
+/// How uncompressed layers are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// The level, 1 to 12; those above 9 take ten times as long.
@@ -35,7 +34,7 @@ impl Default for Compression {
     }
 }
 
-/// Text that names no compression.
+/// Text that is not a compression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a compression; hint: `gzip`, `gzip:1` to `gzip:12`, `zstd`, or `zstd:1` to `zstd:19`"
@@ -69,11 +68,11 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Compresses one member after the other; every thread has its own.
+/// Compresses one member after another; every thread has its own.
 pub(super) struct Compressor {
     encoder: Encoder,
-    /// Room for the worst case, kept: allocators hold on to large buffers that come and go.
-    room: Vec<u8>,
+    /// Large enough for any member, and reused: allocators keep large buffers that come and go.
+    buffer: Vec<u8>,
 }
 
 enum Encoder {
@@ -83,23 +82,23 @@ enum Encoder {
 
 impl Compressor {
     pub fn new(compression: Compression) -> io::Result<Compressor> {
-        let (encoder, room) = match compression {
+        let (encoder, bound) = match compression {
             Compression::Gzip(level) => {
                 let level = libdeflater::CompressionLvl::new(level.into());
                 let level = level.map_err(|_| io::Error::other("no such gzip level"))?;
                 let mut gzip = libdeflater::Compressor::new(level);
-                let room = gzip.gzip_compress_bound(MEMBER);
-                (Encoder::Gzip(gzip), room)
+                let bound = gzip.gzip_compress_bound(MEMBER);
+                (Encoder::Gzip(gzip), bound)
             }
             Compression::Zstd(level) => {
                 let zstd = zstd::bulk::Compressor::new(level.into())?;
-                let room = zstd::zstd_safe::compress_bound(MEMBER);
-                (Encoder::Zstd(zstd), room)
+                let bound = zstd::zstd_safe::compress_bound(MEMBER);
+                (Encoder::Zstd(zstd), bound)
             }
         };
         Ok(Compressor {
             encoder,
-            room: vec![0; room],
+            buffer: vec![0; bound],
         })
     }
 
@@ -107,11 +106,11 @@ impl Compressor {
     pub fn member(&mut self, bytes: &[u8]) -> io::Result<Bytes> {
         let length = match &mut self.encoder {
             Encoder::Gzip(gzip) => gzip
-                .gzip_compress(bytes, &mut self.room)
+                .gzip_compress(bytes, &mut self.buffer)
                 .map_err(io::Error::other)?,
-            Encoder::Zstd(zstd) => zstd.compress_to_buffer(bytes, &mut self.room[..])?,
+            Encoder::Zstd(zstd) => zstd.compress_to_buffer(bytes, &mut self.buffer[..])?,
         };
-        Ok(Bytes::copy_from_slice(&self.room[..length]))
+        Ok(Bytes::copy_from_slice(&self.buffer[..length]))
     }
 }
 
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gzip_header_tells_neither_time_nor_system() {
+    fn a_gzip_header_has_neither_time_nor_system() {
         let mut compressor = Compressor::new(Compression::default()).unwrap();
         let member = compressor.member(b"layer").unwrap();
         let (flags, time, system) = (member[3], &member[4..8], member[9]);

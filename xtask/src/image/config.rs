@@ -1,4 +1,4 @@
-//! The two things of an image's config that matter here: its platform, and what its layers unpack to.
+//! The platform and the diff ids in an image's config.
 
 use serde::Deserialize;
 
@@ -23,7 +23,7 @@ pub(super) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 impl Config {
-    /// The config with these bytes, or `None` when the descriptor says that it is something else's, such as an artifact's.
+    /// Reads a config; `None` if the descriptor's media type is another, such as an artifact's.
     pub fn read(descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<Config>, Error> {
         if !matches!(&*descriptor.media_type, OCI_CONFIG | DOCKER_CONFIG) {
             return Ok(None);
@@ -40,7 +40,7 @@ impl Config {
         self.rootfs.diff_ids.as_deref().unwrap_or_default()
     }
 
-    /// Whether the layers unpack to what the config says.
+    /// Checks that the layers have the diff ids that the config lists.
     pub fn compare(&self, digest: &Digest, diff_ids: &[&Digest]) -> Result<(), Error> {
         let expected = self.diff_ids();
         let mut pairs = expected.iter().zip(diff_ids);

@@ -1,6 +1,4 @@
-//! What was in an archive, by name, with links followed.
-//!
-//! It refuses to know what the documents say.
+//! The files of an archive by name, with links followed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,11 +7,10 @@ use bytes::Bytes;
 use super::layer_sink::Layer;
 use crate::oci::Digest;
 
-/// What was in an archive, by name.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub documents: HashMap<String, Bytes>,
-    /// In order, so that of two equal ones always the same is used.
+    /// Ordered, so that the same one of two equal layers is used every time.
     pub layers: BTreeMap<String, Layer>,
     pub links: HashMap<String, String>,
 }
@@ -28,7 +25,7 @@ impl Contents {
     }
 
     fn target<'a>(&'a self, mut name: &'a str) -> &'a str {
-        // More than one hop does not occur, and a circle must end.
+        // Archives have one hop; the bound ends cycles.
         for _ in 0..8 {
             match self.links.get(name) {
                 Some(target) => name = target,
@@ -44,7 +41,7 @@ pub(super) fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.hex())
 }
 
-/// The digest that the name of a blob in an OCI image layout tells.
+/// The digest in the name of a blob in an OCI image layout.
 pub(super) fn digest_in(name: &str) -> Option<Digest> {
     let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
     format!("{algorithm}:{hex}").parse().ok()
@@ -55,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_lead_to_their_target_and_never_in_a_circle() {
+    fn links_lead_to_their_target_and_never_in_a_cycle() {
         let links = [("a", "b"), ("b", "c"), ("x", "y"), ("y", "x")];
         let contents = Contents {
             documents: HashMap::from([("c".to_owned(), Bytes::from_static(b"{}"))]),

@@ -1,6 +1,4 @@
-//! What a layer unpacks to: the digest of its content once it is inflated (OCI image specification, "Layer DiffID").
-//!
-//! It refuses to know where the pieces come from.
+//! The digest of a layer's uncompressed content (OCI image specification, "Layer DiffID").
 
 use std::io::{self, Read};
 use std::sync::mpsc::Receiver;
@@ -10,23 +8,23 @@ use bytes::{Buf as _, Bytes};
 use super::encoding::Encoding;
 use crate::oci::{Digest, Hasher};
 
-/// The digest of what the pieces hold once it is inflated. It takes every piece, also after an error.
-pub(super) fn diff_id(form: Encoding, pieces: Receiver<Bytes>) -> io::Result<Digest> {
+/// Hashes what `chunks` inflate to. Receives every chunk, also after an error, so that the sender is never blocked.
+pub(super) fn diff_id(encoding: Encoding, chunks: Receiver<Bytes>) -> io::Result<Digest> {
     let mut hasher = Hasher::sha256();
-    let mut reader = PiecesReader {
-        pieces,
+    let mut reader = ChannelReader {
+        chunks,
         rest: Bytes::new(),
     };
-    let hashed = match form {
+    let hashed = match encoding {
         Encoding::Tar | Encoding::Other => {
-            reader.pieces.iter().for_each(|piece| hasher.update(&piece));
+            reader.chunks.iter().for_each(|chunk| hasher.update(&chunk));
             Ok(())
         }
         Encoding::Gzip => hash(flate2::read::MultiGzDecoder::new(&mut reader), &mut hasher),
         Encoding::Zstd => zstd::stream::read::Decoder::new(&mut reader)
             .and_then(|inflated| hash(inflated, &mut hasher)),
     };
-    reader.pieces.iter().for_each(drop);
+    reader.chunks.iter().for_each(drop);
     hashed.map(|()| hasher.finish())
 }
 
@@ -40,16 +38,16 @@ fn hash(mut inflated: impl Read, hasher: &mut Hasher) -> io::Result<()> {
     }
 }
 
-/// The pieces as one stream.
-struct PiecesReader {
-    pieces: Receiver<Bytes>,
+/// The chunks of a channel as one stream.
+struct ChannelReader {
+    chunks: Receiver<Bytes>,
     rest: Bytes,
 }
 
-impl Read for PiecesReader {
+impl Read for ChannelReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.rest.is_empty() {
-            self.rest = self.pieces.recv().unwrap_or_default();
+            self.rest = self.chunks.recv().unwrap_or_default();
         }
         let length = buffer.len().min(self.rest.len());
         self.rest.copy_to_slice(&mut buffer[..length]);

@@ -1,7 +1,6 @@
-//! An OCI image layout that is a directory (OCI image specification, "Image Layout").
+//! Reads an OCI image layout in a directory (OCI image specification, "Image Layout").
 //!
-//! It refuses to know what is done with the files. Invariant: only what `index.json` leads to is read, because tools
-//! leave the blobs of earlier images behind.
+//! Only what `index.json` leads to is read, because tools leave the blobs of earlier images behind.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -13,30 +12,30 @@ use super::entry_reader::EntryReader;
 use super::error::Error;
 use crate::oci::{Content, Manifest, media_type};
 
-/// Gives every file of the image to `taker`, manifests before what they list.
-pub(super) fn walk(directory: &Path, taker: &mut EntryReader) -> Result<(), Error> {
+/// Gives every file of the image to `reader`, manifests before what they list.
+pub(super) fn read(directory: &Path, reader: &mut EntryReader) -> Result<(), Error> {
     let mut open = vec![("index.json".to_owned(), media_type::OCI_INDEX.to_owned())];
     let mut seen = HashSet::new();
     while let Some((name, media_type)) = open.pop() {
         let path = directory.join(&name);
-        let failed = |source| Error::Open {
+        let failed = |error| Error::Open {
             path: path.clone(),
-            source,
+            error,
         };
         let mut file = match File::open(&path) {
             Ok(file) => file,
-            // What is missing is told with what wants it, later.
+            // `assemble` reports missing files, with what lists them.
             Err(error) if error.kind() == io::ErrorKind::NotFound && name != "index.json" => {
                 continue;
             }
             Err(error) => return Err(failed(error)),
         };
         let size = file.metadata().map_err(failed)?.len();
-        taker.file(name.clone(), size, &mut file)?;
+        reader.file(name.clone(), size, &mut file)?;
         if !media_type::is_manifest(&media_type) {
             continue;
         }
-        let Some(bytes) = taker.contents.document(&name) else {
+        let Some(bytes) = reader.contents.document(&name) else {
             continue;
         };
         let manifest = Manifest::new(&media_type, bytes.clone());

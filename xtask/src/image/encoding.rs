@@ -1,13 +1,12 @@
-//! What content is, by its first bytes: engines, skopeo, bazel and nix each have names and media types of their own.
+//! Detects a layer's encoding by its first bytes: engines, skopeo, bazel and nix disagree on names and media types.
 
-/// The kinds of content that are treated differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// A layer that is not compressed.
+    /// An uncompressed layer.
     Tar,
     Gzip,
     Zstd,
-    /// A config, a manifest, or whatever an artifact holds.
+    /// A config, a manifest, or content of an artifact.
     Other,
 }
 
@@ -15,8 +14,8 @@ pub(super) enum Encoding {
 const BLOCK: usize = 512;
 
 impl Encoding {
-    /// The form of a layer that is not here, by its media type.
-    pub fn named(media_type: &str) -> Encoding {
+    /// The encoding of a layer by its media type.
+    pub fn of_media_type(media_type: &str) -> Encoding {
         match media_type.rsplit(['.', '+']).next() {
             Some("gzip") => Encoding::Gzip,
             Some("zstd") => Encoding::Zstd,
@@ -24,7 +23,7 @@ impl Encoding {
         }
     }
 
-    /// The form of what begins with `head`: 512 bytes, or all there are.
+    /// The encoding of content that begins with `head`: at least 512 bytes, or all there are.
     pub fn of(head: &[u8]) -> Encoding {
         match head {
             [0x1f, 0x8b, ..] => Encoding::Gzip,
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_layers_are_told_apart() {
+    fn compressed_layers_are_distinguished() {
         assert_eq!(Encoding::of(&[0x1f, 0x8b, 8, 0]), Encoding::Gzip);
         assert_eq!(Encoding::of(&[0x28, 0xb5, 0x2f, 0xfd]), Encoding::Zstd);
         assert_eq!(

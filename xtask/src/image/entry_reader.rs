@@ -1,6 +1,4 @@
-//! Everything an archive holds, taken in one pass: documents into memory, layers through the [`LayerPipeline`].
-//!
-//! It refuses to know what the documents say. Invariant: what is kept in memory has a limit, whatever is in the archive.
+//! Reads an archive in one pass: documents into memory, up to a limit, and layers through the [`LayerPipeline`].
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -12,67 +10,70 @@ use super::compression::MEMBER;
 use super::contents::{Contents, blob_name, digest_in};
 use super::encoding::Encoding;
 use super::error::Error;
-use super::layer_pipeline::{LayerPipeline, Writer};
+use super::layer_pipeline::{LayerPipeline, LayerThread};
 use super::layer_sink::{Layer, LayerHint};
-use super::read::Options;
+use super::options::Options;
 use super::stream::Archive;
 use super::v1_layer_ids;
 use crate::oci::Digest;
 
-/// The largest document, in bytes: registries take no larger manifest.
-const DOCUMENT: u64 = 4 << 20;
+/// The largest document, in bytes: registries accept no larger manifest.
+const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// All documents and names together, in bytes.
-const MEMORY: u64 = 16 << 20;
+const MAX_MEMORY: u64 = 16 << 20;
 
-/// Takes one file after the other.
+/// Reads one file after another.
 pub(super) struct EntryReader<'a, 'scope, 'env> {
     pub contents: Contents,
-    line: &'a LayerPipeline<'scope, 'env>,
+    pipeline: &'a LayerPipeline<'scope, 'env>,
     options: &'a Options,
-    /// Diff ids of layers by the names they will have.
-    expected: HashMap<String, Digest>,
-    /// Is told how many bytes were taken; `false` ends it.
+    /// Diff ids of layers by the names that an engine up to 24 gives them.
+    v1_names: HashMap<String, Digest>,
+    /// Receives the number of bytes read; `false` stops the reader.
     progress: &'a dyn Fn(u64) -> bool,
-    writers: VecDeque<(String, Writer<'scope>)>,
+    unfinished: VecDeque<(String, LayerThread<'scope>)>,
     memory: u64,
 }
 
 impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
     pub fn new(
-        line: &'a LayerPipeline<'scope, 'env>,
+        pipeline: &'a LayerPipeline<'scope, 'env>,
         options: &'a Options,
         progress: &'a dyn Fn(u64) -> bool,
     ) -> Self {
         EntryReader {
             contents: Contents::default(),
-            line,
+            pipeline,
             options,
-            expected: options
+            v1_names: options
                 .diff_ids
                 .iter()
                 .flat_map(|diff_ids| v1_layer_ids::names(diff_ids))
                 .collect(),
             progress,
-            writers: VecDeque::new(),
+            unfinished: VecDeque::new(),
             memory: 0,
         }
     }
 
-    /// Takes everything in a tar archive.
+    /// Reads a whole tar archive.
     pub fn archive(&mut self, archive: Archive) -> Result<(), Error> {
-        let Archive { reader, fault } = archive;
-        let taken = self.entries(reader);
-        match fault.take() {
-            Some(fault) => Err(Error::Source(fault)),
-            None => taken,
+        let Archive {
+            reader,
+            source_error,
+        } = archive;
+        let read = self.entries(reader);
+        match source_error.take() {
+            Some(error) => Err(Error::Source(error)),
+            None => read,
         }
     }
 
     fn entries(&mut self, reader: Box<dyn Read>) -> Result<(), Error> {
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::CutOff("a file's header".to_owned()),
-            // What is said of a header quotes it, and whatever it is must not get to a terminal.
+            // The message quotes the header, which may be anything: keep it off the terminal.
             io::ErrorKind::Other => {
                 Error::NotAnImage("where a tar header is due, something else is".to_owned())
             }
@@ -81,15 +82,17 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
         let mut archive = tar::Archive::new(reader);
         for entry in archive.entries().map_err(unreadable)? {
             let mut entry = entry.map_err(unreadable)?;
-            let name = normal(&String::from_utf8_lossy(&entry.path_bytes()));
+            let name = normalized(&String::from_utf8_lossy(&entry.path_bytes()));
             let kind = entry.header().entry_type();
             if let Some(target) = entry.link_name_bytes() {
                 let target = String::from_utf8_lossy(&target);
                 let target = match name.rsplit_once('/') {
-                    Some((parent, _)) if kind.is_symlink() => normal(&format!("{parent}/{target}")),
-                    _ => normal(&target),
+                    Some((parent, _)) if kind.is_symlink() => {
+                        normalized(&format!("{parent}/{target}"))
+                    }
+                    _ => normalized(&target),
                 };
-                self.remember(name.len() + target.len())?;
+                self.reserve_memory(name.len() + target.len())?;
                 self.contents.links.insert(name, target);
             } else if kind.is_file() {
                 self.file(name, entry.size(), &mut entry)?;
@@ -98,18 +101,18 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
         Ok(())
     }
 
-    /// Takes one file of `size` bytes.
+    /// Reads one file of `size` bytes.
     pub fn file(&mut self, name: String, size: u64, content: &mut dyn Read) -> Result<(), Error> {
-        self.file_kept(name, size, content, None)
+        self.spooled_file(name, size, content, None)
     }
 
-    /// The same with what `content` reads, if it is in a file that nobody else has and that has the digest of its name.
-    pub fn file_kept(
+    /// The same. `spooled` is the file that `content` reads, if its digest is verified and nobody else writes to it.
+    pub fn spooled_file(
         &mut self,
         name: String,
         size: u64,
         content: &mut dyn Read,
-        kept: Option<File>,
+        spooled: Option<File>,
     ) -> Result<(), Error> {
         self.collect_finished(false)?;
         let mut content = Chunks {
@@ -118,9 +121,9 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             left: size,
         };
         let first = content.next()?;
-        let form = Encoding::of(&first);
+        let encoding = Encoding::of(&first);
         let digest = digest_in(&name);
-        if form == Encoding::Other && size <= DOCUMENT {
+        if encoding == Encoding::Other && size <= MAX_DOCUMENT {
             let mut document = first;
             while content.left > 0 {
                 document = [document, content.next()?].concat().into();
@@ -131,24 +134,24 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
                 let reason = "its content has another digest".to_owned();
                 return Err(Error::Damaged { name, reason });
             }
-            self.remember(name.len() + document.len())?;
+            self.reserve_memory(name.len() + document.len())?;
             self.report(size)?;
             self.contents.documents.insert(name, document);
             return Ok(());
         }
-        // Anything else is in the way of one who gave the wrong archive, and is passed over.
-        if digest.is_some() || (form != Encoding::Other && name.contains(".tar")) {
-            let kept = kept.filter(|_| form != Encoding::Tar);
-            self.layer(name.clone(), form, digest, first, content, kept)?;
+        // Skip other files: the archive may not be an image at all.
+        if digest.is_some() || (encoding != Encoding::Other && name.contains(".tar")) {
+            let spooled = spooled.filter(|_| encoding != Encoding::Tar);
+            self.layer(name.clone(), encoding, digest, first, content, spooled)?;
         }
         Ok(())
     }
 
-    /// Takes it for granted that the layers that are known to be elsewhere are there, and need not come.
-    pub fn take_known(&mut self) {
-        for (diff_id, descriptor) in &self.options.known {
+    /// Adds the reusable layers, so that they need not be in the input.
+    pub fn add_reusable(&mut self) {
+        for (diff_id, descriptor) in &self.options.reusable {
             let layer = Layer {
-                form: Encoding::named(&descriptor.media_type),
+                encoding: Encoding::of_media_type(&descriptor.media_type),
                 diff_id: diff_id.clone(),
                 descriptor: descriptor.clone(),
             };
@@ -162,65 +165,63 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
     fn layer(
         &mut self,
         name: String,
-        form: Encoding,
+        encoding: Encoding,
         digest: Option<Digest>,
         first: Bytes,
         mut content: Chunks,
-        kept: Option<File>,
+        spooled: Option<File>,
     ) -> Result<(), Error> {
-        self.remember(name.len())?;
-        let known = &self.options.known;
-        let elsewhere = match form {
+        self.reserve_memory(name.len())?;
+        let reusable = &self.options.reusable;
+        let reused = match encoding {
             Encoding::Tar => {
-                let diff_id = digest.as_ref().or_else(|| self.expected.get(&name));
-                diff_id.and_then(|diff_id| known.get_key_value(diff_id))
+                let diff_id = digest.as_ref().or_else(|| self.v1_names.get(&name));
+                diff_id.and_then(|diff_id| reusable.get_key_value(diff_id))
             }
             Encoding::Gzip | Encoding::Zstd => {
                 let digest = digest.as_ref().filter(|it| it.algorithm() == "sha256");
-                known
+                reusable
                     .iter()
                     .find(|(_, layer)| digest == Some(&layer.digest))
             }
             Encoding::Other => None,
         };
-        let elsewhere = elsewhere.map(|(diff_id, layer)| (diff_id.clone(), layer.clone()));
-        let passage = self.line.begin(LayerHint {
+        let reused = reused.map(|(diff_id, layer)| (diff_id.clone(), layer.clone()));
+        let writer = self.pipeline.start_layer(LayerHint {
             name: name.clone(),
             size: content.left + first.len() as u64,
-            form,
+            encoding,
             digest,
-            elsewhere,
-            kept,
+            reused,
+            spooled,
         });
-        let mut piece = Ok(first);
+        let mut chunk = first;
         loop {
-            // A passage that is dropped gives its layer up.
-            let bytes = piece?;
-            let length = bytes.len() as u64;
-            let is_taken = passage.push(bytes);
+            let length = chunk.len() as u64;
+            let is_written = writer.push(chunk);
             self.report(length)?;
-            if !is_taken || content.left == 0 {
-                self.writers.push_back((name, passage.end()));
-                return self.collect_finished(!is_taken);
+            if !is_written || content.left == 0 {
+                self.unfinished.push_back((name, writer.finish()));
+                return self.collect_finished(!is_written);
             }
-            piece = content.next();
+            chunk = content.next()?;
         }
     }
 
-    /// Waits for every layer and gives out what was taken.
+    /// Waits for every layer.
     pub fn finish(mut self) -> Result<Contents, Error> {
         self.collect_finished(true)?;
         Ok(self.contents)
     }
 
-    /// Collects the layers that were written, or all of them.
+    /// Collects the layers that are written, or waits for all of them.
     fn collect_finished(&mut self, all: bool) -> Result<(), Error> {
-        while let Some((name, writer)) = self.writers.pop_front() {
-            if !all && !writer.is_finished() {
-                self.writers.push_front((name, writer));
+        while let Some((name, thread)) = self.unfinished.pop_front() {
+            if !all && !thread.is_finished() {
+                self.unfinished.push_front((name, thread));
                 break;
             }
-            match writer.join() {
+            match thread.join() {
                 Ok(layer) => self.contents.layers.insert(name, layer?),
                 Err(panic) => std::panic::resume_unwind(panic),
             };
@@ -235,10 +236,10 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
         }
     }
 
-    fn remember(&mut self, bytes: usize) -> Result<(), Error> {
+    fn reserve_memory(&mut self, bytes: usize) -> Result<(), Error> {
         self.memory += bytes as u64;
-        if self.memory > MEMORY {
-            let limit = MEMORY >> 20;
+        if self.memory > MAX_MEMORY {
+            let limit = MAX_MEMORY >> 20;
             let reason = format!("its small files hold more than {limit} MiB");
             return Err(Error::NotAnImage(reason));
         }
@@ -246,7 +247,7 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
     }
 }
 
-/// Cuts a file into members.
+/// Splits a file into chunks that become one member each.
 struct Chunks<'a> {
     content: &'a mut dyn Read,
     name: &'a str,
@@ -256,11 +257,11 @@ struct Chunks<'a> {
 impl Chunks<'_> {
     fn next(&mut self) -> Result<Bytes, Error> {
         let length = self.left.min(MEMBER as u64);
-        let mut piece = vec![0; length as usize];
-        match self.content.read_exact(&mut piece) {
+        let mut chunk = vec![0; length as usize];
+        match self.content.read_exact(&mut chunk) {
             Ok(()) => {
                 self.left -= length;
-                Ok(piece.into())
+                Ok(chunk.into())
             }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(Error::CutOff(self.name.to_owned()))
@@ -273,8 +274,8 @@ impl Chunks<'_> {
     }
 }
 
-/// A path from the archive's top, in one spelling.
-fn normal(path: &str) -> String {
+/// A path relative to the archive's root, without `.`, `..` and repeated slashes.
+fn normalized(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('/') {
         match part {
@@ -299,7 +300,7 @@ mod tests {
             ("a/../b//layer.tar", "b/layer.tar"),
             ("/../../x", "x"),
         ] {
-            assert_eq!(normal(path), name);
+            assert_eq!(normalized(path), name);
         }
     }
 }

@@ -1,6 +1,4 @@
 //! What can go wrong with an image archive, and whose fault it is.
-//!
-//! Invariant: [`Error::Source`] and [`Error::Disk`] are the world's fault, everything else is the archive's.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,10 +7,10 @@ use crate::oci::{Digest, ManifestError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot read the image `{}`: {source}", .path.display())]
-    Open { path: PathBuf, source: io::Error },
+    #[error("cannot read the image `{}`: {error}", .path.display())]
+    Open { path: PathBuf, error: io::Error },
 
-    /// Whoever delivers the archive failed, in its own words.
+    /// The stream of [`Input::Stream`](super::Input::Stream) failed.
     #[error("{0}")]
     Source(io::Error),
 
@@ -52,28 +50,28 @@ pub enum Error {
     )]
     Several(Vec<String>),
 
-    #[error("{0}")]
+    #[error(transparent)]
     Manifest(#[from] ManifestError),
 
     /// The temporary files do not fit.
     #[error(
-        "`{}` cannot take the compressed layers: {source}; they have {} MB there by now, and `{layer}` alone may \
+        "`{}` cannot take the compressed layers: {error}; they have {} MB there by now, and `{layer}` alone may \
          need {} MB; hint: free some space, or set `TMPDIR` to a directory with more",
         .directory.display(), .written.div_ceil(1_000_000), .size.div_ceil(1_000_000)
     )]
     Disk {
         directory: PathBuf,
-        /// By all layers so far, in bytes.
+        /// Bytes of all layers so far.
         written: u64,
         layer: String,
-        /// Of the layer as it comes from the archive, in bytes.
+        /// Bytes of the layer in the archive.
         size: u64,
-        source: io::Error,
+        error: io::Error,
     },
 }
 
 impl Error {
-    /// Whether the archive is at fault, and not this machine or the engine: the same archive will fail again.
+    /// Whether the archive is at fault, and not this machine or the engine: reading it again would fail again.
     pub fn is_input(&self) -> bool {
         !matches!(self, Error::Source(_) | Error::Disk { .. })
     }

@@ -1,12 +1,12 @@
-//! The line that layers pass: cut into members, hashed, compressed by every core, written in order.
+//! Hashes layers, compresses them on every core, and writes them in order.
 //!
-//! The thread that reads feeds the others: one hashes the layer, the workers compress, one writes. It refuses to know
-//! archives. Invariant: of one layer, a fixed number of members waits between the threads.
+//! The thread that reads feeds the others: one hashes the layer, the workers compress, one writes. The channels between
+//! them are bounded.
 
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{Scope, ScopedJoinHandle, available_parallelism};
 
 use bytes::Bytes;
@@ -16,21 +16,21 @@ use super::compression::{Compression, Compressor};
 use super::diff_id::diff_id;
 use super::encoding::Encoding;
 use super::error::Error;
-use super::layer_sink::{Layer, LayerHint, LayerSink, Step};
+use super::layer_sink::{Chunk, Layer, LayerHint, LayerSink};
 use super::rewrite::{GZIP_LAYER, ZSTD_LAYER};
 
-/// So many compress faster than an engine exports; more would only need memory, some 4 MB each.
-const MOST_WORKERS: usize = 6;
+/// This many compress faster than an engine exports; each needs about 4 MB.
+const MAX_WORKERS: usize = 6;
 
-/// Pieces that wait to be hashed.
-const UNHASHED: usize = 2;
+/// Chunks that may wait to be hashed.
+const HASH_QUEUE: usize = 2;
 
 /// The threads that all layers share.
 pub(super) struct LayerPipeline<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     compression: Compression,
-    /// How many pieces of a layer may wait to be written.
-    unwritten: usize,
+    /// Chunks of a layer that may wait to be written.
+    write_queue: usize,
     jobs: SyncSender<Job>,
     written: Arc<AtomicU64>,
     ready: &'env (dyn Fn(Blob) + Sync),
@@ -42,7 +42,7 @@ struct Job {
 }
 
 impl<'scope, 'env> LayerPipeline<'scope, 'env> {
-    /// `ready` is told of every layer that was stored. `workers` compress; as many as there are cores when `None`.
+    /// `ready` receives every layer that was stored. The default number of `workers` is that of the cores.
     pub fn start(
         scope: &'scope Scope<'scope, 'env>,
         compression: Compression,
@@ -50,55 +50,55 @@ impl<'scope, 'env> LayerPipeline<'scope, 'env> {
         ready: &'env (dyn Fn(Blob) + Sync),
     ) -> Self {
         let cores = || available_parallelism().map_or(1, usize::from);
-        let workers = workers.unwrap_or_else(cores).clamp(1, MOST_WORKERS);
-        let (jobs, waiting) = sync_channel(1);
-        let waiting = Arc::new(Mutex::new(waiting));
+        let workers = workers.unwrap_or_else(cores).clamp(1, MAX_WORKERS);
+        let (jobs, queue) = sync_channel(1);
+        let queue = Arc::new(Mutex::new(queue));
         for _ in 0..workers {
-            let waiting = Arc::clone(&waiting);
-            scope.spawn(move || work(compression, &waiting));
+            let queue = Arc::clone(&queue);
+            scope.spawn(move || work(compression, &queue));
         }
         LayerPipeline {
             scope,
             compression,
-            unwritten: workers + 2,
+            write_queue: workers + 2,
             jobs,
             written: Arc::default(),
             ready,
         }
     }
 
-    /// Begins a layer; its pieces follow.
-    pub fn begin(&self, known: LayerHint) -> LayerWriter<'_, 'scope> {
-        let (hash, unhashed) = sync_channel(UNHASHED);
-        let (write, unwritten) = sync_channel(self.unwritten);
-        let form = known.form;
-        let is_stored = known.elsewhere.is_none() && known.kept.is_none();
-        // What a layer that is elsewhere unpacks to is known with it.
-        let unpacked_from = match known.elsewhere {
+    /// Starts a layer; its chunks follow.
+    pub fn start_layer(&self, hint: LayerHint) -> LayerWriter<'_, 'scope> {
+        let (hash, unhashed) = sync_channel(HASH_QUEUE);
+        let (write, chunks) = sync_channel(self.write_queue);
+        let encoding = hint.encoding;
+        let is_stored = hint.reused.is_none() && hint.spooled.is_none();
+        // The diff id of a reused layer is known: hash the content as it is.
+        let hashed_as = match hint.reused {
             Some(_) => Encoding::Tar,
-            None => form,
+            None => encoding,
         };
-        let media_type = match (form, self.compression) {
+        let media_type = match (encoding, self.compression) {
             (Encoding::Gzip, _) | (Encoding::Tar, Compression::Gzip(_)) => GZIP_LAYER,
             (Encoding::Zstd, _) | (Encoding::Tar, Compression::Zstd(_)) => ZSTD_LAYER,
             (Encoding::Other, _) => "application/octet-stream",
         };
-        let writing = LayerSink {
-            known,
+        let sink = LayerSink {
+            hint,
             media_type,
-            steps: unwritten,
-            diff_id: self.scope.spawn(move || diff_id(unpacked_from, unhashed)),
+            chunks,
+            diff_id: self.scope.spawn(move || diff_id(hashed_as, unhashed)),
             written: Arc::clone(&self.written),
         };
         let ready = self.ready;
         LayerWriter {
             hash,
             write,
-            form,
+            encoding,
             is_stored,
             jobs: &self.jobs,
-            written: self.scope.spawn(move || {
-                let (layer, blob) = writing.run()?;
+            thread: self.scope.spawn(move || {
+                let (layer, blob) = sink.run()?;
                 if let Some(blob) = blob {
                     ready(blob);
                 }
@@ -108,21 +108,21 @@ impl<'scope, 'env> LayerPipeline<'scope, 'env> {
     }
 }
 
-/// The way in for one layer. Dropping it before its end gives the layer up.
+/// Write half of one layer. Dropping it before [`LayerWriter::finish`] fails the layer.
 pub(super) struct LayerWriter<'a, 'scope> {
     hash: SyncSender<Bytes>,
-    write: SyncSender<Step>,
-    form: Encoding,
+    write: SyncSender<Chunk>,
+    encoding: Encoding,
     is_stored: bool,
     jobs: &'a SyncSender<Job>,
-    written: Writer<'scope>,
+    thread: LayerThread<'scope>,
 }
 
-/// Ends with the layer.
-pub(super) type Writer<'scope> = ScopedJoinHandle<'scope, Result<Layer, Error>>;
+/// Returns the layer when all of it is written.
+pub(super) type LayerThread<'scope> = ScopedJoinHandle<'scope, Result<Layer, Error>>;
 
 impl<'scope> LayerWriter<'_, 'scope> {
-    /// The next piece; every one but the last is a whole member. `false` when the layer failed, and its end tells why.
+    /// Adds a chunk; all but the last are whole members. `false` if the layer failed: its thread has the error.
     pub fn push(&self, bytes: Bytes) -> bool {
         if self.hash.send(bytes.clone()).is_err() {
             return false;
@@ -130,33 +130,30 @@ impl<'scope> LayerWriter<'_, 'scope> {
         if !self.is_stored {
             return true;
         }
-        let (compressed, piece) = sync_channel(1);
-        if self.write.send(Step::Piece(piece)).is_err() {
+        let (compressed, chunk) = sync_channel(1);
+        if self.write.send(Chunk::Data(chunk)).is_err() {
             return false;
         }
-        match self.form {
+        match self.encoding {
             Encoding::Tar => self.jobs.send(Job { bytes, compressed }).is_ok(),
             _ => compressed.send(Ok(bytes)).is_ok(),
         }
     }
 
-    /// Says that the layer was whole.
-    pub fn end(self) -> Writer<'scope> {
-        // Nobody hears it when the layer failed, and its end tells why.
-        let _ = self.write.send(Step::End);
-        self.written
+    /// Marks the layer as complete.
+    pub fn finish(self) -> LayerThread<'scope> {
+        // Fails if the layer failed; the thread has the error.
+        let _ = self.write.send(Chunk::End);
+        self.thread
     }
 }
 
-/// Compresses until there is nothing more to come.
-fn work(compression: Compression, waiting: &Mutex<Receiver<Job>>) {
+/// Compresses jobs until the queue closes.
+fn work(compression: Compression, queue: &Mutex<Receiver<Job>>) {
     let mut compressor = Compressor::new(compression);
     loop {
-        // The lock is held while waiting: whoever has it takes the next job.
-        let job = waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .recv();
+        // Holds the lock while waiting, as a receiver cannot be shared.
+        let job = queue.lock().expect("no holder panics").recv();
         let Ok(Job { bytes, compressed }) = job else {
             return;
         };
@@ -164,7 +161,7 @@ fn work(compression: Compression, waiting: &Mutex<Receiver<Job>>) {
             Ok(compressor) => compressor.member(&bytes),
             Err(error) => Err(io::Error::other(error.to_string())),
         };
-        // A layer that failed does not wait for it.
+        // Fails if the layer failed meanwhile.
         let _ = compressed.send(member);
     }
 }

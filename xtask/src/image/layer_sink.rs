@@ -1,7 +1,5 @@
-//! The end of a layer's way: its pieces into a temporary file, and everything that is known of it compared.
-//!
-//! It refuses to know who makes the pieces. Invariant: a layer is given out only after all that was known of it turned
-//! out to be true.
+//! The end of the layer pipeline: writes a layer to a temporary file, and verifies everything that was known about it
+//! before it is handed out.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -17,49 +15,50 @@ use super::encoding::Encoding;
 use super::error::Error;
 use crate::oci::{Descriptor, Digest, Hasher};
 
-/// What is known of a layer before it is read.
+/// What is known about a layer before it is read.
 pub(super) struct LayerHint {
     pub name: String,
-    /// In bytes, as it comes.
+    /// Bytes in the archive.
     pub size: u64,
-    pub form: Encoding,
-    /// The digest of what comes, when its name tells it.
+    pub encoding: Encoding,
+    /// The digest of the content in the archive, if its name has it.
     pub digest: Option<Digest>,
-    /// The diff id, and the layer compressed as it is elsewhere already: what comes is hashed and not stored.
-    pub elsewhere: Option<(Digest, Descriptor)>,
-    /// What comes, compressed: it is not stored again.
-    pub kept: Option<File>,
+    /// The diff id and descriptor of a reusable layer: the content is hashed, not stored.
+    pub reused: Option<(Digest, Descriptor)>,
+    /// The content, if it is compressed and in a file already: it is not stored again.
+    pub spooled: Option<File>,
 }
 
 /// A layer that was read to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
-    pub form: Encoding,
+    /// In the archive.
+    pub encoding: Encoding,
     pub diff_id: Digest,
     /// As a manifest lists it.
     pub descriptor: Descriptor,
 }
 
-/// What the writing thread is told, in the order of the content. That it hears no `End` means that nobody vouches for
-/// the layer's being whole.
-pub(super) enum Step {
-    /// A piece, when it is ready.
-    Piece(Receiver<io::Result<Bytes>>),
+/// What the writing thread receives, in the order of the content. If the channel closes without `End`, the layer was
+/// truncated.
+pub(super) enum Chunk {
+    /// A chunk, once it is compressed.
+    Data(Receiver<io::Result<Bytes>>),
     End,
 }
 
-/// The writing end of one layer.
+/// Writes one layer.
 pub(super) struct LayerSink<'scope> {
-    pub known: LayerHint,
+    pub hint: LayerHint,
     pub media_type: &'static str,
-    pub steps: Receiver<Step>,
-    /// Of a layer that is elsewhere, the digest of what comes.
+    pub chunks: Receiver<Chunk>,
+    /// For a reused layer, the digest of the content in the archive.
     pub diff_id: ScopedJoinHandle<'scope, io::Result<Digest>>,
-    /// By all layers together, in bytes.
+    /// Bytes of all layers together.
     pub written: Arc<AtomicU64>,
 }
 
-/// The pieces in a file, if there were any.
+/// The compressed layer; without a file if it had no chunks.
 struct Stored {
     file: Option<File>,
     digest: Digest,
@@ -67,7 +66,7 @@ struct Stored {
 }
 
 impl LayerSink<'_> {
-    /// Stores the pieces in their order, and vouches for the layer.
+    /// Stores and verifies the layer.
     pub fn run(self) -> Result<(Layer, Option<Blob>), Error> {
         let stored = self.store()?;
         self.verify(stored)
@@ -76,31 +75,31 @@ impl LayerSink<'_> {
     fn store(&self) -> Result<Stored, Error> {
         let mut file = None;
         let mut size = 0;
-        let mut hasher = match &self.known.digest {
-            Some(digest) if self.known.form != Encoding::Tar => digest.hasher(),
+        let mut hasher = match &self.hint.digest {
+            Some(digest) if self.hint.encoding != Encoding::Tar => digest.hasher(),
             _ => Hasher::sha256(),
         };
-        let mut store = |piece: Bytes| {
+        let mut store = |chunk: Bytes| {
             let file: &mut File = match &mut file {
                 Some(file) => file,
                 none => none.insert(tempfile::tempfile()?),
             };
-            hasher.update(&piece);
-            file.write_all(&piece)?;
-            size += piece.len() as u64;
+            hasher.update(&chunk);
+            file.write_all(&chunk)?;
+            size += chunk.len() as u64;
             self.written
-                .fetch_add(piece.len() as u64, Ordering::Relaxed);
+                .fetch_add(chunk.len() as u64, Ordering::Relaxed);
             Ok(())
         };
         loop {
-            match self.steps.recv() {
-                Ok(Step::Piece(piece)) => {
-                    let piece = piece.recv().map_err(io::Error::other);
-                    let stored = piece.and_then(|piece| piece).and_then(&mut store);
-                    stored.map_err(|source| self.disk(source))?;
+            match self.chunks.recv() {
+                Ok(Chunk::Data(chunk)) => {
+                    let chunk = chunk.recv().map_err(io::Error::other);
+                    let stored = chunk.and_then(|chunk| chunk).and_then(&mut store);
+                    stored.map_err(|error| self.disk_error(error))?;
                 }
-                Ok(Step::End) => break,
-                Err(_) => return Err(Error::CutOff(self.known.name.clone())),
+                Ok(Chunk::End) => break,
+                Err(_) => return Err(Error::CutOff(self.hint.name.clone())),
             }
         }
         let digest = hasher.finish();
@@ -108,17 +107,18 @@ impl LayerSink<'_> {
     }
 
     fn verify(self, stored: Stored) -> Result<(Layer, Option<Blob>), Error> {
-        let known = self.known;
-        let form = known.form;
+        let hint = self.hint;
+        let encoding = hint.encoding;
         let damaged = |reason: String| Error::Damaged {
-            name: known.name.clone(),
+            name: hint.name.clone(),
             reason,
         };
         let diff_id = self.diff_id.join();
-        let diff_id = diff_id.unwrap_or_else(|_| Err(io::Error::other("hashing it came to grief")));
+        let diff_id =
+            diff_id.unwrap_or_else(|_| Err(io::Error::other("the hashing thread panicked")));
         let diff_id = diff_id.map_err(|error| damaged(error.to_string()))?;
-        if let Some((expected, descriptor)) = known.elsewhere {
-            let listed = match form {
+        if let Some((expected, descriptor)) = hint.reused {
+            let listed = match encoding {
                 Encoding::Tar => &expected,
                 _ => &descriptor.digest,
             };
@@ -126,30 +126,30 @@ impl LayerSink<'_> {
                 return Err(damaged(format!("it is {diff_id} instead of {listed}")));
             }
             let layer = Layer {
-                form,
+                encoding,
                 diff_id: expected,
                 descriptor,
             };
             return Ok((layer, None));
         }
-        let stored = match (known.kept, &known.digest) {
+        let stored = match (hint.spooled, &hint.digest) {
             (Some(file), Some(digest)) => Stored {
                 file: Some(file),
                 digest: digest.clone(),
-                size: known.size,
+                size: hint.size,
             },
             _ => stored,
         };
-        let came = match form {
+        let actual = match encoding {
             Encoding::Tar => &diff_id,
             _ => &stored.digest,
         };
-        if known
+        if hint
             .digest
             .as_ref()
-            .is_some_and(|expected| expected != came)
+            .is_some_and(|expected| expected != actual)
         {
-            return Err(damaged(format!("its digest is {came}")));
+            return Err(damaged(format!("its digest is {actual}")));
         }
         let descriptor = Descriptor::new(self.media_type, stored.digest, stored.size);
         let blob = stored.file.map(|file| Blob {
@@ -157,20 +157,20 @@ impl LayerSink<'_> {
             content: Content::File(Arc::new(file)),
         });
         let layer = Layer {
-            form,
+            encoding,
             diff_id,
             descriptor,
         };
         Ok((layer, blob))
     }
 
-    fn disk(&self, source: io::Error) -> Error {
+    fn disk_error(&self, error: io::Error) -> Error {
         Error::Disk {
             directory: std::env::temp_dir(),
             written: self.written.load(Ordering::Relaxed),
-            layer: self.known.name.clone(),
-            size: self.known.size,
-            source,
+            layer: self.hint.name.clone(),
+            size: self.hint.size,
+            error,
         }
     }
 }

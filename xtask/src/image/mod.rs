@@ -1,9 +1,9 @@
 //! Images that are not in a registry: an engine's export, `docker-archive`, `oci-archive`, and an OCI layout directory.
 //!
 //! An image is read once, from front to back; every layer is verified and compressed on all cores while it streams, and
-//! handed out as soon as it is whole; the manifests come last. It refuses to know who delivers the bytes and where the
-//! blobs go. Invariants: the same input gives the same digests on any machine, what is compressed already keeps its
-//! bytes, and memory is bounded whatever the image's size.
+//! handed out as soon as it is whole; the manifests come last. The same input gives the same digests on any machine,
+//! compressed layers keep their bytes, and memory is bounded whatever the image's size. This room does not know who
+//! delivers the bytes, nor where the blobs go.
 
 mod assemble;
 mod blob;
@@ -17,6 +17,7 @@ mod entry_reader;
 mod error;
 mod layer_pipeline;
 mod layer_sink;
+mod options;
 mod partial_image;
 mod read;
 mod rewrite;
@@ -28,5 +29,5 @@ mod v1_layer_ids;
 pub use blob::{Blob, Content};
 pub use compression::{Compression, CompressionError};
 pub use error::Error;
-pub use partial_image::PartialImage;
-pub use read::{Event, Input, Options, Read, read};
+pub use options::{ByteStream, Event, Input, Options, PartialImage};
+pub use read::read;

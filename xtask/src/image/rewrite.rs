@@ -1,7 +1,6 @@
-//! Manifests and indexes that no archive holds: for layers that were compressed here, and all above them. Pure.
+//! Writes manifests for layers that were compressed here, and the indexes above them. Pure.
 //!
-//! An image's manifest is written as an OCI manifest: every registry takes those, zstd needs them, and engines since 25
-//! export nothing else. It refuses to know archives. Invariant: the same content gives the same bytes.
+//! Always OCI manifests: every registry accepts them, zstd needs them, and engines since 25 export nothing else.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,8 +13,8 @@ use super::error::Error;
 use super::layer_sink::Layer;
 use crate::oci::{Descriptor, Digest, Manifest, index_of, media_type};
 
-/// The manifest of the image with this config. Its layers are the config's diff ids in their order, whatever order the
-/// archive has: engines 25.0 to 27.0 list layers in any, and each once (moby, 1e335cfa74).
+/// The manifest of the image with this config. The layers follow the order of the config's diff ids, because engines
+/// 25.0 to 27.0 list layers in any order, and each once (moby, 1e335cfa74).
 pub(super) fn manifest(
     descriptor: &Descriptor,
     config: &Config,
@@ -23,7 +22,7 @@ pub(super) fn manifest(
     annotations: Option<&BTreeMap<String, String>>,
 ) -> Result<Manifest, Error> {
     let listed = |diff_id| match layers.get(diff_id) {
-        Some(layer) => Ok(oci(&layer.descriptor)),
+        Some(layer) => Ok(oci_layer(&layer.descriptor)),
         None => Err(Error::Mismatch {
             config: descriptor.digest.clone(),
             reason: format!("it lists {diff_id}, which no layer of the archive unpacks to"),
@@ -55,9 +54,9 @@ struct Document<'a> {
 pub(super) const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub(super) const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
-/// A layer that is known to be elsewhere may have been pushed by an engine, which has names of its own for the same.
-fn oci(layer: &Descriptor) -> Descriptor {
-    let media_type = match Encoding::named(&layer.media_type) {
+/// A reused layer may have been pushed by an engine, with Docker's media type.
+fn oci_layer(layer: &Descriptor) -> Descriptor {
+    let media_type = match Encoding::of_media_type(&layer.media_type) {
         Encoding::Gzip => GZIP_LAYER,
         Encoding::Zstd => ZSTD_LAYER,
         Encoding::Tar | Encoding::Other => &layer.media_type,
@@ -65,12 +64,11 @@ fn oci(layer: &Descriptor) -> Descriptor {
     Descriptor::new(media_type, layer.digest.clone(), layer.size)
 }
 
-/// `index` with what became of the manifests it lists: the same bytes when nothing did.
-pub(super) fn index(index: Manifest, became: &HashMap<Digest, Descriptor>) -> Manifest {
-    let mut document: Value =
-        serde_json::from_slice(index.bytes()).expect("it was read as an index before");
+/// Replaces the manifests in `index` that were `rewritten`; the bytes stay the same if none was.
+pub(super) fn index(index: Manifest, rewritten: &HashMap<Digest, Descriptor>) -> Manifest {
+    let mut document: Value = serde_json::from_slice(index.bytes()).expect("`content` parsed it");
     let mut is_changed = false;
-    let new = |old: &Value| became.get(&old.as_str()?.parse().ok()?);
+    let new = |old: &Value| rewritten.get(&old.as_str()?.parse().ok()?);
     for entry in document["manifests"].as_array_mut().into_iter().flatten() {
         if let Some(new) = new(&entry["digest"])
             && entry["digest"] != new.digest.as_str()
@@ -96,22 +94,21 @@ pub(super) fn index(index: Manifest, became: &HashMap<Digest, Descriptor>) -> Ma
     Manifest::new(index.media_type(), bytes.into())
 }
 
-/// Where archives keep the names of images.
+/// The annotations that hold an image's name in archives.
 pub(super) const NAMES: [&str; 2] = [
     "io.containerd.image.name",
     "org.opencontainers.image.ref.name",
 ];
 
-/// Whether an annotation is about the image in the archive: its name, or what an engine with containerd's image store
-/// notes of it.
+/// Whether an annotation is about the archive: the image's name, or a note of containerd's image store.
 fn is_of_the_archive(annotation: &str) -> bool {
     NAMES.contains(&annotation)
         || annotation == "config.digest"
         || annotation.starts_with("containerd.io/")
 }
 
-/// An index of images that an archive lists side by side, or `None` when they are not one for each platform. Its order
-/// does not depend on the archive's: engines list images in any.
+/// An index of the images in an archive, or `None` if two are for one platform. Sorted, as engines list images in any
+/// order.
 pub(super) fn side_by_side<'a>(images: impl Iterator<Item = &'a Descriptor>) -> Option<Manifest> {
     let mut children = BTreeMap::new();
     for image in images {

@@ -1,91 +1,88 @@
 //! An archive as one stream of bytes, wherever it comes from, and whether it is compressed as a whole or not.
 //!
-//! It refuses to know what is in the archive. Invariant: when whoever delivers it fails, [`Archive::fault`] has their
-//! own words, whatever the readers in between made of them.
+//! If the source fails, [`Archive::source_error`] has its own error, whatever the decoders in between made of it.
 
 use std::cell::RefCell;
 use std::io::{self, Cursor, Read};
-use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::{Buf as _, Bytes};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::encoding::Encoding;
-use super::read::Event;
+use super::options::{ByteStream, Event};
 
-/// An archive that is delivered in pieces.
-pub(super) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
-
-/// The archive, to be read from its beginning.
 pub(super) struct Archive {
     pub reader: Box<dyn Read>,
-    pub fault: Fault,
+    pub source_error: SourceError,
 }
 
 /// Why the source failed, once it did.
-pub(super) type Fault = Rc<RefCell<Option<io::Error>>>;
+pub(super) type SourceError = Rc<RefCell<Option<io::Error>>>;
 
 impl Archive {
-    /// Opens what `source` delivers: an archive, or one compressed with gzip or zstd.
+    /// Opens the archive at `source`, which may be compressed with gzip or zstd.
     pub fn open(source: impl Read + 'static) -> io::Result<Archive> {
-        let fault = Fault::default();
+        let source_error = SourceError::default();
         let mut source = ErrorCapture {
             source,
-            fault: Rc::clone(&fault),
+            error: Rc::clone(&source_error),
         };
         let mut head = Vec::new();
         if let Err(error) = (&mut source).take(4).read_to_end(&mut head) {
-            return Err(fault.take().unwrap_or(error));
+            return Err(source_error.take().unwrap_or(error));
         }
-        let form = Encoding::of(&head);
+        let encoding = Encoding::of(&head);
         let whole = Read::chain(Cursor::new(head), source);
-        let reader: Box<dyn Read> = match form {
+        let reader: Box<dyn Read> = match encoding {
             Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(whole)),
             Encoding::Zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
             Encoding::Tar | Encoding::Other => Box::new(whole),
         };
-        Ok(Archive { reader, fault })
+        Ok(Archive {
+            reader,
+            source_error,
+        })
     }
 }
 
 /// Keeps the error of its source.
 struct ErrorCapture<R> {
     source: R,
-    fault: Fault,
+    error: SourceError,
 }
 
 impl<R: Read> Read for ErrorCapture<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.source.read(buffer).map_err(|error| {
             let kind = error.kind();
-            *self.fault.borrow_mut() = Some(error);
+            *self.error.borrow_mut() = Some(error);
             kind.into()
         })
     }
 }
 
-/// Reads pieces on a thread that may block. It fails when nobody listens any more.
-pub(super) struct PieceReader {
-    pub pieces: Pieces,
+/// Reads a stream on a thread that may block. It fails when the receiver of `events` is gone.
+pub(super) struct StreamReader {
+    pub stream: ByteStream,
     pub rest: Bytes,
     pub runtime: Handle,
-    pub listener: UnboundedSender<Event>,
+    pub events: UnboundedSender<Event>,
 }
 
-impl Read for PieceReader {
+impl Read for StreamReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
             let next = self.runtime.block_on(async {
                 tokio::select! {
-                    piece = self.pieces.next() => piece,
-                    () = self.listener.closed() => Some(Err(io::ErrorKind::ConnectionAborted.into())),
+                    chunk = self.stream.next() => chunk,
+                    () = self.events.closed() => Some(Err(io::ErrorKind::ConnectionAborted.into())),
                 }
             });
             match next {
-                Some(piece) => self.rest = piece?,
+                Some(chunk) => self.rest = chunk?,
                 None => return Ok(0),
             }
         }

@@ -1,8 +1,8 @@
-//! The names that an engine's classic export gives to layers, computed beforehand.
+//! Computes the names that an engine's classic export gives to layers.
 //!
 //! Engines up to 24 export a layer as `<id>/layer.tar`, where the id is that of an image of Docker before 1.10, made up
-//! for the occasion from the layers below it (moby, `image/v1/imagev1.go`, `CreateID`). Knowing them tells a layer's
-//! diff id before it is read. It refuses to know archives. Invariant: a wrong guess is a name that does not occur.
+//! for the occasion from the layers below it (moby, `image/v1/imagev1.go`, `CreateID`). They give a layer's diff id
+//! before it is read. A wrong one does no harm, as no layer has its name.
 
 use std::collections::HashMap;
 

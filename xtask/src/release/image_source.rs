@@ -182,7 +182,7 @@ async fn read(
     let options = image::Options {
         compression: world.plan.transport.compression,
         workers: None,
-        known: known.layers,
+        reusable: known.layers,
         diff_ids: images.iter().map(|it| it.diff_ids.clone()).collect(),
     };
     let origin = match world.plan.transport.image.as_ref().map(|it| &it.location) {
@@ -195,7 +195,7 @@ async fn read(
     let (writer, pending) = copy::pending_image();
     reader.spawn(async move {
         let listener = |event| match event {
-            Event::Taken(bytes) => drop(reading.taken.fetch_add(bytes, Ordering::Relaxed)),
+            Event::BytesRead(bytes) => drop(reading.taken.fetch_add(bytes, Ordering::Relaxed)),
             Event::Ready(blob) => match blob.content {
                 Content::File(file) => writer.file(blob.descriptor, file),
                 Content::Memory(bytes) => writer.bytes(blob.descriptor, bytes),
@@ -208,7 +208,7 @@ async fn read(
             }
         };
         let end = match read {
-            Ok(read) => Ok(read.manifests),
+            Ok(manifests) => Ok(manifests),
             Err(error) => {
                 let reason = error.to_string();
                 let _ = reading.failure.set(error);
@@ -230,9 +230,9 @@ async fn from_engine(
     images: &[Image],
     options: image::Options,
     listener: &(dyn Fn(Event) + Send + Sync),
-) -> Result<image::Read, image::Error> {
-    if let Some(parts) = parts(engine, images, &options.known).await
-        && let Ok(read) = image::read(Input::Parts(parts), options.clone(), listener).await
+) -> Result<Vec<Manifest>, image::Error> {
+    if let Some(parts) = parts(engine, images, &options.reusable).await
+        && let Ok(read) = image::read(Input::Partial(parts), options.clone(), listener).await
     {
         return Ok(read);
     }
@@ -248,13 +248,7 @@ async fn parts(
 ) -> Option<Vec<image::PartialImage>> {
     let mut parts = Vec::new();
     for image in images {
-        let part = engine.part(image, known).await?;
-        parts.push(image::PartialImage {
-            root: part.root,
-            media_type: part.media_type,
-            manifests: part.manifests,
-            blobs: part.blobs,
-        });
+        parts.push(engine.part(image, known).await?);
     }
     Some(parts)
 }

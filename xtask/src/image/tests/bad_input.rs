@@ -284,11 +284,11 @@ async fn whoever_delivers_the_archive_fails_in_their_own_words() {
     let archive = tar(&classic(&[Sample::new()]));
     for archive in [&gzip(&archive), &archive] {
         for length in [0, 3, archive.len() / 2] {
-            let pieces = [
+            let chunks = [
                 Ok(Bytes::copy_from_slice(&archive[..length])),
                 Err(std::io::Error::other("the engine went away")),
             ];
-            let input = Input::Stream(Box::pin(stream::iter(pieces)));
+            let input = Input::Stream(Box::pin(stream::iter(chunks)));
             let error = read_from(input, Options::default()).await.unwrap_err();
             assert_eq!(error.to_string(), "the engine went away");
             assert!(!error.is_input());
@@ -301,11 +301,11 @@ async fn a_reader_that_is_dropped_lets_go_of_a_source_that_is_silent() {
     struct Source(tokio::sync::mpsc::Sender<()>);
     let (held, mut released) = tokio::sync::mpsc::channel(1);
     let source = Source(held);
-    let pieces = stream::once(async move {
+    let chunks = stream::once(async move {
         let _source = &source.0;
         std::future::pending().await
     });
-    let reading = read_from(Input::Stream(Box::pin(pieces)), Options::default());
+    let reading = read_from(Input::Stream(Box::pin(chunks)), Options::default());
     let limit = std::time::Duration::from_millis(20);
     assert!(tokio::time::timeout(limit, reading).await.is_err());
     assert_eq!(released.recv().await, None);

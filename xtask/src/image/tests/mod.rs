@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::oci;
-use crate::oci::Digest;
+use crate::oci::{Digest, Manifest};
 
 /// Files of an archive by name; a target instead of content makes a symbolic link.
 type Files = Vec<(String, Result<Vec<u8>, String>)>;
@@ -103,19 +103,23 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// An image with what was handed out for it.
 #[derive(Debug)]
 struct Published {
-    read: Read,
+    manifests: Vec<Manifest>,
     blobs: BTreeMap<Digest, Bytes>,
-    taken: u64,
+    bytes_read: u64,
 }
 
 impl Published {
+    fn manifest(&self) -> &Manifest {
+        self.manifests.last().unwrap()
+    }
+
     fn root(&self) -> &Digest {
-        self.read.root().digest()
+        self.manifest().digest()
     }
 
     /// The images in it: each config, and what its layers unpack to.
     fn images(&self) -> Vec<(Value, Vec<Digest>)> {
-        let views = self.read.manifests.iter().map(|it| it.content().unwrap());
+        let views = self.manifests.iter().map(|it| it.content().unwrap());
         views
             .filter_map(|view| match view {
                 oci::Content::Image(image) => Some(image),
@@ -154,9 +158,9 @@ impl Published {
 async fn read_from(input: Input, options: Options) -> Result<Published, Error> {
     let heard = Mutex::new((BTreeMap::new(), 0));
     let listener = |event| {
-        let (blobs, taken) = &mut *heard.lock().unwrap();
+        let (blobs, bytes_read) = &mut *heard.lock().unwrap();
         match event {
-            Event::Taken(bytes) => *taken += bytes,
+            Event::BytesRead(bytes) => *bytes_read += bytes,
             Event::Ready(blob) => {
                 let bytes = match blob.content {
                     Content::Memory(bytes) => bytes,
@@ -172,18 +176,22 @@ async fn read_from(input: Input, options: Options) -> Result<Published, Error> {
             }
         }
     };
-    let read = read(input, options, &listener).await?;
-    let (blobs, taken) = heard.into_inner().unwrap();
-    Ok(Published { read, blobs, taken })
+    let manifests = read(input, options, &listener).await?;
+    let (blobs, bytes_read) = heard.into_inner().unwrap();
+    Ok(Published {
+        manifests,
+        blobs,
+        bytes_read,
+    })
 }
 
-/// The archive in pieces of an odd size.
+/// The archive in chunks of an odd size.
 fn delivered(archive: &[u8]) -> Input {
-    let pieces: Vec<_> = archive
+    let chunks: Vec<_> = archive
         .chunks(10_007)
-        .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+        .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
         .collect();
-    Input::Stream(Box::pin(stream::iter(pieces)))
+    Input::Stream(Box::pin(stream::iter(chunks)))
 }
 
 async fn read_archive(archive: &[u8]) -> Result<Published, Error> {

@@ -1,4 +1,4 @@
-//! Layers that are where the image goes already.
+//! Layers that the destinations have already.
 
 use std::collections::HashMap;
 use std::io::{Seek as _, Write as _};
@@ -9,15 +9,15 @@ use super::*;
 use crate::image::contents::blob_name;
 
 /// What an earlier release tells: its layers by diff id.
-fn known(earlier: &Published) -> HashMap<Digest, oci::Descriptor> {
-    let mut known = HashMap::new();
-    for (manifest, (_, diff_ids)) in earlier.read.manifests.iter().zip(earlier.images()) {
+fn reusable(earlier: &Published) -> HashMap<Digest, oci::Descriptor> {
+    let mut reusable = HashMap::new();
+    for (manifest, (_, diff_ids)) in earlier.manifests.iter().zip(earlier.images()) {
         let oci::Content::Image(image) = manifest.content().unwrap() else {
             panic!("an image");
         };
-        known.extend(diff_ids.into_iter().zip(image.layers));
+        reusable.extend(diff_ids.into_iter().zip(image.layers));
     }
-    known
+    reusable
 }
 
 /// A release of `sample`, as an OCI layout with its layers so packed.
@@ -35,7 +35,7 @@ fn next(sample: &Sample) -> Sample {
 }
 
 #[tokio::test]
-async fn a_known_layer_is_listed_and_neither_compressed_nor_handed_out() {
+async fn a_reusable_layer_is_listed_and_neither_compressed_nor_handed_out() {
     let sample = Sample::new();
     let earlier = released(&sample, <[u8]>::to_vec).await;
 
@@ -43,13 +43,13 @@ async fn a_known_layer_is_listed_and_neither_compressed_nor_handed_out() {
     let image = layout.image(&next(&sample), <[u8]>::to_vec);
     let archive = tar(&layout.with(&[image]));
     let whole = read_archive(&archive).await.unwrap();
-    let mut known = known(&earlier);
-    for layer in known.values_mut() {
+    let mut reusable = reusable(&earlier);
+    for layer in reusable.values_mut() {
         // As the engine that pushed it calls it.
         layer.media_type = "application/vnd.docker.image.rootfs.diff.tar.gzip".to_owned();
     }
     let options = Options {
-        known,
+        reusable,
         ..Options::default()
     };
     let partial = read_from(delivered(&archive), options).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_known_layer_is_listed_and_neither_compressed_nor_handed_out() {
 }
 
 #[tokio::test]
-async fn a_known_layer_that_comes_compressed_is_not_handed_out_but_verified() {
+async fn a_reusable_layer_that_comes_compressed_is_not_handed_out_but_verified() {
     let sample = Sample::new();
     let earlier = released(&sample, gzip).await;
 
@@ -68,7 +68,7 @@ async fn a_known_layer_that_comes_compressed_is_not_handed_out_but_verified() {
     let mut files = layout.with(&[image]);
     let whole = published(&files).await;
     let options = || Options {
-        known: known(&earlier),
+        reusable: reusable(&earlier),
         ..Options::default()
     };
     let partial = read_from(delivered(&tar(&files)), options()).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_known_layer_that_comes_compressed_is_not_handed_out_but_verified() {
 }
 
 #[tokio::test]
-async fn a_known_layer_of_an_image_in_parts_need_not_come() {
+async fn a_reusable_layer_of_a_partial_image_need_not_come() {
     let sample = Sample::new();
     let earlier = released(&sample, gzip).await;
 
@@ -114,24 +114,24 @@ async fn a_known_layer_of_an_image_in_parts_need_not_come() {
         blobs: blobs.iter().map(|content| in_file(content)).collect(),
     };
     let options = || Options {
-        known: known(&earlier),
+        reusable: reusable(&earlier),
         ..Options::default()
     };
     let (new, config) = (gzip(next.layers.last().unwrap()), next.config());
-    let parts = Input::Parts(vec![part(&[&new, &config])]);
+    let parts = Input::Partial(vec![part(&[&new, &config])]);
     let partial = read_from(parts, options()).await.unwrap();
-    assert_eq!(*partial.read.root().digest(), root);
+    assert_eq!(*partial.manifest().digest(), root);
     let new_digest = Digest::sha256_of(&new);
     assert!(partial.blobs.len() == 2 && partial.blobs.contains_key(&new_digest));
 
-    let parts = Input::Parts(vec![part(&[&config])]);
+    let parts = Input::Partial(vec![part(&[&config])]);
     let error = read_from(parts, options()).await.unwrap_err();
     let lacks = format!("lacks `{new_digest}`");
     assert!(error.to_string().contains(&lacks), "{error}");
 }
 
 #[tokio::test]
-async fn how_a_known_layer_is_compressed_is_the_earlier_releases_choice() {
+async fn how_a_reusable_layer_is_compressed_is_the_earlier_releases_choice() {
     let sample = Sample::new();
     let archive = tar(&classic(std::slice::from_ref(&sample)));
     let zstd = Options {
@@ -143,7 +143,7 @@ async fn how_a_known_layer_is_compressed_is_the_earlier_releases_choice() {
     let mut layout = Layout::default();
     let image = layout.image(&next(&sample), <[u8]>::to_vec);
     let options = Options {
-        known: known(&earlier),
+        reusable: reusable(&earlier),
         ..Options::default()
     };
     let mut published = read_from(delivered(&tar(&layout.with(&[image]))), options)
@@ -151,7 +151,7 @@ async fn how_a_known_layer_is_compressed_is_the_earlier_releases_choice() {
         .unwrap();
     published.blobs.extend(earlier.blobs);
     assert!(published.is_sound());
-    let manifest: Value = serde_json::from_slice(published.read.root().bytes()).unwrap();
+    let manifest: Value = serde_json::from_slice(published.manifest().bytes()).unwrap();
     let kinds = manifest["layers"].as_array().unwrap().iter().map(|layer| {
         let media_type = layer["mediaType"].as_str().unwrap();
         media_type.rsplit_once('+').unwrap().1.to_owned()
@@ -161,11 +161,11 @@ async fn how_a_known_layer_is_compressed_is_the_earlier_releases_choice() {
 }
 
 #[tokio::test]
-async fn without_a_hint_a_classic_export_gives_nothing_away() {
+async fn without_diff_ids_no_layer_of_a_classic_export_is_reused() {
     let archive = tar(&classic(&[Sample::new()]));
     let earlier = read_archive(&archive).await.unwrap();
     let options = Options {
-        known: known(&earlier),
+        reusable: reusable(&earlier),
         ..Options::default()
     };
     let again = read_from(delivered(&archive), options).await.unwrap();

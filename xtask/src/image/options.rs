@@ -1,0 +1,69 @@
+//! Where an image is, how it is read, and what is reported meanwhile.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::blob::Blob;
+use super::compression::Compression;
+use crate::oci::{Descriptor, Digest};
+
+/// Where an image is.
+pub enum Input {
+    /// An archive as a stream, such as an engine's export; its errors become [`Error::Source`](super::Error::Source).
+    Stream(ByteStream),
+    /// A `docker-archive` or `oci-archive`, which may be compressed as a whole.
+    File(PathBuf),
+    /// An OCI image layout.
+    Directory(PathBuf),
+    /// One for each platform; the layers that they lack are in [`Options::reusable`].
+    Partial(Vec<PartialImage>),
+}
+
+pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// An image without some of its layers.
+#[derive(Default)]
+pub struct PartialImage {
+    /// The content that the image's id is the digest of: its config, or its manifest or index.
+    pub root: Bytes,
+    /// The media type of a manifest or index; `None` for a config.
+    pub media_type: Option<String>,
+    /// Manifests below an index.
+    pub manifests: Vec<Bytes>,
+    /// Uncompressed layers by diff id if the root is a config, otherwise blobs by digest. Each is verified, and read
+    /// from the beginning of its file.
+    pub blobs: HashMap<Digest, File>,
+}
+
+/// How an image is read.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub compression: Compression,
+    /// Threads that compress; one for each core if `None`. No digest depends on it.
+    pub workers: Option<usize>,
+    /// Layers by diff id that the destinations have, as the descriptor says: they are verified, but neither compressed
+    /// nor handed out, and the manifest lists the descriptor.
+    pub reusable: HashMap<Digest, Descriptor>,
+    /// The diff ids of each image, from the bottom, if known beforehand. Exports of engines up to 24 do not name them
+    /// before the layers; without them, no layer of such an export is reused.
+    pub diff_ids: Vec<Vec<Digest>>,
+}
+
+/// What happens while an image is read.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "events are handled one at a time and never stored"
+)]
+#[derive(Debug)]
+pub enum Event {
+    /// Bytes of the archive's content, in addition to those of earlier events.
+    BytesRead(u64),
+    /// A layer or config is ready. It may come twice, and may be one that no manifest lists.
+    Ready(Blob),
+}
