@@ -10,7 +10,7 @@
 //! | [`cli`] | the command line as types | |
 //! | [`http`] | what every HTTP client here shares | |
 //! | [`oci`] | the nouns: references, digests, platforms, manifests | |
-//! | [`credentials`] | who signs in where | oci, secret |
+//! | [`credentials`] | who signs in where, in one order for every command | oci, secret |
 //! | [`registry`] | an OCI distribution client | credentials, http, oci, secret |
 //! | [`copy`] | one source, many registries | http, oci, registry, secret |
 //! | [`image`] | images that are not in a registry | oci |
@@ -18,7 +18,7 @@
 //! | [`packages`] | package index, download, extract | http, secret |
 //! | [`github`] | releases and assets | http, secret |
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
-//! | [`settings`] | everything read from outside | exit, oci, secret |
+//! | [`settings`] | everything read from outside | credentials, exit, oci, secret |
 //! | [`report`] | all printing | exit, graph, secret |
 //! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, secret, settings |
 //! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, exit, graph, oci, registry, report, secret, settings |

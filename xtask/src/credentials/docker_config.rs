@@ -73,17 +73,27 @@ impl DockerConfig {
     /// The credentials for `host`, [`Credentials::Anonymous`] if there are none. Docker's order: the host's own
     /// helper, the general one, the file itself.
     pub async fn credentials(&self, host: &str) -> Result<Credentials, DockerConfigError> {
-        let key = if host == DOCKER_HUB {
-            DOCKER_HUB_KEY
-        } else {
-            host
-        };
-        let helper = self.cred_helpers.get(key).or(self.creds_store.as_ref());
-        if let Some(helper) = helper.filter(|helper| !helper.is_empty())
-            && let Some(credentials) = ask(&format!("docker-credential-{helper}"), key).await?
+        if let Some(program) = self.helper(host)
+            && let Some(credentials) = ask(&program, key(host)).await?
         {
             return Ok(credentials);
         }
+        self.stored(host)
+    }
+
+    /// The program that keeps the credentials for `host`, if there is one.
+    pub fn helper(&self, host: &str) -> Option<String> {
+        let helper = self
+            .cred_helpers
+            .get(key(host))
+            .or(self.creds_store.as_ref());
+        let helper = helper.filter(|helper| !helper.is_empty())?;
+        Some(format!("docker-credential-{helper}"))
+    }
+
+    /// The credentials in the file itself.
+    pub fn stored(&self, host: &str) -> Result<Credentials, DockerConfigError> {
+        let key = key(host);
         let by_host = || {
             self.auths
                 .iter()
@@ -117,6 +127,13 @@ impl Entry {
 
 /// Docker Hub's name in the file and for helpers.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+
+fn key(host: &str) -> &str {
+    match host {
+        DOCKER_HUB => DOCKER_HUB_KEY,
+        host => host,
+    }
+}
 
 fn login(username: &str, password: &str) -> Credentials {
     match username {

@@ -1,8 +1,16 @@
-//! Who signs in where: what a login is, and Docker's own configuration as a source of them.
+//! Who signs in where. Every command asks the one [`Resolver`], which has the order.
+//!
+//! Nothing here speaks to a registry. No message and no `Debug` output shows a password.
 
 mod docker_config;
+mod logins;
+mod resolver;
+mod variables;
 
 pub use docker_config::{DockerConfig, DockerConfigError};
+pub use logins::{Logins, Prefix};
+pub use resolver::Resolver;
+pub use variables::Variables;
 
 use crate::secret::Secret;
 
@@ -16,4 +24,48 @@ pub enum Credentials {
     },
     /// An OAuth 2 refresh token, as credential helpers and `docker login` to some clouds keep.
     IdentityToken(Secret<String>),
+}
+
+/// How to sign in to a registry, or to a namespace there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    pub credentials: Credentials,
+    /// The registry is spoken to without TLS.
+    pub plain_http: bool,
+    /// Where it is written, for messages.
+    pub origin: String,
+}
+
+/// Why nobody signs in to a registry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoLogin {
+    #[error("`{set}` is set and `{missing}` is not")]
+    Half { set: String, missing: String },
+    #[error("{}there is no `docker login {host}`", unset(variables))]
+    Missing {
+        host: String,
+        /// The names of those that could say it.
+        variables: Vec<String>,
+    },
+    /// What is wrong with Docker's configuration, or with a helper that it names.
+    #[error("{0}")]
+    Docker(String),
+}
+
+fn unset(variables: &[String]) -> String {
+    match variables {
+        [] => String::new(),
+        variables => format!("{} are not set, and ", variables.join(" and ")),
+    }
+}
+
+impl Credentials {
+    /// What must not be shown.
+    pub fn secret(&self) -> Option<&Secret<String>> {
+        match self {
+            Credentials::Anonymous => None,
+            Credentials::Basic { password, .. } => Some(password),
+            Credentials::IdentityToken(token) => Some(token),
+        }
+    }
 }

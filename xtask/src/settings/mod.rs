@@ -20,6 +20,7 @@ pub use registries::{Login, RegistrySettings, Variables};
 pub use release::{GithubSettings, ReleaseSettings};
 pub use version::{Commit, Release};
 
+use crate::credentials::Resolver;
 use crate::exit::bad_input;
 
 /// The settings of every command, and the way to those of a release.
@@ -27,8 +28,6 @@ use crate::exit::bad_input;
 pub struct Settings {
     /// The variables themselves, for files that refer to them.
     pub environment: Environment,
-    /// Docker's own configuration, which may hold logins.
-    pub docker_config: Option<PathBuf>,
     /// GitHub Actions, when the program runs there.
     pub actions: Option<Actions>,
     /// Where the program was started.
@@ -54,7 +53,6 @@ impl Settings {
         let dotenv = workspace.as_deref().unwrap_or(directory).join(".env");
         let environment = environment.with_dotenv(&dotenv)?;
         Ok(Settings {
-            docker_config: docker_config(&environment),
             actions: environment
                 .get("GITHUB_ACTIONS")
                 .filter(|value| *value == "true")
@@ -93,16 +91,19 @@ impl Settings {
         Ok(registries)
     }
 
-    /// Who signs in to the hosts of a release's registries: nobody where no release is set up.
+    /// What finds logins. The variables of a release's registries count where a release is set up.
     ///
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput): the table of registries is not readable.
-    pub fn registry_logins(&self) -> Result<Vec<(String, Login)>> {
-        let Some(workspace) = &self.workspace else {
-            return Ok(Vec::new());
+    pub fn resolver(&self) -> Result<Resolver> {
+        let variables = match &self.workspace {
+            Some(workspace) => {
+                let facts = metadata::registries(workspace)?;
+                registries::by_host(&facts.registries, &self.environment)
+            }
+            None => Vec::new(),
         };
-        let facts = metadata::registries(workspace)?;
-        Ok(registries::logins(&facts.registries, &self.environment))
+        Ok(Resolver::new(variables, docker_config(&self.environment)))
     }
 
     fn workspace(&self) -> Result<&Path> {

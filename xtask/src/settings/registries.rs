@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::env::Environment;
 use super::metadata::RegistryMetadata;
+use crate::credentials;
 use crate::oci::RepositoryName;
 use crate::secret::Secret;
 
@@ -112,17 +113,20 @@ pub(super) fn all(
     registries
 }
 
-/// Each host, in its canonical spelling, with what the variables say about signing in there.
-pub(super) fn logins(
+/// The variables of each table by its host, in its canonical spelling.
+pub(super) fn by_host(
     tables: &IndexMap<String, RegistryMetadata>,
     environment: &Environment,
-) -> Vec<(String, Login)> {
-    let logins = tables.values().filter_map(|table| {
+) -> Vec<(String, credentials::Variables)> {
+    let variables = tables.values().filter_map(|table| {
         // Only the host counts here; one that cannot be is none that anybody asks for.
         let any = RepositoryName::new(table.host(environment), "a/a").ok()?;
-        Some((any.host().to_owned(), table.login(environment)))
+        let (username, password) = (table.variable("USERNAME"), table.variable("PASSWORD"));
+        let lookup = |name: &str| environment.get(name).map(str::to_owned);
+        let variables = credentials::Variables::read(username, password, lookup);
+        Some((any.host().to_owned(), variables))
     });
-    logins.collect()
+    variables.collect()
 }
 
 /// Whether the name, as text, is understood as one on that host.

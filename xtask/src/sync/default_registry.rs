@@ -3,11 +3,9 @@
 //! The variables are those of the two tools: `REGISTRY`; `REGISTRY_NAMESPACE`, `NAMESPACE` or `ALIYUN_NAMESPACE`;
 //! `REGISTRY_USER` and `REGISTRY_PASSWORD`, or `ALIYUN_USERNAME` and `ALIYUN_PASSWORD`. The first that is set counts.
 
-use super::logins::Login;
 use super::reader::ConfigReader;
-use crate::credentials::Credentials;
+use crate::credentials::{Login, Variables};
 use crate::oci::{ReferenceError, RepositoryName};
-use crate::secret::Secret;
 
 /// A registry, a namespace there, and who signs in.
 pub(super) struct DefaultRegistry {
@@ -60,29 +58,15 @@ impl DefaultRegistry {
                 STAND_IN.to_owned()
             }
         };
-        let mut login = None;
-        for (user, password) in LOGIN {
-            match (lookup(user), lookup(password)) {
-                (None, None) => continue,
-                (Some(username), Some(word)) => {
-                    login = Some(Login {
-                        credentials: Credentials::Basic {
-                            username,
-                            password: Secret::new(word),
-                        },
-                        plain_http: false,
-                        origin: format!("`{user}` and `{password}`"),
-                    });
-                }
-                (Some(_), None) => problem(format!("`{user}` is set, but `{password}` is not")),
-                (None, Some(_)) => problem(format!("`{password}` is set, but `{user}` is not")),
-            }
-            break;
-        }
+        // The first of which anything is set.
+        let login = LOGIN.into_iter().find_map(|(user, password)| {
+            let login = Variables::read(user, password, lookup).login();
+            login.map_err(|half| problem(half.to_string())).transpose()
+        });
         DefaultRegistry {
             host,
             namespace,
-            login,
+            login: login.and_then(Result::ok),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! reported together, each with its line and column, before anything is asked of a registry. No message shows a
 //! password or the text around one.
 
+mod auth_file;
 mod comments;
 mod conflict;
 mod default_registry;
@@ -14,7 +15,6 @@ mod expand;
 mod files;
 mod formats;
 mod image_pattern;
-mod logins;
 mod probe;
 mod progress;
 mod read;
@@ -22,12 +22,10 @@ mod reader;
 mod report;
 mod request;
 mod resolve;
-mod resolver;
 mod run;
 mod tags;
 
 pub use conflict::conflicts;
-pub use logins::{Login, Logins};
 pub use read::{Inputs, read};
 pub use request::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
 pub use run::run;

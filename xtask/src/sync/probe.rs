@@ -10,13 +10,13 @@ use anyhow::Result;
 use futures_util::future::join_all;
 use indexmap::IndexSet;
 
-use super::resolver::CredentialResolver;
-use super::{Login, Request};
+use super::Request;
 use crate::copy::RegistryHost;
-use crate::credentials::Credentials;
-use crate::exit::{BadInput, bad_input};
+use crate::credentials::{Credentials, Login, NoLogin};
+use crate::exit::bad_input;
 use crate::oci::{Digest, RepositoryName};
 use crate::registry::{Error, Options, Registry};
+use crate::secret::Secret;
 use crate::settings::Settings;
 
 /// How long to wait for a registry to answer a probe; after that, its images fail by themselves.
@@ -54,7 +54,7 @@ impl Registries {
     /// # Errors
     /// [`BadInput`]: half a login, or refused ones, all told together.
     pub async fn open(settings: &Settings, request: &Request, retries: u32) -> Result<Registries> {
-        let mut keys = CredentialResolver::new(settings, &request.logins)?;
+        let mut resolver = settings.resolver()?.with_logins(request.logins.clone());
         let mut registries = Registries {
             by_name: HashMap::new(),
             connections: Vec::new(),
@@ -69,10 +69,15 @@ impl Registries {
                 if registries.by_name.contains_key(name) {
                     continue;
                 }
-                match keys.find(name).await {
-                    Ok(login) => registries.add(name, login, retries)?,
-                    Err(BadInput(problem)) => problems.push(problem),
-                }
+                let login = match resolver.find(name).await {
+                    Ok(login) => login,
+                    Err(NoLogin::Missing { host, variables }) => anonymous(&host, variables),
+                    Err(problem) => {
+                        problems.push(problem.to_string());
+                        continue;
+                    }
+                };
+                registries.add(name, login, retries)?;
             }
         }
         let probes = registries.connections.iter_mut().map(Connection::probe);
@@ -85,6 +90,12 @@ impl Registries {
             let problems: Vec<String> = problems.into_iter().collect();
             Err(bad_input(problems.join("\n")))
         }
+    }
+
+    /// What is used to sign in, for masking.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret<String>> {
+        let connections = self.connections.iter();
+        connections.filter_map(|it| it.login.credentials.secret())
     }
 
     /// The connection for a name of the request.
@@ -121,6 +132,20 @@ impl Registries {
         };
         self.by_name.insert(name.clone(), at);
         Ok(())
+    }
+}
+
+/// Most registries let everyone read. The origin says where a login could be.
+fn anonymous(host: &str, variables: Vec<String>) -> Login {
+    let docker = format!("`docker login {host}`");
+    let places = ["`--auth FILE`".to_owned()].into_iter().chain(variables);
+    Login {
+        credentials: Credentials::Anonymous,
+        plain_http: false,
+        origin: places
+            .chain([format!("or {docker}")])
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 

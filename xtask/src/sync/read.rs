@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::auth_file;
 use super::conflict::conflicts;
 use super::document::parse;
 use super::expand::Lookup;
@@ -13,6 +14,7 @@ use super::formats::{self, Parsed};
 use super::reader::ConfigReader;
 use super::request::{ImageCopy, Request, Rule};
 use super::tags::{Select, TagFilter};
+use crate::credentials::Prefix;
 use crate::exit::bad_input;
 
 /// The files and filters of the command line.
@@ -49,7 +51,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     if let Some(path) = &inputs.auth {
         with_file(path, lookup, &mut problems, |reader, text| {
             match parse(text) {
-                Ok(document) => found.logins.read(reader, &document),
+                Ok(document) => auth_file::read(&mut found.logins, reader, &document),
                 Err(fault) => reader.problem(fault.position, fault.reason),
             }
         });
@@ -61,8 +63,10 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     } = found;
     if let Some(default) = default_registry
         && let Some(login) = default.login
+        && let Ok(host) = Prefix::new(&default.host, "")
     {
-        logins.add_fallback(default.host, login);
+        // A login in a file counts first.
+        let _ = logins.add(host, login);
     }
     narrow(&mut rules, inputs, &mut problems);
 

@@ -2,8 +2,9 @@
 //!
 //! The names are valid, and no rule copies an image onto itself.
 
-use super::{Logins, Select, TagFilter};
+use super::{Select, TagFilter};
 use crate::copy::Policy;
+use crate::credentials::Logins;
 use crate::oci::{RepositoryName, Tag, TagOrDigest};
 
 /// Everything the files asked for.

@@ -43,6 +43,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     let mut resolved = tokio::select! {
         resolved = async {
             let registries = Registries::open(settings, &request, args.retries).await?;
+            console.mask(registries.secrets());
             resolve(&request, &registries).await
         } => resolved?,
         () = &mut interrupt => Resolved::default(),

@@ -2,6 +2,7 @@
 
 use super::rule::RawRule;
 use super::{Parsed, image_syncer};
+use crate::sync::auth_file;
 use crate::sync::document::{Node, Value};
 use crate::sync::reader::ConfigReader;
 
@@ -10,7 +11,7 @@ pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parse
         return;
     };
     if let Some(auth) = fields.get("auth") {
-        found.logins.read(reader, auth);
+        auth_file::read(&mut found.logins, reader, auth);
     }
     if let Some(node) = fields.get("images") {
         match &node.value {

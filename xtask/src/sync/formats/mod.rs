@@ -12,9 +12,9 @@ mod native;
 mod plain_list;
 mod rule;
 
+use crate::credentials::Logins;
 use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::{Node, Value, parse};
-use crate::sync::logins::Logins;
 use crate::sync::reader::ConfigReader;
 use crate::sync::request::Rule;
 

@@ -120,7 +120,7 @@ fn the_names_of_both_tools_variables_count() {
     let sentence = read_files(&list, &variables[1..3], |_| {}).unwrap_err();
     assert!(sentence.contains("`REGISTRY` is not set"), "{sentence}");
     assert!(
-        sentence.contains("`ALIYUN_USERNAME` is set, but `ALIYUN_PASSWORD` is not"),
+        sentence.contains("`ALIYUN_USERNAME` is set and `ALIYUN_PASSWORD` is not"),
         "{sentence}"
     );
     assert_eq!(sentence.lines().count(), 2);

@@ -1,0 +1,67 @@
+//! Logins for registries and for namespaces in them, as a file lists them.
+
+use super::Login;
+use crate::oci::{ReferenceError, RepositoryName};
+use crate::secret::Secret;
+
+/// Logins by prefix.
+#[derive(Clone, Debug, Default)]
+pub struct Logins {
+    entries: Vec<(Prefix, Login)>,
+}
+
+/// A registry, and the first segments of the path there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    host: String,
+    path: String,
+}
+
+impl Logins {
+    /// The login with the longest prefix of `repository`, counted in whole segments.
+    pub fn find(&self, repository: &RepositoryName) -> Option<&Login> {
+        let fitting = self
+            .entries
+            .iter()
+            .filter(|(prefix, _)| prefix.holds(repository));
+        let best = fitting.max_by_key(|(prefix, _)| prefix.path.len());
+        best.map(|(_, login)| login)
+    }
+
+    /// Every password, for masking.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret<String>> {
+        let logins = self.entries.iter();
+        logins.filter_map(|(_, login)| login.credentials.secret())
+    }
+
+    /// Adds a login; `false` if there is one for this very prefix already, which stays.
+    pub fn add(&mut self, prefix: Prefix, login: Login) -> bool {
+        let is_new = !self.entries.iter().any(|(known, _)| *known == prefix);
+        if is_new {
+            self.entries.push((prefix, login));
+        }
+        is_new
+    }
+}
+
+impl Prefix {
+    /// An empty `path` stands for the whole registry.
+    pub fn new(host: &str, path: &str) -> Result<Prefix, ReferenceError> {
+        // Two segments, so that no `library/` is added on Docker Hub.
+        let name = match path {
+            "" => RepositoryName::new(host, "a/a")?,
+            path => RepositoryName::new(host, &format!("{path}/a"))?,
+        };
+        Ok(Prefix {
+            host: name.host().to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    fn holds(&self, repository: &RepositoryName) -> bool {
+        let rest = repository.path().strip_prefix(&self.path);
+        self.host == repository.host()
+            && (self.path.is_empty()
+                || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    }
+}
