@@ -35,7 +35,7 @@ async fn a_dead_registry_and_one_without_a_login_fail_alone() {
         &[
             "`dead.io` cannot be reached",
             "`closed.io` requires authentication; hint: `--auth FILE`",
-            "or `docker login closed.io`",
+            "`docker login closed.io`",
             "source.io/app:v1 and 1 more",
             "2 of 6 in place",
         ],
