@@ -12,6 +12,7 @@ mod packages;
 mod registry_auth;
 mod registry_blobs;
 mod registry_faults;
+mod release_client;
 mod settings;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the two test binaries uses a part")]
