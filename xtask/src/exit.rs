@@ -55,16 +55,21 @@ pub fn nearest<'k>(wrong: &str, known: impl IntoIterator<Item = &'k str>) -> Opt
     (distance <= 1 + wrong.len() / 4).then_some(right)
 }
 
-/// An error and its causes on one line, without the causes that its text holds already: many a type shows its source.
+/// An error and its causes on one line. No error type shows its `source()` in its own message.
 pub fn sentence(error: &anyhow::Error) -> String {
-    let mut sentence = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !sentence.contains(&cause) {
-            sentence += ": ";
-            sentence += &cause;
-        }
+    format!("{error:#}")
+}
+
+/// `error` as a [`BadInput`], if an input `is_at_fault`.
+pub fn blame(
+    is_at_fault: bool,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> anyhow::Error {
+    let error = anyhow::Error::new(error);
+    match is_at_fault {
+        true => bad_input(sentence(&error)),
+        false => error,
     }
-    sentence
 }
 
 /// Completes when the program is asked to stop: Ctrl-C, and what a runner sends when it cancels a job.
@@ -85,13 +90,13 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("cannot read `a`: {source}")]
+    #[error("cannot read `a`")]
     struct Unreadable {
         source: std::io::Error,
     }
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn each_cause_is_shown_once() {
         let source = std::io::Error::other("no disk");
         let error = anyhow::Error::from(Unreadable { source }).context("`linux/amd64`");
         assert_eq!(sentence(&error), "`linux/amd64`: cannot read `a`: no disk");

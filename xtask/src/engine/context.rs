@@ -299,7 +299,7 @@ mod tests {
     fn a_malformed_ignore_file_is_named() {
         let root = directory(&[(".dockerignore", "ok\n[a"), ("Dockerfile", "")]);
         let error = pack(root.path(), "Dockerfile", 0, io::sink()).unwrap_err();
-        let text = error.to_string();
+        let text = format!("{:#}", anyhow::Error::from(error));
         assert!(
             text.contains(".dockerignore") && text.contains("line 2"),
             "{text}"

@@ -23,7 +23,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// The build context cannot be read.
-    #[error("cannot read `{}` of the build context: {source}", path.display())]
+    #[error("cannot read `{}` of the build context", path.display())]
     Context { path: PathBuf, source: io::Error },
     /// The build failed; `log` holds its last lines.
     #[error("the build failed: {reason}{}", indented(log))]

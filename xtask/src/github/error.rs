@@ -62,10 +62,10 @@ pub enum Error {
     #[error("cannot {what}: GitHub's answer is not understood: {reason}")]
     Unexpected { what: &'static str, reason: String },
 
-    #[error("cannot read `{}`: {source}", .path.display())]
+    #[error("cannot read `{}`", .path.display())]
     Io { path: PathBuf, source: io::Error },
 
-    #[error("the release of `{tag}` is still a draft: {source}")]
+    #[error("the release of `{tag}` is still a draft")]
     Unfinished { tag: String, source: Box<Error> },
 }
 

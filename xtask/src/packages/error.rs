@@ -71,7 +71,7 @@ pub enum Error {
     #[error("the package `{}` is refused: {reason}", .file.display())]
     Refused { file: PathBuf, reason: String },
 
-    #[error("cannot {doing} `{}`: {source}", .path.display())]
+    #[error("cannot {doing} `{}`", .path.display())]
     Io {
         doing: &'static str,
         path: PathBuf,

@@ -9,7 +9,7 @@ use indicatif::DecimalBytes;
 
 use super::plan::ReleasePlan;
 use super::world::{World, http};
-use crate::exit::bad_input;
+use crate::exit::{bad_input, blame, sentence};
 use crate::graph::{self, TargetResult};
 use crate::oci::Platform;
 use crate::packages::{self, Source};
@@ -77,7 +77,7 @@ pub async fn no_version(settings: &ReleaseSettings) -> anyhow::Error {
     let newest = match newest.await {
         Ok(Some(newest)) => format!("the newest in the package index is `{newest}`"),
         Ok(None) => "the package index is empty".to_owned(),
-        Err(error) => error.to_string(),
+        Err(error) => sentence(&error),
     };
     bad_input(format!(
         "no version to release: neither `--release-version` nor `RELEASE_VERSION` is given, and no version tag is on HEAD\n\
@@ -92,9 +92,5 @@ pub fn package(plan: &ReleasePlan, platform: &Platform) -> Result<PathBuf> {
 
 /// A fault of the packages is bad input, unless this machine is at fault.
 pub fn fault(error: packages::Error) -> anyhow::Error {
-    if error.is_input() {
-        bad_input(error)
-    } else {
-        error.into()
-    }
+    blame(error.is_input(), error)
 }

@@ -12,7 +12,7 @@ use super::download;
 use super::plan::PushPlan;
 use super::tag_gate;
 use super::world::{World, http};
-use crate::exit::bad_input;
+use crate::exit::blame;
 use crate::github::{self, Asset, Event, Github, Plan};
 use crate::graph::{self, TargetResult};
 use crate::oci::TagOrDigest;
@@ -73,11 +73,7 @@ pub fn client(world: &World<'_>) -> Result<Github> {
 }
 
 fn fault(error: github::Error) -> anyhow::Error {
-    if error.is_input() {
-        bad_input(error)
-    } else {
-        error.into()
-    }
+    blame(error.is_input(), error)
 }
 
 async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {

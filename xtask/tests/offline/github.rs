@@ -240,7 +240,7 @@ async fn a_release_that_cannot_be_finished_stays_a_draft() {
     let sample = sample("v1.2.3", &[("a.zip", b"aaa")]);
     let error = publish(&github, &sample.plan).await.unwrap_err();
     assert_eq!(
-        error.to_string(),
+        format!("{:#}", anyhow::Error::from(error)),
         "the release of `v1.2.3` is still a draft: cannot upload an asset: GitHub answered 422: \
          Validation Failed, size invalid"
     );
