@@ -1,6 +1,6 @@
 //! The command line as types: no input, no output.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -26,6 +26,25 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// The file of `--report`. A dry run of a release does nothing that could be reported.
+    pub fn report(&self) -> Option<&Path> {
+        match &self.command {
+            None if self.release.dry_run || self.release.plan.is_some() => None,
+            None => self.release.report.as_deref(),
+            Some(Command::Sync(args)) => args.report.as_deref(),
+            Some(Command::Check(_) | Command::Verify(_) | Command::Promote(_)) => None,
+        }
+    }
+
+    /// Every file that the command is to write.
+    pub fn outputs(&self) -> impl Iterator<Item = &Path> {
+        let sync = match &self.command {
+            Some(Command::Sync(args)) => [args.succeeded.as_deref(), args.log.as_deref()],
+            _ => [None, None],
+        };
+        self.report().into_iter().chain(sync.into_iter().flatten())
+    }
+
     pub fn verbose(&self) -> u8 {
         match &self.command {
             Some(Command::Check(args)) => args.common.verbose,

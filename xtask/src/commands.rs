@@ -1,5 +1,6 @@
 //! A line for each subcommand.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -7,7 +8,7 @@ use anyhow::Result;
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::release;
-use crate::report::Console;
+use crate::report::{Console, Content, ReleaseReport, SyncReport};
 use crate::settings::Settings;
 use crate::sync;
 
@@ -20,4 +21,17 @@ pub async fn run(cli: &Cli, settings: &Settings, console: &Arc<Console>) -> Resu
         Some(Command::Promote(args)) => release::promote(settings, console, args).await,
         None => release::run(settings, console, &cli.release).await,
     }
+}
+
+/// Where the command reports to, and what it reports if it ends before it could do anything.
+pub fn report(cli: &Cli) -> Option<(&Path, Content)> {
+    let content = match &cli.command {
+        None => Content::Release(ReleaseReport::default()),
+        Some(Command::Sync(args)) => Content::Sync(SyncReport {
+            dry_run: args.dry_run,
+            ..SyncReport::default()
+        }),
+        Some(Command::Check(_) | Command::Verify(_) | Command::Promote(_)) => return None,
+    };
+    Some((cli.report()?, content))
 }

@@ -19,7 +19,7 @@
 //! | [`github`] | releases and assets | http, secret |
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
 //! | [`settings`] | everything read from outside | credentials, exit, oci, secret |
-//! | [`report`] | all printing | exit, graph, secret |
+//! | [`report`] | all printing, and the report | copy, exit, graph, oci, secret |
 //! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, secret, settings |
 //! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, exit, graph, oci, registry, report, secret, settings |
 //! | [`commands`] | a line for each subcommand | cli, exit, release, report, settings, sync |
@@ -79,12 +79,14 @@ pub async fn run(
         }
     };
     let early = Console::new(environment.redactor(), cli.verbose());
-    let (settings, console) = match start(environment, directory, &cli) {
-        Ok(started) => started,
-        Err(error) => return failed(&early, &error),
+    let (console, ended) = match start(environment, directory, &cli) {
+        Ok((settings, console)) => {
+            let ended = commands::run(&cli, &settings, &console).await;
+            (console, ended)
+        }
+        Err(error) => (early, Err(error)),
     };
-    let exit = commands::run(&cli, &settings, &console).await;
-    exit.unwrap_or_else(|error| failed(&console, &error))
+    ended.unwrap_or_else(|error| console.fail(&error, commands::report(&cli)))
 }
 
 fn start(
@@ -92,22 +94,17 @@ fn start(
     directory: &Path,
     cli: &Cli,
 ) -> Result<(Settings, Arc<Console>)> {
+    report::check_writable(cli.outputs())?;
     let settings = Settings::load(environment, directory)?;
     let redactor = settings.environment.redactor();
     let console = match &settings.actions {
-        Some(files) => Console::for_actions(
-            redactor,
-            cli.verbose(),
-            files.summary.as_deref(),
-            files.output.as_deref(),
-        ),
+        Some(files) => {
+            let (summary, output) = (files.summary.as_deref(), files.output.as_deref());
+            report::check_writable(summary.into_iter().chain(output))?;
+            Console::for_actions(redactor, cli.verbose(), summary, output)
+        }
         None => Console::new(redactor, cli.verbose()),
     };
     console.show_logs();
     Ok((settings, console))
-}
-
-fn failed(console: &Console, error: &anyhow::Error) -> Exit {
-    console.error(error);
-    exit::code(error)
 }

@@ -46,7 +46,7 @@ pub(super) async fn diff(
     tags_in_repository: usize,
     force: bool,
 ) -> Result<Diff, CopyError> {
-    let repository = destination.host.repository(&destination.path);
+    let repository = destination.host.repository(destination.repository.path());
     let before = tags(&repository, destination).await?;
     let rewrites = !policy.platforms.is_empty() || policy.attestations == Attestations::Strip;
     let exists = before.iter().any(Option::is_some);
@@ -97,7 +97,10 @@ pub(super) async fn diff(
         repository: &repository,
         is_empty: !exists
             && tags_in_repository >= MIN_TAGS_TO_LIST
-            && destination.host.is_empty(&destination.path).await,
+            && destination
+                .host
+                .is_empty(destination.repository.path())
+                .await,
         force,
     };
     let missing = traversal.missing_below(filtered.manifest).await?;
@@ -118,7 +121,10 @@ async fn tags(
     repository: &Repository,
     destination: &Destination,
 ) -> Result<Vec<Option<Digest>>, Error> {
-    if destination.host.is_known_empty(&destination.path) {
+    if destination
+        .host
+        .is_known_empty(destination.repository.path())
+    {
         return Ok(vec![None; destination.tags.len()]);
     }
     let ask = destination.tags.iter().map(|tag| async move {
@@ -215,7 +221,7 @@ impl Traversal<'_> {
         if self.force {
             return Ok(false);
         }
-        let (host, path) = (&self.destination.host, &self.destination.path);
+        let (host, path) = (&self.destination.host, self.destination.repository.path());
         match self.is_empty {
             true => Ok(host.blob(&blob.digest).contains(path)),
             false => host.has_blob(path, &blob.digest).await,

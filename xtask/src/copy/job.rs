@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pending::PendingImage;
 use super::registry_host::RegistryHost;
-use crate::oci::{Platform, Tag, TagOrDigest};
+use crate::oci::{Platform, Reference, RepositoryName, Tag, TagOrDigest};
 use crate::registry::Repository;
 
 /// One image of a source with its destinations.
@@ -46,19 +46,18 @@ impl Source {
 #[derive(Clone)]
 pub struct Destination {
     pub host: Arc<RegistryHost>,
-    pub path: String,
+    pub repository: RepositoryName,
     /// Without any, the image is only reachable by its digest.
     pub tags: Vec<Tag>,
 }
 
 impl Destination {
     /// The reference by the first tag or, without tags, by `at`, the image's tag or digest at the source.
-    pub fn reference(&self, at: Option<&TagOrDigest>) -> String {
-        let repository = format!("{}/{}", self.host.name, self.path);
+    pub fn reference(&self, at: Option<&TagOrDigest>) -> Reference {
         match (self.tags.first(), at) {
-            (Some(tag), _) => format!("{repository}:{tag}"),
-            (None, Some(at)) => format!("{repository}@{at}"),
-            (None, None) => repository,
+            (Some(tag), _) => self.repository.at(tag.clone()),
+            (None, Some(at)) => self.repository.at(at.clone()),
+            (None, None) => self.repository.clone().into(),
         }
     }
 }

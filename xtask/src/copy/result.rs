@@ -1,13 +1,14 @@
-//! What became of each image at each place, and what is told while it happens.
-
-use std::time::Duration;
+//! What happened to each image at each destination, and the events while it happens.
+//!
+//! A [`CopyResult`] is also an entry of the report (`report/schema.rs`): a field that changes here changes its schema.
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{Digest, RepositoryName};
+use crate::oci::{Digest, Reference, RepositoryName, Tag};
 
-/// How one image fared at one place.
+/// How the copy of one image to one destination ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CopyStatus {
     /// No tag was there before.
@@ -22,16 +23,18 @@ pub enum CopyStatus {
 }
 
 /// What a tag named before, and whether that had to change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TagDiff {
-    pub tag: String,
-    /// The digest, if the tag was there.
+    pub tag: Tag,
+    /// What the tag named; null if it was not there.
     pub before: Option<Digest>,
     pub change: Change,
 }
 
-/// How a tag differs from what it is to name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How a tag differed from what it has to name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     Missing,
@@ -40,7 +43,8 @@ pub enum Change {
 }
 
 /// Bytes of blobs, by what was done with them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bytes {
     pub uploaded: u64,
     /// Taken by the registry from another of its repositories.
@@ -49,32 +53,36 @@ pub struct Bytes {
     pub skipped: u64,
 }
 
-/// One image at one place.
-#[derive(Clone, Debug, Serialize)]
+/// One image at one destination.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CopyResult {
+    /// The image at the source.
     pub image: String,
-    /// The destination's host.
+    /// The registry host that it is copied to.
     pub destination: String,
-    /// Repository and first tag, or digest, at the destination.
-    pub reference: String,
-    pub tags: Vec<String>,
-    /// The tags as they were found; empty if that was not found out.
+    /// Repository and first tag, or digest, at the destination; the repository alone if the source could not be listed.
+    pub reference: Reference,
+    /// The tags that the image is to have at the destination.
+    pub tags: Vec<Tag>,
+    /// The tags as they were before; empty if they could not be asked for.
     pub diff: Vec<TagDiff>,
+    /// In a dry run, what the status would be.
     pub status: CopyStatus,
-    /// What the tags name now, or in a dry run would.
+    /// What the tags name now, or would after a dry run; null if it failed.
     pub digest: Option<Digest>,
     pub bytes: Bytes,
-    #[serde(serialize_with = "seconds", rename = "seconds")]
-    pub duration: Duration,
+    pub seconds: f64,
     /// Why it failed, or what it lacks.
     pub reason: Option<String>,
+    /// The status of the HTTP response that it failed with.
     pub http_status: Option<u16>,
-    /// A platform that was asked for is missing.
+    /// The source lacks a platform that was asked for.
     pub incomplete: bool,
 }
 
 impl CopyResult {
-    /// An image that did not even begin to move to `repository`.
+    /// An image of which nothing could be copied to `repository`.
     pub fn failed(
         image: String,
         repository: &RepositoryName,
@@ -84,38 +92,28 @@ impl CopyResult {
         CopyResult {
             image,
             destination: repository.host().to_owned(),
-            reference: repository.to_string(),
+            reference: repository.clone().into(),
             tags: Vec::new(),
             diff: Vec::new(),
             status: CopyStatus::Failed,
             digest: None,
             bytes: Bytes::default(),
-            duration: Duration::ZERO,
+            seconds: 0.0,
             reason: Some(reason),
             http_status,
             incomplete: false,
         }
     }
 
-    /// The reference of each tag, or the one by digest.
-    pub fn references(&self) -> Vec<String> {
-        let [first, more @ ..] = &self.tags[..] else {
+    /// The reference of each tag; without tags, the reference by digest.
+    pub fn references(&self) -> Vec<Reference> {
+        if self.tags.is_empty() {
             return vec![self.reference.clone()];
-        };
-        let repository = self
-            .reference
-            .strip_suffix(first)
-            .unwrap_or(&self.reference);
-        [first]
-            .into_iter()
-            .chain(more)
-            .map(|tag| format!("{repository}{tag}"))
-            .collect()
+        }
+        let repository = &self.reference.repository;
+        let tags = self.tags.iter().cloned();
+        tags.map(|tag| repository.at(tag)).collect()
     }
-}
-
-fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 /// One thing that happened.
@@ -126,7 +124,7 @@ pub enum Event<'e> {
         destination: &'e str,
         bytes: u64,
     },
-    /// So many of them have gone, or turned out to be there.
+    /// So many of them have arrived, or were there already.
     Moved {
         destination: &'e str,
         bytes: u64,
@@ -140,7 +138,7 @@ pub enum Event<'e> {
     },
 }
 
-/// Hears every [`Event`], from any thread.
+/// Receives every [`Event`], from any thread.
 pub trait Listener: Send + Sync + 'static {
     fn event(&self, event: Event<'_>);
 }

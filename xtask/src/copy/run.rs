@@ -9,10 +9,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::blob_cache::BlobCache;
-use super::job::{Destination, Job, Options};
+use super::job::{Job, Options};
 use super::result::{CopyResult, CopyStatus, Event, Listener};
 use super::source::SourceImage;
 use super::task::Task;
+use crate::oci::RepositoryName;
 
 /// Tasks for one registry host. Tokio does not poll tasks in the order they were spawned, so whichever gets a permit
 /// runs the oldest entry.
@@ -42,10 +43,12 @@ pub async fn run(
     listener: Arc<dyn Listener>,
     cancel: impl Future<Output = ()>,
 ) -> Vec<CopyResult> {
-    let mut tags_in_repository: HashMap<(String, String), usize> = HashMap::new();
+    let mut tags_in_repository: HashMap<RepositoryName, usize> = HashMap::new();
     let mut queues: HashMap<String, Arc<HostQueue>> = HashMap::new();
     for destination in jobs.iter().flat_map(|job| &job.destinations) {
-        *tags_in_repository.entry(key(destination)).or_default() += destination.tags.len();
+        *tags_in_repository
+            .entry(destination.repository.clone())
+            .or_default() += destination.tags.len();
         queues
             .entry(destination.host.name.clone())
             .or_insert_with(|| Arc::new(HostQueue::new(options.concurrency)));
@@ -61,7 +64,7 @@ pub async fn run(
             let index = results.len();
             results.push(CopyResult::unfinished(&image.job, &destination));
             let task = Task {
-                tags_in_repository: tags_in_repository[&key(&destination)],
+                tags_in_repository: tags_in_repository[&destination.repository],
                 image: Arc::clone(&image),
                 options: Arc::clone(&options),
                 listener: Arc::clone(&listener),
@@ -105,8 +108,4 @@ pub async fn run(
         }
     }
     results
-}
-
-fn key(destination: &Destination) -> (String, String) {
-    (destination.host.name.clone(), destination.path.clone())
 }

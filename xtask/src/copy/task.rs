@@ -51,12 +51,11 @@ impl Task {
             Err(CopyError::Source(_) | CopyError::TimedOut(_)) => {}
         }
         let mut result = CopyResult::unfinished(&self.image.job, &self.destination);
-        result.duration = start.elapsed();
+        result.seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         match copied {
             Ok(done) => {
                 if self.destination.tags.is_empty() {
-                    result.reference =
-                        format!("{}/{}@{}", host.name, self.destination.path, done.diff.root);
+                    result.reference = self.destination.repository.at(done.diff.root.clone());
                 }
                 result.status = done.status;
                 result.digest = Some(done.diff.root.clone());
@@ -185,12 +184,12 @@ impl CopyResult {
             image: job.name.clone(),
             destination: host.clone(),
             reference: destination.reference(job.source.at()),
-            tags: destination.tags.iter().map(ToString::to_string).collect(),
+            tags: destination.tags.clone(),
             diff: Vec::new(),
             status: CopyStatus::Failed,
             digest: None,
             bytes: Bytes::default(),
-            duration: std::time::Duration::ZERO,
+            seconds: 0.0,
             reason: None,
             http_status: None,
             incomplete: false,
@@ -201,7 +200,7 @@ impl CopyResult {
 impl TagState {
     fn diff(&self) -> TagDiff {
         TagDiff {
-            tag: self.tag.to_string(),
+            tag: self.tag.clone(),
             before: self.before.clone(),
             change: match (&self.before, self.is_stale) {
                 (None, _) => Change::Missing,

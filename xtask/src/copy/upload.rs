@@ -40,7 +40,7 @@ impl Uploader<'_> {
     /// Uploads the blobs and manifests that `diff` lists, and sets its tags.
     pub async fn apply(&self, diff: &Diff) -> Result<Bytes, CopyError> {
         let host = &self.destination.host;
-        let repository = host.repository(&self.destination.path);
+        let repository = host.repository(self.destination.repository.path());
         self.listener.event(Event::Planned {
             destination: &host.name,
             bytes: diff.blobs.iter().map(|blob| blob.size).sum(),
@@ -62,7 +62,10 @@ impl Uploader<'_> {
 
     /// Uploads the blobs of a pending image as they become ready.
     pub async fn upload_as_ready(&self, image: &PendingImage) -> Result<Bytes, CopyError> {
-        let repository = self.destination.host.repository(&self.destination.path);
+        let repository = self
+            .destination
+            .host
+            .repository(self.destination.repository.path());
         let mut transfers = FuturesUnordered::new();
         let mut bytes = Bytes::default();
         let mut seen = 0;
@@ -90,8 +93,12 @@ impl Uploader<'_> {
         repository: &Repository,
         blob: Descriptor,
     ) -> Result<(u64, Transfer), CopyError> {
-        let Destination { host, path, .. } = self.destination;
-        if host.has_blob(path, &blob.digest).await? {
+        let Destination {
+            host,
+            repository: at,
+            ..
+        } = self.destination;
+        if host.has_blob(at.path(), &blob.digest).await? {
             return Ok((blob.size, Transfer::Skipped));
         }
         self.listener.event(Event::Planned {
@@ -103,7 +110,7 @@ impl Uploader<'_> {
 
     /// What [`Self::apply`] would return. The blobs count as uploaded from now on, so that other images mount them.
     pub fn simulate(&self, diff: &Diff) -> Bytes {
-        let path = &self.destination.path;
+        let path = self.destination.repository.path();
         let mut bytes = Bytes::default();
         for blob in &diff.blobs {
             let locations = self.destination.host.blob(&blob.digest);
@@ -156,7 +163,7 @@ impl Uploader<'_> {
         repository: &Repository,
         blob: &Descriptor,
     ) -> Result<Transfer, CopyError> {
-        let path = &self.destination.path;
+        let path = self.destination.repository.path();
         let locations = self.destination.host.blob(&blob.digest);
         // Concurrent uploads of one digest fail or corrupt it at some registries (docker/buildx#3731), and the second
         // task may mount what the first uploaded.

@@ -1,13 +1,16 @@
 //! How each target ended, and what that makes of the whole run.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::{self, Exit};
 
 /// How a target ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum Status {
     Succeeded,
     Failed,
@@ -18,25 +21,31 @@ pub enum Status {
     Aborted,
 }
 
+/// As everywhere: in tables, lines and reports.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Status::Succeeded => "succeeded",
+            Status::Failed => "failed",
+            Status::Skipped => "skipped",
+            Status::NotRun => "not-run",
+            Status::Aborted => "aborted",
+        })
+    }
+}
+
 /// One target of a [`Summary`].
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Row {
     pub target: String,
     pub status: Status,
-    #[serde(rename = "seconds", serialize_with = "as_seconds")]
     pub duration: Duration,
     /// What it did, or why not.
     pub note: String,
     /// The exit code that its failure asks for.
-    #[serde(skip)]
     pub(super) failure: Option<Exit>,
     /// The target may fail without holding up the others.
-    #[serde(skip)]
     pub(super) proceeds: bool,
-}
-
-fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 impl Row {

@@ -1,6 +1,8 @@
 //! The nouns of the OCI image and distribution specifications, as types: no network, no files.
 
 mod digest;
+mod error;
+mod host;
 mod index;
 mod manifest;
 pub mod media_type;
@@ -8,9 +10,9 @@ mod platform;
 mod reference;
 
 pub use digest::{Digest, DigestError, Hasher};
+pub use error::ReferenceError;
+pub use host::{DOCKER_HUB, canonical_host};
 pub use index::index_of;
 pub use manifest::{Content, Descriptor, Image, Index, Manifest, ManifestError};
 pub use platform::{Platform, PlatformError};
-pub use reference::{
-    DOCKER_HUB, Reference, ReferenceError, RepositoryName, Tag, TagOrDigest, canonical_host,
-};
+pub use reference::{Reference, RepositoryName, Tag, TagOrDigest};

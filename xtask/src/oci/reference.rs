@@ -6,7 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::digest::{Digest, DigestError};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::digest::Digest;
+use super::error::ReferenceError;
+use super::host::{DOCKER_HUB, canonical_host};
 
 /// A repository: the registry's host (with port) and the path there; `docker.io/library/nginx` in full.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,27 +37,6 @@ pub struct Reference {
     pub repository: RepositoryName,
     pub tag: Option<Tag>,
     pub digest: Option<Digest>,
-}
-
-/// Why text is not a reference.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReferenceError {
-    #[error("`{0}` is not a registry host; hint: a host name or address, with `:port` if needed")]
-    Host(String),
-    #[error(
-        "`{0}` is not a repository path; hint: lower-case letters and digits, separated by `/`, `.`, `_`, `__` or `-`"
-    )]
-    Path(String),
-    #[error("the repository name `{0}` is longer than 255 characters")]
-    TooLong(String),
-    #[error(
-        "`{0}` is not a tag; hint: up to 128 letters, digits, `_`, `.` and `-`, beginning with none of `.` and `-`"
-    )]
-    Tag(String),
-    #[error(transparent)]
-    Digest(#[from] DigestError),
-    #[error("`{0}` is the bare id of an image, not a name; hint: write `name@sha256:{0}`")]
-    BareId(String),
 }
 
 impl RepositoryName {
@@ -82,6 +66,21 @@ impl RepositoryName {
     /// The path on the registry, `library/nginx`.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// What `at` names in the repository.
+    pub fn at(&self, at: impl Into<TagOrDigest>) -> Reference {
+        let whole = Reference::from(self.clone());
+        match at.into() {
+            TagOrDigest::Tag(tag) => Reference {
+                tag: Some(tag),
+                ..whole
+            },
+            TagOrDigest::Digest(digest) => Reference {
+                digest: Some(digest),
+                ..whole
+            },
+        }
     }
 }
 
@@ -136,6 +135,20 @@ impl FromStr for Tag {
     }
 }
 
+impl Serialize for Tag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -174,12 +187,11 @@ impl Reference {
     pub fn tag_or_latest(&self) -> Tag {
         self.tag.clone().unwrap_or_else(|| Tag("latest".to_owned()))
     }
-}
 
-impl FromStr for Reference {
-    type Err = ReferenceError;
-
-    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+    fn parse(
+        text: &str,
+        repository: impl Fn(&str) -> Result<RepositoryName, ReferenceError>,
+    ) -> Result<Self, ReferenceError> {
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest.parse()?)),
             None => (text, None),
@@ -190,10 +202,47 @@ impl FromStr for Reference {
             _ => (name, None),
         };
         Ok(Reference {
-            repository: name.parse()?,
+            repository: repository(name)?,
             tag,
             digest,
         })
+    }
+}
+
+/// The whole repository.
+impl From<RepositoryName> for Reference {
+    fn from(repository: RepositoryName) -> Self {
+        Reference {
+            repository,
+            tag: None,
+            digest: None,
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        Reference::parse(text, str::parse)
+    }
+}
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// In full, as it was serialized: whatever the first part looks like, it is the host.
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let reference = Reference::parse(&text, |name| match name.split_once('/') {
+            Some((host, path)) => RepositoryName::new(host, path),
+            None => Err(ReferenceError::Host(name.to_owned())),
+        });
+        reference.map_err(D::Error::custom)
     }
 }
 
@@ -208,45 +257,6 @@ impl fmt::Display for Reference {
         }
         Ok(())
     }
-}
-
-/// Docker Hub, as references name it.
-pub const DOCKER_HUB: &str = "docker.io";
-
-/// `host` in the one spelling that is used for it; Docker Hub's own name is one of its aliases.
-pub fn canonical_host(host: &str) -> Result<String, ReferenceError> {
-    if !is_host(host) {
-        return Err(ReferenceError::Host(host.to_owned()));
-    }
-    Ok(match host.to_ascii_lowercase().as_str() {
-        "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB.to_owned(),
-        host => host.to_owned(),
-    })
-}
-
-fn is_host(text: &str) -> bool {
-    if let Some(rest) = text.strip_prefix('[') {
-        return rest.split_once(']').is_some_and(|(address, port)| {
-            let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
-            is_address && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
-        });
-    }
-    let (name, port) = match text.split_once(':') {
-        Some((name, port)) => (name, Some(port)),
-        None => (text, None),
-    };
-    let is_label = |label: &str| {
-        let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(inside)
-    };
-    name.split('.').all(is_label) && port.is_none_or(is_port)
-}
-
-fn is_port(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`

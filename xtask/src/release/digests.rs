@@ -9,7 +9,7 @@ use crate::report::Console;
 pub(super) fn compare(world: &World<'_>, console: &Console) {
     let mut registries: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (registry, published) in world.published().iter() {
-        let digest = published.digest.clone();
+        let digest = published.digest.to_string();
         registries.entry(digest).or_default().push(registry.clone());
     }
     let told: Vec<String> = registries

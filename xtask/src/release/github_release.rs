@@ -87,12 +87,12 @@ async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
         if let Some(published) = world.published().get(&push.registry) {
             held.insert(
                 push.registry.clone(),
-                (published.reference.clone(), published.digest.clone()),
+                (published.reference.clone(), published.digest.to_string()),
             );
         } else if is_asked(world, push) {
             let at = TagOrDigest::Tag(push.immutable.clone());
             match world.repository(&push.registry)?.head_manifest(&at).await {
-                Ok(Some(head)) if made.as_ref().is_some_and(|it| *it != head.digest.as_str()) => {
+                Ok(Some(head)) if made.as_ref().is_some_and(|it| *it != head.digest) => {
                     context.warn(&format!(
                         "{}:{} is {}, which is not what this run published",
                         push.repository, push.immutable, head.digest

@@ -42,6 +42,5 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
         rows: rows.collect(),
     };
     let title = format!("promote {version} to {tag}");
-    console.finish(&Outcome::table(title, exit, table), None)?;
-    Ok(exit)
+    Ok(console.finish(Outcome::table(title, exit, table), None))
 }

@@ -5,7 +5,6 @@
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::DecimalBytes;
-use serde::Serialize;
 
 use super::plan::PushPlan;
 use super::tag_gate;
@@ -20,14 +19,14 @@ use crate::registry::{self, Repository};
 use crate::settings::Login;
 
 /// What a registry holds after its push target.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Published {
     pub reference: String,
-    pub digest: String,
+    pub digest: Digest,
     /// The tags that name it.
-    pub tags: Vec<String>,
+    pub tags: Vec<Tag>,
     /// Those of them that had to be set; the others were right already.
-    pub set: Vec<String>,
+    pub set: Vec<Tag>,
     /// What was uploaded.
     pub bytes: u64,
 }
@@ -59,19 +58,15 @@ pub async fn target(
         let repository = world.repository(&plan.registry)?;
         for tag in &plan.moving {
             if set(repository, tag, &manifest, |_| {}).await? {
-                published.set.push(tag.to_string());
+                published.set.push(tag.clone());
             }
-            published.tags.push(tag.to_string());
+            published.tags.push(tag.clone());
         }
     }
     let mut did = match (&published.set[..], published.bytes) {
         ([], _) => "already there, nothing pushed".to_owned(),
-        (set, 0) => format!("content already there, tags {} set", set.join(", ")),
-        (set, bytes) => format!(
-            "{} pushed, tags {} set",
-            DecimalBytes(bytes),
-            set.join(", ")
-        ),
+        (set, 0) => format!("content already there, tags {} set", names(set)),
+        (set, bytes) => format!("{} pushed, tags {} set", DecimalBytes(bytes), names(set)),
     };
     if let Some(reason) = held_back {
         did += &format!("; moving tags held back: {reason}");
@@ -79,6 +74,11 @@ pub async fn target(
     context.note(&format!("{} is {}", published.reference, published.digest));
     world.published().insert(plan.registry.clone(), published);
     Ok(TargetResult::Done(did))
+}
+
+fn names(tags: &[Tag]) -> String {
+    let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+    names.join(", ")
 }
 
 /// The first phase: the content and the immutable tag.
@@ -102,12 +102,9 @@ async fn version(
     let is_set = set(repository, &plan.immutable, &brought.manifest, replaces).await? || is_tagged;
     let published = Published {
         reference: format!("{}:{}", plan.repository, plan.immutable),
-        digest: brought.manifest.digest().to_string(),
-        tags: vec![plan.immutable.to_string()],
-        set: is_set
-            .then(|| plan.immutable.to_string())
-            .into_iter()
-            .collect(),
+        digest: brought.manifest.digest().clone(),
+        tags: vec![plan.immutable.clone()],
+        set: is_set.then(|| plan.immutable.clone()).into_iter().collect(),
         bytes: brought.pushed.unwrap_or(0),
     };
     Ok((brought.manifest, published))

@@ -36,7 +36,7 @@ pub async fn bring(
     let host = RegistryHost::new(plan.repository.host(), client);
     let destination = Destination {
         host: Arc::clone(&host),
-        path: plan.repository.path().to_owned(),
+        repository: plan.repository.clone(),
         tags: Vec::new(),
     };
     let meter = Arc::new(Meter::default());

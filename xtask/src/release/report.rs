@@ -3,75 +3,97 @@
 use indicatif::DecimalBytes;
 use serde_json::json;
 
+use super::plan::PushPlan;
 use super::{Published, World};
 use crate::exit::Exit;
-use crate::graph::Summary;
-use crate::report::{self, Outcome, Table};
+use crate::graph::{Row, Status, Summary};
+use crate::report::{
+    self, Content, Outcome, RegistryReport, RegistryStatus, ReleaseReport, Table, TargetReport,
+    seconds,
+};
 
 /// The outcome of a run.
 pub(super) fn outcome(world: &World<'_>, summary: &Summary, exit: Exit) -> Outcome {
-    let columns = vec![
-        "registry",
-        "reference",
-        "tags",
-        "digest",
-        "bytes",
-        "seconds",
-        "status",
-    ];
-    let mut table = Table {
-        columns,
-        rows: Vec::new(),
-    };
-    let mut registries = Vec::new();
-    let mut digest = String::new();
-    for push in &world.plan.pushes {
-        let Some(row) = summary.rows.iter().find(|row| row.target == push.target) else {
-            continue;
-        };
+    let rows = world.plan.pushes.iter().filter_map(|push| {
+        let row = summary.rows.iter().find(|row| row.target == push.target)?;
         let published = world.published().get(&push.registry).cloned();
-        let status = match &published {
-            Some(published) if published.set.is_empty() => "equal".to_owned(),
-            Some(_) => "pushed".to_owned(),
-            None => format!("{:?}", row.status).to_lowercase(),
-        };
-        let reference = format!("{}:{}", push.repository, push.immutable);
-        let cell =
-            |text: &dyn Fn(&Published) -> String| published.as_ref().map_or_else(String::new, text);
-        table.rows.push(vec![
-            push.registry.clone(),
-            reference.clone(),
-            cell(&|it| it.tags.join(", ")),
-            cell(&|it| it.digest.clone()),
-            cell(&|it| DecimalBytes(it.bytes).to_string()),
-            format!("{:.1}", row.duration.as_secs_f64()),
-            status.clone(),
-        ]);
-        if let Some(published) = &published {
-            digest.clone_from(&published.digest);
-        }
-        registries.push(json!({
-            "registry": push.registry,
-            "reference": reference,
-            "status": status,
-            "tags": published.as_ref().map_or(&[][..], |it| &it.tags),
-            "digest": published.as_ref().map(|it| &it.digest),
-            "bytes": published.as_ref().map_or(0, |it| it.bytes),
-            "seconds": row.duration.as_secs_f64(),
-            "note": row.note,
-        }));
-    }
+        Some(registry(push, row, published))
+    });
+    let registries: Vec<RegistryReport> = rows.collect();
+    let digest = registries.iter().rev().find_map(|it| it.digest.as_ref());
+    let digest = digest.map_or_else(String::new, ToString::to_string);
     let version = world.plan.version.to_string();
     Outcome {
         title: format!("release {version}"),
         exit,
-        tables: vec![report::targets(summary), table],
+        tables: vec![report::targets(summary), table(&registries)],
         outputs: vec![
             ("version", version.clone()),
             ("digest", digest),
-            ("exit_code", (exit as u8).to_string()),
             ("registries", json!(registries).to_string()),
         ],
-        facts: json!({ "targets": summary.rows, "version": version, "git_tag": world.plan.git_tag, "registries": registries }),
+        files: Vec::new(),
+        content: Some(Content::Release(ReleaseReport {
+            version: Some(version),
+            git_tag: Some(world.plan.git_tag.clone()),
+            targets: summary.rows.iter().map(TargetReport::from).collect(),
+            registries,
+        })),
+    }
+}
+
+fn registry(push: &PushPlan, row: &Row, published: Option<Published>) -> RegistryReport {
+    let status = match (&published, row.status) {
+        (Some(published), _) if published.set.is_empty() => RegistryStatus::Equal,
+        (Some(_), _) => RegistryStatus::Pushed,
+        (None, Status::Skipped) => RegistryStatus::Skipped,
+        (None, Status::NotRun) => RegistryStatus::NotRun,
+        (None, Status::Aborted) => RegistryStatus::Aborted,
+        // A push that succeeded has published something.
+        (None, Status::Failed | Status::Succeeded) => RegistryStatus::Failed,
+    };
+    let (tags, digest, bytes) = match published {
+        Some(published) => (published.tags, Some(published.digest), published.bytes),
+        None => (Vec::new(), None, 0),
+    };
+    RegistryReport {
+        registry: push.registry.clone(),
+        reference: push.repository.at(push.immutable.clone()),
+        status,
+        tags,
+        digest,
+        bytes,
+        seconds: seconds(row.duration),
+        note: row.note.clone(),
+    }
+}
+
+fn table(registries: &[RegistryReport]) -> Table {
+    let rows = registries.iter().map(|it| {
+        let tags: Vec<&str> = it.tags.iter().map(|tag| tag.as_str()).collect();
+        let bytes = it.digest.is_some().then_some(DecimalBytes(it.bytes));
+        vec![
+            it.registry.clone(),
+            it.reference.to_string(),
+            tags.join(", "),
+            it.digest
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+            bytes.map_or_else(String::new, |bytes| bytes.to_string()),
+            format!("{:.1}", it.seconds),
+            it.status.to_string(),
+        ]
+    });
+    Table {
+        columns: vec![
+            "registry",
+            "reference",
+            "tags",
+            "digest",
+            "bytes",
+            "seconds",
+            "status",
+        ],
+        rows: rows.collect(),
     }
 }

@@ -1,6 +1,5 @@
 //! `cargo xtask [TARGET…]`: plan, check, run, report.
 
-use std::fs::File;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
@@ -58,12 +57,6 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     if !unmet.is_empty() {
         return Err(bad_input(unmet.join("\n")));
     }
-    if let Some(path) = &args.report {
-        let report = File::options().create(true).append(true).open(path);
-        report.map_err(|error| {
-            bad_input(format!("`{}` cannot be written: {error}", path.display()))
-        })?;
-    }
     // Shared: an interrupt during the preflight must still be one when the graph asks.
     let cancel = interrupted().shared();
     let warnings = tokio::select! {
@@ -84,11 +77,8 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         exit => exit,
     };
     digests::compare(&world, console);
-    console.finish(
-        &report::outcome(&world, &summary, exit),
-        args.report.as_deref(),
-    )?;
-    Ok(exit)
+    let outcome = report::outcome(&world, &summary, exit);
+    Ok(console.finish(outcome, args.report.as_deref()))
 }
 
 /// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.

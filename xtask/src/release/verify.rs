@@ -3,37 +3,18 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde::Deserialize;
 
 use super::held;
 use crate::cli::VerifyArgs;
 use crate::exit::{Exit, bad_input};
-use crate::oci::Tag;
-use crate::report::{Console, Outcome, Table};
+use crate::oci::{Digest, Tag};
+use crate::report::{Console, Outcome, ReleaseReport, Table};
 use crate::settings::Settings;
-
-/// The part of a release report that can be verified.
-#[derive(Deserialize)]
-struct Report {
-    version: String,
-    registries: Vec<Published>,
-}
-
-#[derive(Deserialize)]
-struct Published {
-    registry: String,
-    tags: Vec<String>,
-    /// Of what was published; none where nothing was.
-    digest: Option<String>,
-}
 
 /// Compares every tag on every registry with the report, and prints the differences.
 pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -> Result<Exit> {
-    let problem =
-        |error: &dyn std::fmt::Display| bad_input(format!("`{}`: {error}", args.report.display()));
-    let text = std::fs::read_to_string(&args.report).map_err(|error| problem(&error))?;
-    let report: Report = serde_json::from_str(&text).map_err(|error| problem(&error))?;
-    let mut expected: BTreeMap<(String, String), &str> = BTreeMap::new();
+    let report = ReleaseReport::read(&args.report)?;
+    let mut expected: BTreeMap<(String, Tag), &Digest> = BTreeMap::new();
     let mut tags: Vec<Tag> = Vec::new();
     for published in &report.registries {
         let Some(digest) = &published.digest else {
@@ -41,16 +22,16 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
         };
         for tag in &published.tags {
             expected.insert((published.registry.clone(), tag.clone()), digest);
-            let tag = tag.parse().map_err(|error| problem(&error))?;
-            if !tags.contains(&tag) {
-                tags.push(tag);
+            if !tags.contains(tag) {
+                tags.push(tag.clone());
             }
         }
     }
     if expected.is_empty() {
-        return Err(problem(
-            &"the release published nothing that could be verified",
-        ));
+        return Err(bad_input(format!(
+            "`{}`: the release published nothing that could be verified",
+            args.report.display()
+        )));
     }
 
     let registries = settings.registries()?;
@@ -60,32 +41,31 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
     };
     let mut equal = 0;
     for held in held::held(&registries, &tags).await? {
-        let Some(reported) = expected.remove(&(held.registry.name.clone(), held.tag.to_string()))
-        else {
+        let key = (held.registry.name.clone(), held.tag.clone());
+        let Some(reported) = expected.remove(&key) else {
             continue;
         };
         let now = match held.digest {
+            Ok(Some(digest)) if digest == *reported => {
+                equal += 1;
+                continue;
+            }
             Ok(Some(digest)) => digest.to_string(),
             Ok(None) => "nothing".to_owned(),
             Err(error) => format!("{error:#}"),
         };
-        if now == reported {
-            equal += 1;
-            continue;
-        }
         let reference = format!("{}:{}", held.registry.repository, held.tag);
         table.rows.push(vec![
             held.registry.name.clone(),
             reference,
-            reported.to_owned(),
+            reported.to_string(),
             now,
         ]);
     }
     for ((registry, tag), reported) in expected {
         let now = "not asked: the settings know no such registry".to_owned();
-        table
-            .rows
-            .push(vec![registry, tag, reported.to_owned(), now]);
+        let cells = [registry.as_str(), tag.as_str(), reported.as_str(), &now];
+        table.rows.push(cells.map(str::to_owned).to_vec());
     }
     let exit = if table.rows.is_empty() {
         Exit::Done
@@ -95,8 +75,7 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
     let differences = table.rows.len();
     let title = format!(
         "verify {}: {equal} tags as reported, {differences} not",
-        report.version
+        report.version.as_deref().unwrap_or("a release")
     );
-    console.finish(&Outcome::table(title, exit, table), None)?;
-    Ok(exit)
+    Ok(console.finish(Outcome::table(title, exit, table), None))
 }

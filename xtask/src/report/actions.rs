@@ -3,9 +3,6 @@
 //! Nothing here prints `::add-mask::`: that command shows the secret to whoever reads the stream before the runner
 //! does. GitHub masks its own secrets, and the redactor masks what this program knows.
 
-use std::io::Write as _;
-use std::path::Path;
-
 use super::outcome::Outcome;
 use super::table::Table;
 
@@ -39,19 +36,12 @@ pub(super) fn summary(outcome: &Outcome, tables: &[Table]) -> String {
 
 /// `name=value` lines; a value of several lines is refused by the format, so it is joined.
 pub(super) fn outputs(outcome: &Outcome) -> String {
-    let lines = outcome
-        .outputs
-        .iter()
+    let code = ("exit_code", (outcome.exit as u8).to_string());
+    let lines = [&code]
+        .into_iter()
+        .chain(&outcome.outputs)
         .map(|(name, value)| format!("{name}={}\n", value.replace(['\r', '\n'], " ")));
     lines.collect()
-}
-
-pub(super) fn append(path: &Path, text: &str) -> std::io::Result<()> {
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?
-        .write_all(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use super::actions;
 use super::live::Live;
 use super::outcome::Outcome;
+use super::schema::{Content, Report};
 use super::table::Table;
-use crate::exit::sentence;
+use super::{actions, file};
+use crate::exit::{self, Exit, sentence};
 use crate::secret::{Redactor, Secret};
 
 /// Everything the program prints goes through here.
@@ -19,7 +21,10 @@ pub struct Console {
     pub(super) verbose: u8,
     pub(super) live: Live,
     pub(super) actions: Option<ActionsFiles>,
-    log: Mutex<Option<File>>,
+    log: Mutex<Option<(PathBuf, File)>>,
+    started: SystemTime,
+    /// A file that the user asked for is not written, or not whole.
+    has_lost_files: AtomicBool,
 }
 
 /// The files of a step of GitHub Actions.
@@ -37,6 +42,8 @@ impl Console {
             live: Live::new(std::io::stderr().is_terminal()),
             actions: None,
             log: Mutex::default(),
+            started: SystemTime::now(),
+            has_lost_files: AtomicBool::new(false),
         })
     }
 
@@ -72,12 +79,9 @@ impl Console {
     /// # Errors
     /// The file cannot be opened.
     pub fn open_log(&self, path: &Path) -> anyhow::Result<()> {
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(|error| unwritable(path, &error))?;
-        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        let file = file::open_append(path).map_err(|error| file::unwritable(path, &error))?;
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        *log = Some((path.to_owned(), file));
         Ok(())
     }
 
@@ -130,12 +134,18 @@ impl Console {
     }
 
     fn write_log(&self, text: &str) {
-        if let Some(log) = &mut *self.log.lock().unwrap_or_else(PoisonError::into_inner) {
-            let now = humantime::format_rfc3339_seconds(SystemTime::now());
-            for line in text.lines().filter(|line| !line.is_empty()) {
-                // What fails because of a full disk reports it.
-                let _ = writeln!(log, "{now} {line}");
-            }
+        let now = humantime::format_rfc3339_seconds(SystemTime::now());
+        let lines = text.lines().filter(|line| !line.is_empty());
+        let lines: String = lines.map(|line| format!("{now} {line}\n")).collect();
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((path, file)) = &mut *log else {
+            return;
+        };
+        if let Err(error) = file.write_all(lines.as_bytes()) {
+            let error = file::unwritable(path, &error);
+            *log = None;
+            drop(log);
+            self.written(Err(error));
         }
     }
 
@@ -174,11 +184,9 @@ impl Console {
         }
     }
 
-    /// Prints the summary of the run and writes its files.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn finish(&self, outcome: &Outcome, report: Option<&Path>) -> anyhow::Result<()> {
+    /// Prints the summary of the run, writes its files, and returns its exit code. A file that cannot be written costs
+    /// only itself and makes [`Exit::Done`] [`Exit::Failed`].
+    pub fn finish(&self, mut outcome: Outcome, report: Option<&Path>) -> Exit {
         // The bars of targets that were stopped.
         self.live.clear();
         let tables = outcome.tables.iter().filter(|table| !table.rows.is_empty());
@@ -188,26 +196,61 @@ impl Console {
         }
         self.info("");
         self.info(&format!("{}: {}", outcome.title, outcome.verdict()));
-        let actions = self.actions.iter();
-        let summaries = actions.clone().filter_map(|files| {
-            Some((files.summary.as_ref()?, actions::summary(outcome, &tables)))
-        });
-        let outputs =
-            actions.filter_map(|files| Some((files.output.as_ref()?, actions::outputs(outcome))));
-        for (path, text) in summaries.chain(outputs) {
-            actions::append(path, &self.redact(&text)).map_err(|error| unwritable(path, &error))?;
-        }
-        if let Some(path) = report {
-            let text = serde_json::to_string_pretty(&outcome.to_json())? + "\n";
-            std::fs::write(path, self.redact(&text).as_bytes())
-                .map_err(|error| unwritable(path, &error))?;
-        }
-        Ok(())
-    }
-}
 
-fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
-    anyhow::anyhow!("`{}` cannot be written: {error}", path.display())
+        for (path, text) in std::mem::take(&mut outcome.files) {
+            self.written(file::replace(&path, &self.redact(&text)));
+        }
+        outcome.exit = self.exit(outcome.exit);
+        if let (Some(path), Some(content)) = (report, outcome.content.take()) {
+            self.report(path, outcome.exit, None, content);
+            outcome.exit = self.exit(outcome.exit);
+        }
+        if let Some(actions) = &self.actions {
+            if let Some(path) = &actions.summary {
+                let text = actions::summary(&outcome, &tables);
+                self.written(file::append(path, &self.redact(&text)));
+            }
+            if let Some(path) = &actions.output {
+                outcome.exit = self.exit(outcome.exit);
+                let text = actions::outputs(&outcome);
+                self.written(file::append(path, &self.redact(&text)));
+            }
+        }
+        self.exit(outcome.exit)
+    }
+
+    /// Prints the error that ended the run before it could do anything, writes the report, and returns the exit code.
+    pub fn fail(&self, error: &anyhow::Error, report: Option<(&Path, Content)>) -> Exit {
+        self.live.clear();
+        self.error(error);
+        let exit = exit::code(error);
+        // One that cannot be written is known already: it was tried before anything else.
+        if let Some((path, content)) = report
+            && file::check_writable([path]).is_ok()
+        {
+            self.report(path, exit, Some(sentence(error)), content);
+        }
+        exit
+    }
+
+    fn report(&self, path: &Path, exit: Exit, error: Option<String>, content: Content) {
+        let report = Report::new(self.started, exit, error, content);
+        self.written(file::replace(path, &self.redact(&report.to_json())));
+    }
+
+    fn written(&self, result: anyhow::Result<()>) {
+        if let Err(error) = result {
+            self.has_lost_files.store(true, Ordering::Relaxed);
+            self.error(&error);
+        }
+    }
+
+    fn exit(&self, exit: Exit) -> Exit {
+        match exit {
+            Exit::Done if self.has_lost_files.load(Ordering::Relaxed) => Exit::Failed,
+            exit => exit,
+        }
+    }
 }
 
 #[cfg(test)]

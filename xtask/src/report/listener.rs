@@ -68,7 +68,7 @@ impl Console {
         };
         let (target, status) = (&row.target, row.status);
         let seconds = row.duration.as_secs_f64();
-        let line = format!("{target}: {status:?} in {seconds:.1} s{note}");
+        let line = format!("{target}: {status} in {seconds:.1} s{note}");
         if self.actions.is_none() {
             self.info(&line);
             return;

@@ -4,12 +4,19 @@
 
 mod actions;
 mod console;
+mod file;
 mod listener;
 mod live;
 mod log;
 mod outcome;
+mod schema;
 mod table;
 
 pub use console::Console;
+pub use file::check_writable;
 pub use outcome::{Outcome, targets};
+pub use schema::{
+    Content, RegistryReport, RegistryStatus, ReleaseReport, Report, SyncReport, TargetReport,
+    seconds,
+};
 pub use table::Table;

@@ -1,7 +1,8 @@
-//! What a finished run hands to the report: once, for every form it is told in.
+//! What a finished run hands to the console: once, for every form it is printed and written in.
 
-use serde_json::{Value, json};
+use std::path::PathBuf;
 
+use super::schema::Content;
 use super::table::Table;
 use crate::exit::Exit;
 use crate::graph::{Status, Summary};
@@ -13,9 +14,11 @@ pub struct Outcome {
     pub exit: Exit,
     /// For people: the first is the one to look at first.
     pub tables: Vec<Table>,
-    /// The same and more, for `--report`: an object.
-    pub facts: Value,
-    /// For the later steps of a workflow.
+    /// For `--report`.
+    pub content: Option<Content>,
+    /// Other files to write, with their texts.
+    pub files: Vec<(PathBuf, String)>,
+    /// For the later steps of a workflow, besides `exit_code`.
     pub outputs: Vec<(&'static str, String)>,
 }
 
@@ -26,7 +29,8 @@ impl Outcome {
             title,
             exit,
             tables: vec![table],
-            facts: json!({}),
+            content: None,
+            files: Vec::new(),
             outputs: Vec::new(),
         }
     }
@@ -41,19 +45,6 @@ impl Outcome {
             Exit::Interrupted => "interrupted",
         }
     }
-
-    /// The content of the `--report` file.
-    pub fn to_json(&self) -> Value {
-        let mut report = json!({
-            "title": self.title,
-            "exit_code": self.exit as u8,
-            "verdict": self.verdict(),
-        });
-        if let (Value::Object(report), Value::Object(facts)) = (&mut report, &self.facts) {
-            report.extend(facts.clone());
-        }
-        report
-    }
 }
 
 /// The targets of a graph that was run.
@@ -65,7 +56,7 @@ pub fn targets(summary: &Summary) -> Table {
         };
         vec![
             row.target.clone(),
-            format!("{:?}", row.status),
+            row.status.to_string(),
             seconds,
             row.note.clone(),
         ]

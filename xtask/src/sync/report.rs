@@ -1,15 +1,14 @@
 //! What came of it: tables, facts, the exit code.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use indexmap::IndexMap;
-use indicatif::DecimalBytes;
-use serde_json::json;
-
-use super::files::is_in_place;
+use super::files::{self, is_in_place};
 use crate::copy::{CopyResult, CopyStatus, Mode};
 use crate::exit::Exit;
-use crate::report::{Outcome, Table};
+use crate::report::{Content, Outcome, SyncReport, Table};
+use indexmap::IndexMap;
+use indicatif::DecimalBytes;
 
 /// 0 everything is in place; 1 nothing is; 3 something is not.
 pub(super) fn exit(rows: &[CopyResult]) -> Exit {
@@ -35,7 +34,15 @@ pub(super) fn word(status: CopyStatus, mode: Mode) -> &'static str {
     }
 }
 
-pub(super) fn outcome(rows: &[CopyResult], read: u64, mode: Mode, exit: Exit) -> Outcome {
+/// `succeeded` is the file of `--succeeded`.
+pub(super) fn outcome(
+    images: Vec<CopyResult>,
+    bytes_read: u64,
+    mode: Mode,
+    exit: Exit,
+    succeeded: Option<&Path>,
+) -> Outcome {
+    let rows = &images[..];
     let count = |is: fn(CopyStatus) -> bool| rows.iter().filter(|row| is(row.status)).count();
     let (failed, equal) = (
         count(|it| it == CopyStatus::Failed),
@@ -46,7 +53,7 @@ pub(super) fn outcome(rows: &[CopyResult], read: u64, mode: Mode, exit: Exit) ->
         Mode::Apply => format!(
             "sync: {in_place} of {} in place, {} read",
             rows.len(),
-            DecimalBytes(read)
+            DecimalBytes(bytes_read)
         ),
         Mode::DryRun => format!(
             "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done",
@@ -57,12 +64,19 @@ pub(super) fn outcome(rows: &[CopyResult], read: u64, mode: Mode, exit: Exit) ->
         title,
         exit,
         tables: vec![remarkable(rows, mode), by_destination(rows, mode)],
-        facts: json!({ "images": rows, "bytes_read": read, "dry_run": mode == Mode::DryRun }),
         outputs: vec![
-            ("exit_code", (exit as u8).to_string()),
             ("in_place", in_place.to_string()),
             ("failed", failed.to_string()),
         ],
+        files: succeeded
+            .map(|path| (path.to_owned(), files::succeeded(rows, mode)))
+            .into_iter()
+            .collect(),
+        content: Some(Content::Sync(SyncReport {
+            dry_run: mode == Mode::DryRun,
+            bytes_read,
+            images,
+        })),
     }
 }
 
@@ -123,9 +137,10 @@ fn remarkable(rows: &[CopyResult], mode: Mode) -> Table {
         CopyStatus::Created | CopyStatus::Updated => mode == Mode::DryRun,
         CopyStatus::Degraded | CopyStatus::Failed => true,
     };
-    let mut alike: IndexMap<(&str, &str), Vec<&CopyResult>> = IndexMap::new();
+    let mut alike: IndexMap<(&str, String), Vec<&CopyResult>> = IndexMap::new();
     for row in rows.iter().filter(is_remarkable) {
-        let why = row.reason.as_ref().unwrap_or(&row.reference);
+        let reference = || row.reference.to_string();
+        let why = row.reason.clone().unwrap_or_else(reference);
         alike.entry((&row.destination, why)).or_default().push(row);
     }
     let lines = alike.into_values().map(|rows| {
@@ -138,7 +153,7 @@ fn remarkable(rows: &[CopyResult], mode: Mode) -> Table {
         let digest = || row.digest.as_ref().map(ToString::to_string);
         vec![
             row.image.clone() + &more,
-            row.reference.clone(),
+            row.reference.to_string(),
             word(row.status, mode).to_owned(),
             DecimalBytes(bytes).to_string(),
             row.reason.clone().or_else(digest).unwrap_or_default(),

@@ -117,14 +117,14 @@ impl Resolved {
             let connection = registries.of(&repository);
             let destination = Destination {
                 host: connection.host.clone(),
-                path: repository.path().to_owned(),
+                repository: repository.clone(),
                 tags,
             };
             match &connection.push_error {
                 None => destinations.push(destination),
                 Some(Unavailable { reason, status }) => self.failed.push(CopyResult {
                     reference: destination.reference(Some(&copy.at)),
-                    tags: destination.tags.iter().map(ToString::to_string).collect(),
+                    tags: destination.tags.clone(),
                     ..CopyResult::failed(name.clone(), &repository, reason.clone(), *status)
                 }),
             }

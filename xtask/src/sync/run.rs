@@ -14,7 +14,7 @@ use crate::exit::{Exit, bad_input};
 use crate::report::Console;
 use crate::settings::Settings;
 
-use super::files::{self, Failures};
+use super::files::Failures;
 use super::probe::Registries;
 use super::progress::ProgressReporter;
 use super::resolve::{Resolved, resolve};
@@ -24,6 +24,15 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     if let Some(path) = &args.log {
         console.open_log(path).map_err(bad_input)?;
     }
+    let mode = match args.dry_run {
+        true => Mode::DryRun,
+        false => Mode::Apply,
+    };
+    let finish = |images, bytes_read, exit| {
+        let succeeded = args.succeeded.as_deref();
+        let outcome = super::report::outcome(images, bytes_read, mode, exit, succeeded);
+        console.finish(outcome, args.report.as_deref())
+    };
     let request = request(settings, args)?;
     console.mask(request.logins.secrets());
     let failures = args
@@ -33,12 +42,8 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         .transpose()?;
     if failures.as_ref().is_some_and(Failures::is_empty) {
         console.info("nothing failed according to the report: there is nothing to do");
-        return Ok(Exit::Done);
+        return Ok(finish(Vec::new(), 0, Exit::Done));
     }
-    for path in [&args.report, &args.succeeded].into_iter().flatten() {
-        files::check_writable(path)?;
-    }
-
     let mut interrupt = std::pin::pin!(interrupted().fuse());
     let mut resolved = tokio::select! {
         resolved = async {
@@ -56,31 +61,22 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     }
 
     let options = Options {
-        mode: if args.dry_run {
-            Mode::DryRun
-        } else {
-            Mode::Apply
-        },
+        mode,
         concurrency: usize::from(args.proc),
         retries: args.retries,
         timeout: args.timeout,
         force: args.force,
     };
-    let watch = ProgressReporter::new(console, args.log_level, options.mode, &resolved.jobs);
+    let watch = ProgressReporter::new(console, args.log_level, mode, &resolved.jobs);
     let mut rows = resolved.failed;
     rows.extend(copy::run(resolved.jobs, &options, watch.clone(), &mut interrupt).await);
 
-    if let Some(path) = &args.succeeded {
-        files::write_succeeded(path, &rows, options.mode)?;
-    }
     let exit = if interrupt.is_terminated() {
         Exit::Interrupted
     } else {
         super::report::exit(&rows)
     };
-    let outcome = super::report::outcome(&rows, watch.read(), options.mode, exit);
-    console.finish(&outcome, args.report.as_deref())?;
-    Ok(exit)
+    Ok(finish(rows, watch.read(), exit))
 }
 
 fn request(settings: &Settings, args: &SyncArgs) -> Result<Request> {

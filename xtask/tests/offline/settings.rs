@@ -115,12 +115,29 @@ async fn verify_and_promote_need_the_registries_alone() {
         .await;
     promote.expect(0, &["promote 1.2.3 to latest: done"]);
 
-    let report = json!({"version": "1.2.3", "registries": [{
+    let registry = json!({
         "registry": "one",
         "reference": format!("{host}/{image}:1.2.3"),
+        "status": "pushed",
         "tags": ["1.2.3", "latest"],
         "digest": digest.to_string(),
-    }]});
+        "bytes": 0,
+        "seconds": 0.1,
+        "note": "",
+    });
+    let report = json!({
+        "schema": 1,
+        "tool_version": "0.1.0",
+        "started": "2026-01-01T00:00:00Z",
+        "ended": "2026-01-01T00:00:01Z",
+        "exit_code": 0,
+        "error": null,
+        "kind": "release",
+        "version": "1.2.3",
+        "git_tag": "v1.2.3",
+        "targets": [],
+        "registries": [registry],
+    });
     fixture.workspace.write("report.json", &report.to_string());
     let verify = fixture.workspace.run(&["verify", "report.json"]).await;
     verify.expect(0, &["2 tags as reported, 0 not"]);

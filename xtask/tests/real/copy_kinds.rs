@@ -194,7 +194,7 @@ async fn several_tags_get_one_image_and_a_place_without_tags_gets_it_by_digest()
     let bare = repository(&to.host, "bare").get_manifest(&at).await;
     assert_eq!(bare.unwrap().as_ref(), Some(sample.root()));
     assert_eq!(
-        rows[1].reference,
+        rows[1].reference.to_string(),
         format!("{}/bare@{}", to.host, sample.digest())
     );
     let verdicts =

@@ -20,8 +20,8 @@ async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
     run.expect(
         3,
         &[
-            "docker-push-aliyun  Failed",
-            "docker-push         Succeeded",
+            "docker-push-aliyun  failed",
+            "docker-push         succeeded",
             "partly done",
         ],
     );
@@ -177,9 +177,9 @@ async fn require_holds_the_github_release_back() {
     run.expect(
         1,
         &[
-            "github-release      Skipped",
+            "github-release      skipped",
             "the image is not on azure, aliyun",
-            "docker-push         Succeeded",
+            "docker-push         succeeded",
         ],
     );
     assert!(fixture.github.state().releases.is_empty());
@@ -232,7 +232,7 @@ async fn a_registry_is_added_in_the_table_alone() {
         .workspace
         .run(&["DockerPushHarbor"])
         .await
-        .expect(0, &["docker-push-harbor: Succeeded"]);
+        .expect(0, &["docker-push-harbor: succeeded"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,7 +252,7 @@ async fn a_laptop_without_credentials_skips_and_ci_does_not() {
         .workspace
         .run(&["docker-push-all"])
         .await
-        .expect(0, &["docker-push-azure   Skipped", skipped]);
+        .expect(0, &["docker-push-azure   skipped", skipped]);
     fixture.workspace.set("DOCKER_USERNAME", "");
     fixture.workspace.set("DOCKER_PASSWORD", "");
     fixture

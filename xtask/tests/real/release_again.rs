@@ -66,6 +66,6 @@ async fn a_registry_that_is_skipped_but_holds_the_version_counts() {
         fixture.workspace.set(variable, "");
     }
     let run = fixture.workspace.run(&["release"]).await;
-    run.expect(0, &["docker-push-aliyun  Skipped"]);
+    run.expect(0, &["docker-push-aliyun  skipped"]);
     assert!(fixture.github.release().notes.contains(&open.host));
 }

@@ -42,9 +42,9 @@ async fn a_dead_registry_fails_alone() {
     run.expect(
         3,
         &[
-            "docker-push         Succeeded",
-            "docker-push-azure   Succeeded",
-            "docker-push-aliyun  Failed",
+            "docker-push         succeeded",
+            "docker-push-azure   succeeded",
+            "docker-push-aliyun  failed",
             "partly done",
         ],
     );

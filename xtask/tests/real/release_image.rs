@@ -152,12 +152,12 @@ async fn what_would_make_an_image_is_skipped_and_says_why() {
     let reason = format!("the image is given: `--image {image}`");
     let run = ["docker-push-all", "--image", &image, "--report", "r.json"];
     let run = fixture.workspace.run(&run).await;
-    run.expect(0, &["download            Skipped", "the image is given"]);
+    run.expect(0, &["download            skipped", "the image is given"]);
     let report: Value = serde_json::from_str(&fixture.workspace.read("r.json")).unwrap();
     let targets = report["targets"].as_array().unwrap();
     for maker in MAKERS {
         let row = targets.iter().find(|row| row["target"] == maker).unwrap();
-        assert_eq!(row["status"], "Skipped", "{row}");
+        assert_eq!(row["status"], "skipped", "{row}");
         assert_eq!(row["note"], *reason, "{row}");
     }
     assert_eq!(report["registries"][2]["status"], "pushed");
@@ -198,7 +198,7 @@ async fn the_github_release_has_the_packages_that_are_there() {
         &[
             "no package for linux/amd64 is here, so none is attached",
             "no package for linux/arm64 is here, so none is attached",
-            "github-release      Succeeded",
+            "github-release      succeeded",
         ],
     );
     let release = fixture.github.release();

@@ -29,7 +29,7 @@ async fn no_output_holds_a_secret() {
     run.expect(
         3,
         &[
-            "::group::docker-build: Succeeded",
+            "::group::docker-build: succeeded",
             "::error title=docker-push-aliyun::",
             "reqwest",
         ],
@@ -116,7 +116,7 @@ async fn an_interrupt_still_prints_the_summary() {
     let run = interrupt(workspace.command(&["extract"]), silent).await;
     run.expect(
         130,
-        &["download  Aborted", "extract   NotRun", "interrupted"],
+        &["download  aborted", "extract   not-run", "interrupted"],
     );
 }
 
@@ -126,7 +126,7 @@ async fn an_interrupt_of_the_preflight_starts_nothing() {
     let (silent, address) = silent();
     fixture.workspace.set("ALIYUN_ACR_REGISTRY", &address);
     let run = interrupt(fixture.workspace.command(&["release"]), silent).await;
-    run.expect(130, &["download            NotRun", "interrupted"]);
+    run.expect(130, &["download            not-run", "interrupted"]);
     assert!(!fixture.workspace.path().join("output/packages").exists());
 }
 

@@ -191,7 +191,7 @@ async fn a_namespace_that_may_not_be_written_is_named() {
     );
     let report = fixture.report("report.json");
     assert_eq!(report["images"][0]["http_status"], 401);
-    assert_eq!(report["images"][1]["verdict"], "created");
+    assert_eq!(report["images"][1]["status"], "created");
 }
 
 #[tokio::test(flavor = "multi_thread")]

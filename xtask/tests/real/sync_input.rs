@@ -97,7 +97,7 @@ const CASES: &[Case] = &[
     (
         FINE,
         &["--only-failed", "in.yaml"],
-        "`in.yaml`, line 1, column 5: this is not the report of a sync",
+        "`in.yaml`, line 1, column 6: this is not the report of a sync",
     ),
     (
         FINE,

@@ -142,7 +142,7 @@ async fn an_interrupted_run_started_again_moves_only_what_is_missing() {
     let put = counted(&there.requests()[before..], Method::PUT, "/manifests/");
     assert_eq!(put.into_keys().collect::<Vec<_>>(), ["v2"]);
     let report = fixture.report("report.json");
-    assert_eq!(report["images"][0]["verdict"], "equal");
+    assert_eq!(report["images"][0]["status"], "equal");
     // What both images have is there from the first run.
     assert_eq!(report["images"][1]["bytes"]["uploaded"], LAYER);
 }

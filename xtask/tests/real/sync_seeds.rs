@@ -256,7 +256,7 @@ async fn an_architecture_that_the_source_lacks_lets_the_others_go_on() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| it["verdict"].clone())
+        .map(|it| it["status"].clone())
         .collect();
     assert_eq!(
         verdicts,

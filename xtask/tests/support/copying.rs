@@ -12,6 +12,7 @@ use xtask::copy::{
     CopyResult, Destination, Event, Job, Listener, Mode, Options, Policy, RegistryHost, Source, run,
 };
 use xtask::credentials::Credentials;
+use xtask::oci::RepositoryName;
 use xtask::registry::Repository;
 
 use super::client::{registry, tag};
@@ -40,7 +41,7 @@ pub fn job(source: &Repository, name: &str, destinations: Vec<Destination>) -> J
 pub fn destination(host: &Arc<RegistryHost>, path: &str, tags: &[&str]) -> Destination {
     Destination {
         host: Arc::clone(host),
-        path: path.to_owned(),
+        repository: RepositoryName::new(&host.name, path).unwrap(),
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
     }
 }

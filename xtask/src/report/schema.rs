@@ -1,0 +1,259 @@
+//! What `--report` writes, and `verify` and `sync --only-failed` read: the protocol between machines.
+//!
+//! `docs/report.md` explains it; `docs/report.schema.json` is generated from these types. Within a version of the schema
+//! fields are only added, and readers ignore those that they do not know.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::copy::{CopyResult, CopyStatus};
+use crate::exit::Exit;
+use crate::graph::{Row, Status};
+use crate::oci::{Digest, Reference, Tag};
+
+/// The version of the schema.
+pub const SCHEMA: u32 = 1;
+
+/// What one run did.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Report {
+    /// The version of this schema.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
+    pub schema: u32,
+    /// The version of the tool that wrote the report.
+    pub tool_version: String,
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(test, schemars(with = "String", extend("format" = "date-time")))]
+    pub started: SystemTime,
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(test, schemars(with = "String", extend("format" = "date-time")))]
+    pub ended: SystemTime,
+    /// 0 all done, 1 failed, 2 usage or configuration, 3 something failed and the rest was completed, 130 interrupted.
+    pub exit_code: u8,
+    /// Why the run ended before it could do anything; null if it could.
+    pub error: Option<String>,
+    #[serde(flatten)]
+    pub content: Content,
+}
+
+/// What was done, by the kind of run.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Content {
+    Release(ReleaseReport),
+    Sync(SyncReport),
+}
+
+/// What a release did.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ReleaseReport {
+    /// The version that was released; null if the run ended before it was known.
+    pub version: Option<String>,
+    /// The tag of the GitHub release.
+    pub git_tag: Option<String>,
+    /// Every scheduled target, in the order of the plan.
+    pub targets: Vec<TargetReport>,
+    /// Every registry that the run was to push to.
+    pub registries: Vec<RegistryReport>,
+}
+
+/// How one target ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TargetReport {
+    pub target: String,
+    pub status: Status,
+    /// What it did, or why not.
+    pub note: String,
+    pub seconds: f64,
+}
+
+/// What one registry holds after the run.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RegistryReport {
+    /// The name of the registry in the settings: `dockerhub`.
+    pub registry: String,
+    /// The repository and the tag of the version.
+    pub reference: Reference,
+    pub status: RegistryStatus,
+    /// The tags that name the digest now.
+    pub tags: Vec<Tag>,
+    /// Null if nothing was published there.
+    pub digest: Option<Digest>,
+    /// The bytes uploaded.
+    pub bytes: u64,
+    pub seconds: f64,
+    /// What was done, or why not.
+    pub note: String,
+}
+
+/// How the push to one registry ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum RegistryStatus {
+    /// At least one tag was set.
+    Pushed,
+    /// Every tag was right already.
+    Equal,
+    Failed,
+    Skipped,
+    NotRun,
+    Aborted,
+}
+
+/// What a sync did.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SyncReport {
+    /// Nothing was written: each status says what would be done.
+    pub dry_run: bool,
+    /// Bytes of blobs read from the sources.
+    pub bytes_read: u64,
+    /// Every image at every destination.
+    pub images: Vec<CopyResult>,
+}
+
+impl Report {
+    pub fn new(started: SystemTime, exit: Exit, error: Option<String>, content: Content) -> Self {
+        Report {
+            schema: SCHEMA,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started,
+            ended: SystemTime::now(),
+            exit_code: exit as u8,
+            error,
+            content,
+        }
+    }
+
+    /// The text of the file.
+    pub fn to_json(&self) -> String {
+        let text = serde_json::to_string_pretty(self);
+        text.expect("keys are strings and numbers are finite") + "\n"
+    }
+}
+
+impl SyncReport {
+    /// What `--only-failed` tries again.
+    pub fn failed(&self) -> impl Iterator<Item = &CopyResult> {
+        let is_failed = |it: &&CopyResult| it.status == CopyStatus::Failed || it.incomplete;
+        self.images.iter().filter(is_failed)
+    }
+}
+
+/// As everywhere: in tables, outputs and reports.
+impl fmt::Display for RegistryStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RegistryStatus::Pushed => "pushed",
+            RegistryStatus::Equal => "equal",
+            RegistryStatus::Failed => "failed",
+            RegistryStatus::Skipped => "skipped",
+            RegistryStatus::NotRun => "not-run",
+            RegistryStatus::Aborted => "aborted",
+        })
+    }
+}
+
+impl From<&Row> for TargetReport {
+    fn from(row: &Row) -> Self {
+        TargetReport {
+            target: row.target.clone(),
+            status: row.status,
+            note: row.note.clone(),
+            seconds: seconds(row.duration),
+        }
+    }
+}
+
+/// In milliseconds' precision.
+pub fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// Points in time as RFC 3339 has them, in UTC.
+mod rfc3339 {
+    use std::time::SystemTime;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+        let text = String::deserialize(from)?;
+        humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::path::Path;
+
+    use schemars::generate::SchemaSettings;
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    use super::*;
+
+    impl JsonSchema for Digest {
+        fn schema_name() -> Cow<'static, str> {
+            "Digest".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "type": "string",
+                "pattern": "^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$"
+            })
+        }
+    }
+
+    impl JsonSchema for Tag {
+        fn schema_name() -> Cow<'static, str> {
+            "Tag".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$" })
+        }
+    }
+
+    impl JsonSchema for Reference {
+        fn schema_name() -> Cow<'static, str> {
+            "Reference".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "type": "string",
+                "description": "Host, repository, and a tag or a digest: `docker.io/library/nginx:1.27`."
+            })
+        }
+    }
+
+    #[test]
+    fn the_json_schema_is_of_these_types() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/report.schema.json");
+        let generator = SchemaSettings::draft2020_12()
+            .for_serialize()
+            .into_generator();
+        let schema = generator.into_root_schema_for::<Report>();
+        let schema = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &schema).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&path).unwrap() == schema,
+            "`docs/report.schema.json` is not that of these types; hint: `UPDATE=1 cargo test --lib json_schema`"
+        );
+    }
+}
