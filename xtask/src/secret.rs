@@ -1,8 +1,8 @@
-//! Secrets have a type, and text that leaves the program is searched for them once more.
+//! Secrets have a type, and all output is searched for them once more.
 //!
-//! [`Secret`] refuses to know `Display` and `Serialize`; the value leaves it only through [`Secret::expose`], so every
-//! place that reads one can be found. [`Redactor`] is the belt: it replaces known values, in the spellings that
-//! libraries give them, in text on its way out.
+//! [`Secret`] has neither `Display` nor `Serialize`: only [`Secret::expose`] gives the value, so every use can be
+//! found. [`Redactor`] is a second defence: it masks known values in output, in every spelling that libraries give
+//! them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -43,21 +43,41 @@ pub fn public_url(url: &Url) -> String {
     url.into()
 }
 
+/// `text` with every URL in it reduced by [`public_url`].
+pub fn with_public_urls(text: &str) -> String {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
+    text.split_inclusive(ends)
+        .map(|word| {
+            let (start, url) = match word.find("http://").or_else(|| word.find("https://")) {
+                Some(at) => word.split_at(at),
+                None => return word.to_owned(),
+            };
+            let rest =
+                url.trim_end_matches(|c: char| ends(c) || matches!(c, ':' | ',' | ')' | ';'));
+            let end = &url[rest.len()..];
+            match Url::parse(rest) {
+                Ok(url) => format!("{start}{}{end}", public_url(&url)),
+                Err(_) => format!("{start}…{end}"),
+            }
+        })
+        .collect()
+}
+
 const MASK: &str = "***";
 
-/// The shortest value that is masked: shorter ones would shred ordinary text.
+/// The shortest value that is masked: shorter ones occur in ordinary text.
 const SHORTEST: usize = 4;
 
 /// Replaces known secret values in text.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
-    /// Longest first, so that a secret that holds another one is masked whole.
+    /// Longest first, so that a secret that contains another one is masked as a whole.
     needles: Vec<Secret<String>>,
 }
 
 impl Redactor {
-    /// Masks `value` from now on: as it is, percent-encoded, in base64 and escaped as JSON; of several lines each, and
-    /// all of them on one.
+    /// Masks `value`: as it is, percent-encoded, in base64 and escaped as JSON. Of several lines, masks each, and all
+    /// of them joined by spaces.
     pub fn add(&mut self, value: &Secret<String>) {
         let value = value.expose();
         if value.contains(['\r', '\n']) {
@@ -160,7 +180,19 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_several_lines_is_masked_however_they_are_put() {
+    fn urls_lose_their_query_and_user() {
+        assert_eq!(
+            with_public_urls(
+                "Put \"https://u:pw@r.example/v2/x?_state=s3cret&a=b\": EOF (see https://a.b/c?d=e), ok"
+            ),
+            "Put \"https://r.example/v2/x\": EOF (see https://a.b/c), ok"
+        );
+        assert_eq!(with_public_urls("realm=https://[?sig=s3cret"), "realm=…");
+        assert_eq!(with_public_urls("no address  at all"), "no address  at all");
+    }
+
+    #[test]
+    fn a_value_of_several_lines_is_masked_in_any_layout() {
         let mut redactor = Redactor::default();
         redactor.add(&Secret::new("ein\ngeheimes\nWort\n".to_owned()));
         for text in ["ein\ngeheimes\nWort\n", "ein geheimes Wort", "| geheimes"] {
@@ -171,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn short_values_do_not_shred_text() {
+    fn short_values_are_not_masked() {
         let mut redactor = Redactor::default();
         redactor.add(&Secret::new("a".to_owned()));
         assert_eq!(redactor.redact("banana"), "banana");

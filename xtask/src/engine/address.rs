@@ -1,4 +1,4 @@
-//! Where a [`CaptureRegistry`](super::capture_registry::CaptureRegistry) listens, and what an image is called that is pushed there.
+//! Where a capture registry listens, and the name of an image that is pushed there.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
@@ -6,17 +6,17 @@ use std::net::Ipv4Addr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// The port, if it is free. An engine notes of every layer where it was pushed to, and 50 such notes at most: with always
-/// the same address, those of the user's own registries are not pushed out.
+/// The port, if it is free. An engine notes for every layer where it was pushed to, and keeps 50 such notes: a fixed
+/// address does not displace those of the user's own registries.
 const PORT: u16 = 29_170;
 
-/// How many names the one repository may have. One push is cancelled when the next begins, which is to be another's.
+/// Repository names to choose from, because an engine cancels a push when another one to the same name starts.
 const NAMES: u64 = 8;
 
-/// Bytes on the way that nobody has asked for yet. The fewer they are, the less an engine compresses in vain.
+/// Bytes that an engine may send before they are read. The fewer, the less it compresses in vain.
 const WINDOW: u32 = 64 << 10;
 
-/// An address that nobody else has.
+/// An address of our own.
 pub(super) struct Address {
     pub listener: TcpListener,
     /// `xtask-3`
@@ -47,7 +47,7 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     socket.listen(64)
 }
 
-/// Whether an image's name is such a reference.
+/// Whether an image's name is the [`Address::reference`] of some run.
 pub(super) fn is_own_tag(reference: &str) -> bool {
     let parse = || {
         let (port, name) = reference.strip_prefix("127.0.0.1:")?.split_once('/')?;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_decoys_own_names_are_its() {
+    fn only_the_names_of_a_capture_registry_are_own_tags() {
         assert!(is_own_tag("127.0.0.1:29170/xtask-3:part"));
         for reference in [
             "127.0.0.1:5000/team/xtask-3:part",

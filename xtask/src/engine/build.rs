@@ -1,7 +1,7 @@
 //! Builds one image for one platform with the engine's BuildKit.
 //!
-//! A build has succeeded when the engine names the image, and not before. The plan says everything about it: the same
-//! plan over the same files gives the same image as long as the engine's build cache has its steps.
+//! A build has succeeded when the engine names the image, and not before. The same plan over the same files gives the
+//! same image as long as the engine's build cache has its steps.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -14,19 +14,19 @@ use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use bollard::{body_full, body_try_stream};
 use bytes::Bytes;
 
-use super::answer::{StreamError, next};
 use super::build_log::BuildLog;
-use super::connect::HEAD;
+use super::connect::HEAD_TIMEOUT;
 use super::session::Session;
+use super::stream::{StreamError, next};
 use super::{Engine, Error, ImageId, context};
 
-/// A build of which the engine says nothing for this long is stuck. One quiet step may take a while.
+/// A build that reports nothing for this long is stuck. A single step may be quiet for a while.
 const IDLE: Duration = Duration::from_secs(1800);
 
 /// Everything that decides what is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildPlan {
-    /// The directory that is sent to the engine, less what its `.dockerignore` excludes.
+    /// The directory that is sent to the engine, without what its `.dockerignore` excludes.
     pub context: PathBuf,
     /// Path of the Dockerfile in the context, with slashes.
     pub dockerfile: String,
@@ -43,16 +43,16 @@ pub struct BuildPlan {
 impl Engine {
     /// Builds `plan` and tags the image. Every line of the build's output goes to `log`.
     ///
-    /// Base images that the engine has are not looked for again.
+    /// Base images that the engine has are not pulled again.
     ///
     /// # Errors
-    /// [`Error::Context`] for files that cannot be read, [`Error::Build`] for a build that fails, with its last lines.
+    /// [`Error::Context`] if a file cannot be read, [`Error::Build`] if the build fails, with its last lines.
     pub async fn build(
         &self,
         plan: &BuildPlan,
         log: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<ImageId, Error> {
-        let (archive, mut faults) = context::stream(
+        let (archive, mut context_error) = context::stream(
             plan.context.clone(),
             plan.dockerfile.clone(),
             plan.timestamp,
@@ -70,7 +70,7 @@ impl Engine {
             // Not the classic builder: that of engine 20.10 cannot build for a foreign platform.
             .version(BuilderVersion::BuilderBuildKit)
             .session(&name);
-        let session = tokio::time::timeout(HEAD, Session::open(&self.host, &name)).await;
+        let session = tokio::time::timeout(HEAD_TIMEOUT, Session::open(&self.host, &name)).await;
         let (body, _session) = match session.ok().flatten() {
             Some(session) => {
                 let (context, tasks) = session.serve(archive);
@@ -79,43 +79,46 @@ impl Engine {
             }
             None => (body_try_stream(archive), None),
         };
-        let docker = self.patient();
-        let mut answer = pin!(docker.build_image(options.build(), None, Some(body)));
+        let docker = self.with_long_timeout();
+        let mut stream = pin!(docker.build_image(options.build(), None, Some(body)));
 
-        let mut trace = BuildLog::new(log);
+        let mut build_log = BuildLog::new(log);
         let mut image = None;
-        let broken = loop {
-            match next(&mut answer, IDLE).await {
+        let failure = loop {
+            match next(&mut stream, IDLE).await {
                 Ok(None) => break None,
                 Ok(Some(info)) => match info.aux {
-                    Some(BuildInfoAux::BuildKit(status)) => trace.observe(status),
+                    Some(BuildInfoAux::BuildKit(status)) => build_log.observe(status),
                     Some(BuildInfoAux::Default(id)) => image = id.id.or(image),
                     None => {}
                 },
-                Err(broken) => break Some(broken),
+                Err(error) => break Some(error),
             }
         };
-        match (broken, image) {
+        match (failure, image) {
             (None, Some(id)) => Ok(ImageId(id)),
-            (broken, _) => {
-                if let Ok(fault) = faults.try_recv() {
-                    return Err(fault);
+            (failure, _) => {
+                if let Ok(error) = context_error.try_recv() {
+                    return Err(error);
                 }
-                let reason = match broken {
+                let reason = match failure {
                     None => "the engine ended without naming an image".to_owned(),
                     Some(StreamError::Reported(_, reason)) => reason,
-                    Some(broken) => {
-                        return Err(Error::broken(format!("build of `{}`", plan.tag), broken));
+                    Some(error) => {
+                        return Err(Error::from_stream(
+                            format!("build of `{}`", plan.tag),
+                            error,
+                        ));
                     }
                 };
-                let log = trace.into_tail();
+                let log = build_log.into_tail();
                 Err(Error::Build { reason, log })
             }
         }
     }
 }
 
-/// A name that no other build on the engine has: the engine finds the client's end of the session by it.
+/// A session name that is unique on the engine.
 fn name() -> String {
     // The hasher's keys are random.
     format!("xtask-{:016x}", RandomState::new().build_hasher().finish())

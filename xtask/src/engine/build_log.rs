@@ -1,20 +1,20 @@
-//! BuildKit's trace as lines of text, in the form that `docker build --progress=plain` made familiar.
+//! Formats BuildKit's status messages like `docker build --progress=plain`.
 //!
-//! Steps run in parallel, so every line carries its step's number, and a line is told only when it is whole.
+//! Steps run in parallel, so every line has its step's number, and a line is written only when it is complete.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
 
-use super::error::clean;
+use crate::secret::with_public_urls;
 
-/// How many lines a failed build shows.
+/// Lines that the error of a failed build shows.
 const TAIL: usize = 20;
 
-/// A program that never ends its line is cut here, in bytes.
-const LONGEST_LINE: usize = 16 * 1024;
+/// Bytes of output without a line break that are written as a line, so that memory is bounded.
+const MAX_LINE: usize = 16 * 1024;
 
-/// Turns traces into lines, and remembers the last of them.
+/// Turns status messages into lines, and keeps the last ones.
 pub(super) struct BuildLog<'a> {
     log: &'a (dyn Fn(&str) + Send + Sync),
     tail: VecDeque<String>,
@@ -25,9 +25,9 @@ struct Step {
     number: usize,
     named: bool,
     ended: bool,
-    /// Downloads and the like that were told.
+    /// Downloads and the like that were reported.
     done: HashSet<String>,
-    /// Output without its line break yet.
+    /// Output since the last line break.
     partial: Vec<u8>,
 }
 
@@ -40,20 +40,20 @@ impl<'a> BuildLog<'a> {
         }
     }
 
-    /// Tells what `status` adds.
+    /// Writes what `status` adds.
     pub(super) fn observe(&mut self, status: StatusResponse) {
-        // A message may end a step and hold its last words: names first, output next, endings last.
+        // A message may end a step and have its last output: names first, output next, ends last.
         for vertex in &status.vertexes {
             self.name(vertex);
         }
-        for part in status.statuses {
-            if part.completed.is_some() && self.step(&part.vertex).done.insert(part.id.clone()) {
-                self.tell(&part.vertex, &format!("{} done", part.id));
+        for item in status.statuses {
+            if item.completed.is_some() && self.step(&item.vertex).done.insert(item.id.clone()) {
+                self.write(&item.vertex, &format!("{} done", item.id));
             }
         }
         for warning in status.warnings {
             let short = String::from_utf8_lossy(&warning.short).into_owned();
-            self.tell(&warning.vertex, &format!("WARNING: {short}"));
+            self.write(&warning.vertex, &format!("WARNING: {short}"));
         }
         for output in status.logs {
             self.output(&output.vertex, &output.msg);
@@ -63,7 +63,7 @@ impl<'a> BuildLog<'a> {
         }
     }
 
-    /// The last lines that were told.
+    /// The last lines that were written.
     pub(super) fn into_tail(self) -> Vec<String> {
         self.tail.into()
     }
@@ -71,31 +71,31 @@ impl<'a> BuildLog<'a> {
     fn name(&mut self, vertex: &Vertex) {
         let begun = vertex.cached || vertex.started.is_some();
         let step = self.step(&vertex.digest);
-        // A step may go on after its end: `FROM` resolves first and downloads later.
+        // A step may continue after its end: `FROM` resolves first and downloads later.
         step.ended &= vertex.completed.is_some();
         if begun && !step.named {
             step.named = true;
-            self.tell(&vertex.digest, &vertex.name);
+            self.write(&vertex.digest, &vertex.name);
         }
     }
 
     fn end(&mut self, vertex: &Vertex) {
-        let over = vertex.completed.is_some() || !vertex.error.is_empty();
+        let is_finished = vertex.completed.is_some() || !vertex.error.is_empty();
         let step = self.step(&vertex.digest);
-        if !over || step.ended {
+        if !is_finished || step.ended {
             return;
         }
         step.ended = true;
         let rest = std::mem::take(&mut step.partial);
         if !rest.is_empty() {
-            self.tell(&vertex.digest, &text(&rest));
+            self.write(&vertex.digest, &text(&rest));
         }
         if !vertex.error.is_empty() {
-            self.tell(&vertex.digest, &format!("ERROR: {}", vertex.error));
+            self.write(&vertex.digest, &format!("ERROR: {}", vertex.error));
         } else if vertex.cached {
-            self.tell(&vertex.digest, "CACHED");
+            self.write(&vertex.digest, "CACHED");
         } else {
-            self.tell(&vertex.digest, "DONE");
+            self.write(&vertex.digest, "DONE");
         }
     }
 
@@ -104,17 +104,21 @@ impl<'a> BuildLog<'a> {
         partial.extend_from_slice(bytes);
         let whole = match partial.iter().rposition(|byte| *byte == b'\n') {
             Some(at) => at + 1,
-            None if partial.len() > LONGEST_LINE => partial.len(),
+            None if partial.len() > MAX_LINE => partial.len(),
             None => return,
         };
         let lines: Vec<u8> = partial.drain(..whole).collect();
         for line in text(&lines).lines() {
-            self.tell(vertex, line);
+            self.write(vertex, line);
         }
     }
 
-    fn tell(&mut self, vertex: &str, line: &str) {
-        let line = format!("#{} {}", self.step(vertex).number, clean(line.trim_end()));
+    fn write(&mut self, vertex: &str, line: &str) {
+        let line = format!(
+            "#{} {}",
+            self.step(vertex).number,
+            with_public_urls(line.trim_end())
+        );
         (self.log)(&line);
         if self.tail.len() == TAIL {
             self.tail.pop_front();
@@ -163,21 +167,21 @@ mod tests {
         }
     }
 
-    /// What is told of these traces, and what remains of it.
-    fn told(traces: Vec<StatusResponse>) -> (Vec<String>, Vec<String>) {
+    /// The lines of these messages, and the tail.
+    fn written(messages: Vec<StatusResponse>) -> (Vec<String>, Vec<String>) {
         let lines = Mutex::new(Vec::new());
         let log = |line: &str| lines.lock().unwrap().push(line.to_owned());
-        let mut trace = BuildLog::new(&log);
-        for status in traces {
-            trace.observe(status);
+        let mut build_log = BuildLog::new(&log);
+        for status in messages {
+            build_log.observe(status);
         }
-        let tail = trace.into_tail();
+        let tail = build_log.into_tail();
         (lines.into_inner().unwrap(), tail)
     }
 
     #[test]
     fn a_step_is_named_once_and_its_lines_are_whole() {
-        let (lines, _) = told(vec![
+        let (lines, _) = written(vec![
             StatusResponse {
                 vertexes: vec![vertex("a"), vertex("b")],
                 logs: vec![output("b", "one\ntw")],
@@ -206,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn an_error_comes_after_the_last_words() {
-        let (lines, tail) = told(vec![StatusResponse {
+    fn an_error_comes_after_the_last_output() {
+        let (lines, tail) = written(vec![StatusResponse {
             vertexes: vec![Vertex {
                 error: "exit code: 7".to_owned(),
                 ..vertex("a")
@@ -222,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_goes_on_after_its_end_may_still_fail() {
+    fn a_step_that_continues_after_its_end_may_still_fail() {
         let ended = |error: &str| StatusResponse {
             vertexes: vec![Vertex {
                 completed: Some(Default::default()),
@@ -235,13 +239,13 @@ mod tests {
             vertexes: vec![vertex("a")],
             ..Default::default()
         };
-        let (lines, _) = told(vec![ended(""), ended(""), going_on, ended("no such layer")]);
+        let (lines, _) = written(vec![ended(""), ended(""), going_on, ended("no such layer")]);
         assert_eq!(lines, ["#1 step a", "#1 DONE", "#1 ERROR: no such layer"]);
     }
 
     #[test]
-    fn a_signed_url_is_not_told_in_full() {
-        let (lines, _) = told(vec![StatusResponse {
+    fn a_signed_url_is_not_written_in_full() {
+        let (lines, _) = written(vec![StatusResponse {
             logs: vec![output("a", "curl https://a.example/x?sig=s3cret\n")],
             ..Default::default()
         }]);
@@ -249,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_download_is_told_once() {
+    fn a_finished_download_is_written_once() {
         let done = StatusResponse {
             vertexes: vec![vertex("a")],
             statuses: vec![VertexStatus {
@@ -260,14 +264,14 @@ mod tests {
             }],
             ..Default::default()
         };
-        let (lines, _) = told(vec![done.clone(), done]);
+        let (lines, _) = written(vec![done.clone(), done]);
         assert_eq!(lines, ["#1 step a", "#1 sha256:ab done"]);
     }
 
     #[test]
     fn an_endless_line_does_not_fill_the_memory() {
-        let (lines, _) = told(vec![StatusResponse {
-            logs: vec![output("a", &"x".repeat(LONGEST_LINE + 1))],
+        let (lines, _) = written(vec![StatusResponse {
+            logs: vec![output("a", &"x".repeat(MAX_LINE + 1))],
             ..Default::default()
         }]);
         assert_eq!(lines.len(), 1);

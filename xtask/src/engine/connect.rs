@@ -1,6 +1,4 @@
-//! Finds the engine and agrees on a protocol version with it.
-//!
-//! Everything that every request needs is set here once: time limits, and the repair of the credentials header.
+//! Connects to the engine, with what every request needs: a protocol version, timeouts, a correct credentials header.
 
 use std::time::Duration;
 
@@ -9,21 +7,21 @@ use bollard::{BollardRequest, Docker};
 use url::Url;
 
 use super::Error;
-use super::answer::root;
+use super::stream::root_cause;
 use crate::secret::public_url;
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
-/// An engine that does not tell its version within this time is not there.
-const CONNECT: Duration = Duration::from_secs(20);
+/// For the first response of the engine.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Until the head of an answer; the body has no limit.
-pub(super) const HEAD: Duration = Duration::from_secs(60);
+/// Until the head of a response; [`next`](super::stream::next) limits its body.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same where an engine may have much to do before it says anything.
-const LATE_HEAD: Duration = Duration::from_secs(3600);
+/// The same where an engine may have much to do before it responds.
+const LONG_HEAD_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// A connection to a container engine that answered. Clones share it.
+/// A connection to a container engine. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(super) docker: Docker,
@@ -35,19 +33,19 @@ impl Engine {
     /// usual socket.
     ///
     /// # Errors
-    /// [`Error::NoEngine`] when nothing there speaks the Docker Engine API.
+    /// [`Error::NoEngine`] if nothing there speaks the Docker Engine API.
     pub async fn connect(docker_host: Option<&str>) -> Result<Engine, Error> {
         let host = docker_host.unwrap_or(DEFAULT_HOST);
         let connect = async {
             Docker::connect_with_host(host)?
-                .with_timeout(HEAD)
+                .with_timeout(HEAD_TIMEOUT)
                 .with_request_modifier(url_safe_credentials)
                 // bollard 0.21 never sends a version, which suits every engine; the next one will, and an engine
                 // refuses versions above its own.
                 .negotiate_version()
                 .await
         };
-        match tokio::time::timeout(CONNECT, connect).await {
+        match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
             Ok(Ok(docker)) => Ok(Engine {
                 docker,
                 host: host.to_owned(),
@@ -57,20 +55,20 @@ impl Engine {
         }
     }
 
-    /// The connection for work that takes long; whoever reads its answer limits the silence in it.
-    pub(super) fn patient(&self) -> Docker {
-        self.docker.clone().with_timeout(LATE_HEAD)
+    /// The connection for requests that take long.
+    pub(super) fn with_long_timeout(&self) -> Docker {
+        self.docker.clone().with_timeout(LONG_HEAD_TIMEOUT)
     }
 }
 
 fn no_engine(host: &str, error: &Bollard) -> Error {
     let reason = match error {
         Bollard::SocketNotFoundError(_) => "there is no such socket".to_owned(),
-        Bollard::RequestTimeoutError => format!("no answer in {} s", CONNECT.as_secs()),
+        Bollard::RequestTimeoutError => format!("no answer in {} s", CONNECT_TIMEOUT.as_secs()),
         Bollard::UnsupportedURISchemeError { .. } => {
             "expected `unix://`, `tcp://`, `http://` or `https://`".to_owned()
         }
-        error => root(error),
+        error => root_cause(error),
     };
     let hint = if reason.to_lowercase().contains("permission denied") {
         "add your user to the group `docker` and log in again"
@@ -85,10 +83,10 @@ fn no_engine(host: &str, error: &Bollard) -> Error {
     }
 }
 
-/// Puts credentials into the alphabet the engine reads.
+/// Encodes credentials in URL-safe base64, as the engine expects.
 ///
-/// bollard encodes them in the standard base64 alphabet, the engine decodes the URL-safe one and takes what it cannot
-/// decode for "no credentials": a password such as `p>>>p` would never arrive.
+/// bollard uses the standard alphabet, and the engine treats what it cannot decode as "no credentials": a password such
+/// as `p>>>p` would never arrive.
 fn url_safe_credentials(mut request: BollardRequest) -> BollardRequest {
     for name in ["x-registry-auth", "x-registry-config"] {
         if let Some(value) = request.headers_mut().get_mut(name) {

@@ -1,7 +1,7 @@
 //! The build context: a directory as a stream of tar, without what `.dockerignore` excludes.
 //!
 //! The same files give the same bytes: names are sorted, times are the release's, owners are root; modes and symbolic
-//! links are kept. Contents pass through a small buffer only. Knows nothing of builds and engines.
+//! links are kept. Memory is bounded by a few chunks.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
@@ -16,13 +16,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::Error;
 use super::ignore::Ignore;
 
-/// Size of a piece, in bytes; four of them are in flight at most.
-const PIECE: usize = 256 * 1024;
+/// Bytes of a chunk; at most four of them are in memory.
+const CHUNK: usize = 256 * 1024;
 
 /// Streams the directory `context`. `dockerfile` is the path of the Dockerfile in it, `timestamp` the time of every
 /// file, in seconds since 1970.
 ///
-/// What cannot be read ends the stream with an error and is told in full on the channel.
+/// If something cannot be read, the stream ends with an error, and the channel has all of it.
 pub(super) fn stream(
     context: PathBuf,
     dockerfile: String,
@@ -31,23 +31,23 @@ pub(super) fn stream(
     impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     oneshot::Receiver<Error>,
 ) {
-    let (pieces, mut received) = mpsc::channel(4);
-    let (fault, faults) = oneshot::channel();
+    let (chunks, mut received) = mpsc::channel(4);
+    let (failed, failure) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
-        let out = io::BufWriter::with_capacity(PIECE, Pieces(pieces.clone()));
+        let out = io::BufWriter::with_capacity(CHUNK, ChunkWriter(chunks.clone()));
         let packed = pack(&context, &dockerfile, timestamp, out);
-        // When nobody reads any more, that is why packing failed, and the reason is theirs.
+        // If the reader is gone, that is why packing failed.
         if let Err(error) = packed
-            && !pieces.is_closed()
+            && !chunks.is_closed()
         {
             let text = error.to_string();
-            let _ = fault.send(error);
-            let _ = pieces.blocking_send(Err(io::Error::other(text)));
+            let _ = failed.send(error);
+            let _ = chunks.blocking_send(Err(io::Error::other(text)));
         }
     });
     (
         stream::poll_fn(move |context| received.poll_recv(context)),
-        faults,
+        failure,
     )
 }
 
@@ -74,7 +74,7 @@ fn pack(context: &Path, dockerfile: &str, timestamp: u64, out: impl Write) -> Re
 
 /// The rules for this build: of `<Dockerfile>.dockerignore`, else of `.dockerignore`, else none.
 ///
-/// The Dockerfile and `.dockerignore` are always sent: the engine needs the one and may want the other.
+/// The Dockerfile and `.dockerignore` are always sent: the engine needs the former, and may need the latter.
 fn ignore_file(context: &Path, dockerfile: &str) -> Result<Ignore, Error> {
     const COMMON: &str = ".dockerignore";
     let mut ignore = Ignore::default();
@@ -106,13 +106,13 @@ fn list(
     ignore: &Ignore,
     entries: &mut Vec<Entry>,
 ) -> Result<(), Error> {
-    let fault = |path: &Path, source| Error::Context {
+    let failed = |path: &Path, source| Error::Context {
         path: path.to_owned(),
         source,
     };
     let mut children = fs::read_dir(source)
         .and_then(|children| children.collect::<io::Result<Vec<_>>>())
-        .map_err(|error| fault(source, error))?;
+        .map_err(|error| failed(source, error))?;
     children.sort_by_key(|child| child.file_name());
     for child in children {
         let source = child.path();
@@ -120,16 +120,16 @@ fn list(
             Some(name) => format!("{directory}{name}"),
             None => {
                 let error = io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8");
-                return Err(fault(&source, error));
+                return Err(failed(&source, error));
             }
         };
         let excluded = ignore.excludes(&name);
-        let metadata = child.metadata().map_err(|error| fault(&source, error))?;
+        let metadata = child.metadata().map_err(|error| failed(&source, error))?;
         let at = entries.len();
         if metadata.is_dir() && (!excluded || ignore.may_keep_below(&name)) {
             list(&source, &format!("{name}/"), ignore, entries)?;
         }
-        // An excluded directory goes along when something in it does, in front of it.
+        // An excluded directory is sent, before its children, if one of them is.
         if !excluded || entries.len() > at {
             let entry = Entry {
                 source,
@@ -170,7 +170,7 @@ fn append(archive: &mut Builder<impl Write>, entry: &Entry, timestamp: u64) -> i
             _ => Err(io::Error::other("it became shorter while it was read")),
         }
     } else {
-        // A socket or a device: nothing that an image can hold.
+        // Images cannot have sockets and devices.
         Ok(())
     }
 }
@@ -179,15 +179,15 @@ fn mode(metadata: &Metadata) -> u32 {
     metadata.permissions().mode() & 0o7777
 }
 
-/// Hands pieces over to the stream, and fails when it is gone.
-struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+/// Sends chunks to the stream; fails when that is dropped.
+struct ChunkWriter(mpsc::Sender<io::Result<Bytes>>);
 
-impl Write for Pieces {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+impl Write for ChunkWriter {
+    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
         self.0
-            .blocking_send(Ok(Bytes::copy_from_slice(piece)))
+            .blocking_send(Ok(Bytes::copy_from_slice(chunk)))
             .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(piece.len())
+        Ok(chunk.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -347,24 +347,24 @@ mod tests {
             ("Dockerfile", "FROM scratch"),
             ("big", &"x".repeat(3 << 20)),
         ]);
-        let (pieces, _faults) = stream(
+        let (chunks, _failure) = stream(
             root.path().to_owned(),
             "Dockerfile".to_owned(),
             1_700_000_000,
         );
-        let mut pieces = pin!(pieces);
+        let mut chunks = pin!(chunks);
         let mut archive = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            archive.extend_from_slice(&piece.unwrap());
+        while let Some(chunk) = chunks.next().await {
+            archive.extend_from_slice(&chunk.unwrap());
         }
         assert_eq!(archive, packed(root.path(), "Dockerfile"));
     }
 
     #[tokio::test]
-    async fn a_missing_context_is_told_on_the_channel() {
-        let (pieces, mut faults) = stream("no/such/place".into(), "Dockerfile".to_owned(), 0);
-        assert!(pin!(pieces).next().await.unwrap().is_err());
-        let fault = faults.try_recv().unwrap().to_string();
-        assert!(fault.contains("no/such/place"), "{fault}");
+    async fn the_channel_names_a_missing_context() {
+        let (chunks, mut failure) = stream("no/such/place".into(), "Dockerfile".to_owned(), 0);
+        assert!(pin!(chunks).next().await.unwrap().is_err());
+        let error = failure.try_recv().unwrap().to_string();
+        assert!(error.contains("no/such/place"), "{error}");
     }
 }

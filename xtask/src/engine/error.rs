@@ -1,21 +1,17 @@
-//! What can go wrong with an engine, and which of it is worth another try.
+//! What can go wrong with an engine, and what is worth another try.
 //!
-//! An engine reports a registry's refusal as a line of text and no more, so the kinds are read from that text here,
-//! in one place. No text that holds a URL's query or user leaves this module.
+//! An engine reports a registry's refusal as a line of text and no more, so its kind is read from that text here.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
-use super::answer::StreamError;
-use crate::secret::public_url;
+use super::stream::StreamError;
 
 /// Why an engine did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing answers at the address.
+    /// Nothing responds at the address.
     #[error("no container engine answers at `{host}`: {reason}; hint: {hint}")]
     NoEngine {
         host: String,
@@ -31,26 +27,25 @@ pub enum Error {
     /// The engine holds no image of that name.
     #[error("the engine has no image `{0}`")]
     NoSuchImage(String),
-    /// A reference that has to name one tag does not.
+    /// A reference without the tag that it needs.
     #[error("`{0}` names no tag; hint: append one, as in `{0}:1.2.3`")]
     NoTag(String),
-    /// The registry does not accept the user or the password, or wanted some and got none.
+    /// The registry refuses the user or the password, or requires them and got none.
     #[error("the registry refused the credentials for `{reference}`: {reason}")]
     CredentialsRefused { reference: String, reason: String },
-    /// The registry knows the user and does not let them push there.
+    /// The registry knows the user, who may not push there.
     #[error(
         "the registry denied the push of `{reference}`: {reason}; \
          hint: does the namespace exist, and may the user push to it?"
     )]
     Denied { reference: String, reason: String },
-    /// The registry cannot be reached, is overloaded, or broke off.
+    /// The registry cannot be reached, is overloaded, or closed the connection.
     #[error("the push of `{reference}` failed: {reason}")]
     Transient { reference: String, reason: String },
     /// The registry refuses the push for another reason.
     #[error("the registry refused `{reference}`: {reason}")]
     Refused { reference: String, reason: String },
-    /// The engine was silent for too long.
-    #[error("the {what} stalled: no word from the engine for {} minutes", idle.as_secs() / 60)]
+    #[error("the {what} stalled: the engine sent nothing for {} minutes", idle.as_secs() / 60)]
     Stalled { what: String, idle: Duration },
     /// The engine failed, or the connection to it did.
     #[error("the engine failed at the {what}: {reason}")]
@@ -58,14 +53,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same request may well succeed a little later.
+    /// Whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Transient { .. } | Error::Stalled { .. })
     }
 
-    /// A broken answer to `what` ("push of `…`") of which nothing more is known.
-    pub(super) fn broken(what: String, broken: StreamError) -> Error {
-        match broken {
+    /// The error of `what` ("push of `…`"), if nothing more specific is known.
+    pub(super) fn from_stream(what: String, error: StreamError) -> Error {
+        match error {
             StreamError::IdleTimeout(idle) => Error::Stalled { what, idle },
             StreamError::Reported(_, reason) | StreamError::Disconnected(reason) => {
                 Error::Engine { what, reason }
@@ -73,11 +68,11 @@ impl Error {
         }
     }
 
-    /// What an engine says of a failed push.
-    pub(super) fn push(reference: &str, broken: StreamError) -> Error {
-        let (status, reason) = match broken {
+    /// The error of a push, by what the engine reports.
+    pub(super) fn push(reference: &str, error: StreamError) -> Error {
+        let (status, reason) = match error {
             StreamError::Reported(status, reason) => (status, reason),
-            broken => return Error::broken(format!("push of `{reference}`"), broken),
+            error => return Error::from_stream(format!("push of `{reference}`"), error),
         };
         let reference = reference.to_owned();
         match kind(status, &reason) {
@@ -99,10 +94,10 @@ enum Kind {
     Other,
 }
 
-/// What gives a kind away, in the words of dockerd, of containerd, of Go's network library and of registries.
+/// Texts of dockerd, containerd, Go's network library and registries that show a kind.
 ///
-/// The first hit counts: an overloaded registry may say "denied" (GHCR), and a stranger is "unauthorized" where a
-/// known user is "not authorized" (Quay).
+/// The first match counts: an overloaded registry may say "denied" (GHCR), and an unknown user is "unauthorized" where
+/// a known one is "not authorized" (Quay).
 const PATTERNS: &[(Kind, &[&str])] = &[
     (
         Kind::NoSuchImage,
@@ -160,51 +155,31 @@ const PATTERNS: &[(Kind, &[&str])] = &[
     ),
 ];
 
-/// The kind of a refusal. `status` is that of the engine's own answer, not the registry's.
+/// The kind of a refusal. `status` is that of the engine's response, not of the registry's.
 fn kind(status: Option<u16>, reason: &str) -> Kind {
-    // Without URLs and references: an image may well be called `ns/geofence`.
+    // Without URLs and references: an image may be called `ns/geofence`.
     let words: Vec<&str> = reason
         .split_whitespace()
         .filter(|word| !word.contains('/'))
         .collect();
     let text = words.join(" ").to_lowercase();
-    let told = PATTERNS
+    let found = PATTERNS
         .iter()
-        .find(|(_, telltales)| telltales.iter().any(|telltale| text.contains(telltale)));
-    match told {
+        .find(|(_, patterns)| patterns.iter().any(|pattern| text.contains(pattern)));
+    match found {
         Some((kind, _)) => *kind,
-        None if says_try_again(&text) => Kind::Transient,
+        None if has_transient_status(&text) => Kind::Transient,
         None if status == Some(404) => Kind::NoSuchImage,
         None => Kind::Other,
     }
 }
 
 /// "received unexpected HTTP status: 503 Service Unavailable", "error parsing HTTP 502 response body: …".
-fn says_try_again(text: &str) -> bool {
+fn has_transient_status(text: &str) -> bool {
     (text.contains("http") || text.contains("status"))
         && text
             .split_whitespace()
             .any(|word| matches!(word, "408" | "429" | "500" | "502" | "503" | "504"))
-}
-
-/// `text` with every URL in it reduced to what may be printed.
-pub(super) fn clean(text: &str) -> String {
-    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
-    text.split_inclusive(ends)
-        .map(|word| {
-            let (start, url) = match word.find("http://").or_else(|| word.find("https://")) {
-                Some(at) => word.split_at(at),
-                None => return word.to_owned(),
-            };
-            let rest =
-                url.trim_end_matches(|c: char| ends(c) || matches!(c, ':' | ',' | ')' | ';'));
-            let end = &url[rest.len()..];
-            match Url::parse(rest) {
-                Ok(url) => format!("{start}{}{end}", public_url(&url)),
-                Err(_) => format!("{start}…{end}"),
-            }
-        })
-        .collect()
 }
 
 fn indented(log: &[String]) -> String {
@@ -215,7 +190,7 @@ fn indented(log: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn told(reason: &str) -> Kind {
+    fn kind_of(reason: &str) -> Kind {
         kind(None, reason)
     }
 
@@ -230,7 +205,7 @@ mod tests {
             "failed to authorize: failed to fetch oauth token: unexpected status from POST request to \
              https://auth.example/token: 401 Unauthorized",
         ] {
-            assert_eq!(told(reason), Kind::Credentials, "{reason}");
+            assert_eq!(kind_of(reason), Kind::Credentials, "{reason}");
         }
     }
 
@@ -243,7 +218,7 @@ mod tests {
              insufficient_scope: authorization failed",
             "name unknown: repository name not known to registry",
         ] {
-            assert_eq!(told(reason), Kind::Denied, "{reason}");
+            assert_eq!(kind_of(reason), Kind::Denied, "{reason}");
         }
     }
 
@@ -259,7 +234,7 @@ mod tests {
             "toomanyrequests: You have reached your pull rate limit.",
             "denied: You have exceeded a secondary rate limit",
         ] {
-            assert_eq!(told(reason), Kind::Transient, "{reason}");
+            assert_eq!(kind_of(reason), Kind::Transient, "{reason}");
         }
     }
 
@@ -270,10 +245,10 @@ mod tests {
             "x509: certificate signed by unknown authority",
             "manifest invalid: manifest invalid",
         ] {
-            assert_eq!(told(reason), Kind::Other, "{reason}");
+            assert_eq!(kind_of(reason), Kind::Other, "{reason}");
         }
         assert_eq!(
-            told("An image does not exist locally with the tag: a/b"),
+            kind_of("An image does not exist locally with the tag: a/b"),
             Kind::NoSuchImage
         );
     }
@@ -281,20 +256,8 @@ mod tests {
     #[test]
     fn names_do_not_decide() {
         assert_eq!(
-            told("unexpected reply for r.example/timeout/geofence:denied"),
+            kind_of("unexpected reply for r.example/timeout/geofence:denied"),
             Kind::Other
         );
-    }
-
-    #[test]
-    fn urls_lose_their_query_and_user() {
-        assert_eq!(
-            clean(
-                "Put \"https://u:pw@r.example/v2/x?_state=s3cret&a=b\": EOF (see https://a.b/c?d=e), ok"
-            ),
-            "Put \"https://r.example/v2/x\": EOF (see https://a.b/c), ok"
-        );
-        assert_eq!(clean("realm=https://[?sig=s3cret"), "realm=…");
-        assert_eq!(clean("no address  at all"), "no address  at all");
     }
 }

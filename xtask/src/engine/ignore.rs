@@ -2,7 +2,7 @@
 //!
 //! Patterns mean what they mean to Docker (<https://docs.docker.com/build/concepts/context/#dockerignore-files> and,
 //! where that page is silent, moby/patternmatcher): they are relative to the context's root, match whole names, and
-//! cover what lies below a directory they match; the last rule that applies decides. Knows nothing of files.
+//! cover everything below a directory that they match; the last rule that applies decides.
 
 use std::iter::Peekable;
 use std::ops::RangeInclusive;
@@ -16,7 +16,7 @@ pub(super) struct Ignore {
 
 #[derive(Debug)]
 struct Rule {
-    /// `!pattern`: what it matches is sent after all.
+    /// `!pattern`: includes what it matches.
     exception: bool,
     pattern: Vec<Token>,
 }
@@ -64,7 +64,7 @@ impl Ignore {
         Ok(ignore)
     }
 
-    /// Sends the file at `path` whatever the rules so far say.
+    /// Includes the file at `path`, whatever the rules so far say.
     pub(super) fn keep(&mut self, path: &str) {
         let pattern = path.chars().map(Token::Char).collect();
         self.rules.push(Rule {
@@ -73,7 +73,7 @@ impl Ignore {
         });
     }
 
-    /// Whether the file or directory at `path` stays behind. `path` is relative and has slashes.
+    /// Whether the file or directory at `path` is excluded. `path` is relative and has slashes.
     pub(super) fn excludes(&self, path: &str) -> bool {
         let path: Vec<char> = path.chars().collect();
         let mut excluded = false;
@@ -86,7 +86,7 @@ impl Ignore {
         excluded
     }
 
-    /// Whether anything below the excluded directory `path` might be sent nevertheless.
+    /// Whether something below the excluded directory `path` may be included.
     pub(super) fn may_keep_below(&self, path: &str) -> bool {
         self.rules
             .iter()
@@ -103,7 +103,7 @@ impl Rule {
             .any(|end| matches(&self.pattern, &path[..end]))
     }
 
-    /// Whether the pattern may match something below `directory`: they agree as far as the pattern is literal.
+    /// Whether the pattern may match something below `directory`: they are equal as far as the pattern is literal.
     fn reaches_below(&self, directory: &str) -> bool {
         let mut own = self.pattern.iter();
         for c in directory.chars().chain(['/']) {
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_blank_lines_and_spaces_say_nothing() {
+    fn comments_blank_lines_and_spaces_are_ignored() {
         let rules = "\u{feff}# comment\r\n\r\n   \n  bin  \n  ! bin/keep \n";
         assert!(excluded(rules, "bin/x"));
         assert!(!excluded(rules, "bin/keep"));

@@ -6,7 +6,7 @@ use bollard::errors::Error as Bollard;
 use bollard::query_parameters::TagImageOptionsBuilder;
 
 use super::error::Error;
-use super::{Engine, answer::StreamError};
+use super::{Engine, stream::StreamError};
 use crate::oci::{Digest, DigestError};
 
 /// The engine's own name of an image: `sha256:…`.
@@ -41,11 +41,11 @@ pub struct Image {
 impl Engine {
     /// The image of that name or id, or `None` when the engine has none.
     pub async fn image(&self, name: &str) -> Result<Option<Image>, Error> {
-        let broken = |broken| Error::broken(format!("inspection of `{name}`"), broken);
+        let failed = |error| Error::from_stream(format!("inspection of `{name}`"), error);
         let image = match self.docker.inspect_image(name).await {
             Ok(image) => image,
             Err(error) if is_not_found(&error) => return Ok(None),
-            Err(error) => return Err(broken(error.into())),
+            Err(error) => return Err(failed(error.into())),
         };
         let layers = image.root_fs.and_then(|it| it.layers).unwrap_or_default();
         let diff_ids: Result<_, DigestError> = layers.iter().map(|it| it.parse()).collect();
@@ -56,7 +56,7 @@ impl Engine {
             repo_digests: image.repo_digests.unwrap_or_default(),
             names: image.repo_tags.unwrap_or_default(),
             diff_ids: diff_ids
-                .map_err(|error| broken(StreamError::Disconnected(error.to_string())))?,
+                .map_err(|error| failed(StreamError::Disconnected(error.to_string())))?,
         }))
     }
 
@@ -69,7 +69,7 @@ impl Engine {
             .build();
         match self.docker.tag_image(&image.0, Some(options)).await {
             Err(error) if is_not_found(&error) => Err(Error::NoSuchImage(image.to_string())),
-            Err(error) => Err(Error::broken(
+            Err(error) => Err(Error::from_stream(
                 format!("tagging of `{reference}`"),
                 StreamError::from(error),
             )),
@@ -80,7 +80,7 @@ impl Engine {
 
 /// `127.0.0.1:5000/ns/app:1.2.3` as `127.0.0.1:5000/ns/app` and `1.2.3`.
 ///
-/// A missing tag is an error because the engine would take it for `latest` here and for every tag there is in a push.
+/// A missing tag is an error because the engine would tag it as `latest`, and would push every tag of the repository.
 pub(super) fn repository_and_tag(reference: &str) -> Result<(&str, &str), Error> {
     match reference.rsplit_once(':') {
         Some((repository, tag))

@@ -1,14 +1,12 @@
 //! The container engine behind our own verbs: connect, build, inspect, tag, push, export, take apart.
 //!
-//! The only place that names bollard, and with it the place for its faults and for those of the engines 20.10 to 29.
-//! It refuses to know versions, registries' settings and what is to be released; it never prints or reads settings,
-//! and it never tries twice: whoever calls decides that, by [`Error::is_transient`].
+//! Only this room names bollard, and works around its bugs and those of the engines 20.10 to 29. It does not know
+//! versions, settings, or what is released; it never prints, and never retries: the caller decides that, by
+//! [`Error::is_transient`].
 //!
-//! Every verb is a future, and dropping it is how one cancels: the connection closes, and the engine gives up the
-//! build or push that was running on it.
+//! Dropping the future of a verb cancels it: the connection closes, and the engine stops the build or push.
 
 mod address;
-mod answer;
 mod build;
 mod build_log;
 mod capture_registry;
@@ -22,6 +20,7 @@ mod partial_image;
 mod progress;
 mod push;
 mod session;
+mod stream;
 mod upload;
 
 pub use build::BuildPlan;

@@ -1,14 +1,14 @@
-//! Byte counts of a push, added up over its layers.
+//! Sums the byte counts of a push over its layers.
 //!
-//! The engine names the layer in every line, but bollard drops the name (its `PushImageInfo` has no `id`), so lines
-//! are told apart by what is left: a layer has a fixed total, and its count only grows. That is exact unless two
-//! layers have the very same size; then the sum may fall a little short. It never runs ahead.
+//! The engine names the layer in every line, but bollard drops the name (its `PushImageInfo` has no `id`), so lines are
+//! matched by the rest: a layer has a fixed total, and its count only grows. If two layers have the same size, the sum
+//! may be a little low, but never too high.
 
-/// Bytes of all layers that the engine has begun to push.
+/// Bytes of all layers that the engine has started to push.
 ///
 /// A classic engine counts a layer before compression, one with the containerd image store after it. `total` grows
-/// when another layer begins; layers that the registry has already are in neither number. A layer that the engine
-/// sends twice counts twice.
+/// when another layer starts; layers that the registry has are in neither number. A layer that the engine sends twice
+/// counts twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     pub current: u64,
@@ -25,7 +25,7 @@ struct Layer {
 }
 
 impl Layers {
-    /// Takes one line's numbers in.
+    /// Adds the numbers of one line.
     pub(super) fn observe(&mut self, current: u64, total: u64) {
         let same_size = || self.0.iter().filter(|layer| layer.total == total);
         if same_size().any(|layer| layer.current == current) {
@@ -45,7 +45,7 @@ impl Layers {
     pub(super) fn progress(&self) -> Progress {
         Progress {
             current: self.0.iter().map(|layer| layer.current).sum(),
-            // The total is the sum of the files' sizes; the archive that is read is a little longer.
+            // The total is the sum of the files' sizes; the layer's archive is a little longer.
             total: self
                 .0
                 .iter()
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_that_alternate_are_kept_apart() {
+    fn layers_that_alternate_are_counted_separately() {
         assert_eq!(after(&[(1, 10), (5, 50), (2, 10), (20, 50)]), (22, 60));
     }
 

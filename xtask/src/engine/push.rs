@@ -1,7 +1,7 @@
 //! Pushes one tag to its registry.
 //!
-//! A push has succeeded when the engine names the digest that the registry now holds, and not before. Credentials are
-//! handed over for the one call; they are never stored in the engine.
+//! A push has succeeded when the engine names the digest that the registry now has, and not before. Credentials are
+//! sent with the one request, and never stored in the engine.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -10,39 +10,38 @@ use bollard::auth::DockerCredentials;
 use bollard::models::PushImageInfo;
 use bollard::query_parameters::PushImageOptionsBuilder;
 
-use super::answer::next;
 use super::image::repository_and_tag;
 use super::progress::Layers;
+use super::stream::next;
 use super::{Engine, Error, Progress};
 use crate::secret::Secret;
 
-/// A push of which the engine says nothing for this long is stuck.
+/// A push that reports nothing for this long is stuck.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// Who pushes.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     pub username: String,
     pub password: Secret<String>,
 }
 
-/// What the registry holds after a push.
+/// What the registry has after a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
     /// Of the manifest: `sha256:…`.
     pub digest: String,
-    /// What was sent for it, as the engine counts (see [`Progress`]); 0 when the registry had every layer.
+    /// Bytes sent, as the engine counts them (see [`Progress`]); 0 if the registry had every layer.
     pub bytes: u64,
 }
 
 impl Engine {
     /// Pushes the image that the engine knows as `reference` (`127.0.0.1:5000/ns/app:1.2.3`).
     ///
-    /// Once, that is: the engine itself repeats a failed layer for about a minute before it gives up.
+    /// The engine itself retries a failed layer for about a minute.
     ///
     /// # Errors
-    /// [`Error::CredentialsRefused`], [`Error::Denied`], [`Error::Transient`], [`Error::Refused`] are the registry's
-    /// answers, [`Error::NoSuchImage`] and [`Error::Stalled`] the engine's.
+    /// [`Error::CredentialsRefused`], [`Error::Denied`], [`Error::Transient`], [`Error::Refused`] come from the registry,
+    /// [`Error::NoSuchImage`] and [`Error::Stalled`] from the engine.
     pub async fn push(
         &self,
         reference: &str,
@@ -61,7 +60,7 @@ impl Engine {
                 proof = digest_line(&status, tag).or(proof.take());
             }
         };
-        self.pushing(reference, credentials, listener).await?;
+        self.push_lines(reference, credentials, listener).await?;
         let digest = proof.ok_or_else(|| Error::Transient {
             reference: reference.to_owned(),
             reason: "the engine ended without naming a digest".to_owned(),
@@ -72,8 +71,8 @@ impl Engine {
         })
     }
 
-    /// Pushes, and tells every line of what the engine says. That it ends well proves nothing.
-    pub(super) async fn pushing(
+    /// Pushes, and gives every line of the response to `listener`. `Ok` alone does not prove success.
+    pub(super) async fn push_lines(
         &self,
         reference: &str,
         credentials: Option<&Credentials>,
@@ -87,19 +86,19 @@ impl Engine {
             serveraddress: Some(server_address(repository).to_owned()),
             ..DockerCredentials::default()
         });
-        let docker = self.patient();
-        let mut answer = pin!(docker.push_image(repository, Some(options), credentials));
+        let docker = self.with_long_timeout();
+        let mut stream = pin!(docker.push_image(repository, Some(options), credentials));
         loop {
-            match next(&mut answer, IDLE).await {
+            match next(&mut stream, IDLE).await {
                 Ok(Some(line)) => listener(line),
                 Ok(None) => return Ok(()),
-                Err(broken) => return Err(Error::push(reference, broken)),
+                Err(error) => return Err(Error::push(reference, error)),
             }
         }
     }
 }
 
-/// How many bytes of a layer the engine has read, and of how many.
+/// The bytes of a layer that the engine has read, and the layer's size.
 pub(super) fn counts(line: &PushImageInfo) -> Option<(u64, u64)> {
     let bytes = |count: i64| u64::try_from(count).unwrap_or_default();
     let detail = line.progress_detail.as_ref()?;
@@ -107,7 +106,7 @@ pub(super) fn counts(line: &PushImageInfo) -> Option<(u64, u64)> {
     Some((bytes(detail.current?), bytes(total)))
 }
 
-/// `1.2.3: digest: sha256:… size: 740`, the last line of a push that succeeded, in every engine.
+/// The digest in `1.2.3: digest: sha256:… size: 740`, the last line of a successful push of every engine.
 fn digest_line(status: &str, tag: &str) -> Option<String> {
     let (digest, _) = status
         .strip_prefix(tag)?
@@ -116,7 +115,7 @@ fn digest_line(status: &str, tag: &str) -> Option<String> {
     digest.starts_with("sha256:").then(|| digest.to_owned())
 }
 
-/// Which registry the credentials are for: an engine with the containerd image store sends them to no other.
+/// The registry of the credentials: an engine with the containerd image store sends them to no other.
 fn server_address(repository: &str) -> &str {
     /// Docker Hub's name in credentials since its first version.
     const DOCKER_HUB: &str = "https://index.docker.io/v1/";

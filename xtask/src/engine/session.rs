@@ -1,12 +1,11 @@
-//! The client's end of a build session: through it BuildKit fetches the build context.
+//! The client's end of a build session, through which BuildKit fetches the build context.
 //!
-//! As a request's body, the other way, an engine with containerd's image store cannot take it (moby#47717). bollard opens
-//! a session of the same name for every build; the engine refuses the second one, which is not this. It refuses to know
-//! what is built. Invariant: the context is handed out once.
+//! An engine with containerd's image store cannot receive the context as a request's body (moby#47717). bollard opens a
+//! session of the same name for every build, but after this one, so the engine refuses bollard's.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use bollard::health::health_check_response::ServingStatus;
 use bollard::health::health_server::{Health, HealthServer};
@@ -32,7 +31,7 @@ use tonic::codegen::Service as _;
 use tonic::{Request as Call, Response, Status, Streaming};
 use url::Url;
 
-/// The methods that are served here, as an engine wants them announced.
+/// The methods that are served here, as announced to the engine.
 const METHODS: [&str; 2] = [
     "/moby.upload.v1.Upload/Pull",
     "/grpc.health.v1.Health/Check",
@@ -46,8 +45,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Opens the session `id` with the engine at `host`, the value of `DOCKER_HOST`. `None` when only bollard can open
-    /// such a connection, as with TLS, and when the engine has no sessions, as Podman.
+    /// Opens the session `id` with the engine at `host`, the value of `DOCKER_HOST`. `None` if only bollard can open
+    /// such a connection, as with TLS, or if the engine has no sessions, as Podman.
     pub async fn open(host: &str, id: &str) -> Option<Session> {
         let mut tasks = JoinSet::new();
         let connection = if let Some(path) = host.strip_prefix("unix://") {
@@ -69,7 +68,7 @@ impl Session {
         })
     }
 
-    /// Hands out `context` to whoever asks for the returned address in a build of this session. It ends with the tasks.
+    /// Serves `context` once, at the returned URL, to a build of this session. Dropping the tasks stops it.
     pub fn serve(
         self,
         context: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
@@ -88,14 +87,14 @@ impl Session {
         let mut tasks = self.tasks;
         tasks.spawn(async move {
             let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            // When it breaks off, the build says so.
+            // The build reports an error.
             let _ = server.serve_connection(self.connection, service).await;
         });
         (format!("http://buildkit-session/{}", self.id), tasks)
     }
 }
 
-/// Turns a connection to the engine into one on which the engine asks.
+/// Upgrades a connection to one on which the engine sends requests.
 async fn upgrade(
     connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     id: &str,
@@ -115,17 +114,17 @@ async fn upgrade(
         request = request.header("x-docker-expose-session-grpc-method", method);
     }
     let request = request.body(Empty::<Bytes>::new()).ok()?;
-    let answer = sender.send_request(request).await.ok()?;
-    match answer.status() {
-        StatusCode::SWITCHING_PROTOCOLS => hyper::upgrade::on(answer).await.ok(),
+    let response = sender.send_request(request).await.ok()?;
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => hyper::upgrade::on(response).await.ok(),
         _ => None,
     }
 }
 
-type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// The build context, until somebody takes it.
-struct Context(Mutex<Option<Pieces>>);
+/// The build context, until it is fetched.
+struct Context(Mutex<Option<ByteStream>>);
 
 #[tonic::async_trait]
 impl Upload for Context {
@@ -135,18 +134,18 @@ impl Upload for Context {
         &self,
         _: Call<Streaming<BytesMessage>>,
     ) -> Result<Response<Self::PullStream>, Status> {
-        let mut context = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut context = self.0.lock().expect("no holder panics");
         let context = context.take();
         let context = context.ok_or_else(|| Status::not_found("it was fetched before"))?;
-        let messages = context.map(|piece| match piece {
-            Ok(piece) => Ok(BytesMessage { data: piece.into() }),
+        let messages = context.map(|chunk| match chunk {
+            Ok(chunk) => Ok(BytesMessage { data: chunk.into() }),
             Err(error) => Err(Status::aborted(error.to_string())),
         });
         Ok(Response::new(Box::pin(messages)))
     }
 }
 
-/// An engine ends the session of a client that does not answer this.
+/// An engine closes the session of a client that does not respond to health checks.
 struct Alive;
 
 #[tonic::async_trait]
@@ -165,13 +164,13 @@ impl Health for Alive {
         &self,
         _: Call<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
-        Err(Status::unimplemented("nobody asks for it"))
+        Err(Status::unimplemented("not used by engines"))
     }
 
     async fn watch(
         &self,
         _: Call<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("nobody asks for it"))
+        Err(Status::unimplemented("not used by engines"))
     }
 }

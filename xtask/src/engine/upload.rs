@@ -1,6 +1,4 @@
-//! What an engine uploads: kept in a file and hashed, inflated if it comes in pieces.
-//!
-//! It refuses to know what it is for.
+//! Writes what an engine uploads to a file and hashes it; layers are inflated.
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write};
@@ -9,50 +7,50 @@ use flate2::write::MultiGzDecoder;
 
 use crate::oci::{Digest, Hasher};
 
-/// What is being uploaded in pieces.
+/// An upload by `PATCH` requests.
 pub(super) enum Upload {
-    Layer(Box<MultiGzDecoder<Content>>),
-    /// The only thing that does not come compressed.
+    Layer(Box<MultiGzDecoder<HashedFile>>),
+    /// The only content that is not compressed.
     Config(Vec<u8>),
 }
 
 impl Upload {
-    pub fn begin(first: &[u8]) -> io::Result<Upload> {
+    pub fn start(first: &[u8]) -> io::Result<Upload> {
         match first.first() {
             Some(0x1f) => {
-                let content = Content::new(Hasher::sha256())?;
-                Ok(Upload::Layer(Box::new(MultiGzDecoder::new(content))))
+                let file = HashedFile::new(Hasher::sha256())?;
+                Ok(Upload::Layer(Box::new(MultiGzDecoder::new(file))))
             }
             _ => Ok(Upload::Config(Vec::new())),
         }
     }
 }
 
-/// What is kept in a file.
-pub(super) struct Content {
+/// A temporary file with the digest of its content.
+pub(super) struct HashedFile {
     hasher: Hasher,
     file: File,
-    /// In bytes, so far.
+    /// Bytes written so far.
     pub size: u64,
 }
 
-impl Content {
-    pub fn new(hasher: Hasher) -> io::Result<Content> {
-        Ok(Content {
+impl HashedFile {
+    pub fn new(hasher: Hasher) -> io::Result<HashedFile> {
+        Ok(HashedFile {
             hasher,
             file: tempfile::tempfile()?,
             size: 0,
         })
     }
 
-    /// Its digest, and the file from its beginning.
-    pub fn end(mut self) -> io::Result<(Digest, File)> {
+    /// The digest, and the file at its beginning.
+    pub fn finish(mut self) -> io::Result<(Digest, File)> {
         self.file.rewind()?;
         Ok((self.hasher.finish(), self.file))
     }
 }
 
-impl Write for Content {
+impl Write for HashedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hasher.update(bytes);
         self.file.write_all(bytes)?;

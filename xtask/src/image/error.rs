@@ -10,7 +10,7 @@ pub enum Error {
     #[error("cannot read the image `{}`: {error}", .path.display())]
     Open { path: PathBuf, error: io::Error },
 
-    /// The stream of [`Input::Stream`](super::Input::Stream) failed.
+    /// The source of an `Input::Stream` failed.
     #[error("{0}")]
     Source(io::Error),
 
