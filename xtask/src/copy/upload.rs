@@ -279,12 +279,12 @@ impl Bytes {
 
 /// Whether a registry refused a manifest because of its content. Aliyun calls that `denied` (koordinator#3194).
 pub(super) fn is_refusal(error: &CopyError) -> bool {
-    let CopyError::Destination(error @ (Error::Denied { answer, .. } | Error::Status(answer))) =
+    let CopyError::Destination(error @ (Error::Denied { response, .. } | Error::Status(response))) =
         error
     else {
         return false;
     };
-    (400..500).contains(&answer.status)
+    (400..500).contains(&response.status)
         && !error.is_transient()
-        && answer.url.contains("/manifests/")
+        && response.url.contains("/manifests/")
 }

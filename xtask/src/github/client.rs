@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::answer::{self, STALL, decode, failed};
 use super::error::Error;
 use super::plan::Event;
+use super::response::{self, STALL, decode, failed};
 use crate::http::{self, Sent};
 use crate::secret::{Secret, public_url};
 
@@ -161,7 +161,7 @@ impl Github {
             }
             let response = http::send(request, STALL, &Sent::default()).await;
             let response = response.map_err(|error| failed(what, error))?;
-            answer::read(what, &self.repository, response).await
+            response::read(what, &self.repository, response).await
         };
         http::retry(policy, attempt).await
     }

@@ -3,12 +3,12 @@
 //! It refuses to know what is released, settings and the terminal. Invariant: a new release is a draft until each of its
 //! assets is there and complete; its publication is the last request.
 
-mod answer;
 mod client;
 mod error;
 mod plan;
 mod publish;
 mod release;
+mod response;
 mod retry;
 mod upload;
 

@@ -10,11 +10,11 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use url::Url;
 
-use super::answer::{self, decode, failed};
 use super::client::{Github, Progress};
 use super::error::Error;
 use super::plan::{Asset, Event};
 use super::release::{Release, Stored};
+use super::response::{self, decode, failed};
 use crate::http::{self, Sent};
 
 const WHAT: &str = "upload an asset";
@@ -54,7 +54,7 @@ impl Github {
                 _ = tick.tick() => progress(asset.sent(sent.bytes())),
             }
         };
-        let (_, bytes) = answer::read(WHAT, &self.repository, response).await?;
+        let (_, bytes) = response::read(WHAT, &self.repository, response).await?;
         progress(asset.sent(asset.size));
         decode(WHAT, &bytes)
     }

@@ -17,11 +17,9 @@ impl Repository {
     /// Whether the blob is in this repository.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
         let request = Request::new(Method::HEAD, self.url(format_args!("blobs/{digest}")));
-        let answer = self
-            .connection
-            .send(request, &self.scope(Access::Pull))
-            .await;
-        Ok(found(answer)?.is_some())
+        let scope = self.scope(Access::Pull);
+        let response = self.connection.send(request, &scope).await;
+        Ok(found(response)?.is_some())
     }
 
     /// Begins to read the blob; `None` if it is not there.

@@ -121,8 +121,8 @@ impl Connection {
         let outcome = self.exchange(request, scope, stall, sent).await;
         self.opened.store(true, Ordering::Release);
         drop(alone);
-        if let Err(Error::RateLimited { retry_after, .. }) = &outcome {
-            self.rate_limiter.pause(*retry_after);
+        if let Err(Error::RateLimited(response)) = &outcome {
+            self.rate_limiter.pause(response.retry_after);
         }
         outcome
     }
@@ -163,8 +163,8 @@ impl Connection {
                         continue;
                     }
                     None if again => {
-                        let failure = self.transport.failure(&method, response).await;
-                        let lost = Error::Status(Box::new(failure.answer));
+                        let refusal = self.transport.refusal(&method, response).await;
+                        let lost = Error::Status(Box::new(refusal));
                         return Err(Error::UploadLost(Box::new(lost)));
                     }
                     _ => {}
@@ -175,11 +175,11 @@ impl Connection {
             if response.status().is_success() {
                 return Ok(response);
             }
-            let failure = self.transport.failure(&method, response).await;
+            let refusal = self.transport.refusal(&method, response).await;
             return Err(if is_unauthorized && authorization.is_some() {
-                self.auth.rejected(failure, scope)
+                self.auth.rejected(refusal, scope)
             } else {
-                self.auth.denied(failure, scope)
+                self.auth.denied(refusal, scope)
             });
         }
     }
@@ -195,8 +195,8 @@ pub(super) fn is_retryable(error: &Error) -> bool {
     match error {
         // Not that request, only the upload from its beginning.
         Error::UploadLost(_) => false,
-        Error::RateLimited { retry_after, .. } => {
-            retry_after.unwrap_or_default() <= rate_limiter::LONGEST_PAUSE
+        Error::RateLimited(response) => {
+            response.retry_after.unwrap_or_default() <= rate_limiter::LONGEST_PAUSE
         }
         _ => error.is_transient(),
     }

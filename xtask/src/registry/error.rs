@@ -15,29 +15,25 @@ use crate::secret::public_url;
 pub enum Error {
     /// The login itself was refused. Never tried again: repeated failures lock the user at Docker Hub.
     #[error(
-        "`{host}` refused the login: {answer}; hint: check the user name and the password or token"
+        "`{host}` refused the login: {response}; hint: check the user name and the password or token"
     )]
     Rejected {
         host: String,
-        answer: Box<ErrorResponse>,
+        response: Box<ErrorResponse>,
     },
     /// These credentials, or none, may not do that.
-    #[error("{answer}; hint: does `{namespace}` exist, and may {who} do that there?")]
+    #[error("{response}; hint: does `{namespace}` exist, and may {who} do that there?")]
     Denied {
         namespace: String,
         who: &'static str,
-        answer: Box<ErrorResponse>,
+        response: Box<ErrorResponse>,
     },
     #[error("{0}")]
     NotFound(Box<ErrorResponse>),
     /// 429 on any request, a 503 that names a time, and GitHub's 403 that speaks of its rate limit.
-    #[error("{answer}; the registry asks for a pause")]
-    RateLimited {
-        answer: Box<ErrorResponse>,
-        /// How long the registry asked to be left alone.
-        retry_after: Option<Duration>,
-    },
-    /// No answer: DNS, connection, TLS, a broken connection or one without progress.
+    #[error("{0}; the registry asks for a pause")]
+    RateLimited(Box<ErrorResponse>),
+    /// No response: DNS, connection, TLS, a broken connection or one without progress.
     #[error("`{url}` cannot be reached: {reason}")]
     Unreachable { url: String, reason: String },
     /// 413.
@@ -52,7 +48,7 @@ pub enum Error {
     /// byte, or lost its token half-way.
     #[error("{0}; the upload has to start again")]
     UploadLost(Box<Error>),
-    /// Any other answer that is not success.
+    /// Any other response that is not success.
     #[error("{0}")]
     Status(Box<ErrorResponse>),
     /// Content that does not have its digest.
@@ -62,7 +58,7 @@ pub enum Error {
         expected: Digest,
         actual: Digest,
     },
-    /// An answer that the distribution specification does not allow.
+    /// A response that the distribution specification does not allow.
     #[error("`{url}` answered against the specification: {reason}")]
     Protocol { url: String, reason: String },
     #[error(transparent)]
@@ -75,7 +71,7 @@ pub enum Error {
     Source(String),
 }
 
-/// An answer that was not success.
+/// A response that was not success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorResponse {
     pub method: String,
@@ -86,6 +82,8 @@ pub struct ErrorResponse {
     pub code: Option<String>,
     /// What the body said, shortened; often empty.
     pub message: String,
+    /// How long the registry asked to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 impl Error {
@@ -103,31 +101,33 @@ impl Error {
     /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::RateLimited { .. }
+            Error::RateLimited(_)
             | Error::Unreachable { .. }
             | Error::UploadLost(_)
             | Error::DigestMismatch { .. } => true,
-            Error::Status(answer) => matches!(answer.status, 408 | 425 | 500 | 502..=504 | 506..),
+            Error::Status(response) => {
+                matches!(response.status, 408 | 425 | 500 | 502..=504 | 506..)
+            }
             _ => false,
         }
     }
 
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status, if there was a response.
     pub fn status(&self) -> Option<u16> {
-        self.answer().map(|answer| answer.status)
+        self.response().map(|response| response.status)
     }
 
-    /// The answer that is the error, if there was one.
-    pub fn answer(&self) -> Option<&ErrorResponse> {
+    /// The response that is the error, if there was one.
+    pub fn response(&self) -> Option<&ErrorResponse> {
         match self {
-            Error::Rejected { answer, .. }
-            | Error::Denied { answer, .. }
-            | Error::RateLimited { answer, .. }
-            | Error::NotFound(answer)
-            | Error::TooLarge(answer)
-            | Error::ChildMissing(answer)
-            | Error::Status(answer) => Some(answer),
-            Error::UploadLost(cause) => cause.answer(),
+            Error::Rejected { response, .. }
+            | Error::Denied { response, .. }
+            | Error::RateLimited(response)
+            | Error::NotFound(response)
+            | Error::TooLarge(response)
+            | Error::ChildMissing(response)
+            | Error::Status(response) => Some(response),
+            Error::UploadLost(cause) => cause.response(),
             Error::Unreachable { .. }
             | Error::DigestMismatch { .. }
             | Error::Protocol { .. }
@@ -138,66 +138,56 @@ impl Error {
     }
 }
 
-/// An answer that was not success, with the one header that matters then.
-pub(super) struct Failure {
-    pub answer: ErrorResponse,
-    pub retry_after: Option<Duration>,
-}
-
-impl Failure {
+impl ErrorResponse {
     /// The case that it is; `denied` gives the namespace and the user that a denial is about.
-    pub(super) fn into_error(self, denied: impl FnOnce() -> (String, &'static str)) -> Error {
-        let Failure {
-            answer,
-            retry_after,
-        } = self;
-        let answer = Box::new(answer);
-        let code = answer.code.as_deref().unwrap_or_default();
-        match (answer.status, code) {
-            (429, _) => Error::RateLimited {
-                answer,
-                retry_after,
-            },
-            (503, _) if retry_after.is_some() => Error::RateLimited {
-                answer,
-                retry_after,
-            },
-            // GitHub's secondary limit is a 403; it asks for at least a minute.
-            (403, _)
-                if retry_after.is_some()
-                    || answer.message.to_lowercase().contains("rate limit") =>
-            {
-                Error::RateLimited {
-                    answer,
-                    retry_after: retry_after.or(Some(Duration::from_secs(60))),
-                }
+    pub(super) fn into_error(mut self, denied: impl FnOnce() -> (String, &'static str)) -> Error {
+        let is_timed = self.retry_after.is_some();
+        let is_limit = match self.status {
+            429 => true,
+            503 => is_timed,
+            // GitHub's secondary limit; it asks for at least a minute.
+            403 if is_timed || self.message.to_lowercase().contains("rate limit") => {
+                self.retry_after.get_or_insert(Duration::from_secs(60));
+                true
             }
+            _ => false,
+        };
+        let response = Box::new(self);
+        let code = response.code.as_deref().unwrap_or_default();
+        match (response.status, code) {
+            _ if is_limit => Error::RateLimited(response),
             (401 | 403, _) => {
                 let (namespace, who) = denied();
                 Error::Denied {
                     namespace,
                     who,
-                    answer,
+                    response,
                 }
             }
-            (413, _) => Error::TooLarge(answer),
-            (_, "MANIFEST_BLOB_UNKNOWN") => Error::ChildMissing(answer),
-            (_, "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN") if answer.method == "PUT" => {
-                Error::ChildMissing(answer)
+            (413, _) => Error::TooLarge(response),
+            (_, "MANIFEST_BLOB_UNKNOWN") => Error::ChildMissing(response),
+            (_, "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN") if response.method == "PUT" => {
+                Error::ChildMissing(response)
             }
-            (416, _) if answer.method != "GET" => Error::UploadLost(Error::Status(answer).into()),
+            (416, _) if response.method != "GET" => {
+                Error::UploadLost(Error::Status(response).into())
+            }
             (_, "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "DIGEST_INVALID") => {
-                Error::UploadLost(Error::Status(answer).into())
+                Error::UploadLost(Error::Status(response).into())
             }
-            (404, _) => Error::NotFound(answer),
-            _ => Error::Status(answer),
+            (404, _) => Error::NotFound(response),
+            _ => Error::Status(response),
         }
     }
-}
 
-impl ErrorResponse {
     /// Reads what `body` says: the specification's JSON, the token endpoints' JSON, or a line of plain text.
-    pub(super) fn new(method: &str, url: String, status: u16, body: &[u8]) -> ErrorResponse {
+    pub(super) fn new(
+        method: &str,
+        url: String,
+        status: u16,
+        retry_after: Option<Duration>,
+        body: &[u8],
+    ) -> ErrorResponse {
         let (code, message) = match serde_json::from_slice::<serde_json::Value>(body) {
             Ok(json) => {
                 let first = &json["errors"][0];
@@ -229,6 +219,7 @@ impl ErrorResponse {
             status,
             code,
             message: presentable(&message),
+            retry_after,
         }
     }
 }
@@ -266,18 +257,14 @@ mod tests {
     use super::*;
 
     fn error(method: &str, status: u16, body: &str, retry_after: Option<u64>) -> Error {
-        let answer = ErrorResponse::new(
+        let response = ErrorResponse::new(
             method,
             "https://r/v2/ns/a/x".to_owned(),
             status,
+            retry_after.map(Duration::from_secs),
             body.as_bytes(),
         );
-        let retry_after = retry_after.map(Duration::from_secs);
-        Failure {
-            answer,
-            retry_after,
-        }
-        .into_error(|| ("r/ns".to_owned(), "this user"))
+        response.into_error(|| ("r/ns".to_owned(), "this user"))
     }
 
     fn coded(code: &str) -> String {
@@ -312,16 +299,16 @@ mod tests {
         assert!(limited.is_transient());
         assert!(matches!(
             limited,
-            Error::RateLimited { retry_after: Some(wait), .. } if wait.as_secs() == 60
+            Error::RateLimited(response) if response.retry_after == Some(Duration::from_secs(60))
         ));
         assert!(matches!(
             error("HEAD", 403, "", Some(5)),
-            Error::RateLimited { .. }
+            Error::RateLimited(_)
         ));
         assert!(!error("PUT", 403, "no", None).is_transient());
         assert!(matches!(
             error("GET", 503, "", Some(5)),
-            Error::RateLimited { .. }
+            Error::RateLimited(_)
         ));
     }
 
@@ -329,7 +316,7 @@ mod tests {
     fn each_answer_is_the_case_it_means() {
         type Case = (&'static str, u16, &'static str, fn(&Error) -> bool);
         let cases: [Case; 9] = [
-            ("GET", 429, "", |e| matches!(e, Error::RateLimited { .. })),
+            ("GET", 429, "", |e| matches!(e, Error::RateLimited(_))),
             ("PUT", 413, "", |e| matches!(e, Error::TooLarge(_))),
             ("PUT", 404, "MANIFEST_BLOB_UNKNOWN", |e| {
                 matches!(e, Error::ChildMissing(_))

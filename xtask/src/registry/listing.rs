@@ -51,7 +51,7 @@ impl Repository {
         }
     }
 
-    /// Follows the `Link` of each answer to the next.
+    /// Follows the `Link` of each response to the next.
     async fn pages<T: DeserializeOwned>(&self, first: Url) -> Result<Vec<T>, Error> {
         let scope = self.scope(Access::Pull);
         let mut pages = Vec::new();

@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, Request, RequestBuilder, Response};
 use url::Url;
 
-use super::error::{Error, ErrorResponse, Failure};
+use super::error::{Error, ErrorResponse};
 use super::options::Options;
 use super::resolve::PinnedResolver;
 use crate::http::{self, Sent, is_loopback};
@@ -76,16 +76,13 @@ impl Transport {
     }
 
     /// What a response that is not success says.
-    pub(super) async fn failure(&self, method: &Method, mut response: Response) -> Failure {
+    pub(super) async fn refusal(&self, method: &Method, mut response: Response) -> ErrorResponse {
         let retry_after = http::retry_after(response.headers(), SystemTime::now());
         // What a broken body could have added is not worth losing the status for.
         let body = self.document(&mut response, 1 << 16).await;
         let url = public_url(response.url());
         let (status, body) = (response.status().as_u16(), body.unwrap_or_default());
-        Failure {
-            answer: ErrorResponse::new(method.as_str(), url, status, &body),
-            retry_after,
-        }
+        ErrorResponse::new(method.as_str(), url, status, retry_after, &body)
     }
 
     fn client(&self) -> Result<&Client, Error> {

@@ -49,7 +49,7 @@ impl Repository {
             Ok(response) if response.status() == StatusCode::CREATED => Ok(Mount::Done),
             Ok(response) => Ok(Mount::Declined(location(&response).ok().map(Session))),
             Err(Error::Denied { .. } | Error::NotFound(_)) => Ok(Mount::Declined(None)),
-            Err(Error::Status(answer)) if matches!(answer.status, 400 | 405) => {
+            Err(Error::Status(response)) if matches!(response.status, 400 | 405) => {
                 Ok(Mount::Declined(None))
             }
             Err(error) => Err(error),
@@ -130,7 +130,7 @@ impl Repository {
             };
             if matches!(
                 error,
-                Error::Rejected { .. } | Error::Denied { .. } | Error::RateLimited { .. }
+                Error::Rejected { .. } | Error::Denied { .. } | Error::RateLimited(_)
             ) {
                 return Err(error);
             }

@@ -44,19 +44,21 @@ impl Answer<'_> {
         } = self.registry;
         let host = repository.host();
         Some(match (error, login) {
-            (registry::Error::Rejected { answer, .. }, Login::Ready { variables, .. }) => {
+            (registry::Error::Rejected { response, .. }, Login::Ready { variables, .. }) => {
                 format!(
-                    "`{host}` refuses the credentials: {answer}\nhint: {}",
+                    "`{host}` refuses the credentials: {response}\nhint: {}",
                     variables.check()
                 )
             }
             (
                 registry::Error::Denied {
-                    namespace, answer, ..
+                    namespace,
+                    response,
+                    ..
                 },
                 Login::Ready { username, .. },
             ) => format!(
-                "`{host}` denies the push: {answer}\nhint: does `{namespace}` exist there, and may `{username}` push to it?"
+                "`{host}` denies the push: {response}\nhint: does `{namespace}` exist there, and may `{username}` push to it?"
             ),
             _ => format!("`{host}`: {error}"),
         })

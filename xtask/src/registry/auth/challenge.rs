@@ -13,7 +13,7 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    /// The best of the challenges in an answer: Bearer before Basic, as registries that offer both mean it.
+    /// The best of the challenges in a response: Bearer before Basic, as registries that offer both mean it.
     pub(super) fn of(headers: &HeaderMap) -> Option<Challenge> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter();
         let challenges: Vec<RawChallenge> = values

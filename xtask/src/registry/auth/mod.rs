@@ -18,7 +18,7 @@ use challenge::Challenge;
 use token::Token;
 pub(super) use token::{Access, Scope};
 
-use super::error::{Error, Failure};
+use super::error::{Error, ErrorResponse};
 use super::transport::Transport;
 use crate::credentials::Credentials;
 
@@ -103,8 +103,8 @@ impl Auth {
         let method = request.method().clone();
         let mut response = transport.small(request).await?;
         if !response.status().is_success() {
-            let failure = transport.failure(&method, response).await;
-            return Err(self.rejected(failure, scope));
+            let refusal = transport.refusal(&method, response).await;
+            return Err(self.rejected(refusal, scope));
         }
         let body = transport.document(&mut response, 1 << 20).await?;
         let token = token.insert(Token::read(realm, &body, asked)?);
@@ -136,25 +136,25 @@ impl Auth {
         again
     }
 
-    /// The error that an answer is to a request that did not put the login to the test.
-    pub(super) fn denied(&self, failure: Failure, scope: &Scope) -> Error {
+    /// The error that a response is to a request that did not put the login to the test.
+    pub(super) fn denied(&self, refusal: ErrorResponse, scope: &Scope) -> Error {
         let who = match self.credentials {
             Credentials::Anonymous => "someone who is not signed in",
             _ => "this user",
         };
-        failure.into_error(|| (scope.namespace(&self.host), who))
+        refusal.into_error(|| (scope.namespace(&self.host), who))
     }
 
-    /// The error that an answer is to a request that did: as long as these credentials have never been accepted, a
+    /// The error that a response is to a request that did: as long as these credentials have never been accepted, a
     /// denial is about them.
-    pub(super) fn rejected(&self, failure: Failure, scope: &Scope) -> Error {
+    pub(super) fn rejected(&self, refusal: ErrorResponse, scope: &Scope) -> Error {
         let is_known =
             self.credentials == Credentials::Anonymous || self.accepted.load(Ordering::Relaxed);
-        match self.denied(failure, scope) {
-            Error::Denied { answer, .. } if !is_known => {
+        match self.denied(refusal, scope) {
+            Error::Denied { response, .. } if !is_known => {
                 let host = self.host.clone();
                 self.refusal
-                    .get_or_init(|| Error::Rejected { host, answer })
+                    .get_or_init(|| Error::Rejected { host, response })
                     .clone()
             }
             error => error,

@@ -63,7 +63,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// Reads a token endpoint's answer to a request that was sent at `asked`.
+    /// Reads a token endpoint's response to a request that was sent at `asked`.
     ///
     /// The lifetime counts from our own clock, not from `issued_at`, which is the other side's.
     pub(super) fn read(realm: &Url, body: &[u8], asked: Instant) -> Result<Token, Error> {
@@ -77,15 +77,15 @@ impl Token {
             url: public_url(realm),
             reason: reason.to_owned(),
         };
-        let answer: TokenResponse =
-            serde_json::from_slice(body).map_err(|_| wrong("not a token answer"))?;
-        let text = answer
+        let response: TokenResponse =
+            serde_json::from_slice(body).map_err(|_| wrong("not a token response"))?;
+        let text = response
             .token
             .filter(|token| !token.is_empty())
-            .or(answer.access_token);
-        let text = text.ok_or_else(|| wrong("an answer without a token"))?;
+            .or(response.access_token);
+        let text = text.ok_or_else(|| wrong("a response without a token"))?;
         // The specification's default, and the least that its clients count on.
-        let lifetime = answer.expires_in.unwrap_or(60).clamp(60, 24 * 3600);
+        let lifetime = response.expires_in.unwrap_or(60).clamp(60, 24 * 3600);
         Ok(Token {
             header: sensitive(format!("Bearer {text}"))
                 .ok_or_else(|| wrong("a token with illegal characters"))?,
