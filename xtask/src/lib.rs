@@ -15,8 +15,8 @@
 //! | [`copy`] | one source, many registries | http, oci, registry, secret |
 //! | [`image`] | images that are not in a registry | oci |
 //! | [`engine`] | the container engine | image, oci, secret |
-//! | [`packages`] | package index, download, extract | http, secret |
-//! | [`github`] | releases and assets | http, secret |
+//! | [`packages`] | package index, download, extract | http, oci, secret |
+//! | [`github`] | releases and assets | http, oci, secret |
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
 //! | [`settings`] | everything read from outside | credentials, exit, oci, secret |
 //! | [`report`] | all printing, and the report | copy, exit, graph, oci, secret |

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Error;
+use crate::oci::Digest;
 
 /// What the release of `tag` shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub struct Asset {
     pub name: String,
     /// In bytes.
     pub size: u64,
-    /// Lowercase hex. Without it an asset that is there is always replaced.
-    pub sha256: Option<String>,
+    /// Without it an asset that is there is always replaced.
+    pub digest: Option<Digest>,
 }
 
 /// What the release became; assets by name.

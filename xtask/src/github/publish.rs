@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::client::{Github, Progress, announced};
 use super::error::Error;
 use super::plan::{Asset, Plan, Published};
-use super::release::{Draft, Release, Stored, described};
+use super::release::{Draft, Release, StoredAsset, described};
 use crate::http;
 
 /// What became of an asset.
-enum Fate {
+enum Outcome {
     Uploaded,
     Skipped,
     Replaced,
@@ -97,11 +97,11 @@ impl Github {
         };
         let mut stored = self.stored(&release, progress).await?;
         for asset in &plan.assets {
-            let there = take(&mut stored, asset);
-            let list = match self.bring(&release, asset, there, progress).await? {
-                Fate::Uploaded => &mut published.uploaded,
-                Fate::Skipped => &mut published.skipped,
-                Fate::Replaced => &mut published.replaced,
+            let there = take_named(&mut stored, asset);
+            let list = match self.put_asset(&release, asset, there, progress).await? {
+                Outcome::Uploaded => &mut published.uploaded,
+                Outcome::Skipped => &mut published.skipped,
+                Outcome::Replaced => &mut published.replaced,
             };
             list.push(asset.name.clone());
         }
@@ -122,35 +122,35 @@ impl Github {
         &self,
         release: &Release,
         progress: Progress<'_>,
-    ) -> Result<Vec<Stored>, Error> {
+    ) -> Result<Vec<StoredAsset>, Error> {
         let url = self.url(&["releases", &release.id.to_string(), "assets"]);
         self.list("list the assets", url, progress).await
     }
 
     /// Sees to it that the release holds the asset; `there` is what it holds under that name.
-    async fn bring(
+    async fn put_asset(
         &self,
         release: &Release,
         asset: &Asset,
-        mut there: Option<Stored>,
+        mut there: Option<StoredAsset>,
         progress: Progress<'_>,
-    ) -> Result<Fate, Error> {
-        if there.as_ref().is_some_and(|stored| stored.is(asset)) {
-            return Ok(Fate::Skipped);
+    ) -> Result<Outcome, Error> {
+        if there.as_ref().is_some_and(|stored| stored.matches(asset)) {
+            return Ok(Outcome::Skipped);
         }
-        let fate = match there {
-            Some(_) => Fate::Replaced,
-            None => Fate::Uploaded,
+        let outcome = match there {
+            Some(_) => Outcome::Replaced,
+            None => Outcome::Uploaded,
         };
         again(progress, |failures| {
             let there = there.take();
             async move {
                 let there = match failures {
                     0 => there,
-                    _ => take(&mut self.stored(release, progress).await?, asset),
+                    _ => take_named(&mut self.stored(release, progress).await?, asset),
                 };
                 if let Some(stored) = there {
-                    if stored.is(asset) {
+                    if stored.matches(asset) {
                         // The upload that failed had arrived.
                         return Ok(Ok(()));
                     }
@@ -158,7 +158,7 @@ impl Github {
                     self.delete("delete an asset", &url, progress).await?;
                 }
                 Ok(match self.upload(release, asset, progress).await {
-                    Ok(stored) if !stored.may_be(asset) => Err(Error::Unexpected {
+                    Ok(stored) if !stored.may_match(asset) => Err(Error::Unexpected {
                         what: "upload an asset",
                         reason: format!("it holds other bytes than `{}`", asset.name),
                     }),
@@ -167,7 +167,7 @@ impl Github {
             }
         })
         .await?;
-        Ok(fate)
+        Ok(outcome)
     }
 }
 
@@ -192,7 +192,7 @@ where
 }
 
 /// The stored asset of that name.
-fn take(stored: &mut Vec<Stored>, asset: &Asset) -> Option<Stored> {
+fn take_named(stored: &mut Vec<StoredAsset>, asset: &Asset) -> Option<StoredAsset> {
     let at = stored.iter().position(|stored| stored.name == asset.name)?;
     Some(stored.swap_remove(at))
 }

@@ -21,7 +21,7 @@ pub(super) struct Release {
 
 /// <https://docs.github.com/en/rest/releases/assets>
 #[derive(Debug, Deserialize)]
-pub(super) struct Stored {
+pub(super) struct StoredAsset {
     pub id: u64,
     pub name: String,
     /// `uploaded`, or `starter` where an upload broke off.
@@ -42,16 +42,16 @@ impl Release {
     }
 }
 
-impl Stored {
+impl StoredAsset {
     /// Whether it certainly is the asset: an equal size alone does not count, since a rebuilt package may have it too.
-    pub fn is(&self, asset: &Asset) -> bool {
-        self.may_be(asset) && self.digest.is_some() && asset.sha256.is_some()
+    pub fn matches(&self, asset: &Asset) -> bool {
+        self.may_match(asset) && self.digest.is_some() && asset.digest.is_some()
     }
 
     /// Whether nothing that GitHub says of it speaks against it: enough for what was just sent.
-    pub fn may_be(&self, asset: &Asset) -> bool {
-        let digest = match (&self.digest, &asset.sha256) {
-            (Some(stored), Some(sha256)) => *stored == format!("sha256:{sha256}"),
+    pub fn may_match(&self, asset: &Asset) -> bool {
+        let digest = match (&self.digest, &asset.digest) {
+            (Some(stored), Some(digest)) => stored == digest.as_str(),
             _ => true,
         };
         self.state == "uploaded" && self.size == asset.size && digest
@@ -92,12 +92,12 @@ mod tests {
             path: "a.zip".into(),
             name: "a.zip".to_owned(),
             size: 5,
-            sha256: Some("ab".repeat(32)),
+            digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
         }
     }
 
-    fn stored(state: &str, size: u64, digest: Option<&str>) -> Stored {
-        Stored {
+    fn stored(state: &str, size: u64, digest: Option<&str>) -> StoredAsset {
+        StoredAsset {
             id: 1,
             name: "a.zip".to_owned(),
             state: state.to_owned(),
@@ -108,26 +108,26 @@ mod tests {
 
     #[test]
     fn only_a_complete_asset_with_the_same_digest_is_the_asset() {
-        assert!(stored("uploaded", 5, Some("ab")).is(&asset()));
-        assert!(!stored("uploaded", 5, Some("cd")).is(&asset()));
-        assert!(!stored("uploaded", 6, Some("ab")).is(&asset()));
-        assert!(!stored("starter", 5, Some("ab")).is(&asset()));
+        assert!(stored("uploaded", 5, Some("ab")).matches(&asset()));
+        assert!(!stored("uploaded", 5, Some("cd")).matches(&asset()));
+        assert!(!stored("uploaded", 6, Some("ab")).matches(&asset()));
+        assert!(!stored("starter", 5, Some("ab")).matches(&asset()));
     }
 
     #[test]
     fn the_same_size_without_a_digest_is_not_enough() {
-        assert!(!stored("uploaded", 5, None).is(&asset()));
+        assert!(!stored("uploaded", 5, None).matches(&asset()));
         let unknown = Asset {
-            sha256: None,
+            digest: None,
             ..asset()
         };
-        assert!(!stored("uploaded", 5, Some("ab")).is(&unknown));
+        assert!(!stored("uploaded", 5, Some("ab")).matches(&unknown));
     }
 
     #[test]
     fn what_was_just_sent_is_believed_without_a_digest_but_not_with_another() {
-        assert!(stored("uploaded", 5, None).may_be(&asset()));
-        assert!(!stored("uploaded", 4, None).may_be(&asset()));
-        assert!(!stored("uploaded", 5, Some("cd")).may_be(&asset()));
+        assert!(stored("uploaded", 5, None).may_match(&asset()));
+        assert!(!stored("uploaded", 4, None).may_match(&asset()));
+        assert!(!stored("uploaded", 5, Some("cd")).may_match(&asset()));
     }
 }

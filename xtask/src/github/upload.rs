@@ -13,7 +13,7 @@ use url::Url;
 use super::client::{Github, Progress};
 use super::error::Error;
 use super::plan::{Asset, Event};
-use super::release::{Release, Stored};
+use super::release::{Release, StoredAsset};
 use super::response::{self, decode, failed};
 use crate::http::{self, Sent};
 
@@ -35,7 +35,7 @@ impl Github {
         release: &Release,
         asset: &Asset,
         progress: Progress<'_>,
-    ) -> Result<Stored, Error> {
+    ) -> Result<StoredAsset, Error> {
         let file = File::open(&asset.path).await.map_err(|source| Error::Io {
             path: asset.path.clone(),
             source,

@@ -11,9 +11,10 @@ use url::Url;
 use super::error::Error;
 use super::get::{Failure, TRIES};
 use super::package::Package;
-use super::part::{Fault, Part};
-use super::verify::settle;
+use super::partial_file::{AttemptError, PartialFile};
+use super::verify::verify_or_remove;
 use crate::http;
+use crate::oci::Digest;
 use crate::secret::{Secret, public_url};
 
 /// A package that is there and verified.
@@ -22,8 +23,7 @@ pub struct Downloaded {
     pub path: PathBuf,
     /// What this call read from the network: 0 when the file was there already.
     pub bytes_fetched: u64,
-    /// Lowercase hex.
-    pub sha256: String,
+    pub digest: Digest,
 }
 
 /// Brings a package into `dir`, which is made if need be. `client` is from [`http::client`].
@@ -43,13 +43,13 @@ pub async fn download(
         .await
         .map_err(Error::io("create", dir))?;
     let path = dir.join(&package.name);
-    match settle(&path, package).await {
-        Ok(Some(sha256)) => {
+    match verify_or_remove(&path, package).await {
+        Ok(Some(digest)) => {
             progress(package.size);
             return Ok(Downloaded {
                 path,
                 bytes_fetched: 0,
-                sha256,
+                digest,
             });
         }
         // What had its name was something else, and is gone.
@@ -66,8 +66,7 @@ pub async fn download(
         complaints: Vec::new(),
         bytes_fetched: 0,
     });
-    let may_pass =
-        |fault: &Fault| matches!(fault, Fault::Source(Failure { transient, .. }) if *transient);
+    let may_pass = |fault: &AttemptError| matches!(fault, AttemptError::Source(Failure { transient, .. }) if *transient);
     let policy = http::transient(TRIES - 1, may_pass);
     let outcome = http::retry(policy, |_| async { download.lock().await.round().await }).await;
     let Download {
@@ -76,17 +75,17 @@ pub async fn download(
         ..
     } = download.into_inner();
     match outcome {
-        Ok(sha256) => {
+        Ok(digest) => {
             let renamed = fs::rename(&part, &path).await;
             renamed.map_err(Error::io("create", &path))?;
             Ok(Downloaded {
                 path,
                 bytes_fetched,
-                sha256,
+                digest,
             })
         }
-        Err(Fault::Machine(error)) => Err(error),
-        Err(Fault::Source(_)) => {
+        Err(AttemptError::Machine(error)) => Err(error),
+        Err(AttemptError::Source(_)) => {
             // Nothing to go on from.
             if fs::metadata(&part).await.is_ok_and(|part| part.len() == 0) {
                 fs::remove_file(&part)
@@ -117,12 +116,12 @@ struct Download<'a> {
 impl Download<'_> {
     /// Asks each willing source in turn; returns the digest of the complete and verified partial file. The failure is
     /// transient if a source is still willing.
-    async fn round(&mut self) -> Result<String, Fault> {
+    async fn round(&mut self) -> Result<Digest, AttemptError> {
         for source in std::mem::take(&mut self.willing) {
-            let mut file = Part::open(self.part, self.package.size, self.progress).await?;
+            let mut file = PartialFile::open(self.part, self.package.size, self.progress).await?;
             let attempt = self.attempt(source, &mut file).await;
             self.bytes_fetched += file.fetched;
-            let Err(Fault::Source(failure)) = attempt else {
+            let Err(AttemptError::Source(failure)) = attempt else {
                 return attempt;
             };
             let complaint = format!("{}: {}", public_url(source.expose()), failure.reason);
@@ -133,18 +132,22 @@ impl Download<'_> {
                 self.willing.push(source);
             }
         }
-        Err(Fault::Source(Failure {
+        Err(AttemptError::Source(Failure {
             reason: "no source gave it".to_owned(),
             transient: !self.willing.is_empty(),
         }))
     }
 
     /// Completes and verifies the partial file from one source; returns its digest.
-    async fn attempt(&self, source: &Secret<Url>, file: &mut Part<'_>) -> Result<String, Fault> {
+    async fn attempt(
+        &self,
+        source: &Secret<Url>,
+        file: &mut PartialFile<'_>,
+    ) -> Result<Digest, AttemptError> {
         let resumed = file.have() > 0;
         file.complete(self.client, source).await?;
-        match settle(self.part, self.package).await {
-            Ok(Some(sha256)) => Ok(sha256),
+        match verify_or_remove(self.part, self.package).await {
+            Ok(Some(digest)) => Ok(digest),
             Ok(None) => Err(Failure::passing("the partial file disappeared".to_owned()).into()),
             // Pieces of different times or sources may not fit; one whole wrong file is this source's fault.
             Err(Error::Refused { reason, .. }) if resumed => Err(Failure::passing(reason).into()),

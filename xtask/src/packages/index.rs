@@ -156,7 +156,7 @@ mod tests {
                 "hagicode-0.1.0-beta.78-linux-arm64-nort.zip"
             ]
         );
-        assert_eq!((packages[0].size, &packages[0].sha256), (64302326, &None));
+        assert_eq!((packages[0].size, &packages[0].digest), (64302326, &None));
         let sources: Vec<_> = packages[0]
             .sources
             .iter()
@@ -256,10 +256,13 @@ mod tests {
             let mut asset = asset("a-linux-x64.zip");
             asset["sha256"] = sha256.into();
             let index = index(serde_json::json!([asset]));
-            select(&index, "1.2.3", "linux/amd64").map(|packages| packages[0].sha256.clone())
+            select(&index, "1.2.3", "linux/amd64").map(|packages| packages[0].digest.clone())
         };
         assert_eq!(with("").unwrap(), None);
-        assert_eq!(with(&"AB".repeat(32)).unwrap(), Some("ab".repeat(32)));
+        assert_eq!(
+            with(&"AB".repeat(32)).unwrap(),
+            Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap())
+        );
         assert!(with("abc").is_err());
     }
 

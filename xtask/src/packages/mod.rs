@@ -12,7 +12,7 @@ mod get;
 mod index;
 mod layout;
 mod package;
-mod part;
+mod partial_file;
 mod source;
 mod verify;
 
@@ -23,4 +23,4 @@ pub use find::find;
 pub use index::{Index, Version, fetch_index};
 pub use package::Package;
 pub use source::Source;
-pub use verify::sha256;
+pub use verify::digest_of;

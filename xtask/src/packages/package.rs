@@ -8,6 +8,7 @@ use url::Url;
 
 use super::error::Error;
 use super::source::Source;
+use crate::oci::{Digest, DigestError};
 use crate::secret::Secret;
 
 #[derive(Deserialize)]
@@ -38,8 +39,8 @@ pub struct Package {
     pub platform: String,
     /// In bytes.
     pub size: u64,
-    /// Lowercase hex, where the index gives it.
-    pub sha256: Option<String>,
+    /// Where the index gives it.
+    pub digest: Option<Digest>,
     /// To be tried in this order.
     pub sources: Vec<Secret<Url>>,
 }
@@ -88,18 +89,16 @@ impl Asset {
         if self.name.starts_with('.') || !self.name.chars().all(plain) {
             return Err(shape("has a name that is not a plain file name"));
         }
-        let sha256 = match self.sha256.as_deref() {
-            None | Some("") => None,
-            Some(hex) if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
-                Some(hex.to_ascii_lowercase())
-            }
-            Some(_) => return Err(shape("has a `sha256` that is not 64 hexadecimal digits")),
-        };
+        let given = self.sha256.as_deref().filter(|hex| !hex.is_empty());
+        let digest = given.map(|hex| format!("sha256:{}", hex.to_ascii_lowercase()).parse());
+        let digest = digest.transpose();
         Ok(Package {
             name: self.name.clone(),
             platform: platform.to_owned(),
             size: self.size,
-            sha256,
+            digest: digest.map_err(|_: DigestError| {
+                shape("has a `sha256` that is not 64 hexadecimal digits")
+            })?,
             sources: self.sources(source),
         })
     }

@@ -6,18 +6,20 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::archive::Archive;
 use super::error::Error;
 use super::layout::Kind;
 use super::package::Package;
+use crate::oci::{Digest, Hasher};
 
-/// The file's SHA-256 in lowercase hex, or `None` if there is no file. A file that is something else is removed.
+/// The file's digest, or `None` if there is no file. A file that is something else is removed.
 ///
 /// # Errors
 /// [`Error::Refused`] for the file that was removed, [`Error::Io`].
-pub(super) async fn settle(path: &Path, package: &Package) -> Result<Option<String>, Error> {
+pub(super) async fn verify_or_remove(
+    path: &Path,
+    package: &Package,
+) -> Result<Option<Digest>, Error> {
     let (file, package) = (path.to_owned(), package.clone());
     let work = move || {
         if !file.exists() {
@@ -34,18 +36,18 @@ pub(super) async fn settle(path: &Path, package: &Package) -> Result<Option<Stri
         .map_err(|error| Error::io("verify", path)(io::Error::other(error)))?
 }
 
-fn verify(path: &Path, package: &Package) -> Result<String, Error> {
+fn verify(path: &Path, package: &Package) -> Result<Digest, Error> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let length = file.metadata().map_err(Error::io("read", path))?.len();
     if length != package.size {
         let reason = format!("it has {length} bytes, expected {}", package.size);
         return Err(Error::refused(path, reason));
     }
-    let sha256 = sha256(&mut file).map_err(Error::io("read", path))?;
-    match &package.sha256 {
-        Some(expected) if *expected == sha256 => {}
+    let digest = digest_of(&mut file).map_err(Error::io("read", path))?;
+    match &package.digest {
+        Some(expected) if *expected == digest => {}
         Some(expected) => {
-            let reason = format!("its sha256 is `{sha256}`, expected `{expected}`");
+            let reason = format!("its digest is `{digest}`, expected `{expected}`");
             return Err(Error::refused(path, reason));
         }
         None => {
@@ -55,19 +57,17 @@ fn verify(path: &Path, package: &Package) -> Result<String, Error> {
             }
         }
     }
-    Ok(sha256)
+    Ok(digest)
 }
 
-/// The SHA-256, in lowercase hex, of what is left to read.
-pub fn sha256(file: &mut impl Read) -> io::Result<String> {
-    let mut hasher = Sha256::new();
+/// The SHA-256 of what is left to read.
+pub fn digest_of(file: &mut impl Read) -> io::Result<Digest> {
+    let mut hasher = Hasher::sha256();
     let mut buffer = vec![0; 128 << 10];
     loop {
         match file.read(&mut buffer)? {
-            0 => break,
+            0 => return Ok(hasher.finish()),
             read => hasher.update(&buffer[..read]),
         }
     }
-    let digest = hasher.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -162,7 +162,7 @@ fn asset(path: PathBuf) -> Result<Asset> {
     let mut file = File::open(&path).with_context(|| format!("`{}`", path.display()))?;
     let size = file.metadata()?.len();
     Ok(Asset {
-        sha256: Some(packages::sha256(&mut file)?),
+        digest: Some(packages::digest_of(&mut file)?),
         path,
         name,
         size,

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use fakes::github::{self as fake, FakeGithub, Fault, REPOSITORY, TOKEN};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use xtask::github::{Asset, Error, Event, Github, Plan, Published};
+use xtask::oci::Digest;
 use xtask::secret::Secret;
 
 use crate::support::client;
@@ -41,13 +41,12 @@ fn asset(dir: &Path, name: &str, content: &[u8]) -> Asset {
         path,
         name: name.to_owned(),
         size: content.len() as u64,
-        sha256: Some(sha256(content)),
+        digest: Some(Digest::sha256_of(content)),
     }
 }
 
 fn sha256(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::sha256_of(content).hex().to_owned()
 }
 
 fn connect(github: &FakeGithub) -> Github {

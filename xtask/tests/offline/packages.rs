@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use fakes::feed::{FakeFeed, Fault};
 use fakes::zips::package;
-use sha2::{Digest as _, Sha256};
 use url::Url;
+use xtask::oci::Digest;
 use xtask::packages::{Downloaded, Error, Package, Source, download, fetch_index};
 use xtask::secret::Secret;
 
@@ -19,12 +19,11 @@ const PATH: &str = "1.2.3/sample-1.2.3-linux-x64.zip";
 
 /// A package that the index gives a digest for, at these addresses.
 fn known(content: &[u8], urls: &[Url]) -> Package {
-    let digest = Sha256::digest(content);
     Package {
         name: NAME.to_owned(),
         platform: "linux/amd64".to_owned(),
         size: content.len() as u64,
-        sha256: Some(digest.iter().map(|byte| format!("{byte:02x}")).collect()),
+        digest: Some(Digest::sha256_of(content)),
         sources: urls.iter().cloned().map(Secret::new).collect(),
     }
 }
@@ -48,7 +47,7 @@ async fn a_package_is_found_downloaded_verified_and_not_fetched_again() {
     let index = fetch_index(&client(), &source).await.ok().unwrap();
     let version = index.newest().unwrap().parse().unwrap();
     let packages = index.select(&source, &version, &["linux/amd64"]).unwrap();
-    assert_eq!(packages[0].sha256, None);
+    assert_eq!(packages[0].digest, None);
 
     let heard = Mutex::new(Vec::new());
     let hear = |bytes| heard.lock().unwrap().push(bytes);
@@ -56,7 +55,7 @@ async fn a_package_is_found_downloaded_verified_and_not_fetched_again() {
         .await
         .unwrap();
     assert_eq!(fs::read(&got.path).unwrap(), content);
-    assert_eq!(Some(got.sha256), known(&content, &[]).sha256);
+    assert_eq!(Some(got.digest), known(&content, &[]).digest);
     assert_eq!(got.bytes_fetched, content.len() as u64);
     assert_eq!(heard.lock().unwrap().last(), Some(&(content.len() as u64)));
 
@@ -171,9 +170,9 @@ async fn a_partial_file_that_does_not_fit_is_found_out_and_fetched_anew() {
     let mut other = content[..1000].to_vec();
     other[500] ^= 1;
     fs::write(dir.path().join(format!("{NAME}.part")), other).unwrap();
-    for sha256 in [known(&content, &[]).sha256, None] {
+    for digest in [known(&content, &[]).digest, None] {
         let package = Package {
-            sha256,
+            digest,
             ..known(&content, &[feed.url(PATH)])
         };
         let got = fetch(&package, dir.path()).await.unwrap();
@@ -244,8 +243,8 @@ async fn wrong_bytes_are_refused_and_not_kept() {
     damaged[600] ^= 1;
     let truncated = [&content[..content.len() - 30], &[0; 30]].concat();
     let longer = [&content[..], b"!"].concat();
-    let given = known(&content, &[]).sha256;
-    for (bytes, sha256, expected) in [
+    let given = known(&content, &[]).digest;
+    for (bytes, digest, expected) in [
         (damaged.clone(), given.clone(), "expected `"),
         (damaged, None, "no intact zip file"),
         (truncated, None, "zip file"),
@@ -258,7 +257,7 @@ async fn wrong_bytes_are_refused_and_not_kept() {
         feed.fault(PATH, [Fault::Replace(Bytes::from(bytes.clone()))]);
         feed.fault(PATH, (1..4).map(|_| Fault::Status(404)));
         let package = Package {
-            sha256,
+            digest,
             ..known(&content, &[feed.url(PATH)])
         };
         let error = fetch(&package, dir.path()).await.unwrap_err();

@@ -11,28 +11,28 @@ use url::Url;
 
 use super::error::Error;
 use super::get::{Failure, STALL, get};
-use crate::http;
+use crate::http::{self, ContentRange};
 use crate::secret::Secret;
 
 /// Why an attempt ended: this source's failure, or this machine's, which ends the download.
-pub(super) enum Fault {
+pub(super) enum AttemptError {
     Source(Failure),
     Machine(Error),
 }
 
-impl From<Failure> for Fault {
+impl From<Failure> for AttemptError {
     fn from(failure: Failure) -> Self {
-        Fault::Source(failure)
+        AttemptError::Source(failure)
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for AttemptError {
     fn from(error: Error) -> Self {
-        Fault::Machine(error)
+        AttemptError::Machine(error)
     }
 }
 
-pub(super) struct Part<'a> {
+pub(super) struct PartialFile<'a> {
     file: File,
     path: &'a Path,
     /// Bytes that are there, of `size`.
@@ -43,7 +43,7 @@ pub(super) struct Part<'a> {
     progress: &'a (dyn Fn(u64) + Send + Sync),
 }
 
-impl<'a> Part<'a> {
+impl<'a> PartialFile<'a> {
     /// Opens the file of an earlier attempt, or a new one.
     pub async fn open(
         path: &'a Path,
@@ -58,7 +58,7 @@ impl<'a> Part<'a> {
             .await
             .map_err(Error::io("create", path))?;
         let length = file.metadata().await.map_err(Error::io("read", path))?;
-        let mut part = Part {
+        let mut part = PartialFile {
             file,
             path,
             have: 0,
@@ -78,7 +78,11 @@ impl<'a> Part<'a> {
     }
 
     /// Fetches what is missing.
-    pub async fn complete(&mut self, client: &Client, source: &Secret<Url>) -> Result<(), Fault> {
+    pub async fn complete(
+        &mut self,
+        client: &Client,
+        source: &Secret<Url>,
+    ) -> Result<(), AttemptError> {
         let outcome = self.fetch(client, source).await;
         // Writes finish in the background: none may outlive this attempt.
         self.file
@@ -88,7 +92,7 @@ impl<'a> Part<'a> {
         outcome
     }
 
-    async fn fetch(&mut self, client: &Client, source: &Secret<Url>) -> Result<(), Fault> {
+    async fn fetch(&mut self, client: &Client, source: &Secret<Url>) -> Result<(), AttemptError> {
         if self.have == self.size {
             return Ok(());
         }
@@ -133,7 +137,7 @@ impl<'a> Part<'a> {
     }
 
     /// This source has something else: nothing of it is kept.
-    async fn discard(&mut self, reason: String) -> Result<(), Fault> {
+    async fn discard(&mut self, reason: String) -> Result<(), AttemptError> {
         self.restart_at(0).await?;
         Err(Failure::lasting(reason).into())
     }
@@ -152,9 +156,27 @@ impl<'a> Part<'a> {
 /// Whether the response is the rest of a file of `size` bytes from byte `have` on.
 fn continues(response: &Response, have: u64, size: u64) -> bool {
     response.status() == StatusCode::PARTIAL_CONTENT
-        && http::content_range(response.headers()).is_some_and(|range| {
-            range.first == have
-                && range.last == size - 1
-                && range.size.is_none_or(|total| total == size)
-        })
+        && http::content_range(response.headers()).is_some_and(|range| is_rest(range, have, size))
+}
+
+fn is_rest(range: ContentRange, have: u64, size: u64) -> bool {
+    range.first == have
+        && range.last.checked_add(1) == Some(size)
+        && range.size.is_none_or(|total| total == size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_exact_rest_of_the_file_continues_it() {
+        let is_rest = |first, last, size| is_rest(ContentRange { first, last, size }, 100, 200);
+        assert!(is_rest(100, 199, Some(200)));
+        assert!(is_rest(100, 199, None));
+        assert!(!is_rest(0, 199, Some(200)));
+        assert!(!is_rest(100, 198, Some(200)));
+        assert!(!is_rest(100, 199, Some(300)));
+        assert!(!is_rest(100, u64::MAX, None));
+    }
 }
