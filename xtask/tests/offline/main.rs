@@ -14,6 +14,8 @@ mod registry_blobs;
 mod registry_faults;
 mod release_client;
 mod settings;
+mod shown;
+mod snapshots;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the two test binaries uses a part")]
 mod support;

@@ -2,6 +2,9 @@
 //!
 //! The same recipe gives the same digests.
 
+use std::fs;
+use std::path::Path;
+
 use bytes::Bytes;
 use fakes::noise;
 use fakes::registry::FakeRegistry;
@@ -55,7 +58,9 @@ pub fn manifest_with(
 /// An OCI image for this platform with these layers.
 pub fn image(platform: &str, layers: &[Bytes]) -> Sample {
     let platform: Platform = platform.parse().unwrap();
-    let config = json!({"os": platform.os, "architecture": platform.architecture, "variant": platform.variant});
+    let diff_ids: Vec<Digest> = layers.iter().map(|it| Digest::sha256_of(it)).collect();
+    let config = json!({"os": platform.os, "architecture": platform.architecture, "variant": platform.variant,
+        "rootfs": {"type": "layers", "diff_ids": diff_ids}});
     let layers: Vec<_> = layers.iter().map(|it| (OCI_LAYER, it.clone())).collect();
     let config = (OCI_CONFIG, config.to_string().into());
     manifest(media_type::OCI_MANIFEST, config, &layers)
@@ -160,6 +165,20 @@ impl Sample {
         for (at, manifest) in at_digest.chain([(tag.to_owned(), self.root())]) {
             server.put_manifest(path, &at, manifest.media_type(), manifest.bytes().clone());
         }
+    }
+
+    /// Writes it as an OCI layout.
+    pub fn write(&self, directory: &Path) {
+        let manifests = self.manifests.iter().map(|it| (it.digest(), it.bytes()));
+        let blobs = self.blobs.iter().map(|(digest, bytes)| (digest, bytes));
+        fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+        for (digest, bytes) in manifests.chain(blobs) {
+            fs::write(directory.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
+        }
+        let index = json!({"schemaVersion": 2, "manifests": [self.root().descriptor()]});
+        fs::write(directory.join("index.json"), index.to_string()).unwrap();
+        let version = json!({"imageLayoutVersion": "1.0.0"});
+        fs::write(directory.join("oci-layout"), version.to_string()).unwrap();
     }
 
     /// Fails unless `repository` holds all of it, and the tag names it.
