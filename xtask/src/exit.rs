@@ -1,4 +1,4 @@
-//! The documented exit codes, and the one error type that chooses between them.
+//! The documented exit codes, and the error type that selects one.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ pub enum Exit {
     Done = 0,
     /// Something asked for was not done.
     Failed = 1,
-    /// The command line, a setting or an input is at fault; a person has to change it.
+    /// The command line, a setting or an input is wrong; a person has to change it.
     Usage = 2,
-    /// At least one registry failed; the rest of the request was completed.
+    /// At least one registry failed; everything else was done.
     Partial = 3,
     /// Ctrl-C or SIGTERM.
     Interrupted = 130,
@@ -37,7 +37,7 @@ pub fn bad_input(sentence: impl fmt::Display) -> anyhow::Error {
     BadInput(sentence.to_string()).into()
 }
 
-/// The exit code that an error stands for.
+/// The exit code of an error.
 pub fn code(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<BadInput>().is_some() {
         Exit::Usage
@@ -46,7 +46,7 @@ pub fn code(error: &anyhow::Error) -> Exit {
     }
 }
 
-/// The one of `known` that `wrong` was probably meant to be, for "did you mean".
+/// The one of `known` that is most similar to `wrong`, for "did you mean".
 pub fn nearest<'k>(wrong: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let distances = known
         .into_iter()
@@ -72,7 +72,7 @@ pub fn blame(
     }
 }
 
-/// Completes when the program is asked to stop: Ctrl-C, and what a runner sends when it cancels a job.
+/// Completes on Ctrl-C, and on SIGTERM, which runners send when they cancel a job.
 pub async fn interrupted() {
     let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
     let Ok(mut terminate) = terminate else {

@@ -1,11 +1,11 @@
-//! The events of a running graph: its only output while it runs.
+//! The events of a running graph, its only output while it runs.
 
 use super::outcome::Row;
 
 /// How important a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// A line of a tool that the target runs (a build log).
+    /// A line of a tool that the target runs, such as a build log.
     Detail,
     /// Something done.
     Note,

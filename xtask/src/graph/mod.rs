@@ -2,8 +2,8 @@
 //!
 //! The semantics are Nuke's, repaired: `depends_on` pulls in and orders, `after` only orders, `requires` is checked
 //! before anything runs, `only_when` skips with a reason, `proceed_after_failure` lets dependents run after a failure.
-//! Independent targets run at the same time. This module knows nothing of docker, registries or releases; it reports
-//! what happens to a [`Listener`] and never prints.
+//! Independent targets run concurrently. This room does not know docker, registries or releases; it reports events to a
+//! [`Listener`] and never prints.
 
 mod event;
 mod outcome;

@@ -1,4 +1,4 @@
-//! How each target ended, and what that makes of the whole run.
+//! How each target ended, and the exit code of the run.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub enum Status {
     Succeeded,
     Failed,
     Skipped,
-    /// Something it depends on failed or was stopped first.
+    /// A dependency failed or was stopped.
     NotRun,
     /// Stopped while running.
     Aborted,
@@ -40,11 +40,11 @@ pub struct Row {
     pub target: String,
     pub status: Status,
     pub duration: Duration,
-    /// What it did, or why not.
+    /// What it did, or why it did not.
     pub note: String,
-    /// The exit code that its failure asks for.
+    /// The exit code of its failure.
     pub(super) failure: Option<Exit>,
-    /// The target may fail without holding up the others.
+    /// Dependents run even if the target fails.
     pub(super) proceeds: bool,
 }
 
@@ -77,10 +77,10 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// What the run as a whole came to.
+    /// The exit code of the run.
     ///
-    /// It is [`Exit::Partial`] when all that failed may fail alone and something of that kind succeeded; a push
-    /// target that was asked for by itself and failed is a plain failure.
+    /// [`Exit::Partial`] if only targets failed that proceed after failure, and another one of them succeeded; a single
+    /// push target that fails is a plain failure.
     pub fn exit(&self) -> Exit {
         if self.interrupted {
             return Exit::Interrupted;

@@ -1,4 +1,4 @@
-//! Resolving names and edges into a [`Plan`]: pure, and done before anything runs.
+//! Resolves names and edges into a [`Plan`]. Pure, before anything runs.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -6,12 +6,12 @@ use serde::Serialize;
 use super::target::Target;
 use crate::exit::{bad_input, nearest};
 
-/// Every target there is, with its edges checked.
+/// All targets, with valid edges.
 pub struct Graph<'a> {
     pub(super) targets: Vec<Target<'a>>,
 }
 
-/// What will run, in an order that respects every edge.
+/// The scheduled targets, in an order that respects every edge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Plan {
     pub steps: Vec<Step>,
@@ -52,16 +52,16 @@ impl<'a> Graph<'a> {
             .map(|target| (target.name.as_str(), target.about))
     }
 
-    /// Schedules `requested` and all they depend on, leaving out `skip`, and of a group in it what it groups.
+    /// Schedules `requested` and their dependencies, leaving out `skip` and the members of groups in it.
     ///
-    /// Names may be spelled as Nuke did: case and dashes do not matter.
+    /// Names may be spelled as in Nuke: case and dashes do not matter.
     ///
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput): an unknown name, with a suggestion.
     pub fn plan(&self, requested: &[String], skip: &[String]) -> Result<Plan> {
         let requested = self.find_all(requested)?;
         let mut skip = self.find_all(skip)?;
-        // A group does nothing itself: to leave it out is to leave out what it groups.
+        // A group does nothing itself, so skipping it skips its members.
         let mut at = 0;
         while let Some(target) = skip.get(at).map(|&index| &self.targets[index]) {
             if target.action.is_none() {
@@ -102,7 +102,7 @@ impl<'a> Graph<'a> {
         Ok(Plan { steps })
     }
 
-    /// The sentences of all requirements of the plan that do not hold.
+    /// The sentences of all unmet requirements of the plan.
     pub fn unmet(&self, plan: &Plan) -> Vec<String> {
         let mut unmet: Vec<String> = Vec::new();
         for step in plan.steps.iter().filter(|step| !step.skipped) {
@@ -164,7 +164,7 @@ impl<'a> Graph<'a> {
         edges
     }
 
-    /// All targets, each after those it waits for; ties in the order of declaration.
+    /// All targets in topological order; ties in the order of declaration.
     fn order(&self) -> Result<Vec<usize>> {
         let mut order = Vec::new();
         let mut path = Vec::new();

@@ -188,7 +188,7 @@ async fn a_lone_failure_is_not_partial() {
 }
 
 #[tokio::test]
-async fn bad_input_is_told_apart_from_failure() {
+async fn bad_input_has_its_own_exit_code() {
     let targets = vec![Target::new("a", "").does(|_| async { Err(bad_input("wrong")) })];
     assert_eq!(run(targets, &["a"], &[]).await.exit(), Exit::Usage);
 }
@@ -241,7 +241,7 @@ async fn to_skip_a_group_is_to_skip_what_it_groups() {
 }
 
 #[tokio::test]
-async fn a_group_says_which_of_its_targets_failed() {
+async fn a_group_names_its_targets_that_failed() {
     let targets = vec![
         failing("a").proceed_after_failure(),
         target("b"),
@@ -296,25 +296,25 @@ async fn a_cancel_aborts_what_runs_and_keeps_the_rest_from_starting() {
 }
 
 #[tokio::test]
-async fn everything_an_action_says_carries_its_name() {
+async fn every_line_of_an_action_has_its_targets_name() {
     #[derive(Default)]
-    struct Heard(Mutex<Vec<String>>);
-    impl Listener for Heard {
+    struct Recording(Mutex<Vec<String>>);
+    impl Listener for Recording {
         fn on_event(&self, event: Event<'_>) {
             if let Event::Line { target, text, .. } = event {
                 self.0.lock().unwrap().push(format!("{target}: {text}"));
             }
         }
     }
-    let heard = Heard::default();
+    let recording = Recording::default();
     let chatty = Target::new("a", "").does(|context| async move {
         context.note("hello");
         Ok(TargetResult::Done(String::new()))
     });
     let graph = Graph::new(vec![chatty]).unwrap();
     let plan = graph.plan(&strings(&["a"]), &[]).unwrap();
-    graph.run(&plan, &heard, std::future::pending()).await;
-    assert_eq!(*heard.0.lock().unwrap(), ["a: hello"]);
+    graph.run(&plan, &recording, std::future::pending()).await;
+    assert_eq!(*recording.0.lock().unwrap(), ["a: hello"]);
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! Content digests: `sha256:<64 hex>` and `sha512:<128 hex>`, and the hasher that makes them.
-//!
-//! It refuses to know what is hashed. Invariant: a [`Digest`] is always of a known algorithm and of its exact length.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256, Sha512};
 
-/// A verified-in-form digest (OCI image specification, "Digests").
+/// A digest of a known algorithm and the right length (OCI image specification, "Digests").
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(String);
 
@@ -99,7 +97,7 @@ impl<'de> serde::Deserialize<'de> for Digest {
     }
 }
 
-/// Hashes content that arrives in pieces.
+/// Hashes content that arrives in chunks.
 pub enum Hasher {
     Sha256(Sha256),
     Sha512(Sha512),
@@ -125,7 +123,7 @@ impl Hasher {
     }
 }
 
-// Both names are of one length, which is where the colon is.
+// Both have the same length, so the colon is always at the same position.
 const SHA256: &str = "sha256";
 const SHA512: &str = "sha512";
 

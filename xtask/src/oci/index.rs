@@ -1,7 +1,4 @@
-//! Making an index from the manifests it lists.
-//!
-//! It refuses to choose them. Invariant: the same children, in the same order, give the same bytes, whoever asks and
-//! whenever.
+//! Makes an index from the manifests that it lists. The same children in the same order give the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +9,8 @@ use super::media_type;
 
 /// An index of `children`, in their order.
 ///
-/// It is a Docker manifest list when every child is one of Docker's (registries that predate OCI take those), and an
-/// OCI index otherwise.
+/// A Docker manifest list if every child has a Docker media type (registries that predate OCI accept those), and an OCI
+/// index otherwise.
 pub fn index_of(
     children: &[Descriptor],
     annotations: Option<&BTreeMap<String, String>>,

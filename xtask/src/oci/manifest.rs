@@ -1,7 +1,5 @@
-//! Manifests: bytes that are kept as they came, and a parsed view of them.
-//!
-//! It refuses to know where they come from. Invariant: [`Manifest::bytes`] is never rewritten, so its digest is the
-//! same on every registry; the view is read-only.
+//! Manifests: their bytes as received, which are never rewritten so that the digest is the same on every registry, and
+//! a read-only parsed view.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +10,7 @@ use super::digest::Digest;
 use super::media_type;
 use super::platform::Platform;
 
-/// What an index, a manifest or a HEAD says of some content (OCI image specification, "Descriptor").
+/// Describes content in an index, a manifest or the response to a HEAD (OCI image specification, "Descriptor").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
@@ -29,7 +27,7 @@ pub struct Descriptor {
     /// Where else the content is; layers with such URLs may be absent from the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub urls: Option<Vec<String>>,
-    /// The content itself in base64, when it is tiny.
+    /// The content itself in base64, if it is tiny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
 }
@@ -48,8 +46,7 @@ impl Descriptor {
         }
     }
 
-    /// Whether the content lives elsewhere by design, as the base layers of older Windows images do: then it is not the
-    /// registry's to hold.
+    /// Whether registries need not have the content, as the base layers of older Windows images.
     pub fn is_foreign(&self) -> bool {
         let is_kind = |kind: &str| self.media_type.contains(kind);
         (is_kind(".foreign.") || is_kind(".nondistributable."))
@@ -57,7 +54,7 @@ impl Descriptor {
     }
 }
 
-/// A manifest or index as it is stored.
+/// A manifest or index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     media_type: String,
@@ -65,10 +62,10 @@ pub struct Manifest {
     digest: Digest,
 }
 
-/// The view of a manifest.
+/// The parsed view of a manifest.
 #[expect(
     clippy::large_enum_variant,
-    reason = "a view is taken apart at once, never kept in numbers"
+    reason = "matched on at once, never stored in a collection"
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -88,7 +85,7 @@ pub struct Image {
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
-/// A manifest that lists manifests.
+/// A manifest that lists other manifests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
@@ -99,7 +96,7 @@ pub struct Index {
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
-/// Why bytes are not a manifest that can be handled.
+/// Why bytes are not a supported manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     #[error(
@@ -120,7 +117,7 @@ impl Manifest {
         }
     }
 
-    /// A manifest that came with `content_type`: generic or missing types are replaced by what the bytes say.
+    /// A manifest with the `Content-Type` of its response; the bytes replace a generic or missing type.
     pub(crate) fn received(content_type: Option<&str>, bytes: Bytes, digest: Digest) -> Manifest {
         let stated = content_type.map(|text| text.split(';').next().unwrap_or_default().trim());
         let media_type = match stated {
@@ -146,7 +143,7 @@ impl Manifest {
         &self.digest
     }
 
-    /// The descriptor by which an index would list this manifest.
+    /// The descriptor of this manifest for an index.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(
             &self.media_type,
@@ -163,7 +160,7 @@ impl Manifest {
         };
         let keys: Keys =
             serde_json::from_slice(&self.bytes).map_err(|e| malformed(e.to_string()))?;
-        // CVE-2021-41190: bytes that are an image for one reader and an index for another.
+        // CVE-2021-41190: bytes that one reader takes for an image and another for an index.
         if keys.manifests.is_some() && (keys.layers.is_some() || keys.config.is_some()) {
             return Err(malformed(
                 "it claims to be an image and an index at once".to_owned(),
@@ -180,7 +177,7 @@ impl Manifest {
     }
 }
 
-/// The keys that tell the kinds of manifest apart.
+/// The keys that distinguish the kinds of manifests.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Keys {
@@ -190,7 +187,7 @@ struct Keys {
     config: Option<serde::de::IgnoredAny>,
 }
 
-/// The OCI forms may leave `mediaType` out; Docker's never do.
+/// OCI manifests may omit `mediaType`; Docker's always have it.
 fn media_type_within(bytes: &[u8]) -> Option<String> {
     let keys: Keys = serde_json::from_slice(bytes).ok()?;
     if keys.media_type.is_some() {

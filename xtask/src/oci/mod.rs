@@ -1,4 +1,4 @@
-//! The nouns of the OCI image and distribution specifications, as types: no network, no files.
+//! The nouns of the OCI image and distribution specifications, as types. No network, no files, no settings.
 
 mod digest;
 mod error;

@@ -1,7 +1,4 @@
 //! The platform of an image: `linux/arm64/v8` for people, an object in an index.
-//!
-//! It refuses to know which platforms exist or match each other. Invariant: what an index says of a platform survives
-//! a round trip.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,7 +40,7 @@ impl FromStr for Platform {
     type Err = PlatformError;
 
     fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let part_is_right = |part: &&str| {
+        let is_valid = |part: &&str| {
             !part.is_empty()
                 && part
                     .bytes()
@@ -55,7 +52,7 @@ impl FromStr for Platform {
             [os, architecture, variant] => (os, architecture, Some(variant)),
             _ => return Err(PlatformError(text.to_owned())),
         };
-        if !parts.iter().all(part_is_right) {
+        if !parts.iter().all(is_valid) {
             return Err(PlatformError(text.to_owned()));
         }
         Ok(Platform {

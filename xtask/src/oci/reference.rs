@@ -1,7 +1,6 @@
 //! Names of images: `host/path:tag@digest`, by the distribution project's grammar and Docker's rules for short names.
 //!
-//! Pure: it refuses to know networks and settings. Invariant: a value of these types is valid, so nothing downstream
-//! checks or escapes a name again.
+//! Values of these types are valid, so no other code checks or escapes a name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +23,7 @@ pub struct RepositoryName {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(String);
 
-/// What names a manifest within its repository.
+/// Identifies a manifest in its repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TagOrDigest {
     Tag(Tag),
@@ -87,8 +86,8 @@ impl RepositoryName {
 impl FromStr for RepositoryName {
     type Err = ReferenceError;
 
-    /// Docker's rule: the first part is a host if it has a dot, a colon or a capital, or is `localhost`; otherwise the whole is a
-    /// path on Docker Hub.
+    /// Docker's rule: the first part is a host if it has a dot, a colon or a capital, or is `localhost`; otherwise the
+    /// whole is a path on Docker Hub.
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(ReferenceError::BareId(text.to_owned()));
