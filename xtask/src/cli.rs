@@ -200,13 +200,17 @@ pub struct CommonArgs {
     pub verbose: u8,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// Who compresses and uploads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Via {
+    // Not documented: the help of the option says it.
     Engine,
+    #[default]
     Direct,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// When the moving tags are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TagsWhen {
     Require,
     Any,

@@ -18,7 +18,8 @@ use super::build_log::BuildLog;
 use super::connect::HEAD_TIMEOUT;
 use super::session::Session;
 use super::stream::{StreamError, next};
-use super::{Engine, Error, ImageId, context};
+use super::{Engine, Error, context};
+use crate::oci::{Digest, Platform};
 
 /// A build that reports nothing for this long is stuck. A single step may be quiet for a while.
 const IDLE: Duration = Duration::from_secs(1800);
@@ -32,8 +33,7 @@ pub struct BuildPlan {
     pub dockerfile: String,
     /// The image's name in the engine: `app:1.2.3-arm64`.
     pub tag: String,
-    /// `linux/arm64`
-    pub platform: String,
+    pub platform: Platform,
     pub args: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
     /// The time of every file sent, and the build argument `SOURCE_DATE_EPOCH`, in seconds since 1970.
@@ -51,7 +51,7 @@ impl Engine {
         &self,
         plan: &BuildPlan,
         log: &(dyn Fn(&str) + Send + Sync),
-    ) -> Result<ImageId, Error> {
+    ) -> Result<Digest, Error> {
         let (archive, mut context_error) = context::stream(
             plan.context.clone(),
             plan.dockerfile.clone(),
@@ -64,7 +64,7 @@ impl Engine {
         let mut options = BuildImageOptionsBuilder::default()
             .dockerfile(&plan.dockerfile)
             .t(&plan.tag)
-            .platform(&plan.platform)
+            .platform(&plan.platform.to_string())
             .buildargs(&args)
             .labels(&plan.labels.clone().into_iter().collect::<HashMap<_, _>>())
             // Not the classic builder: that of engine 20.10 cannot build for a foreign platform.
@@ -89,14 +89,14 @@ impl Engine {
                 Ok(None) => break None,
                 Ok(Some(info)) => match info.aux {
                     Some(BuildInfoAux::BuildKit(status)) => build_log.observe(status),
-                    Some(BuildInfoAux::Default(id)) => image = id.id.or(image),
+                    Some(BuildInfoAux::Default(id)) => image = id.id.map(|id| id.parse()).or(image),
                     None => {}
                 },
                 Err(error) => break Some(error),
             }
         };
         match (failure, image) {
-            (None, Some(id)) => Ok(ImageId(id)),
+            (None, Some(Ok(id))) => Ok(id),
             (failure, _) => {
                 if let Ok(error) = context_error.try_recv() {
                     return Err(error);

@@ -1,7 +1,5 @@
 //! Images in the engine: what they are, and a second name for one.
 
-use std::fmt;
-
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::TagImageOptionsBuilder;
 
@@ -9,23 +7,12 @@ use super::error::Error;
 use super::{Engine, stream::StreamError};
 use crate::oci::{Digest, DigestError};
 
-/// The engine's own name of an image: `sha256:…`.
-///
-/// It is the digest of the image's config, or, in an engine with the containerd image store, of its manifest: good to
-/// name the image to the same engine, and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ImageId(pub(super) String);
-
-impl fmt::Display for ImageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// An image as the engine describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    pub id: ImageId,
+    /// The engine's own name of the image: the digest of its config, or, in an engine with the containerd image store, of
+    /// its manifest. It names the image to the same engine, and nothing else.
+    pub id: Digest,
     /// `linux`
     pub os: String,
     /// `amd64`, `arm64`
@@ -48,26 +35,26 @@ impl Engine {
             Err(error) => return Err(failed(error.into())),
         };
         let layers = image.root_fs.and_then(|it| it.layers).unwrap_or_default();
+        let unreadable = |error: DigestError| failed(StreamError::Disconnected(error.to_string()));
         let diff_ids: Result<_, DigestError> = layers.iter().map(|it| it.parse()).collect();
         Ok(Some(Image {
-            id: ImageId(image.id.unwrap_or_default()),
+            id: image.id.unwrap_or_default().parse().map_err(unreadable)?,
             os: image.os.unwrap_or_default(),
             architecture: image.architecture.unwrap_or_default(),
             repo_digests: image.repo_digests.unwrap_or_default(),
             names: image.repo_tags.unwrap_or_default(),
-            diff_ids: diff_ids
-                .map_err(|error| failed(StreamError::Disconnected(error.to_string())))?,
+            diff_ids: diff_ids.map_err(unreadable)?,
         }))
     }
 
     /// Gives `image` another name, such as `127.0.0.1:5000/ns/app:1.2.3`, and takes that name from any other image.
-    pub async fn tag(&self, image: &ImageId, reference: &str) -> Result<(), Error> {
+    pub async fn tag(&self, image: &Digest, reference: &str) -> Result<(), Error> {
         let (repository, tag) = repository_and_tag(reference)?;
         let options = TagImageOptionsBuilder::default()
             .repo(repository)
             .tag(tag)
             .build();
-        match self.docker.tag_image(&image.0, Some(options)).await {
+        match self.docker.tag_image(image.as_str(), Some(options)).await {
             Err(error) if is_not_found(&error) => Err(Error::NoSuchImage(image.to_string())),
             Err(error) => Err(Error::from_stream(
                 format!("tagging of `{reference}`"),

@@ -26,6 +26,6 @@ mod upload;
 pub use build::BuildPlan;
 pub use connect::Engine;
 pub use error::Error;
-pub use image::{Image, ImageId};
+pub use image::Image;
 pub use progress::Progress;
 pub use push::{Credentials, Pushed};

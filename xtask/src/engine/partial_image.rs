@@ -55,7 +55,7 @@ impl Engine {
         let layers: HashSet<Digest> = layers.cloned().collect();
         let count = layers.len();
         let registry = CaptureRegistry::open(Wanted {
-            root: image.id.0.parse().ok()?,
+            root: image.id.clone(),
             largest: match store {
                 ImageStore::Classic => {
                     largest(&self.sizes(image).await?, &image.diff_ids, &layers)?
@@ -115,7 +115,7 @@ impl Engine {
 
     /// Bytes that each step of the build added to the image, the last step first.
     async fn sizes(&self, image: &Image) -> Option<Vec<u64>> {
-        let history = self.docker.image_history(&image.id.0).await.ok()?;
+        let history = self.docker.image_history(image.id.as_str()).await.ok()?;
         let size = |step: bollard::models::ImageHistoryResponseItem| step.size.try_into().ok();
         history.into_iter().map(size).collect()
     }

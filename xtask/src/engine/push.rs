@@ -14,6 +14,7 @@ use super::image::repository_and_tag;
 use super::progress::Layers;
 use super::stream::next;
 use super::{Engine, Error, Progress};
+use crate::oci::Digest;
 use crate::secret::Secret;
 
 /// A push that reports nothing for this long is stuck.
@@ -28,8 +29,8 @@ pub struct Credentials {
 /// What the registry has after a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
-    /// Of the manifest: `sha256:…`.
-    pub digest: String,
+    /// Of the manifest.
+    pub digest: Digest,
     /// Bytes sent, as the engine counts them (see [`Progress`]); 0 if the registry had every layer.
     pub bytes: u64,
 }
@@ -107,12 +108,12 @@ pub(super) fn counts(line: &PushImageInfo) -> Option<(u64, u64)> {
 }
 
 /// The digest in `1.2.3: digest: sha256:… size: 740`, the last line of a successful push of every engine.
-fn digest_line(status: &str, tag: &str) -> Option<String> {
+fn digest_line(status: &str, tag: &str) -> Option<Digest> {
     let (digest, _) = status
         .strip_prefix(tag)?
         .strip_prefix(": digest: ")?
         .split_once(" size: ")?;
-    digest.starts_with("sha256:").then(|| digest.to_owned())
+    digest.parse().ok()
 }
 
 /// The registry of the credentials: an engine with the containerd image store sends them to no other.
@@ -132,13 +133,14 @@ mod tests {
 
     #[test]
     fn only_the_digest_of_the_pushed_tag_is_a_proof() {
+        let digest = Digest::sha256_of(b"");
         assert_eq!(
-            digest_line("1.2: digest: sha256:ab size: 740", "1.2"),
-            Some("sha256:ab".to_owned())
+            digest_line(&format!("1.2: digest: {digest} size: 740"), "1.2"),
+            Some(digest.clone())
         );
         for status in [
-            "1.2.3: digest: sha256:ab size: 740",
-            "1.2: digest: sha256:ab",
+            &format!("1.2.3: digest: {digest} size: 740"),
+            &format!("1.2: digest: {digest}"),
             "1.2: digest: none size: 1",
             "Pushed",
         ] {

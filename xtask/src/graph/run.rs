@@ -1,6 +1,7 @@
 //! The walk over a [`Plan`]: starts what is ready, isolates failures, stops on a cancel.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -25,6 +26,8 @@ impl<'a> Graph<'a> {
             .into_iter()
             .map(|target| (target.name.clone(), target))
             .collect();
+        let scheduled = plan.steps.iter().filter(|step| !step.skipped);
+        let scheduled: Arc<[String]> = scheduled.map(|step| step.target.clone()).collect();
         let mut ended: BTreeMap<&str, Row> = BTreeMap::new();
         let mut started: BTreeMap<&str, Instant> = BTreeMap::new();
         let mut running: FuturesUnordered<BoxFuture<'a, Row>> = FuturesUnordered::new();
@@ -49,7 +52,13 @@ impl<'a> Graph<'a> {
                     .expect("a plan names the targets of its graph");
                 running.push(match skip_reason(step, &target, &ended) {
                     Some(row) => std::future::ready(row).boxed(),
-                    None => perform(target, without(step, &ended), listener).boxed(),
+                    None => perform(
+                        target,
+                        without(step, &ended),
+                        Arc::clone(&scheduled),
+                        listener,
+                    )
+                    .boxed(),
                 });
             }
             tokio::select! {
@@ -133,7 +142,12 @@ fn failed(step: &Step, ended: &BTreeMap<&str, Row>) -> Vec<String> {
     names.map(|name| format!("`{name}`")).collect()
 }
 
-async fn perform<'a>(target: Target<'a>, without: String, listener: &'a dyn Listener) -> Row {
+async fn perform<'a>(
+    target: Target<'a>,
+    without: String,
+    scheduled: Arc<[String]>,
+    listener: &'a dyn Listener,
+) -> Row {
     let name = target.name;
     listener.on_event(Event::Started { target: &name });
     let start = Instant::now();
@@ -142,6 +156,7 @@ async fn perform<'a>(target: Target<'a>, without: String, listener: &'a dyn List
             action(Context {
                 target: name.clone(),
                 listener,
+                scheduled,
             })
             .await
         }

@@ -1,5 +1,7 @@
 //! One target: its name, its edges, its conditions and its action.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
 use super::event::{Event, Level, Listener};
@@ -92,14 +94,20 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What an action is given: the name of its target, and where its events go.
+/// What an action is given: the name of its target, where its events go, and what else is scheduled.
 #[derive(Clone)]
 pub struct Context<'a> {
     pub(super) target: String,
     pub(super) listener: &'a dyn Listener,
+    pub(super) scheduled: Arc<[String]>,
 }
 
 impl Context<'_> {
+    /// Whether `target` is part of this run.
+    pub fn is_scheduled(&self, target: &str) -> bool {
+        self.scheduled.iter().any(|it| it == target)
+    }
+
     pub fn detail(&self, text: &str) {
         self.line(Level::Detail, text);
     }

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::blob::{Blob, Content};
-use super::config::{Config, OCI_CONFIG};
+use super::config;
 use super::contents::{Contents, blob_name};
 use super::encoding::Encoding;
 use super::error::Error;
 use super::layer_sink::Layer;
 use super::rewrite;
-use crate::oci::{self, Descriptor, Digest, Image, Manifest, media_type};
+use crate::oci::{self, Descriptor, Digest, Image, ImageConfig, Manifest, media_type};
 
 /// Lists the images of an OCI image layout.
 pub(super) const OCI: &str = "index.json";
@@ -112,14 +112,14 @@ impl Assembly<'_> {
         let bytes = self.contents.document(&item.config);
         let bytes = bytes.ok_or_else(|| missing(&item.config))?;
         let digest = Digest::sha256_of(bytes);
-        let descriptor = Descriptor::new(OCI_CONFIG, digest, bytes.len() as u64);
-        let config = Config::read(&descriptor, bytes)?.expect("the media type is a config's");
+        let descriptor = Descriptor::new(media_type::OCI_CONFIG, digest, bytes.len() as u64);
+        let config = config::read(&descriptor, bytes)?.expect("the media type is a config's");
         let mut diff_ids = Vec::new();
         for name in item.layers.iter().flatten() {
             let layer = self.contents.layer(name).ok_or_else(|| missing(name))?;
             diff_ids.push(&layer.diff_id);
         }
-        config.compare(&descriptor.digest, &diff_ids)?;
+        config::compare(&config, &descriptor.digest, &diff_ids)?;
         let manifest = rewrite::manifest(&descriptor, &config, &self.by_diff_id, None)?;
         let name = match item.repo_tags.as_deref() {
             Some([tag, ..]) => tag.clone(),
@@ -203,7 +203,7 @@ impl Assembly<'_> {
             }
         }
         let bytes = self.document(&image.config, wanted_by.as_str())?;
-        let config = Config::read(&image.config, bytes)?;
+        let config = config::read(&image.config, bytes)?;
         self.blob(&image.config, wanted_by.as_str())?;
         match config {
             Some(config) if !came_compressed => {
@@ -213,7 +213,7 @@ impl Assembly<'_> {
                 Ok(self.image(written, &config))
             }
             Some(config) if are_layers => {
-                config.compare(&image.config.digest, &diff_ids)?;
+                config::compare(&config, &image.config.digest, &diff_ids)?;
                 Ok(self.image(manifest, &config))
             }
             None if !came_compressed => {
@@ -224,7 +224,7 @@ impl Assembly<'_> {
         }
     }
 
-    fn image(&mut self, manifest: Manifest, config: &Config) -> Descriptor {
+    fn image(&mut self, manifest: Manifest, config: &ImageConfig) -> Descriptor {
         let mut descriptor = self.push(manifest);
         descriptor.platform = Some(config.platform.clone());
         descriptor

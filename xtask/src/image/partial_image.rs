@@ -6,12 +6,12 @@
 use serde_json::json;
 
 use super::assemble::{CLASSIC, OCI};
-use super::config::{Config, OCI_CONFIG};
+use super::config;
 use super::contents::blob_name;
 use super::entry_reader::EntryReader;
 use super::error::Error;
 use super::options::PartialImage;
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, media_type};
 
 /// Gives every file of the images to `reader`.
 pub(super) fn read(images: Vec<PartialImage>, reader: &mut EntryReader) -> Result<(), Error> {
@@ -32,8 +32,8 @@ pub(super) fn read(images: Vec<PartialImage>, reader: &mut EntryReader) -> Resul
         match image.media_type {
             Some(media_type) => manifests.push(Descriptor::new(&media_type, digest, size)),
             None => {
-                let descriptor = Descriptor::new(OCI_CONFIG, digest, size);
-                let config = Config::read(&descriptor, &image.root)?;
+                let descriptor = Descriptor::new(media_type::OCI_CONFIG, digest, size);
+                let config = config::read(&descriptor, &image.root)?;
                 let config = config.expect("the media type is a config's");
                 let layers: Vec<_> = config.diff_ids().iter().map(blob_name).collect();
                 classic.push(json!({ "Config": blob_name(&descriptor.digest), "Layers": layers }));

@@ -7,17 +7,16 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::config::{Config, OCI_CONFIG};
 use super::encoding::Encoding;
 use super::error::Error;
 use super::layer_sink::Layer;
-use crate::oci::{Descriptor, Digest, Manifest, index_of, media_type};
+use crate::oci::{Descriptor, Digest, ImageConfig, Manifest, index_of, media_type};
 
 /// The manifest of the image with this config. The layers follow the order of the config's diff ids, because engines
 /// 25.0 to 27.0 list layers in any order, and each once (moby, 1e335cfa74).
 pub(super) fn manifest(
     descriptor: &Descriptor,
-    config: &Config,
+    config: &ImageConfig,
     layers: &HashMap<&Digest, &Layer>,
     annotations: Option<&BTreeMap<String, String>>,
 ) -> Result<Manifest, Error> {
@@ -32,7 +31,11 @@ pub(super) fn manifest(
     let document = Document {
         schema_version: 2,
         media_type: media_type::OCI_MANIFEST,
-        config: Descriptor::new(OCI_CONFIG, descriptor.digest.clone(), descriptor.size),
+        config: Descriptor::new(
+            media_type::OCI_CONFIG,
+            descriptor.digest.clone(),
+            descriptor.size,
+        ),
         layers: layers?,
         annotations,
     };

@@ -1,4 +1,4 @@
-//! The media types of manifests, and what kind each is.
+//! The media types of manifests and configs, and what kind each is.
 //!
 //! It refuses to know content. Invariant: what [`is_manifest`] accepts is exactly what [`ACCEPT`] asks for.
 
@@ -6,6 +6,10 @@ pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// The config of an image that can be run.
+pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 /// The `Accept` header of every manifest request.
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
@@ -23,7 +27,12 @@ pub fn is_image(media_type: &str) -> bool {
     matches!(media_type, OCI_MANIFEST | DOCKER_MANIFEST)
 }
 
-/// Either of the two; anything else is a blob.
+/// Either of its two forms.
+pub fn is_config(media_type: &str) -> bool {
+    matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
+}
+
+/// A manifest or index; anything else is a blob.
 pub fn is_manifest(media_type: &str) -> bool {
     is_index(media_type) || is_image(media_type)
 }
@@ -40,6 +49,6 @@ mod tests {
             [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST]
         );
         assert!(asked.iter().all(|media_type| is_manifest(media_type)));
-        assert!(!is_manifest("application/vnd.oci.image.config.v1+json"));
+        assert!(!is_manifest(OCI_CONFIG));
     }
 }

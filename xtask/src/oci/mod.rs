@@ -1,5 +1,6 @@
 //! The nouns of the OCI image and distribution specifications, as types. No network, no files, no settings.
 
+mod config;
 mod digest;
 mod error;
 mod host;
@@ -9,6 +10,7 @@ pub mod media_type;
 mod platform;
 mod reference;
 
+pub use config::ImageConfig;
 pub use digest::{Digest, DigestError, Hasher};
 pub use error::ReferenceError;
 pub use host::{DOCKER_HUB, canonical_host};

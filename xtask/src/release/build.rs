@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 
+use super::clients::Clients;
 use super::download;
-use super::plan::join;
-use super::world::World;
+use super::plan::{ReleasePlan, join};
 use crate::engine;
 use crate::exit::bad_input;
 use crate::graph::{self, TargetResult};
 use crate::packages;
 
 /// Unpacks each platform's package into its `lib-<arch>/` of the build context.
-pub async fn extract(world: &World<'_>) -> Result<TargetResult> {
-    let unpacked = world.plan.platforms.iter().map(|platform| async move {
-        let zip = download::package(world.plan, platform)?;
-        let into = world.plan.lib(platform);
+pub async fn extract(plan: &ReleasePlan) -> Result<TargetResult> {
+    let unpacked = plan.platforms.iter().map(|platform| async move {
+        let zip = download::package(plan, platform)?;
+        let into = plan.lib(platform);
         let extracted = tokio::task::spawn_blocking(move || packages::extract(&zip, &into)).await?;
         extracted.map_err(download::fault)
     });
@@ -25,38 +25,34 @@ pub async fn extract(world: &World<'_>) -> Result<TargetResult> {
     let files: usize = unpacked.iter().map(|it| it.files).sum();
     Ok(TargetResult::Done(format!(
         "{files} files for {}",
-        join(&world.plan.platforms)
+        join(&plan.platforms)
     )))
 }
 
 /// Builds one image for each platform.
-pub async fn build(world: &World<'_>, context: &graph::Context<'_>) -> Result<TargetResult> {
-    let docker = world.settings.root.join("docker");
-    let (staged, libs) = (world.plan.context.clone(), libs(world));
+pub async fn build(
+    docker: PathBuf,
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    context: &graph::Context<'_>,
+) -> Result<TargetResult> {
+    let staged = plan.context.clone();
+    let libs: Vec<PathBuf> = plan.platforms.iter().map(|it| plan.lib(it)).collect();
     tokio::task::spawn_blocking(move || stage(&docker, &staged, &libs)).await??;
-    let engine = world.engine().await?;
+    let engine = clients.engine().await?;
     let mut built = Vec::new();
-    for plan in &world.plan.builds {
+    for build in &plan.builds {
         let image = engine
-            .build(plan, &|line| context.detail(line))
+            .build(build, &|line| context.detail(line))
             .await
             .map_err(|error| match error {
                 engine::Error::Build { .. } => bad_input(error),
                 error => error.into(),
             })?;
-        context.note(&format!("{} is {}", plan.tag, image));
-        built.push(plan.tag.as_str());
+        context.note(&format!("{} is {}", build.tag, image));
+        built.push(build.tag.as_str());
     }
     Ok(TargetResult::Done(built.join(", ")))
-}
-
-fn libs(world: &World<'_>) -> Vec<PathBuf> {
-    world
-        .plan
-        .platforms
-        .iter()
-        .map(|platform| world.plan.lib(platform))
-        .collect()
 }
 
 /// What macOS leaves in every folder that somebody looked at: in an image it would change the digest.
@@ -131,7 +127,7 @@ mod tests {
         std::os::unix::fs::symlink("more", docker.join("link")).unwrap();
         std::os::unix::fs::symlink("/nowhere", docker.join("lost")).unwrap();
         std::fs::write(context.join("left over"), "").unwrap();
-        // Twice: what is there already is no skip_reason.
+        // Twice: what is there already is no obstacle.
         for _ in 0..2 {
             stage(&docker, &context, std::slice::from_ref(&lib)).unwrap();
         }

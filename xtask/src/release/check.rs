@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use super::{TagsWhen, Transport, World, preflight};
+use super::clients::Registries;
+use super::plan::ReleasePlan;
+use super::preflight;
+use super::transport::Transport;
 use crate::cli::CheckArgs;
 use crate::exit::Exit;
 use crate::report::{Console, Table};
@@ -11,9 +14,10 @@ use crate::settings::{Login, Settings};
 /// Asks every registry with credentials; changes nothing.
 pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> Result<Exit> {
     let settings = &settings.release(args.common.release_version.as_deref())?;
-    let plan = super::run::plan(settings, Transport::default())?;
-    let world = World::new(settings, &plan, Vec::new(), TagsWhen::Require);
-    let answers = preflight::ask(&world, &settings.registries).await?;
+    // What cannot be planned is wrong as well.
+    ReleasePlan::new(settings, Transport::default())?;
+    let registries = Registries::new(&settings.registries)?;
+    let answers = preflight::ask(&registries, |_| true).await;
     let mut table = Table {
         columns: vec!["registry", "repository", "answer"],
         rows: Vec::new(),
@@ -34,18 +38,18 @@ pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> 
                     .iter()
                     .find(|answer| answer.registry.name == registry.name);
                 let answer = answer.expect("every registry with credentials was asked");
-                match answer.refusal() {
+                match answer.problem() {
                     None => {
                         accepted += 1;
                         "accepts the push".to_owned()
                     }
-                    Some(refusal) => {
+                    Some(problem) => {
                         *if answer.is_rejected() {
                             &mut wrong
                         } else {
                             &mut refused
                         } += 1;
-                        refusal
+                        problem
                     }
                 }
             }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::World;
+use super::run_state::RunState;
 use crate::report::Console;
 
 /// Prints the full digest, which the tables shorten, and warns if the registries hold different ones.
-pub(super) fn compare(world: &World<'_>, console: &Console) {
-    let mut registries: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (registry, published) in world.published().iter() {
-        let digest = published.digest.to_string();
-        registries.entry(digest).or_default().push(registry.clone());
+pub(super) fn compare(state: &RunState, console: &Console) {
+    let mut registries: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for (registry, published) in state.published() {
+        let names = registries.entry(published.digest).or_default();
+        names.push(registry);
     }
     let told: Vec<String> = registries
         .iter()

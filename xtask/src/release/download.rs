@@ -7,8 +7,8 @@ use anyhow::Result;
 use futures_util::future::try_join_all;
 use indicatif::DecimalBytes;
 
+use super::clients::http;
 use super::plan::ReleasePlan;
-use super::world::{World, http};
 use crate::exit::{bad_input, blame, sentence};
 use crate::graph::{self, TargetResult};
 use crate::oci::Platform;
@@ -16,18 +16,17 @@ use crate::packages::{self, Source};
 use crate::settings::ReleaseSettings;
 
 /// Fetches every package of the plan, all at once.
-pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result<TargetResult> {
-    let http = &http(world.settings.package_index.expose())?;
-    let source = Source::new(world.settings.package_index.clone()).map_err(fault)?;
+pub async fn download(
+    settings: &ReleaseSettings,
+    plan: &ReleasePlan,
+    context: &graph::Context<'_>,
+) -> Result<TargetResult> {
+    let http = &http(settings.package_index.expose())?;
+    let source = Source::new(settings.package_index.clone()).map_err(fault)?;
     let index = packages::fetch_index(http, &source).await.map_err(fault)?;
-    let platforms: Vec<String> = world
-        .plan
-        .platforms
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let platforms: Vec<String> = plan.platforms.iter().map(ToString::to_string).collect();
     let packages = index
-        .select(&source, &world.plan.version, &platforms)
+        .select(&source, &plan.version, &platforms)
         .map_err(fault)?;
     let total = packages.iter().map(|package| package.size).sum();
     let done: Vec<AtomicU64> = packages.iter().map(|_| AtomicU64::new(0)).collect();
@@ -41,7 +40,7 @@ pub async fn download(world: &World<'_>, context: &graph::Context<'_>) -> Result
                     total,
                 );
             };
-            let downloaded = packages::download(http, package, &world.plan.packages, &progress)
+            let downloaded = packages::download(http, package, &plan.packages, &progress)
                 .await
                 .map_err(fault)?;
             context.note(&match downloaded.bytes_fetched {

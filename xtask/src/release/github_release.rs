@@ -8,99 +8,100 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::clients::{Clients, http};
 use super::download;
-use super::plan::PushPlan;
-use super::tag_gate;
-use super::world::{World, http};
+use super::plan::{PushPlan, ReleasePlan};
+use super::push::Pushes;
+use super::registry_state::resolve_tag;
+use super::run_state::RunState;
 use crate::exit::blame;
 use crate::github::{self, Asset, Event, Github, Plan};
 use crate::graph::{self, TargetResult};
-use crate::oci::TagOrDigest;
+use crate::oci::{Digest, Reference};
 use crate::packages;
-use crate::settings::Require;
+use crate::settings::{GithubSettings, ReleaseSettings, Require};
 
-/// A registry that holds the image: its reference and digest.
-type Held = BTreeMap<String, (String, String)>;
+/// The registries that hold the image, by name.
+type Holders = BTreeMap<String, (Reference, Digest)>;
 
 /// Makes the GitHub release. A registry that this run pushes to counts only if that went well.
-pub async fn release(world: &World<'_>, context: &graph::Context<'_>) -> Result<TargetResult> {
-    let held = held(world, context).await?;
-    let unmet = world
-        .settings
-        .require
-        .unmet(&world.names(), |name| held.contains_key(name));
+pub async fn release(
+    settings: &ReleaseSettings,
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    state: &RunState,
+    pushes: &Pushes<'_>,
+    context: &graph::Context<'_>,
+) -> Result<TargetResult> {
+    // Without credentials, a registry that got nothing in this run is asked only where it matters.
+    let is_asked = |push: &PushPlan| match settings.require {
+        Require::Any => !context.is_scheduled(&push.target),
+        _ => !pushes.is_part_of_run(push, context),
+    };
+    let holders = holders(plan, clients, state, is_asked, context).await;
+    let unmet = settings.require.unmet(&clients.registries.names(), |name| {
+        holders.contains_key(name)
+    });
     if let Some(unmet) = unmet {
-        world.require_unmet.store(true, Ordering::Relaxed);
+        state.require_unmet.store(true, Ordering::Relaxed);
         return Ok(TargetResult::Skipped(unmet));
     }
-    let github = client(world)?;
-    let plan = plan(world, &held, context).await?;
+    let github = client(&settings.github)?;
+    let commit = settings.commit.as_ref().map(|commit| commit.id.clone());
+    let plan = github_plan(plan, &holders, commit, context).await?;
     let published = github
-        .publish(&plan, &|event| tell(context, &event))
+        .publish(&plan, &|event| emit(context, &event))
         .await
         .map_err(fault)?;
-    let mut did = format!(
-        "{} {}",
-        if published.created {
-            "created"
-        } else {
-            "updated"
-        },
-        published.url
-    );
-    let _ = write!(
-        did,
-        "; {} uploaded, {} already there",
+    let verb = if published.created {
+        "created"
+    } else {
+        "updated"
+    };
+    Ok(TargetResult::Done(format!(
+        "{verb} {}; {} uploaded, {} already there",
+        published.url,
         published.uploaded.len(),
         published.skipped.len()
-    );
-    Ok(TargetResult::Done(did))
+    )))
 }
 
 /// The client, when the settings are good for one; nothing is asked of GitHub.
-pub fn client(world: &World<'_>) -> Result<Github> {
-    let settings = &world.settings.github;
+pub fn client(settings: &GithubSettings) -> Result<Github> {
     let Some(token) = settings.token.clone() else {
         bail!("`GITHUB_TOKEN` is not set");
     };
-    Github::new(
-        http(&settings.api)?,
-        &settings.api,
-        &settings.repository,
-        token,
-    )
-    .map_err(fault)
+    let http = http(&settings.api)?;
+    Github::new(http, &settings.api, &settings.repository, token).map_err(fault)
 }
 
 fn fault(error: github::Error) -> anyhow::Error {
     blame(error.is_input(), error)
 }
 
-async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
-    let mut held = Held::new();
-    let made = world
-        .published()
-        .values()
-        .next()
-        .map(|it| it.digest.clone());
-    for push in &world.plan.pushes {
-        if let Some(published) = world.published().get(&push.registry) {
-            held.insert(
-                push.registry.clone(),
-                (published.reference.clone(), published.digest.to_string()),
-            );
-        } else if is_asked(world, push) {
-            let at = TagOrDigest::Tag(push.immutable.clone());
-            match world.repository(&push.registry)?.head_manifest(&at).await {
-                Ok(Some(head)) if made.as_ref().is_some_and(|it| *it != head.digest) => {
-                    context.warn(&format!(
-                        "{}:{} is {}, which is not what this run published",
-                        push.repository, push.immutable, head.digest
-                    ));
-                }
-                Ok(Some(head)) => {
-                    let reference = format!("{}:{}", push.repository, push.immutable);
-                    held.insert(push.registry.clone(), (reference, head.digest.to_string()));
+/// The registries that hold the version: those that this run published to, and of the others those that say so.
+async fn holders(
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    state: &RunState,
+    is_asked: impl Fn(&PushPlan) -> bool,
+    context: &graph::Context<'_>,
+) -> Holders {
+    let published = state.published();
+    let made = published.values().next().map(|it| &it.digest);
+    let mut holders = Holders::new();
+    for push in &plan.pushes {
+        let reference = push.repository.at(push.immutable.clone());
+        if let Some(published) = published.get(&push.registry) {
+            holders.insert(push.registry.clone(), (reference, published.digest.clone()));
+        } else if is_asked(push) {
+            let repository = clients.registries.get(&push.registry).repository();
+            match resolve_tag(&repository, &push.immutable).await {
+                Ok(Some(digest)) if made.is_some_and(|it| *it != digest) => context.warn(&format!(
+                    "{reference} is {digest}, which is not what this run published"
+                )),
+                Ok(Some(digest)) => {
+                    holders.insert(push.registry.clone(), (reference, digest));
                 }
                 Ok(None) => context.note(&format!(
                     "{} does not hold {}",
@@ -110,26 +111,22 @@ async fn held(world: &World<'_>, context: &graph::Context<'_>) -> Result<Held> {
             }
         }
     }
-    Ok(held)
+    holders
 }
 
-/// Whether a registry that got nothing in this run may hold the image nevertheless. Without credentials, that is asked
-/// only where it matters.
-fn is_asked(world: &World<'_>, push: &PushPlan) -> bool {
-    match world.settings.require {
-        Require::Any => !world.is_scheduled(&push.target),
-        _ => !tag_gate::runs(world, push),
-    }
-}
-
-async fn plan(world: &World<'_>, held: &Held, context: &graph::Context<'_>) -> Result<Plan> {
-    let version = &world.plan.version;
+async fn github_plan(
+    plan: &ReleasePlan,
+    holders: &Holders,
+    commit: Option<String>,
+    context: &graph::Context<'_>,
+) -> Result<Plan> {
+    let version = &plan.version;
     let mut assets = Vec::new();
-    for platform in &world.plan.platforms {
-        let path = match download::package(world.plan, platform) {
+    for platform in &plan.platforms {
+        let path = match download::package(plan, platform) {
             Ok(path) => path,
             // With an image that was built elsewhere, there need not be any.
-            Err(_) if world.plan.transport.image.is_some() => {
+            Err(_) if plan.transport.image.is_some() => {
                 context.note(&format!(
                     "no package for {platform} is here, so none is attached"
                 ));
@@ -140,16 +137,12 @@ async fn plan(world: &World<'_>, held: &Held, context: &graph::Context<'_>) -> R
         assets.push(tokio::task::spawn_blocking(move || asset(path)).await??);
     }
     Ok(Plan {
-        tag: world.plan.git_tag.clone(),
+        tag: plan.git_tag.clone(),
         name: version.to_string(),
         prerelease: !version.pre.is_empty(),
-        notes: notes(held),
+        notes: notes(holders),
         assets,
-        target_commitish: world
-            .settings
-            .commit
-            .as_ref()
-            .map(|commit| commit.id.clone()),
+        target_commitish: commit,
     })
 }
 
@@ -169,7 +162,7 @@ fn asset(path: PathBuf) -> Result<Asset> {
     })
 }
 
-fn tell(context: &graph::Context<'_>, event: &Event<'_>) {
+fn emit(context: &graph::Context<'_>, event: &Event<'_>) {
     match event {
         Event::Sent { sent, size, .. } => context.progress(*sent, *size),
         Event::Waiting { reason, wait } => {
@@ -178,9 +171,9 @@ fn tell(context: &graph::Context<'_>, event: &Event<'_>) {
     }
 }
 
-fn notes(held: &Held) -> String {
+fn notes(holders: &Holders) -> String {
     let mut notes = String::from("| registry | image | digest |\n| --- | --- | --- |\n");
-    for (registry, (reference, digest)) in held {
+    for (registry, (reference, digest)) in holders {
         let _ = writeln!(notes, "| {registry} | `{reference}` | `{digest}` |");
     }
     notes

@@ -1,7 +1,7 @@
 //! What the push targets of a direct release share: the image, read and compressed once, by whichever comes first.
 //!
-//! It refuses to know how a registry takes it. What one registry holds already, from an earlier run that others failed
-//! in, is the source for the others: nothing is compressed again, and the digest is the same.
+//! What one registry holds already, from an earlier run in which others failed, is the source for the others: nothing is
+//! compressed again, and the digest is the same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -13,24 +13,24 @@ use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
-use super::plan::PushPlan;
+use super::clients::Clients;
+use super::plan::{PushPlan, ReleasePlan};
+use super::registry_state::find_whole;
 use super::reuse::{self, Candidate};
-use super::tag_gate;
 use super::transport::Location;
-use super::world::World;
 use crate::copy::{self, Copier, Source};
 use crate::engine::{self, Engine, Image};
 use crate::exit::bad_input;
-use crate::image::{self, Content, Event, Input};
+use crate::image::{self, Content, Event, Input, PartialImage};
 use crate::oci::{Descriptor, Digest, Manifest, TagOrDigest};
-use crate::settings::Login;
+use crate::registry::Repository;
 
 /// An upload that was lost is begun again so often.
 const RETRIES: u32 = 3;
 
 /// The image on its way.
 pub struct ImageSource {
-    /// Registries that hold it already, with what the version names there.
+    /// What the version names at the registries that hold the image already.
     held: BTreeMap<String, Manifest>,
     pub copier: Copier,
     reading: Arc<Reading>,
@@ -42,28 +42,41 @@ pub struct ImageSource {
 /// How far the reading is.
 #[derive(Default)]
 struct Reading {
-    taken: AtomicU64,
+    bytes_read: AtomicU64,
     failure: OnceLock<image::Error>,
 }
 
 impl ImageSource {
-    /// Looks what is there already, and begins to read what is not.
-    pub async fn start(world: &World<'_>) -> Result<ImageSource> {
-        let images = images(world).await?;
-        let held = held(world, &images).await?;
-        let name = format!("{}:{}", world.settings.image, world.plan.version);
+    /// Looks what is there already, and begins to read what is not. `targets` are the registries that this run pushes to.
+    pub async fn start(
+        plan: &ReleasePlan,
+        clients: &Clients<'_>,
+        targets: Vec<&str>,
+    ) -> Result<ImageSource> {
+        let images = images(plan, clients).await?;
+        let held = held(plan, clients, &images).await;
         let reading = Arc::new(Reading::default());
         let mut reader = JoinSet::new();
         let source = match held.first_key_value() {
             Some((registry, manifest)) => Source::Registry {
-                repository: world.repository(registry)?.clone(),
+                repository: clients.registries.get(registry).repository(),
                 at: TagOrDigest::Digest(manifest.digest().clone()),
             },
-            None => read(world, images, Arc::clone(&reading), &mut reader).await?,
+            None => {
+                read(
+                    plan,
+                    clients,
+                    &targets,
+                    images,
+                    Arc::clone(&reading),
+                    &mut reader,
+                )
+                .await?
+            }
         };
         Ok(ImageSource {
             held,
-            copier: Copier::new(name, source, RETRIES),
+            copier: Copier::new(plan.image.clone(), source, RETRIES),
             reading,
             reader,
         })
@@ -75,8 +88,8 @@ impl ImageSource {
     }
 
     /// Bytes of the image that were read so far, before compression.
-    pub fn taken(&self) -> u64 {
-        self.reading.taken.load(Ordering::Relaxed)
+    pub fn bytes_read(&self) -> u64 {
+        self.reading.bytes_read.load(Ordering::Relaxed)
     }
 
     /// Why the image could not be read, if it could not: then no registry is at fault.
@@ -97,59 +110,53 @@ impl ImageSource {
 }
 
 /// The images as the engine describes them; none when the image is not in the engine.
-async fn images(world: &World<'_>) -> Result<Vec<Image>> {
+async fn images(plan: &ReleasePlan, clients: &Clients<'_>) -> Result<Vec<Image>> {
     let mut images = Vec::new();
-    for name in names(world) {
-        let image = world.engine().await?.image(&name).await?;
-        images.push(image.ok_or_else(|| absent(world, &name))?);
+    for name in names(plan) {
+        let image = clients.engine().await?.image(&name).await?;
+        images.push(image.ok_or_else(|| plan.transport.no_such_image(&name))?);
     }
     Ok(images)
 }
 
 /// The image's names in the engine, one for each platform.
-fn names(world: &World<'_>) -> Vec<String> {
-    match &world.plan.transport.image {
-        None => world.plan.builds.iter().map(|it| it.tag.clone()).collect(),
-        Some(given) => match &given.location {
-            Location::Engine(name) => vec![name.clone()],
-            Location::Directory(_) | Location::File(_) => Vec::new(),
-        },
+fn names(plan: &ReleasePlan) -> Vec<String> {
+    match plan.transport.image.as_ref().map(|it| &it.location) {
+        None => plan.builds.iter().map(|it| it.tag.clone()).collect(),
+        Some(Location::Engine(name)) => vec![name.clone()],
+        Some(Location::Directory(_) | Location::File(_)) => Vec::new(),
     }
 }
 
-/// The error that the engine lacks an image.
-pub fn absent(world: &World<'_>, name: &str) -> anyhow::Error {
-    let hint = match world.plan.transport.image {
-        None => "run `cargo xtask docker-build`",
-        Some(_) => "`docker image ls` shows what it has",
-    };
-    bad_input(format!("the engine has no image `{name}`\nhint: {hint}"))
-}
-
 /// The registries that are signed in to, whether or not this run pushes to them.
-fn ready<'w>(world: &'w World<'_>) -> impl Iterator<Item = &'w PushPlan> {
-    world.plan.pushes.iter().filter(|push| {
-        let login = &world.registry(&push.registry).login;
-        matches!(login, Login::Ready { .. })
+fn signed_in<'c>(
+    plan: &'c ReleasePlan,
+    clients: &'c Clients<'_>,
+) -> impl Iterator<Item = (&'c PushPlan, Repository)> {
+    plan.pushes.iter().filter_map(|push| {
+        let registry = clients.registries.get(&push.registry);
+        registry
+            .is_signed_in()
+            .then(|| (push, registry.repository()))
     })
 }
 
 /// Which registries have the images under this version.
-async fn held(world: &World<'_>, images: &[Image]) -> Result<BTreeMap<String, Manifest>> {
+async fn held(
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    images: &[Image],
+) -> BTreeMap<String, Manifest> {
     if images.is_empty() {
-        return Ok(BTreeMap::new());
+        return BTreeMap::new();
     }
-    let ids: BTreeSet<String> = images.iter().map(|image| image.id.to_string()).collect();
-    let ask = ready(world).map(|push| {
-        let ids = &ids;
-        async move {
-            let repository = world.repository(&push.registry)?;
-            let held = reuse::held(repository, &push.immutable, ids).await;
-            anyhow::Ok(held.map(|manifest| (push.registry.clone(), manifest)))
-        }
+    let ids: BTreeSet<Digest> = images.iter().map(|image| image.id.clone()).collect();
+    let ids = &ids;
+    let ask = signed_in(plan, clients).map(|(push, repository)| async move {
+        let held = find_whole(&repository, &push.immutable, ids).await;
+        held.map(|manifest| (push.registry.clone(), manifest))
     });
-    let answers: Result<Vec<_>> = join_all(ask).await.into_iter().collect();
-    Ok(answers?.into_iter().flatten().collect())
+    join_all(ask).await.into_iter().flatten().collect()
 }
 
 /// Where the image is read.
@@ -161,41 +168,39 @@ enum Origin {
 
 /// Begins to read the image, and hands out its parts as they are ready.
 async fn read(
-    world: &World<'_>,
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    targets: &[&str],
     images: Vec<Image>,
     reading: Arc<Reading>,
     reader: &mut JoinSet<()>,
 ) -> Result<Source> {
-    let mut candidates = Vec::new();
-    for push in ready(world) {
-        let is_refused = world.refusals().contains_key(&push.registry);
-        let is_target = tag_gate::runs(world, push) && !is_refused;
-        // Of an image in the engine, the others were asked already.
-        if is_target || images.is_empty() {
-            candidates.push(Candidate {
-                repository: world.repository(&push.registry)?.clone(),
-                is_target,
-            });
-        }
-    }
-    let known = reuse::layers(&candidates, &world.plan.version).await;
+    let candidates = signed_in(plan, clients).map(|(push, repository)| Candidate {
+        repository,
+        is_target: targets.contains(&&*push.registry),
+    });
+    // Of an image in the engine, the others were asked already.
+    let candidates: Vec<_> = candidates
+        .filter(|candidate| candidate.is_target || images.is_empty())
+        .collect();
+    let known = reuse::layers(&candidates, &plan.version).await;
     let options = image::Options {
-        compression: world.plan.transport.compression,
+        compression: plan.transport.compression,
         workers: None,
         reusable: known.layers,
         diff_ids: images.iter().map(|it| it.diff_ids.clone()).collect(),
     };
-    let origin = match world.plan.transport.image.as_ref().map(|it| &it.location) {
+    let origin = match plan.transport.image.as_ref().map(|it| &it.location) {
         Some(Location::Directory(path)) => Origin::Archive(Input::Directory(path.clone())),
         Some(Location::File(path)) => Origin::Archive(Input::File(path.clone())),
         None | Some(Location::Engine(_)) => {
-            Origin::Engine(world.engine().await?.clone(), names(world))
+            Origin::Engine(clients.engine().await?.clone(), names(plan))
         }
     };
     let (writer, pending) = copy::pending_image();
     reader.spawn(async move {
         let listener = |event| match event {
-            Event::BytesRead(bytes) => drop(reading.taken.fetch_add(bytes, Ordering::Relaxed)),
+            Event::BytesRead(bytes) => drop(reading.bytes_read.fetch_add(bytes, Ordering::Relaxed)),
             Event::Ready(blob) => match blob.content {
                 Content::File(file) => writer.file(blob.descriptor, file),
                 Content::Memory(bytes) => writer.bytes(blob.descriptor, bytes),
@@ -245,7 +250,7 @@ async fn parts(
     engine: &Engine,
     images: &[Image],
     known: &HashMap<Digest, Descriptor>,
-) -> Option<Vec<image::PartialImage>> {
+) -> Option<Vec<PartialImage>> {
     let mut parts = Vec::new();
     for image in images {
         parts.push(engine.part(image, known).await?);

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+
 use super::tags::Tags;
-use super::transport::{Location, Transport, Via};
+use super::transport::{Location, Transport};
+use crate::cli::Via;
 use crate::engine::BuildPlan;
+use crate::exit::bad_input;
 use crate::graph;
 use crate::oci::{Platform, RepositoryName, Tag};
-use crate::packages::{self, Source};
+use crate::packages::Source;
 use crate::settings::{Login, Release, ReleaseSettings};
 
 /// Everything about one release that can be known before it starts.
@@ -18,6 +22,8 @@ pub struct ReleasePlan {
     pub version: semver::Version,
     /// The git tag of the release.
     pub git_tag: String,
+    /// The image's name and the version, for people.
+    pub image: String,
     pub platforms: Vec<Platform>,
     /// The package index, without its query.
     pub package_index: String,
@@ -63,13 +69,16 @@ impl PushPlan {
 }
 
 impl ReleasePlan {
+    /// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.
+    ///
     /// # Errors
-    /// A package index that cannot be one.
-    pub fn new(
-        settings: &ReleaseSettings,
-        release: &Release,
-        transport: Transport,
-    ) -> Result<Self, packages::Error> {
+    /// [`BadInput`](crate::exit::BadInput): a package index that cannot be one.
+    pub fn new(settings: &ReleaseSettings, transport: Transport) -> Result<Self> {
+        let placeholder = Release {
+            version: semver::Version::new(0, 0, 0),
+            tag: "v0.0.0".to_owned(),
+        };
+        let release = settings.release.as_ref().unwrap_or(&placeholder);
         let version = &release.version;
         let output = settings.root.join("output");
         let context = output.join("docker-build-context");
@@ -84,7 +93,7 @@ impl ReleasePlan {
             context: context.clone(),
             dockerfile: "Dockerfile".to_owned(),
             tag: local(platform),
-            platform: platform.to_string(),
+            platform: platform.clone(),
             args: BTreeMap::from([
                 ("VERSION".to_owned(), version.to_string()),
                 ("BUILD_DATE".to_owned(), rfc3339(settings.timestamp)),
@@ -121,10 +130,12 @@ impl ReleasePlan {
             immutable: tags.immutable.clone(),
             moving: tags.moving.clone(),
         });
+        let index = Source::new(settings.package_index.clone()).map_err(bad_input)?;
         Ok(ReleasePlan {
             git_tag: release.tag.clone(),
+            image: format!("{}:{version}", settings.image),
             platforms: settings.platforms.clone(),
-            package_index: Source::new(settings.package_index.clone())?.to_string(),
+            package_index: index.to_string(),
             packages: output.join("packages").join(version.to_string()),
             builds: builds.collect(),
             pushes: pushes.collect(),
@@ -249,24 +260,19 @@ fn push_lines(push: &PushPlan, settings: &ReleaseSettings, transport: &Transport
         ));
     } else if push.images.len() > 1 {
         for image in &push.images {
-            lines.push(format!(
-                "{}:{} ({})",
-                push.repository, image.tag, image.platform
-            ));
+            let reference = push.repository.at(image.tag.clone());
+            lines.push(format!("{reference} ({})", image.platform));
         }
     }
     for tag in push.tags() {
-        lines.push(format!("{}:{tag}", push.repository));
+        lines.push(push.repository.at(tag.clone()).to_string());
     }
     let registry = settings
         .registries
         .iter()
         .find(|registry| registry.name == push.registry);
     if let Some(Login::Missing(variables)) = registry.map(|registry| &registry.login) {
-        lines.push(format!(
-            "as things are it would not be pushed to: {}",
-            variables.missing()
-        ));
+        lines.push(format!("would be skipped: {}", variables.missing()));
     }
     lines
 }

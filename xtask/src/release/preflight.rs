@@ -7,12 +7,14 @@
 use anyhow::Result;
 use futures_util::future::join_all;
 
-use super::image_source::absent;
+use super::clients::{Clients, Registries, RegistryClient};
+use super::github_release;
+use super::plan::ReleasePlan;
+use super::run_state::RunState;
 use super::transport::Location;
-use super::{github_release, world::World};
 use crate::exit::bad_input;
 use crate::registry;
-use crate::settings::{Login, RegistrySettings};
+use crate::settings::{Login, RegistrySettings, ReleaseSettings};
 
 /// The answer of one registry.
 pub struct Answer<'a> {
@@ -20,24 +22,24 @@ pub struct Answer<'a> {
     pub result: Result<(), registry::Error>,
 }
 
-/// Asks each of `registries` that has credentials, all at once.
+/// Asks those of `registries` that are signed in to and `wanted`, all at once.
 pub async fn ask<'a>(
-    world: &World<'_>,
-    registries: impl IntoIterator<Item = &'a RegistrySettings>,
-) -> Result<Vec<Answer<'a>>> {
-    let ready = registries
-        .into_iter()
-        .filter(|registry| matches!(registry.login, Login::Ready { .. }));
-    let questions = ready.map(|registry| async move {
-        let result = world.repository(&registry.name)?.check_push_access().await;
-        Ok(Answer { registry, result })
+    registries: &Registries<'a>,
+    wanted: impl Fn(&RegistrySettings) -> bool,
+) -> Vec<Answer<'a>> {
+    let wanted = |it: &&RegistryClient<'a>| it.is_signed_in() && wanted(it.settings);
+    let questions = registries.iter().filter(wanted).map(|it| async {
+        Answer {
+            registry: it.settings,
+            result: it.repository().check_push_access().await,
+        }
     });
-    join_all(questions).await.into_iter().collect()
+    join_all(questions).await
 }
 
 impl Answer<'_> {
-    /// The refusal in a sentence that says what to look at.
-    pub fn refusal(&self) -> Option<String> {
+    /// The problem in a sentence that says what to look at.
+    pub fn problem(&self) -> Option<String> {
         let error = self.result.as_ref().err()?;
         let RegistrySettings {
             repository, login, ..
@@ -73,51 +75,51 @@ impl Answer<'_> {
 ///
 /// # Errors
 /// [`BadInput`](crate::exit::BadInput): no engine, or refused credentials.
-pub async fn run(world: &World<'_>, targets: &[&str]) -> Result<Vec<String>> {
-    let pushes: Vec<&RegistrySettings> = targets
-        .iter()
-        .filter_map(|target| world.push(target))
-        .map(|push| world.registry(&push.registry))
-        .collect();
-    let transport = &world.plan.transport;
+pub async fn run(
+    settings: &ReleaseSettings,
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    state: &RunState,
+    targets: &[&str],
+) -> Result<Vec<String>> {
+    let transport = &plan.transport;
+    let pushes = |registry: &RegistrySettings| targets.contains(&&*registry.target);
     let builds = targets.contains(&"docker-build") && transport.image.is_none();
-    if builds || !pushes.is_empty() && transport.needs_engine() {
-        let engine = world.engine().await?;
+    if builds || settings.registries.iter().any(pushes) && transport.needs_engine() {
+        let engine = clients.engine().await?;
         if let Some(Location::Engine(name)) = transport.image.as_ref().map(|it| &it.location)
             && engine.image(name).await?.is_none()
         {
-            return Err(absent(world, name));
+            return Err(transport.no_such_image(name));
         }
     }
     if targets.contains(&"github-release") {
-        github_release::client(world)?;
+        github_release::client(&settings.github)?;
     }
-    let answers = ask(world, pushes).await?;
+    let answers = ask(&clients.registries, pushes).await;
     let rejected: Vec<String> = answers
         .iter()
         .filter(|answer| answer.is_rejected())
-        .filter_map(Answer::refusal)
+        .filter_map(Answer::problem)
         .collect();
     if !rejected.is_empty() {
         return Err(bad_input(rejected.join("\n")));
     }
     let mut warnings = Vec::new();
-    if builds && world.settings.timestamp == 0 {
+    if builds && settings.timestamp == 0 {
         warnings.push(
             "every date in the image will be 1970-01-01\nhint: release from a git checkout, or set `SOURCE_DATE_EPOCH`"
                 .to_owned(),
         );
     }
     for answer in &answers {
-        let Some(refusal) = answer.refusal() else {
+        let Some(problem) = answer.problem() else {
             continue;
         };
         if matches!(answer.result, Err(registry::Error::Denied { .. })) {
-            world
-                .refusals()
-                .insert(answer.registry.name.clone(), refusal.clone());
+            state.refuse(&answer.registry.name, problem.clone());
         }
-        warnings.push(refusal);
+        warnings.push(problem);
     }
     Ok(warnings)
 }

@@ -1,13 +1,18 @@
 //! `cargo xtask promote VERSION --tag latest`: move a tag everywhere, by manifest only. This is also the rollback.
 
-use anyhow::Result;
+use std::collections::BTreeSet;
 
-use super::held;
+use anyhow::{Result, anyhow, bail};
+use futures_util::future::{join_all, try_join_all};
+
+use super::clients::{Registries, RegistryClient};
+use super::registry_state::resolve_tags;
 use crate::cli::PromoteArgs;
 use crate::exit::{Exit, bad_input};
-use crate::oci::Tag;
+use crate::oci::{Digest, Tag, TagOrDigest};
+use crate::registry;
 use crate::report::{Console, Outcome, Table};
-use crate::settings::Settings;
+use crate::settings::{Login, Settings};
 
 /// Lets `--tag` name what the version's tag names, on every registry.
 pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs) -> Result<Exit> {
@@ -17,8 +22,9 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     };
     let version = parse(args.version.strip_prefix('v').unwrap_or(&args.version))?;
     let tag = parse(&args.tag)?;
-    let registries = settings.registries()?;
-    let moved = held::promote(&registries, &version, &tag).await?;
+    let settings = settings.registries()?;
+    let registries = Registries::new(&settings)?;
+    let moved = move_tag(&registries, &version, &tag).await?;
 
     let failed = moved.iter().filter(|(_, result)| result.is_err()).count();
     let exit = match failed {
@@ -29,11 +35,11 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     let rows = moved.iter().map(|(registry, result)| {
         let result = match result {
             Ok(digest) => digest.to_string(),
-            Err(error) => format!("failed: {error:#}"),
+            Err(error) => format!("failed: {error}"),
         };
         vec![
-            registry.name.clone(),
-            format!("{}:{tag}", registry.repository),
+            registry.settings.name.clone(),
+            registry.settings.repository.at(tag.clone()).to_string(),
             result,
         ]
     });
@@ -43,4 +49,62 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     };
     let title = format!("promote {version} to {tag}");
     Ok(console.finish(Outcome::table(title, exit, table), None))
+}
+
+type Moved<'r> = (&'r RegistryClient<'r>, Result<Digest, registry::Error>);
+
+/// Lets `tag` name what `version` names, on every registry that is signed in to; returns what became of each.
+///
+/// # Errors
+/// Nothing was moved: a registry lacks the version, cannot be asked, or holds something else under it than another.
+async fn move_tag<'r>(
+    registries: &'r Registries<'r>,
+    version: &Tag,
+    tag: &Tag,
+) -> Result<Vec<Moved<'r>>> {
+    let known = registries
+        .iter()
+        .filter(|it| !matches!(it.settings.login, Login::Missing(_)));
+    let mut sources = Vec::new();
+    for resolved in resolve_tags(known, std::slice::from_ref(version)).await {
+        let repository = &resolved.registry.settings.repository;
+        match resolved.digest {
+            Ok(Some(digest)) => sources.push((resolved.registry, digest)),
+            Ok(None) => bail!(
+                "`{repository}` does not hold `{version}`; nothing was moved\nhint: push it there first"
+            ),
+            Err(error) => {
+                bail!("`{repository}` cannot be asked for `{version}`; nothing was moved: {error}")
+            }
+        }
+    }
+    if sources.is_empty() {
+        bail!("no registry has credentials; nothing was moved");
+    }
+    let digests: BTreeSet<&Digest> = sources.iter().map(|(_, digest)| digest).collect();
+    if digests.len() > 1 {
+        let lines: Vec<String> = sources
+            .iter()
+            .map(|(registry, digest)| format!("\n    {} {digest}", registry.settings.repository))
+            .collect();
+        bail!(
+            "`{version}` is not the same everywhere; nothing was moved:{}",
+            lines.concat()
+        );
+    }
+    let manifests = sources.into_iter().map(|(registry, digest)| async move {
+        let at = TagOrDigest::Digest(digest);
+        let manifest = registry.repository().get_manifest(&at).await?;
+        let name = &registry.settings.repository;
+        let manifest =
+            manifest.ok_or_else(|| anyhow!("`{name}` lost `{version}`; nothing was moved"))?;
+        anyhow::Ok((registry, manifest))
+    });
+    let moves = try_join_all(manifests).await?.into_iter();
+    let moves = moves.map(|(registry, manifest)| async move {
+        let at = TagOrDigest::Tag(tag.clone());
+        let moved = registry.repository().put_manifest(&at, &manifest).await;
+        (registry, moved)
+    });
+    Ok(join_all(moves).await)
 }

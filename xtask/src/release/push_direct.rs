@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::time::MissedTickBehavior;
 
+use super::clients::RegistryClient;
 use super::image_source::ImageSource;
-use super::plan::PushPlan;
-use super::push::PushOutcome;
-use super::world::World;
+use super::run_state::PushOutcome;
 use crate::copy::{CopyStatus, Destination, Event, Listener, RegistryHost};
 use crate::graph;
 use crate::registry::Error;
@@ -20,49 +19,51 @@ use crate::registry::Error;
 const TICK: Duration = Duration::from_millis(250);
 
 /// Brings the image to the registry, without a tag.
-pub async fn bring(
-    world: &World<'_>,
-    plan: &PushPlan,
+pub async fn push(
+    source: &ImageSource,
+    registry: &RegistryClient<'_>,
     context: &graph::Context<'_>,
 ) -> Result<PushOutcome> {
-    let image_source = world.image_source().await?;
-    if let Some(manifest) = image_source.held(&plan.registry) {
+    if let Some(manifest) = source.held(&registry.settings.name) {
         return Ok(PushOutcome {
             manifest: manifest.clone(),
             pushed: None,
         });
     }
-    let client = world.client(&plan.registry)?.clone();
-    let host = RegistryHost::new(plan.repository.host(), client);
+    let repository = &registry.settings.repository;
+    let host = RegistryHost::new(repository.host(), registry.registry.clone());
     let destination = Destination {
         host: Arc::clone(&host),
-        repository: plan.repository.clone(),
+        repository: repository.clone(),
         tags: Vec::new(),
     };
     let meter = Arc::new(Meter::default());
-    let bringing = image_source
+    let copying = source
         .copier
         .copy_to(destination, Arc::clone(&meter) as Arc<_>);
-    let row = watched(bringing, || meter.tell(image_source, context)).await;
-    let reason = row.reason.unwrap_or_default();
-    if row.status == CopyStatus::Failed {
-        return Err(match (image_source.failure(), host.circuit_open()) {
-            (Some(failure), _) => failure,
-            (None, Some(refusal @ Error::Rejected { .. })) => refusal.clone().into(),
-            (None, _) => anyhow!(reason),
+    let result = watched(copying, || meter.tell(source, context)).await;
+    let reason = result.reason.unwrap_or_default();
+    if result.status == CopyStatus::Failed {
+        let is_refused = matches!(host.circuit_open(), Some(Error::Rejected { .. }))
+            || result.http_status == Some(401);
+        return Err(match source.failure() {
+            Some(failure) => failure,
+            None if is_refused => registry.login_refused(reason),
+            None => anyhow!(reason),
         });
     }
-    if row.status == CopyStatus::Degraded {
+    if result.status == CopyStatus::Degraded {
         context.warn(&reason);
     }
-    let Some(digest) = row.digest else {
+    let Some(digest) = result.digest else {
         bail!("the copy ended without a digest");
     };
-    let manifest = image_source.copier.manifest(&digest).await?;
+    let manifest = source.copier.manifest(&digest).await?;
     let manifest = manifest.with_context(|| format!("{digest} is not what was read"))?;
+    let uploaded = result.bytes.uploaded;
     Ok(PushOutcome {
         manifest,
-        pushed: (row.bytes.uploaded > 0).then_some(row.bytes.uploaded),
+        pushed: (uploaded > 0).then_some(uploaded),
     })
 }
 
@@ -91,10 +92,10 @@ struct Meter {
 
 impl Meter {
     /// Until something is there to be uploaded, what was read counts. An engine may take long before its first byte.
-    fn tell(&self, image_source: &ImageSource, context: &graph::Context<'_>) {
-        match (self.planned.load(Ordering::Relaxed), image_source.taken()) {
+    fn tell(&self, source: &ImageSource, context: &graph::Context<'_>) {
+        match (self.planned.load(Ordering::Relaxed), source.bytes_read()) {
             (0, 0) => {}
-            (0, taken) => context.progress(taken, 0),
+            (0, read) => context.progress(read, 0),
             (planned, _) => context.progress(self.moved.load(Ordering::Relaxed), planned),
         }
     }

@@ -2,16 +2,20 @@
 //!
 //! What the registry holds already is not pushed again.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, anyhow};
 
-use super::image_source::absent;
+use super::clients::RegistryClient;
 use super::plan::{PushPlan, PushedImage};
-use super::push::{PushOutcome, replaces, verify};
-use super::world::World;
-use crate::engine::{self, Engine, Image};
+use super::registry_state::{Existing, find_existing};
+use super::run_state::PushOutcome;
+use super::tagging;
+use super::transport::Transport;
+use crate::engine::{self, Engine};
 use crate::graph;
 use crate::http;
-use crate::oci::{Content, Manifest, Tag, TagOrDigest, index_of};
+use crate::oci::{Manifest, TagOrDigest, index_of};
 use crate::registry::Repository;
 use crate::settings::Login;
 
@@ -19,14 +23,14 @@ use crate::settings::Login;
 const TRIES: u32 = 3;
 
 /// Brings the images of `plan` to the registry.
-pub async fn bring(
-    world: &World<'_>,
+pub async fn push(
+    engine: &Engine,
+    registry: &RegistryClient<'_>,
     plan: &PushPlan,
+    transport: &Transport,
     context: &graph::Context<'_>,
 ) -> Result<PushOutcome> {
-    let engine = world.engine().await?;
-    let repository = world.repository(&plan.registry)?;
-    let credentials = match &world.registry(&plan.registry).login {
+    let credentials = match &registry.settings.login {
         Login::Ready {
             username, password, ..
         } => Some(engine::Credentials {
@@ -36,11 +40,11 @@ pub async fn bring(
         _ => None,
     };
     let push = Push {
-        world,
         plan,
+        transport,
         context,
         engine,
-        repository,
+        repository: registry.repository(),
         credentials,
     };
     let mut manifests = Vec::new();
@@ -73,11 +77,11 @@ pub async fn bring(
 
 /// One push target at work.
 struct Push<'p> {
-    world: &'p World<'p>,
     plan: &'p PushPlan,
+    transport: &'p Transport,
     context: &'p graph::Context<'p>,
     engine: &'p Engine,
-    repository: &'p Repository,
+    repository: Repository,
     credentials: Option<engine::Credentials>,
 }
 
@@ -86,55 +90,25 @@ impl Push<'_> {
     /// `before` were uploaded for other platforms.
     async fn image(&self, image: &PushedImage, before: u64) -> Result<(Manifest, Option<u64>)> {
         let Some(local) = self.engine.image(&image.local).await? else {
-            return Err(absent(self.world, &image.local));
+            return Err(self.transport.no_such_image(&image.local));
         };
-        if let Some(manifest) = self.held(&image.tag, &local).await? {
-            return Ok((manifest, None));
+        let id = BTreeSet::from([local.id.clone()]);
+        match find_existing(&self.repository, &image.tag, &id).await? {
+            Existing::Same(manifest, _) => return Ok((manifest, None)),
+            Existing::Other(digest) if image.tag == self.plan.immutable => {
+                tagging::warn_of_replacement(self.context, &image.tag, &digest);
+            }
+            Existing::Other(_) | Existing::Nothing => {}
         }
-        let reference = format!("{}:{}", self.plan.repository, image.tag);
+        let reference = self.plan.repository.at(image.tag.clone()).to_string();
         self.engine.tag(&local.id, &reference).await?;
         let pushed = self.push(&reference, before).await?;
-        let digest = pushed
-            .digest
-            .parse()
-            .with_context(|| format!("the engine's digest for `{reference}`"))?;
-        let manifest = self
-            .repository
-            .get_manifest(&TagOrDigest::Digest(digest))
-            .await?;
-        let manifest = manifest.ok_or_else(|| {
-            anyhow!(
-                "the engine pushed `{reference}` as {}, but the registry does not hold it",
-                pushed.digest
-            )
+        let at = TagOrDigest::Digest(pushed.digest);
+        let manifest = self.repository.get_manifest(&at).await?.ok_or_else(|| {
+            anyhow!("the engine pushed `{reference}` as {at}, but the registry does not hold it")
         })?;
-        verify(self.repository, &image.tag, &manifest).await?;
+        tagging::verify(&self.repository, &image.tag, &manifest).await?;
         Ok((manifest, Some(pushed.bytes)))
-    }
-
-    /// The manifest under `tag`, if it is of the image `local`.
-    ///
-    /// The image's id is the digest of its config, or on engines with containerd's image store that of its manifest.
-    async fn held(&self, tag: &Tag, local: &Image) -> Result<Option<Manifest>> {
-        let Some(manifest) = self
-            .repository
-            .get_manifest(&TagOrDigest::Tag(tag.clone()))
-            .await?
-        else {
-            return Ok(None);
-        };
-        let id = local.id.to_string();
-        let is_held = match manifest.content() {
-            Ok(Content::Image(image)) => image.config.digest.as_str() == id,
-            _ => false,
-        };
-        if is_held || manifest.digest().as_str() == id {
-            return Ok(Some(manifest));
-        }
-        if *tag == self.plan.immutable {
-            replaces(self.context, tag, manifest.digest());
-        }
-        Ok(None)
     }
 
     async fn push(&self, reference: &str, before: u64) -> Result<engine::Pushed> {

@@ -3,8 +3,8 @@
 use indicatif::DecimalBytes;
 use serde_json::json;
 
-use super::plan::PushPlan;
-use super::{Published, World};
+use super::plan::{PushPlan, ReleasePlan, join};
+use super::run_state::{Published, RunState};
 use crate::exit::Exit;
 use crate::graph::{Row, Status, Summary};
 use crate::report::{
@@ -13,16 +13,16 @@ use crate::report::{
 };
 
 /// The outcome of a run.
-pub(super) fn outcome(world: &World<'_>, summary: &Summary, exit: Exit) -> Outcome {
-    let rows = world.plan.pushes.iter().filter_map(|push| {
+pub fn outcome(plan: &ReleasePlan, state: &RunState, summary: &Summary, exit: Exit) -> Outcome {
+    let mut published = state.published();
+    let rows = plan.pushes.iter().filter_map(|push| {
         let row = summary.rows.iter().find(|row| row.target == push.target)?;
-        let published = world.published().get(&push.registry).cloned();
-        Some(registry(push, row, published))
+        Some(registry(push, row, published.remove(&push.registry)))
     });
     let registries: Vec<RegistryReport> = rows.collect();
     let digest = registries.iter().rev().find_map(|it| it.digest.as_ref());
     let digest = digest.map_or_else(String::new, ToString::to_string);
-    let version = world.plan.version.to_string();
+    let version = plan.version.to_string();
     Outcome {
         title: format!("release {version}"),
         exit,
@@ -35,7 +35,7 @@ pub(super) fn outcome(world: &World<'_>, summary: &Summary, exit: Exit) -> Outco
         files: Vec::new(),
         content: Some(Content::Release(ReleaseReport {
             version: Some(version),
-            git_tag: Some(world.plan.git_tag.clone()),
+            git_tag: Some(plan.git_tag.clone()),
             targets: summary.rows.iter().map(TargetReport::from).collect(),
             registries,
         })),
@@ -70,12 +70,11 @@ fn registry(push: &PushPlan, row: &Row, published: Option<Published>) -> Registr
 
 fn table(registries: &[RegistryReport]) -> Table {
     let rows = registries.iter().map(|it| {
-        let tags: Vec<&str> = it.tags.iter().map(|tag| tag.as_str()).collect();
         let bytes = it.digest.is_some().then_some(DecimalBytes(it.bytes));
         vec![
             it.registry.clone(),
             it.reference.to_string(),
-            tags.join(", "),
+            join(&it.tags),
             it.digest
                 .as_ref()
                 .map_or_else(String::new, ToString::to_string),

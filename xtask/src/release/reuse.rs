@@ -1,53 +1,17 @@
-//! What the registries hold already: the very image, or layers of it from the release before.
+//! Layers that need not be made again, because every registry has them from the release before.
 //!
 //! Every registry is asked at once and within a limit; one that does not answer in time says nothing here, and fails as
 //! its own target.
 
-use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::collections::HashMap;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use futures_util::future::{join_all, try_join_all};
 use semver::Version;
-use serde::Deserialize;
 
-use crate::oci::{Content, Descriptor, Digest, Image, Manifest, Tag, TagOrDigest};
+use super::registry_state::{PATIENCE, image_config, images};
+use crate::oci::{Descriptor, Digest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
-
-/// How long the answers of one registry may take.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// A config larger than this, in bytes, is none.
-const LARGEST_CONFIG: u64 = 8 << 20;
-
-/// The manifest under `tag`, if it is of exactly the images that the engine knows by `ids`, and nothing of it is lost.
-///
-/// An image's id is the digest of its config, or on engines with containerd's image store that of its manifest.
-pub async fn held(repository: &Repository, tag: &Tag, ids: &BTreeSet<String>) -> Option<Manifest> {
-    let ask = async {
-        let at = TagOrDigest::Tag(tag.clone());
-        let manifest = repository.get_manifest(&at).await.ok()??;
-        let images = images(repository, &manifest).await.ok()?;
-        let held = images.iter().map(|(digest, image)| {
-            let digests = [digest, &image.config.digest];
-            digests.map(ToString::to_string)
-        });
-        let held: Vec<_> = held.collect();
-        let is_known = |names: &[String; 2]| names.iter().any(|name| ids.contains(name));
-        let is_one = ids.len() == 1 && ids.contains(manifest.digest().as_str());
-        if !is_one && (held.len() != ids.len() || !held.iter().all(is_known)) {
-            return None;
-        }
-        let blobs = images
-            .into_iter()
-            .flat_map(|(_, image)| image.layers.into_iter().chain([image.config]))
-            .filter(|blob| !blob.is_foreign());
-        let ask = blobs.map(|blob| async move { repository.has_blob(&blob.digest).await });
-        let answers = try_join_all(ask).await.ok()?;
-        answers.into_iter().all(|has_it| has_it).then_some(manifest)
-    };
-    tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
-}
 
 /// A repository that the image may come to, or come from.
 pub struct Candidate {
@@ -73,14 +37,15 @@ pub struct ReusableLayers {
 /// get the same.
 pub async fn layers(candidates: &[Candidate], version: &Version) -> ReusableLayers {
     let ask = candidates.iter().map(|candidate| async move {
-        let held = tokio::time::timeout(PATIENCE, held_by(&candidate.repository, version)).await;
-        let held = held.ok()?.map_or_else(|error| nothing(&error), Some)?;
-        Some((candidate, held))
+        let ask = previous_release(&candidate.repository, version);
+        let answer = tokio::time::timeout(PATIENCE, ask).await.ok()?;
+        let release = answer.map_or_else(|error| nothing(&error), Some)?;
+        Some((candidate, release))
     });
     let answers: Vec<_> = join_all(ask).await.into_iter().flatten().collect();
     let same = answers
         .iter()
-        .find(|(_, held)| held.version.as_ref() == Some(version));
+        .find(|(_, release)| release.version.as_ref() == Some(version));
     let targets = answers.iter().filter(|(it, _)| it.is_target);
     let counted: Vec<_> = same.map_or_else(|| targets.collect(), |same| vec![same]);
     let Some(((holder, first), others)) = counted.split_first() else {
@@ -88,8 +53,8 @@ pub async fn layers(candidates: &[Candidate], version: &Version) -> ReusableLaye
     };
     let mut layers = first.layers.clone();
     layers.retain(|diff_id, layer| {
-        others.iter().all(|(_, held)| {
-            let same = held.layers.get(diff_id);
+        others.iter().all(|(_, release)| {
+            let same = release.layers.get(diff_id);
             same.is_some_and(|it| it.digest == layer.digest)
         })
     });
@@ -99,34 +64,35 @@ pub async fn layers(candidates: &[Candidate], version: &Version) -> ReusableLaye
     }
 }
 
-/// What a repository holds of a version.
+/// The newest release in a repository up to some version.
 #[derive(Default)]
-struct Held {
+struct PreviousRelease {
+    /// `None` in a repository without releases.
     version: Option<Version>,
     /// By diff id.
     layers: HashMap<Digest, Descriptor>,
 }
 
-/// What an error says of what a registry holds: nothing, or not even that.
-fn nothing(error: &anyhow::Error) -> Option<Held> {
+/// What an error says of the release before: that there is none, or not even that.
+fn nothing(error: &anyhow::Error) -> Option<PreviousRelease> {
     let is_silent = matches!(error.downcast_ref(), Some(Error::Unreachable { .. }));
-    (!is_silent).then(Held::default)
+    (!is_silent).then(PreviousRelease::default)
 }
 
-async fn held_by(repository: &Repository, version: &Version) -> Result<Held> {
+async fn previous_release(repository: &Repository, version: &Version) -> Result<PreviousRelease> {
     let tags = repository.tags().await?;
     let Some((version, tag)) = newest(&tags, version) else {
-        return Ok(Held::default());
+        return Ok(PreviousRelease::default());
     };
     let at = TagOrDigest::Tag(tag.clone());
     let Some(manifest) = repository.get_manifest(&at).await? else {
-        return Ok(Held::default());
+        return Ok(PreviousRelease::default());
     };
     let mut layers = HashMap::new();
     for (_, image) in images(repository, &manifest).await? {
-        let diff_ids = diff_ids(repository, &image.config).await?;
-        if diff_ids.len() == image.layers.len() {
-            layers.extend(diff_ids.into_iter().zip(image.layers));
+        let config = image_config(repository, &image.config).await?;
+        if config.diff_ids().len() == image.layers.len() {
+            layers.extend(config.diff_ids().iter().cloned().zip(image.layers));
         }
     }
     // A manifest vouches for its layers, but there are registries that lost some.
@@ -137,7 +103,7 @@ async fn held_by(repository: &Repository, version: &Version) -> Result<Held> {
     for lost in try_join_all(ask).await?.into_iter().flatten() {
         layers.remove(&lost);
     }
-    Ok(Held {
+    Ok(PreviousRelease {
         version: Some(version),
         layers,
     })
@@ -150,52 +116,6 @@ fn newest<'t>(tags: &'t [Tag], version: &Version) -> Option<(Version, &'t Tag)> 
         .filter_map(|tag| Some((Version::parse(tag.as_str()).ok()?, tag)));
     let (above, below): (Vec<_>, Vec<_>) = versions.partition(|(it, _)| it > version);
     below.into_iter().max().or_else(|| above.into_iter().min())
-}
-
-/// The image that `manifest` is, or the images that it lists, each with its manifest's digest; without attestations.
-async fn images(repository: &Repository, manifest: &Manifest) -> Result<Vec<(Digest, Image)>> {
-    let index = match manifest.content()? {
-        Content::Image(image) => return Ok(vec![(manifest.digest().clone(), image)]),
-        Content::Index(index) => index,
-    };
-    let is_image = |child: &&Descriptor| {
-        let platform = child.platform.as_ref();
-        platform.is_none_or(|platform| platform.os != "unknown")
-    };
-    let ask = index.manifests.iter().filter(is_image).map(|child| async {
-        let at = TagOrDigest::Digest(child.digest.clone());
-        let manifest = repository.get_manifest(&at).await?;
-        match manifest.context("it lists what is not there")?.content()? {
-            Content::Image(image) => Ok((child.digest.clone(), image)),
-            Content::Index(_) => bail!("an index within an index"),
-        }
-    });
-    try_join_all(ask).await
-}
-
-async fn diff_ids(repository: &Repository, config: &Descriptor) -> Result<Vec<Digest>> {
-    #[derive(Deserialize)]
-    struct Config {
-        rootfs: RootFs,
-    }
-    #[derive(Deserialize)]
-    struct RootFs {
-        /// Go writes an empty list as `null`.
-        diff_ids: Option<Vec<Digest>>,
-    }
-    if config.size > LARGEST_CONFIG {
-        bail!("no config is of {} bytes", config.size);
-    }
-    let mut blob = repository
-        .get_blob(config)
-        .await?
-        .context("there is no config")?;
-    let mut bytes = Vec::new();
-    while let Some(chunk) = blob.chunk().await? {
-        bytes.extend_from_slice(&chunk);
-    }
-    let config: Config = serde_json::from_slice(&bytes)?;
-    Ok(config.rootfs.diff_ids.unwrap_or_default())
 }
 
 #[cfg(test)]

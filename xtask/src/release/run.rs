@@ -5,22 +5,35 @@ use std::sync::atomic::Ordering;
 use anyhow::Result;
 use futures_util::FutureExt as _;
 
-use super::{
-    ReleasePlan, TagsWhen, Transport, Via, World, digests, download, lock, preflight, report,
-    targets,
-};
-use crate::cli::{self, PlanFormat, ReleaseArgs};
+use super::clients::Clients;
+use super::plan::ReleasePlan;
+use super::push::Pushes;
+use super::run_state::RunState;
+use super::targets::targets;
+use super::transport::Transport;
+use super::{digests, download, lock, preflight, report};
+use crate::cli::{PlanFormat, ReleaseArgs, Via};
 use crate::exit::{Exit, bad_input, interrupted};
-use crate::graph::{self, Graph};
+use crate::graph::Graph;
 use crate::image::Compression;
 use crate::report::Console;
-use crate::settings::{Login, Release, ReleaseSettings, Settings};
+use crate::settings::{Login, ReleaseSettings, Settings};
 
 /// Performs the targets that `args` names, or prints what they would do.
 pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> Result<Exit> {
     let settings = &settings.release(args.common.release_version.as_deref())?;
-    let plan = plan(settings, transport(args)?)?;
-    let steps = steps(settings, &plan, args)?;
+    let plan = ReleasePlan::new(settings, transport(args)?)?;
+    let clients = Clients::new(settings)?;
+    let state = RunState::default();
+    let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
+    let (requested, strict) = (&args.targets, args.common.strict);
+    let graph = Graph::new(targets(
+        settings, &plan, &clients, &state, &pushes, requested, strict,
+    ))?;
+    if requested.is_empty() {
+        return Err(no_target(&graph, args));
+    }
+    let steps = graph.plan(requested, &args.skip)?;
     if let Some(format) = args.plan {
         console.print(&match format {
             PlanFormat::Text => steps.to_text(),
@@ -35,14 +48,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         .filter(|step| !step.skipped)
         .map(|step| step.target.as_str())
         .collect();
-    let tags_when = match args.tags_when {
-        cli::TagsWhen::Require => TagsWhen::Require,
-        cli::TagsWhen::Any => TagsWhen::Any,
-    };
-    let names = scheduled.iter().map(|&target| target.to_owned()).collect();
-    let world = World::new(settings, &plan, names, tags_when);
-    check_logins(&world)?;
-    let graph = Graph::new(targets(&world, &args.targets, args.common.strict))?;
+    check_logins(settings, &scheduled)?;
     let unmet = graph.unmet(&steps);
     if args.dry_run {
         console.print(&plan.to_text(&steps, settings));
@@ -60,7 +66,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     // Shared: an interrupt during the preflight must still be one when the graph asks.
     let cancel = interrupted().shared();
     let warnings = tokio::select! {
-        warnings = preflight::run(&world, &scheduled) => Some(warnings?),
+        warnings = preflight::run(settings, &plan, &clients, &state, &scheduled) => Some(warnings?),
         () = cancel.clone() => None,
     };
     let output = settings.root.join("output");
@@ -73,35 +79,22 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     }
     let summary = graph.run(&steps, console, cancel).await;
     let exit = match summary.exit() {
-        Exit::Done | Exit::Partial if world.require_unmet.load(Ordering::Relaxed) => Exit::Failed,
+        Exit::Done | Exit::Partial if state.require_unmet.load(Ordering::Relaxed) => Exit::Failed,
         exit => exit,
     };
-    digests::compare(&world, console);
-    let outcome = report::outcome(&world, &summary, exit);
+    digests::compare(&state, console);
+    let outcome = report::outcome(&plan, &state, &summary, exit);
     Ok(console.finish(outcome, args.report.as_deref()))
 }
 
-/// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.
-pub(super) fn plan(settings: &ReleaseSettings, transport: Transport) -> Result<ReleasePlan> {
-    let placeholder = Release {
-        version: semver::Version::new(0, 0, 0),
-        tag: "v0.0.0".to_owned(),
-    };
-    let release = settings.release.as_ref().unwrap_or(&placeholder);
-    ReleasePlan::new(settings, release, transport).map_err(bad_input)
-}
-
 fn transport(args: &ReleaseArgs) -> Result<Transport> {
-    if let (cli::Via::Engine, Some(text)) = (args.via, &args.compression) {
+    if let (Via::Engine, Some(text)) = (args.via, &args.compression) {
         return Err(bad_input(format!(
             "`--compression {text}` is for `--via direct`; an engine compresses as it likes"
         )));
     }
     let transport = Transport {
-        via: match args.via {
-            cli::Via::Engine => Via::Engine,
-            cli::Via::Direct => Via::Direct,
-        },
+        via: args.via,
         compression: match &args.compression {
             Some(text) => text.parse().map_err(bad_input)?,
             None => Compression::default(),
@@ -115,37 +108,28 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
     Ok(transport)
 }
 
-fn steps(
-    settings: &ReleaseSettings,
-    plan: &ReleasePlan,
-    args: &ReleaseArgs,
-) -> Result<graph::Plan> {
-    let world = World::new(settings, plan, Vec::new(), TagsWhen::Require);
-    let graph = Graph::new(targets(&world, &args.targets, args.common.strict))?;
-    if args.targets.is_empty() {
-        let width = graph.names().map(|(name, _)| name.len()).max().unwrap_or(0);
-        let list: String = graph
-            .names()
-            .map(|(name, about)| format!("\n    {name:<width$}  {about}"))
-            .collect();
-        let hint = match args.skip.is_empty() {
-            true => "`cargo xtask --help`",
-            false => "`--skip` takes every name that follows it: put the targets before it",
-        };
-        return Err(bad_input(format!(
-            "no target is named; the targets are{list}\nhint: {hint}"
-        )));
-    }
-    graph.plan(&args.targets, &args.skip)
+/// The error that no target is named, with the names of all.
+fn no_target(graph: &Graph<'_>, args: &ReleaseArgs) -> anyhow::Error {
+    let width = graph.names().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let list: String = graph
+        .names()
+        .map(|(name, about)| format!("\n    {name:<width$}  {about}"))
+        .collect();
+    let hint = match args.skip.is_empty() {
+        true => "`cargo xtask --help`",
+        false => "`--skip` takes every name that follows it: put the targets before it",
+    };
+    bad_input(format!(
+        "no target is named; the targets are{list}\nhint: {hint}"
+    ))
 }
 
 /// Half a login is a mistake wherever it is scheduled.
-fn check_logins(world: &World<'_>) -> Result<()> {
-    let scheduled = world
-        .settings
+fn check_logins(settings: &ReleaseSettings, scheduled: &[&str]) -> Result<()> {
+    let scheduled = settings
         .registries
         .iter()
-        .filter(|registry| world.is_scheduled(&registry.target));
+        .filter(|registry| scheduled.contains(&&*registry.target));
     let problems: Vec<String> = scheduled
         .filter_map(|registry| match &registry.login {
             Login::Incomplete { set, missing } => Some(format!(

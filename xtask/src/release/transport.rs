@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::cli::Via;
+use crate::exit::bad_input;
 use crate::image::Compression;
 
 /// The choice for one release.
@@ -13,22 +15,12 @@ pub struct Transport {
     /// Of layers that are not compressed yet, in a direct release.
     pub compression: Compression,
     /// Published instead of what DockerBuild makes.
-    pub image: Option<GivenImage>,
-}
-
-/// Who compresses and uploads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Via {
-    /// The engine, for each registry anew.
-    Engine,
-    /// This program, once for all registries.
-    #[default]
-    Direct,
+    pub image: Option<PrebuiltImage>,
 }
 
 /// An image that was built before: the value of `--image`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GivenImage {
+pub struct PrebuiltImage {
     text: String,
     pub location: Location,
 }
@@ -59,7 +51,7 @@ pub enum ImageError {
     NotInEngine(String),
 }
 
-impl FromStr for GivenImage {
+impl FromStr for PrebuiltImage {
     type Err = ImageError;
 
     fn from_str(text: &str) -> Result<Self, ImageError> {
@@ -70,14 +62,14 @@ impl FromStr for GivenImage {
             Some(("oci-archive" | "docker-archive", path)) => Location::File(path.into()),
             Some(_) => return Err(ImageError::Form(text.to_owned())),
         };
-        Ok(GivenImage {
+        Ok(PrebuiltImage {
             text: text.to_owned(),
             location,
         })
     }
 }
 
-impl fmt::Display for GivenImage {
+impl fmt::Display for PrebuiltImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -88,6 +80,15 @@ impl Transport {
     pub fn needs_engine(&self) -> bool {
         let location = self.image.as_ref().map(|image| &image.location);
         matches!(location, None | Some(Location::Engine(_)))
+    }
+
+    /// The error that the engine lacks an image.
+    pub fn no_such_image(&self, name: &str) -> anyhow::Error {
+        let hint = match self.image {
+            None => "run `cargo xtask docker-build`",
+            Some(_) => "`docker image ls` shows what it has",
+        };
+        bad_input(format!("the engine has no image `{name}`\nhint: {hint}"))
     }
 
     /// What is wrong with the choice, as far as this machine's disk tells.
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_image_is_named_with_its_kind() {
-        let location = |text: &str| text.parse::<GivenImage>().unwrap().location;
+        let location = |text: &str| text.parse::<PrebuiltImage>().unwrap().location;
         assert_eq!(
             location("docker:localhost:5000/app:1.2"),
             Location::Engine("localhost:5000/app:1.2".into())
@@ -128,7 +129,7 @@ mod tests {
             assert_eq!(location(text), Location::File("a.tar".into()));
         }
         for text in ["app:1.2", "docker", "docker:", "dir:x", ""] {
-            assert!(text.parse::<GivenImage>().is_err(), "{text}");
+            assert!(text.parse::<PrebuiltImage>().is_err(), "{text}");
         }
     }
 

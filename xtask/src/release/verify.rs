@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::held;
+use super::clients::Registries;
+use super::registry_state::resolve_tags;
 use crate::cli::VerifyArgs;
 use crate::exit::{Exit, bad_input};
 use crate::oci::{Digest, Tag};
@@ -34,18 +35,20 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
         )));
     }
 
-    let registries = settings.registries()?;
+    let settings = settings.registries()?;
+    let registries = Registries::new(&settings)?;
     let mut table = Table {
         columns: vec!["registry", "reference", "reported", "held now"],
         rows: Vec::new(),
     };
     let mut equal = 0;
-    for held in held::held(&registries, &tags).await? {
-        let key = (held.registry.name.clone(), held.tag.clone());
+    for resolved in resolve_tags(registries.iter(), &tags).await {
+        let registry = resolved.registry.settings;
+        let key = (registry.name.clone(), resolved.tag.clone());
         let Some(reported) = expected.remove(&key) else {
             continue;
         };
-        let now = match held.digest {
+        let now = match resolved.digest {
             Ok(Some(digest)) if digest == *reported => {
                 equal += 1;
                 continue;
@@ -54,10 +57,9 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
             Ok(None) => "nothing".to_owned(),
             Err(error) => format!("{error:#}"),
         };
-        let reference = format!("{}:{}", held.registry.repository, held.tag);
         table.rows.push(vec![
-            held.registry.name.clone(),
-            reference,
+            registry.name.clone(),
+            registry.repository.at(resolved.tag).to_string(),
             reported.to_string(),
             now,
         ]);

@@ -249,8 +249,7 @@ async fn parts_make_the_image_that_an_export_makes() {
             oci::Content::Image(listed) => Some(listed),
             oci::Content::Index(_) => None,
         });
-        let id = image.id.to_string();
-        let own = listed.filter(|it| it.config.digest.as_str() == id);
+        let own = listed.filter(|it| it.config.digest == image.id);
         let layers = own.flat_map(|listed| listed.layers);
         let (_, below) = image.diff_ids.split_last().unwrap();
         known.extend(below.iter().cloned().zip(layers));

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use xtask::engine::{BuildPlan, Credentials, Engine, Error, ImageId, Progress};
+use xtask::engine::{BuildPlan, Credentials, Engine, Error, Progress};
+use xtask::oci::Digest;
 use xtask::secret::Secret;
 
 use crate::servers::distribution::Distribution;
@@ -41,7 +42,7 @@ impl Sample {
             context: root.path().to_owned(),
             dockerfile: "Dockerfile".to_owned(),
             tag: name.clone(),
-            platform: format!("linux/{}", architecture()),
+            platform: format!("linux/{}", architecture()).parse().unwrap(),
             args: BTreeMap::new(),
             labels: BTreeMap::new(),
             timestamp: 1_700_000_000,
@@ -74,7 +75,7 @@ impl Sample {
         fs::write(path, content).unwrap();
     }
 
-    pub async fn build(&self, engine: &Engine) -> ImageId {
+    pub async fn build(&self, engine: &Engine) -> Digest {
         engine.build(&self.plan, &|_| ()).await.unwrap()
     }
 
@@ -132,7 +133,7 @@ async fn one_dockerfile_builds_for_every_platform() {
     for architecture in ["amd64", "arm64"] {
         let mut sample = Sample::new(COPY_ONLY);
         let plan = &mut sample.plan;
-        plan.platform = format!("linux/{architecture}");
+        plan.platform = format!("linux/{architecture}").parse().unwrap();
         plan.args.insert("VERSION".into(), "1.2.3".into());
         plan.labels.insert("given".into(), "a \"label\"".into());
         let lines = Mutex::new(Vec::new());
@@ -148,7 +149,8 @@ async fn one_dockerfile_builds_for_every_platform() {
             let format = format!("{{{{index .Config.Labels {label:?}}}}}");
             assert_eq!(docker(&["inspect", "--format", &format, name]), value);
         }
-        let container = docker(&["create", "--platform", &sample.plan.platform, name, "x"]);
+        let platform = sample.plan.platform.to_string();
+        let container = docker(&["create", "--platform", &platform, name, "x"]);
         let file = sample.root.path().join("copy");
         let copy = format!("{container}:/app/which");
         docker(&["cp", &copy, file.to_str().unwrap()]);
@@ -268,7 +270,7 @@ async fn a_push_is_proven_by_the_digest_the_registry_answers() {
             [format!("{repository}@{}", pushed.digest)]
         );
         let held = manifest_digest(&reference, "robot$release", password);
-        assert_eq!(pushed.digest, held);
+        assert_eq!(pushed.digest.as_str(), held);
 
         let again = engine
             .push(&reference, Some(&credentials), &|_| ())

@@ -54,7 +54,7 @@ impl EngineImage {
             context,
             dockerfile: "Dockerfile".to_owned(),
             tag: format!("xtask-sample-{}-{count}:1.2.3", std::process::id()),
-            platform: format!("linux/{architecture}"),
+            platform: format!("linux/{architecture}").parse().unwrap(),
             args: Default::default(),
             labels: [("count".to_owned(), count.to_string())].into(),
             timestamp: 1_700_000_000,

@@ -1,0 +1,27 @@
+//! The two things of an image's config that matter here: its platform, and what its layers unpack to.
+
+use serde::Deserialize;
+
+use super::digest::Digest;
+use super::platform::Platform;
+
+/// OCI image specification, "Image Configuration"; Docker's own has the same fields.
+#[derive(Debug, Deserialize)]
+pub struct ImageConfig {
+    #[serde(flatten)]
+    pub platform: Platform,
+    rootfs: RootFs,
+}
+
+#[derive(Debug, Deserialize)]
+struct RootFs {
+    /// Go writes an empty list as `null`.
+    diff_ids: Option<Vec<Digest>>,
+}
+
+impl ImageConfig {
+    /// From the bottom.
+    pub fn diff_ids(&self) -> &[Digest] {
+        self.rootfs.diff_ids.as_deref().unwrap_or_default()
+    }
+}

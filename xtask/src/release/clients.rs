@@ -1,0 +1,113 @@
+//! The clients of a run: one for each registry, one for the engine, and HTTP for packages and GitHub.
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::sync::OnceCell;
+use url::Url;
+
+use crate::credentials::Credentials;
+use crate::engine::Engine;
+use crate::exit::bad_input;
+use crate::http;
+use crate::registry::{Options, Registry, Repository};
+use crate::settings::{Login, RegistrySettings, ReleaseSettings};
+
+/// A registry of the settings with its one client: whoever asks it shares its tokens, connections and pauses.
+pub struct RegistryClient<'s> {
+    pub settings: &'s RegistrySettings,
+    pub registry: Registry,
+}
+
+impl RegistryClient<'_> {
+    /// The repository of the image.
+    pub fn repository(&self) -> Repository {
+        self.registry.repository(self.settings.repository.path())
+    }
+
+    /// Whether there are credentials for it.
+    pub fn is_signed_in(&self) -> bool {
+        matches!(self.settings.login, Login::Ready { .. })
+    }
+
+    /// The error that the credentials were refused, naming the variables to look at.
+    pub fn login_refused(&self, sentence: String) -> anyhow::Error {
+        match &self.settings.login {
+            Login::Ready { variables, .. } => {
+                bad_input(format!("{sentence}\nhint: {}", variables.check()))
+            }
+            _ => anyhow!(sentence),
+        }
+    }
+}
+
+/// The registries of the settings, none of which was contacted yet.
+pub struct Registries<'s>(Vec<RegistryClient<'s>>);
+
+impl<'s> Registries<'s> {
+    pub fn new(settings: &'s [RegistrySettings]) -> Result<Self> {
+        let client = |settings: &'s RegistrySettings| {
+            let credentials = match &settings.login {
+                Login::Ready {
+                    username, password, ..
+                } => Credentials::Basic {
+                    username: username.clone(),
+                    password: password.clone(),
+                },
+                _ => Credentials::Anonymous,
+            };
+            let host = settings.repository.host();
+            let registry = Registry::new(host, credentials, Options::default())
+                .with_context(|| format!("registry `{host}`"))?;
+            Ok(RegistryClient { settings, registry })
+        };
+        settings
+            .iter()
+            .map(client)
+            .collect::<Result<_>>()
+            .map(Registries)
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, RegistryClient<'s>> {
+        self.0.iter()
+    }
+
+    pub fn names(&self) -> Vec<&'s str> {
+        self.iter().map(|it| it.settings.name.as_str()).collect()
+    }
+
+    /// The registry that a plan made from the same settings names.
+    pub fn get(&self, name: &str) -> &RegistryClient<'s> {
+        let found = self.iter().find(|it| it.settings.name == name);
+        found.expect("the plan names the registries of the settings")
+    }
+}
+
+/// What the targets of a release talk to.
+pub struct Clients<'s> {
+    pub registries: Registries<'s>,
+    docker_host: Option<&'s str>,
+    engine: OnceCell<Engine>,
+}
+
+impl<'s> Clients<'s> {
+    pub fn new(settings: &'s ReleaseSettings) -> Result<Self> {
+        Ok(Clients {
+            registries: Registries::new(&settings.registries)?,
+            docker_host: settings.docker_host.as_deref(),
+            engine: OnceCell::new(),
+        })
+    }
+
+    /// The engine, connected to by the first who asks.
+    ///
+    /// # Errors
+    /// No engine answers: [`BadInput`](crate::exit::BadInput).
+    pub async fn engine(&self) -> Result<&Engine> {
+        let connect = || async { Engine::connect(self.docker_host).await.map_err(bad_input) };
+        self.engine.get_or_try_init(connect).await
+    }
+}
+
+/// A client for packages or GitHub at `base`.
+pub fn http(base: &Url) -> Result<reqwest::Client> {
+    http::client(base, |builder| builder).context("the HTTP client cannot be set up")
+}

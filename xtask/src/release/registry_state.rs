@@ -1,0 +1,145 @@
+//! What registries hold. A release asks here and nowhere else.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use futures_util::future::{join_all, try_join_all};
+
+use super::clients::RegistryClient;
+use crate::oci::{Content, Descriptor, Digest, Image, ImageConfig, Manifest, Tag, TagOrDigest};
+use crate::registry::{Error, Repository};
+
+/// How long the answers of one registry may take where others wait for them.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A config is read into memory; the largest, in bytes.
+const LARGEST_CONFIG: u64 = 8 << 20;
+
+/// What `tag` names in the repository, or `None` when the registry does not know the tag.
+pub async fn resolve_tag(repository: &Repository, tag: &Tag) -> Result<Option<Digest>, Error> {
+    let at = TagOrDigest::Tag(tag.clone());
+    let head = repository.head_manifest(&at).await?;
+    Ok(head.map(|head| head.digest))
+}
+
+/// What one tag names at one registry.
+pub struct ResolvedTag<'r> {
+    pub registry: &'r RegistryClient<'r>,
+    pub tag: Tag,
+    /// `None` when the registry does not know the tag.
+    pub digest: Result<Option<Digest>, Error>,
+}
+
+/// Asks each of `registries` for each of `tags`, all at once.
+pub async fn resolve_tags<'r>(
+    registries: impl Iterator<Item = &'r RegistryClient<'r>>,
+    tags: &[Tag],
+) -> Vec<ResolvedTag<'r>> {
+    let questions = registries.flat_map(|registry| {
+        tags.iter().map(move |tag| async move {
+            ResolvedTag {
+                registry,
+                tag: tag.clone(),
+                digest: resolve_tag(&registry.repository(), tag).await,
+            }
+        })
+    });
+    join_all(questions).await
+}
+
+/// What is under a tag, compared with images in the engine.
+pub enum Existing {
+    Nothing,
+    /// The manifest or index, and the images, which are exactly those.
+    Same(Manifest, Vec<Image>),
+    Other(Digest),
+}
+
+/// Compares what `tag` names with the images that the engine knows by `ids`.
+///
+/// An image's id is the digest of its config, or on engines with containerd's image store that of its manifest.
+pub async fn find_existing(
+    repository: &Repository,
+    tag: &Tag,
+    ids: &BTreeSet<Digest>,
+) -> Result<Existing, Error> {
+    let at = TagOrDigest::Tag(tag.clone());
+    let Some(manifest) = repository.get_manifest(&at).await? else {
+        return Ok(Existing::Nothing);
+    };
+    // What cannot be read is another.
+    let images = images(repository, &manifest).await.unwrap_or_default();
+    let is_known = |(digest, image): &(Digest, Image)| {
+        ids.contains(digest) || ids.contains(&image.config.digest)
+    };
+    let is_one = ids.len() == 1 && ids.contains(manifest.digest());
+    if is_one || images.len() == ids.len() && images.iter().all(is_known) {
+        let images = images.into_iter().map(|(_, image)| image);
+        return Ok(Existing::Same(manifest, images.collect()));
+    }
+    Ok(Existing::Other(manifest.digest().clone()))
+}
+
+/// The manifest under `tag`, if it is of exactly the images that the engine knows by `ids`, and nothing of it is lost.
+/// A registry that does not answer in time has none.
+pub async fn find_whole(
+    repository: &Repository,
+    tag: &Tag,
+    ids: &BTreeSet<Digest>,
+) -> Option<Manifest> {
+    let ask = async {
+        let existing = find_existing(repository, tag, ids).await.ok()?;
+        let Existing::Same(manifest, images) = existing else {
+            return None;
+        };
+        let blobs = images
+            .into_iter()
+            .flat_map(|image| image.layers.into_iter().chain([image.config]))
+            .filter(|blob| !blob.is_foreign());
+        let ask = blobs.map(|blob| async move { repository.has_blob(&blob.digest).await });
+        let answers = try_join_all(ask).await.ok()?;
+        answers.into_iter().all(|has_it| has_it).then_some(manifest)
+    };
+    tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
+}
+
+/// The image that `manifest` is, or the images that it lists, each with its manifest's digest; without attestations.
+pub async fn images(repository: &Repository, manifest: &Manifest) -> Result<Vec<(Digest, Image)>> {
+    let index = match manifest.content()? {
+        Content::Image(image) => return Ok(vec![(manifest.digest().clone(), image)]),
+        Content::Index(index) => index,
+    };
+    let is_image = |child: &&Descriptor| {
+        let platform = child.platform.as_ref();
+        platform.is_none_or(|platform| platform.os != "unknown")
+    };
+    let ask = index.manifests.iter().filter(is_image).map(|child| async {
+        let at = TagOrDigest::Digest(child.digest.clone());
+        let manifest = repository.get_manifest(&at).await?;
+        match manifest.context("it lists what is not there")?.content()? {
+            Content::Image(image) => Ok((child.digest.clone(), image)),
+            Content::Index(_) => bail!("an index within an index"),
+        }
+    });
+    try_join_all(ask).await
+}
+
+/// The config that a manifest refers to.
+pub async fn image_config(repository: &Repository, config: &Descriptor) -> Result<ImageConfig> {
+    if config.size > LARGEST_CONFIG {
+        bail!(
+            "the config is {} bytes, more than the limit of 8 MiB",
+            config.size
+        );
+    }
+    let mut blob = repository
+        .get_blob(config)
+        .await?
+        .context("there is no config")?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = blob.chunk().await? {
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(serde_json::from_slice(&bytes)?)
+}

@@ -1,0 +1,69 @@
+//! What this run has done so far, for the targets that come after and for the report.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+use crate::oci::{Digest, Manifest, Reference, Tag};
+
+/// What a transport brought to a registry.
+pub struct PushOutcome {
+    /// What the version is to name: an image, or an index of several.
+    pub manifest: Manifest,
+    /// The bytes uploaded; `None` when everything was there.
+    pub pushed: Option<u64>,
+}
+
+/// What a registry holds after its push target.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub reference: Reference,
+    pub digest: Digest,
+    /// The tags that name it.
+    pub tags: Vec<Tag>,
+    /// Those of them that had to be set; the others were right already.
+    pub set: Vec<Tag>,
+    /// What was uploaded.
+    pub bytes: u64,
+}
+
+/// By the names of registries.
+#[derive(Default)]
+pub struct RunState {
+    published: Mutex<BTreeMap<String, Published>>,
+    refused: Mutex<BTreeMap<String, String>>,
+    /// The GitHub release was held back because `require` was not met.
+    pub require_unmet: AtomicBool,
+}
+
+impl RunState {
+    /// The push target of `registry` succeeded.
+    pub fn publish(&self, registry: &str, published: Published) {
+        let mut all = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.insert(registry.to_owned(), published);
+    }
+
+    /// What was published so far.
+    pub fn published(&self) -> BTreeMap<String, Published> {
+        let all = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.clone()
+    }
+
+    /// `registry` will not take a push, as it said before anything was built.
+    pub fn refuse(&self, registry: &str, problem: String) {
+        let mut all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(registry.to_owned(), problem);
+    }
+
+    /// Why `registry` will not take a push.
+    pub fn refusal(&self, registry: &str) -> Option<String> {
+        let all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(registry).cloned()
+    }
+}
