@@ -26,7 +26,7 @@ pub struct Github {
     authorization: HeaderValue,
 }
 
-/// What is told of a run; see [`Event`].
+/// Who hears of [`Event`]s.
 pub(super) type Progress<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
 
 /// The API lists at most 10,000 releases: <https://docs.github.com/en/rest/releases/releases#list-releases>.
@@ -69,7 +69,7 @@ impl Github {
         below(self.root.clone(), segments)
     }
 
-    /// Whether an address that the API gave is as well protected as the API's own.
+    /// Whether the token may go to an address that the API gave: it is as well protected as the API's own.
     pub(super) fn trusts(&self, url: &Url) -> bool {
         url.scheme() == self.root.scheme()
     }
@@ -84,8 +84,7 @@ impl Github {
             .header(USER_AGENT, "cargo-xtask")
     }
 
-    /// One request with a JSON body, answered with JSON. A POST is made once: after a
-    /// failure the caller has to look.
+    /// One request with a JSON body and a JSON response. A POST is made once: after a failure the caller has to look.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         what: &'static str,
@@ -125,7 +124,7 @@ impl Github {
         Ok(all)
     }
 
-    /// Deletes; what is not there is deleted already.
+    /// Deletes; 404 is success.
     pub(super) async fn delete(
         &self,
         what: &'static str,
@@ -167,7 +166,7 @@ impl Github {
     }
 }
 
-/// `wait`, after saying why.
+/// Reports the wait, and returns it.
 pub(super) fn announced(error: &Error, wait: Duration, progress: Progress<'_>) -> Duration {
     progress(Event::Waiting {
         reason: error.to_string(),

@@ -1,5 +1,4 @@
-//! A release as plain data, before and after. A plan that passes [`Plan::check`] has assets that GitHub keeps under the
-//! names given.
+//! A release as plain data, before and after.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

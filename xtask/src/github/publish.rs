@@ -1,5 +1,5 @@
-//! From a plan to a published release. After a failure that leaves open whether GitHub did it, GitHub is asked, so that
-//! nothing is made twice.
+//! From a plan to a published release. When it is unclear whether GitHub did what failed, GitHub is asked first, so
+//! that nothing is made twice.
 
 use futures_util::FutureExt as _;
 use reqwest::Method;
@@ -11,7 +11,7 @@ use super::plan::{Asset, Plan, Published};
 use super::release::{Draft, Release, StoredAsset, described};
 use crate::http;
 
-/// What became of an asset.
+/// What happened to an asset.
 enum Outcome {
     Uploaded,
     Skipped,
@@ -127,7 +127,7 @@ impl Github {
         self.list("list the assets", url, progress).await
     }
 
-    /// Sees to it that the release holds the asset; `there` is what it holds under that name.
+    /// Uploads the asset unless the release holds it; `there` is what it holds under that name.
     async fn put_asset(
         &self,
         release: &Release,
@@ -171,8 +171,8 @@ impl Github {
     }
 }
 
-/// Repeats what has to be looked at before it is tried again, while its inner error may pass. The outer error, of a
-/// request that was tried again already, stands.
+/// Repeats `attempt` while its inner error may pass. An outer error, of a request that was tried again already, is
+/// final.
 async fn again<T, F>(progress: Progress<'_>, mut attempt: impl FnMut(u32) -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<Result<T, Error>, Error>>,

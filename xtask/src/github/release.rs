@@ -32,7 +32,7 @@ pub(super) struct StoredAsset {
 }
 
 impl Release {
-    /// Whether it is published, and says what the plan says.
+    /// Whether it is published as planned.
     pub fn matches(&self, plan: &Plan) -> bool {
         let lines = |text: &str| text.replace("\r\n", "\n").trim_end().to_owned();
         !self.draft
@@ -43,12 +43,12 @@ impl Release {
 }
 
 impl StoredAsset {
-    /// Whether it certainly is the asset: an equal size alone does not count, since a rebuilt package may have it too.
+    /// Whether it is the asset, by its digest: a rebuilt package may have the same size.
     pub fn matches(&self, asset: &Asset) -> bool {
         self.may_match(asset) && self.digest.is_some() && asset.digest.is_some()
     }
 
-    /// Whether nothing that GitHub says of it speaks against it: enough for what was just sent.
+    /// Whether it may be the asset, by what GitHub tells: enough for what was just sent.
     pub fn may_match(&self, asset: &Asset) -> bool {
         let digest = match (&self.digest, &asset.digest) {
             (Some(stored), Some(digest)) => stored == digest.as_str(),

@@ -70,7 +70,8 @@ pub(super) fn failed(what: &'static str, error: http::Error) -> Error {
     }
 }
 
-/// What the API says when it refuses: <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
+/// The body of a refusal:
+/// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
 #[derive(Default, Deserialize)]
 struct ErrorBody {
     #[serde(default)]
@@ -82,7 +83,7 @@ struct ErrorBody {
 
 impl ErrorBody {
     fn read(bytes: &[u8]) -> Self {
-        // A proxy's page is no complaint of GitHub's: the status has to say enough.
+        // A proxy's page is not GitHub's: then the status has to do.
         serde_json::from_slice(bytes).unwrap_or_default()
     }
 

@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 60);
 const UNTIMED: Duration = Duration::from_secs(60);
 
 impl Error {
-    /// How long to wait after `failures` of them, or `None` if this error stands.
+    /// How long to wait after this many failures, or `None` if this error stands.
     pub(super) fn wait(&self, failures: u32) -> Option<Duration> {
         match self {
             _ if failures >= TRIES => None,
@@ -34,7 +34,7 @@ impl Error {
     }
 }
 
-/// The wait that a rate limit asks for; `None` if the answer is something else. The secondary limit is a 403 like a
+/// The wait that a rate limit asks for; `None` if the response is none. The secondary limit is a 403 like a
 /// missing permission, told apart by its headers and its message.
 pub(super) fn rate_limit(
     status: StatusCode,
@@ -56,7 +56,7 @@ pub(super) fn rate_limit(
         let reset = header("x-ratelimit-reset").and_then(|reset| reset.parse().ok());
         let until = reset.and_then(|reset| UNIX_EPOCH.checked_add(Duration::from_secs(reset)));
         return Some(match until {
-            // A second more: the clocks differ.
+            // One second more, because the clocks differ.
             Some(until) => until.duration_since(now).unwrap_or_default() + Duration::from_secs(1),
             None => UNTIMED,
         });

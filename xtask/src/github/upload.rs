@@ -19,7 +19,7 @@ use crate::http::{self, Sent};
 
 const WHAT: &str = "upload an asset";
 
-/// How long nothing may move; also how long GitHub may think once it has everything.
+/// How long nothing may move; also how long GitHub may take once it has everything.
 const STALL: Duration = Duration::from_secs(120);
 
 /// How often progress is reported.

@@ -21,14 +21,14 @@ use crate::secret::{Secret, public_url};
 #[derive(Clone, Debug)]
 pub struct Downloaded {
     pub path: PathBuf,
-    /// What this call read from the network: 0 when the file was there already.
+    /// Bytes that this call read from the network: 0 when the file was there already.
     pub bytes_fetched: u64,
     pub digest: Digest,
 }
 
 /// Brings a package into `dir`, which is made if need be. `client` is from [`http::client`].
 ///
-/// `progress` is told how many bytes of the package are there; fewer than before when a source makes it start again.
+/// `progress` gets how many bytes of the package are there; fewer than before when a source makes it start again.
 /// Each source is asked in turn, and again in later rounds while its failures may pass.
 ///
 /// # Errors
@@ -66,7 +66,15 @@ pub async fn download(
         complaints: Vec::new(),
         bytes_fetched: 0,
     });
-    let may_pass = |fault: &AttemptError| matches!(fault, AttemptError::Source(Failure { transient, .. }) if *transient);
+    let may_pass = |error: &AttemptError| {
+        matches!(
+            error,
+            AttemptError::Source(Failure {
+                transient: true,
+                ..
+            })
+        )
+    };
     let policy = http::transient(TRIES - 1, may_pass);
     let outcome = http::retry(policy, |_| async { download.lock().await.round().await }).await;
     let Download {

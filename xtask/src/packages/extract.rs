@@ -36,7 +36,7 @@ pub fn extract(zip: &Path, into: &Path) -> Result<Extracted, Error> {
     };
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     let prefix = format!(".{}.extracting", name.to_string_lossy());
-    // Always the same name: what a killed run left is cleared by the next one. Beside `into`, so that it can be renamed.
+    // Beside `into`, so that it can be renamed; always the same name, so that a run clears what a killed one left.
     let stale = parent.join(&prefix);
     if stale.exists() {
         fs::remove_dir_all(&stale).map_err(Error::io("remove", &stale))?;
@@ -55,7 +55,7 @@ pub fn extract(zip: &Path, into: &Path) -> Result<Extracted, Error> {
     }
     fs::rename(&new, into).map_err(|error| {
         if had {
-            // The first error is the one to tell.
+            // Only the first error is reported.
             let _ = fs::rename(&old, into);
         }
         Error::io("create", into)(error)

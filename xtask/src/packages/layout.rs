@@ -1,7 +1,7 @@
 //! Where an archive's entries would land, decided before a byte is written.
 //!
-//! Names in, paths out, or the reason why not. Every path and every symbolic link of the result stays inside the directory
-//! it is extracted to, and no path is taken twice, also where the file system ignores case.
+//! Names in, paths out, or the reason why not. Every path and every symbolic link of the result stays inside the
+//! directory it is extracted to, and no path is taken twice, also where the file system ignores case.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

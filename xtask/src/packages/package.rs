@@ -1,5 +1,5 @@
-//! The package of a platform, out of the assets that the index lists for a version. It has a plain file name and at least
-//! one source, whatever the index says.
+//! The package of a platform, out of the assets that the index lists for a version. It has a plain file name and at
+//! least one source, whatever the index says.
 
 use std::collections::BTreeSet;
 

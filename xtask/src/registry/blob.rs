@@ -1,5 +1,5 @@
-//! Blobs as they come: in order and each byte once, however often the connection breaks, and with an error at the end
-//! if size or digest are wrong.
+//! Reading blobs: each byte once and in order, however often the connection breaks, and an error at the end if size or
+//! digest are wrong.
 
 use bytes::{Buf as _, Bytes};
 use reqwest::header::{HeaderValue, RANGE};
@@ -73,8 +73,8 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// The next bytes; `None` at the end. After a transient failure the rest is asked for again, as often in a row as
-    /// the registry's options allow.
+    /// The next bytes; `None` at the end. After a transient failure it asks for the rest, as often in a row as the
+    /// registry's options allow.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         while self.hasher.is_some() {
             let stall = self.repository.connection.stall.blob;
@@ -83,7 +83,7 @@ impl Blob {
                     Some(chunk) => return Ok(Some(chunk)),
                     None => continue,
                 },
-                // Also after an error: there is nothing more to ask for.
+                // Also after an error: every byte is there.
                 _ if self.position == self.size => return self.finish(),
                 Ok(None) => self.broken(format!(
                     "it ended after {} of {} bytes",
@@ -96,7 +96,7 @@ impl Blob {
         Ok(None)
     }
 
-    /// What of `chunk` is new.
+    /// The part of `chunk` that was not handed out before.
     fn take(&mut self, mut chunk: Bytes) -> Result<Option<Bytes>, Error> {
         let known = self.skip.min(chunk.len() as u64);
         self.skip -= known;
@@ -129,7 +129,7 @@ impl Blob {
         }
     }
 
-    /// Opens the rest of the blob; `error` is why, and what is returned when there have been enough tries.
+    /// Opens the rest of the blob, after `error`.
     async fn resume(&mut self, error: Error) -> Result<(), Error> {
         let (repository, digest, position) = (&self.repository, &self.digest, self.position);
         let mut policy = http::transient(repository.connection.retries, is_retryable);

@@ -1,5 +1,5 @@
 //! What the repositories of one registry share. Every request goes through here: it waits for the rate limiter, signs
-//! in, and is tried again if it can be sent twice; what cannot, the body of an upload, its caller makes again.
+//! in, and is tried again if it can be sent twice. What cannot, the streamed body of an upload, its owner makes again.
 //!
 //! Credentials go to the registry's own origin and to no other.
 
@@ -27,10 +27,10 @@ pub(super) struct Connection {
     transport: Transport,
     auth: Auth,
     rate_limiter: RateLimiter,
-    /// Whether one request has been through.
+    /// Whether one request has come back.
     opened: AtomicBool,
-    /// Held by the very first request, so that the challenge is learned once and a wrong password is tried once,
-    /// however many requests start together.
+    /// Held by the very first request, so that one request learns the challenge and one tries a wrong password, however
+    /// many start together.
     opening: tokio::sync::Mutex<()>,
 }
 
@@ -145,6 +145,8 @@ impl Connection {
                 true => self.auth.authorize(&self.transport, scope).await?,
                 false => None,
             };
+            // Another request may have met a limit while this one waited for its token.
+            self.rate_limiter.wait_out_pause().await;
             if let Some(authorization) = &authorization {
                 request
                     .headers_mut()
@@ -193,7 +195,7 @@ impl Connection {
 /// Whether the request that met `error` may succeed within this run.
 pub(super) fn is_retryable(error: &Error) -> bool {
     match error {
-        // Not that request, only the upload from its beginning.
+        // The upload may, from its beginning; not this request.
         Error::UploadLost(_) => false,
         Error::RateLimited(response) => {
             response.retry_after.unwrap_or_default() <= rate_limiter::LONGEST_PAUSE
@@ -202,7 +204,7 @@ pub(super) fn is_retryable(error: &Error) -> bool {
     }
 }
 
-/// A 401 is taken as news this often: once to learn how to sign in, once because a token died.
+/// How often a 401 leads to another try: once to learn how to sign in, once because a token expired.
 const MOST_REFUSALS: u32 = 2;
 
 /// Where the registry that people call `host` answers.

@@ -44,8 +44,8 @@ pub enum Error {
     /// A manifest was refused because something it refers to is not in the repository.
     #[error("{0}; something the manifest refers to is not in the repository")]
     ChildMissing(Box<ErrorResponse>),
-    /// The upload has to start anew, body and all: it was cut short, or its session is gone, did not receive every
-    /// byte, or lost its token half-way.
+    /// The upload has to start again with its body: it was cut short, or its session is gone, missed bytes, or lost its
+    /// token half-way.
     #[error("{0}; the upload has to start again")]
     UploadLost(Box<Error>),
     /// Any other response that is not success.
@@ -66,7 +66,7 @@ pub enum Error {
     /// The registry's name, or a tag in its list, is not one.
     #[error(transparent)]
     Name(#[from] ReferenceError),
-    /// The body of an upload could not be read; not the registry's doing.
+    /// The body of an upload could not be read; the registry is not at fault.
     #[error("the content to upload could not be read: {0}")]
     Source(String),
 }
@@ -139,7 +139,7 @@ impl Error {
 }
 
 impl ErrorResponse {
-    /// The case that it is; `denied` gives the namespace and the user that a denial is about.
+    /// Decides which case it is; `denied` gives the namespace and the user of a denial.
     pub(super) fn into_error(mut self, denied: impl FnOnce() -> (String, &'static str)) -> Error {
         let is_timed = self.retry_after.is_some();
         let is_limit = match self.status {

@@ -38,7 +38,7 @@ impl Repository {
         let url = self.url(format_args!("referrers/{digest}"));
         match self.pages::<Index>(url).await {
             Ok(pages) => Ok(pages.into_iter().flat_map(|page| page.manifests).collect()),
-            // Registries without the API have no such route, and each says so with another status.
+            // What registries without the API answer.
             Err(error) if matches!(error.status(), Some(400 | 404 | 405 | 501)) => {
                 let tag: Tag = format!("{}-{}", digest.algorithm(), digest.hex()).parse()?;
                 let manifest = self.get_manifest(&TagOrDigest::Tag(tag)).await?;

@@ -1,10 +1,10 @@
-//! When a request may go out: the pause that a registry asks for, and Docker Hub's ceiling. A pause holds back every
-//! request of this client that has not gone out yet, not only the one that met the limit.
+//! When a request may go out: after the pause that a registry asks for, and below Docker Hub's ceiling. A pause holds
+//! back every request of this client that has not gone out yet, not only the one that met the limit.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The longest pause that is waited out; a registry that asks for more has ended this run's work with it.
+/// The longest pause that is waited out; a request that meets a longer one fails.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// The pause when a registry limits the rate and names no time.
@@ -19,7 +19,7 @@ pub(super) struct RateLimiter {
 
 struct Times {
     resume: Instant,
-    /// When the next request would go out if all had been spread evenly.
+    /// When the next request would go out if all were spread evenly.
     due: Instant,
 }
 
@@ -54,6 +54,11 @@ impl RateLimiter {
             let wait = self.times().reserve(Instant::now(), interval);
             tokio::time::sleep(wait).await;
         }
+        self.wait_out_pause().await;
+    }
+
+    /// Waits for as long as the registry asked to be left alone.
+    pub(super) async fn wait_out_pause(&self) {
         loop {
             let pause = self
                 .times()
@@ -81,7 +86,7 @@ impl RateLimiter {
 }
 
 impl Times {
-    /// Takes the next place in line; returns how long it is from `now`.
+    /// Reserves the next slot; returns how long it is from `now`.
     fn reserve(&mut self, now: Instant, interval: Duration) -> Duration {
         let due = self.due.max(now);
         self.due = due + interval;

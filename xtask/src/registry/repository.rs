@@ -30,7 +30,7 @@ impl Repository {
         }
     }
 
-    /// Whether these credentials may push here: an upload is opened, and cancelled.
+    /// Checks that these credentials may push here: opens an upload and cancels it.
     pub async fn check_push_access(&self) -> Result<(), Error> {
         let session = self.open_upload().await?;
         let cancel = Request::new(Method::DELETE, session);
@@ -56,7 +56,7 @@ impl Repository {
         if let Some(descriptor) = described(response.headers(), at) {
             return Ok(Some(descriptor));
         }
-        // Not every registry tells by HEAD what a manifest is.
+        // Some registries leave out headers of a HEAD.
         Ok(self
             .get_manifest(at)
             .await?
@@ -180,7 +180,7 @@ fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
         .ok()
 }
 
-/// The descriptor that the headers of a HEAD amount to, if they are complete.
+/// The descriptor that the headers of a HEAD give, if they are complete.
 fn described(headers: &HeaderMap, at: &TagOrDigest) -> Option<Descriptor> {
     let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let media_type = media_type.split(';').next()?.trim();
@@ -192,7 +192,7 @@ fn described(headers: &HeaderMap, at: &TagOrDigest) -> Option<Descriptor> {
     media_type::is_manifest(media_type).then(|| Descriptor::new(media_type, digest, size))
 }
 
-/// The manifest that was sent, if it has the digest that was asked for and the one that was stated.
+/// The received manifest, if it has the digest that was asked for or stated.
 fn verified(response: &Response, at: &TagOrDigest, bytes: Bytes) -> Result<Manifest, Error> {
     let stated = stated_digest(response.headers());
     let expected = match at {

@@ -14,7 +14,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 pub(super) struct PinnedResolver(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
 
 impl PinnedResolver {
-    /// Forgets every address, for one of them is dead.
+    /// Forgets every address, after one of them was dead.
     pub(super) fn release(&self) {
         self.0.lock().expect("no holder panics").clear();
     }
@@ -23,7 +23,7 @@ impl PinnedResolver {
         self.0.lock().expect("no holder panics").get(name).cloned()
     }
 
-    /// Keeps `addresses`, unless others were faster; returns those that are kept.
+    /// Keeps `addresses` unless there are some; returns those that are kept.
     fn keep(&self, name: String, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let mut names = self.0.lock().expect("no holder panics");
         names.entry(name).or_insert(addresses).clone()
@@ -39,7 +39,7 @@ impl Resolve for PinnedResolver {
                 Some(addresses) => addresses,
                 None => {
                     let asked = name.clone();
-                    // The port is replaced by that of the URL.
+                    // reqwest sets the port of the URL.
                     let lookup = move || (asked.as_str(), 0).to_socket_addrs();
                     let found = tokio::task::spawn_blocking(lookup).await??;
                     pinned.keep(name, found.collect())

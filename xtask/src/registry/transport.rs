@@ -78,7 +78,7 @@ impl Transport {
     /// What a response that is not success says.
     pub(super) async fn refusal(&self, method: &Method, mut response: Response) -> ErrorResponse {
         let retry_after = http::retry_after(response.headers(), SystemTime::now());
-        // What a broken body could have added is not worth losing the status for.
+        // Without its body a response still has its status.
         let body = self.document(&mut response, 1 << 16).await;
         let url = public_url(response.url());
         let (status, body) = (response.status().as_u16(), body.unwrap_or_default());

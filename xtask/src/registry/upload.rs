@@ -56,11 +56,11 @@ impl Repository {
         }
     }
 
-    /// Uploads a blob from `body`, which is of `blob.size` bytes and is sent once, in one unranged PATCH: what
-    /// Docker's engine does, and so what every registry takes.
+    /// Uploads a blob from `body`, which has `blob.size` bytes, in one unranged PATCH: what Docker's engine does, so
+    /// every registry takes it.
     ///
-    /// An error of `body` comes back as [`Error::Source`]; after [`Error::UploadLost`], and only then, it is worth
-    /// trying again with another `body` and no session: everything but the body has been repeated already.
+    /// An error of `body` comes back as [`Error::Source`]. After [`Error::UploadLost`], and only then, try again with a
+    /// new `body` and no session: everything else has been tried again already.
     pub async fn upload_blob<S>(
         &self,
         blob: &Descriptor,
@@ -81,7 +81,7 @@ impl Repository {
             }
         });
         let mut request = binary(Method::PATCH, session.clone(), Body::wrap_stream(body));
-        // Stated, for some proxies refuse a body in chunks.
+        // Some proxies refuse a chunked body.
         request
             .headers_mut()
             .insert(CONTENT_LENGTH, blob.size.into());
@@ -152,7 +152,7 @@ fn binary(method: Method, url: Url, body: Body) -> Request {
     request
 }
 
-/// Appends to the query as it is: what the registry put there is its own affair.
+/// Appends to the query and leaves the registry's part of it as it is.
 fn add_digest(session: &mut Url, digest: &Digest) {
     let digest = format!("digest={}%3A{}", digest.algorithm(), digest.hex());
     let query = match session.query() {

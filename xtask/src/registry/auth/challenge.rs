@@ -1,4 +1,4 @@
-//! `WWW-Authenticate`: how a registry wants to be signed in to. Any text parses; what is not understood is absent.
+//! `WWW-Authenticate`: how to sign in. Any text parses; what is not understood is ignored.
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use url::Url;
@@ -13,7 +13,7 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    /// The best of the challenges in a response: Bearer before Basic, as registries that offer both mean it.
+    /// The best challenge of a response: Bearer before Basic, which registries that offer both prefer.
     pub(super) fn of(headers: &HeaderMap) -> Option<Challenge> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter();
         let challenges: Vec<RawChallenge> = values

@@ -56,7 +56,7 @@ impl Auth {
         }
     }
 
-    /// What a request of `scope` has to carry; nothing as long as the host has not asked for it.
+    /// What a request of `scope` has to carry; nothing until the host asks for it.
     pub(super) async fn authorize(
         &self,
         transport: &Transport,
@@ -115,7 +115,7 @@ impl Auth {
         })
     }
 
-    /// Takes in a 401 to a request that carried `used`; whether another try can end differently.
+    /// Learns from a 401 to a request that carried `used`; returns whether another try can end differently.
     pub(super) async fn learn(&self, used: Option<&Authorization>, headers: &HeaderMap) -> bool {
         let Some(challenge) = Challenge::of(headers) else {
             return false;
@@ -136,7 +136,7 @@ impl Auth {
         again
     }
 
-    /// The error that a response is to a request that did not put the login to the test.
+    /// The error for a response that says nothing about the login.
     pub(super) fn denied(&self, refusal: ErrorResponse, scope: &Scope) -> Error {
         let who = match self.credentials {
             Credentials::Anonymous => "someone who is not signed in",
@@ -145,7 +145,7 @@ impl Auth {
         refusal.into_error(|| (scope.namespace(&self.host), who))
     }
 
-    /// The error that a response is to a request that did: as long as these credentials have never been accepted, a
+    /// The error for a 401 or 403 to a request that carried the login: until these credentials are accepted once, a
     /// denial is about them.
     pub(super) fn rejected(&self, refusal: ErrorResponse, scope: &Scope) -> Error {
         let is_known =
@@ -180,7 +180,7 @@ impl Auth {
         }
     }
 
-    /// A token to push that is already there serves to pull as well.
+    /// A token that may push may pull as well, so one that is there already is used.
     fn token_to_push(&self, scope: &Scope) -> Option<Authorization> {
         if scope.access != Access::Pull {
             return None;

@@ -1,5 +1,4 @@
-//! Bearer tokens: what one is asked for, how it is fetched, and how long it is used. Nobody looks into a token: they
-//! are opaque.
+//! Bearer tokens: how one is requested, and how long it is used. A token is opaque.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +13,8 @@ use crate::credentials::Credentials;
 use crate::registry::error::Error;
 use crate::secret::public_url;
 
-/// What a request needs to be allowed: one token is kept for each, for a token that grows with every repository soon
-/// exceeds what a header may hold.
+/// What a request needs to be allowed. Each has a token of its own: one token for all would soon be too long for a
+/// header.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::registry) struct Scope {
     pub repository: String,
@@ -33,7 +32,7 @@ pub(in crate::registry) enum Access {
 }
 
 impl Scope {
-    /// The registry's namespace that the repository is in, for people.
+    /// The namespace of the repository, for messages.
     pub(super) fn namespace(&self, host: &str) -> String {
         match self.repository.rsplit_once('/') {
             Some((namespace, _)) => format!("{host}/{namespace}"),
@@ -65,7 +64,7 @@ pub(super) struct Token {
 impl Token {
     /// Reads a token endpoint's response to a request that was sent at `asked`.
     ///
-    /// The lifetime counts from our own clock, not from `issued_at`, which is the other side's.
+    /// The lifetime counts from our clock, not from `issued_at`, which is the server's.
     pub(super) fn read(realm: &Url, body: &[u8], asked: Instant) -> Result<Token, Error> {
         #[derive(Deserialize)]
         struct TokenResponse {
@@ -84,7 +83,7 @@ impl Token {
             .filter(|token| !token.is_empty())
             .or(response.access_token);
         let text = text.ok_or_else(|| wrong("a response without a token"))?;
-        // The specification's default, and the least that its clients count on.
+        // 60 s is the specification's default and minimum.
         let lifetime = response.expires_in.unwrap_or(60).clamp(60, 24 * 3600);
         Ok(Token {
             header: sensitive(format!("Bearer {text}"))
@@ -149,7 +148,7 @@ pub(super) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
     }
 }
 
-/// A header value whose Debug shows nothing.
+/// A header value that `Debug` does not show.
 fn sensitive(text: String) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
