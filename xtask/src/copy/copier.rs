@@ -37,7 +37,7 @@ impl Copier {
         }
     }
 
-    /// Copies the image to `destination`. `listener` hears of uploads only: no destination caused a read alone.
+    /// Copies the image to `destination`. `listener` receives no [`Event::Read`], as reads are for all destinations.
     pub async fn copy_to(
         &self,
         destination: Destination,

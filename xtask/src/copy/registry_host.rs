@@ -100,13 +100,13 @@ impl RegistryHost {
 
     /// Whether the repository at `path` has the blob.
     pub(super) async fn has_blob(&self, path: &str, digest: &Digest) -> Result<bool, Error> {
-        let known = self.blob(digest);
-        if known.contains(path) {
+        let locations = self.blob(digest);
+        if locations.contains(path) {
             return Ok(true);
         }
         let has_it = self.request(self.repository(path).has_blob(digest)).await?;
         if has_it {
-            known.add(path);
+            locations.add(path);
         }
         Ok(has_it)
     }

@@ -157,7 +157,7 @@ struct State {
     seen_sizes: HashSet<u64>,
     /// The size reported since the last upload was admitted, so it is the size of that layer.
     current_size: Option<u64>,
-    /// Blobs that the engine is told to be here.
+    /// Blobs that this registry claims to have.
     claimed: HashSet<Digest>,
     image: PartialImage,
     has_root: bool,

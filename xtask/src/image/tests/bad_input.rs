@@ -128,10 +128,10 @@ async fn a_damaged_blob_is_refused_and_not_handed_out() {
         let content = files[at].1.as_mut().unwrap();
         let middle = content.len() / 2;
         content[middle] ^= 1;
-        let heard = Mutex::new(Vec::new());
+        let events = Mutex::new(Vec::new());
         let listener = |event| {
             if let Event::Ready(blob) = event {
-                heard.lock().unwrap().push(blob.descriptor.digest);
+                events.lock().unwrap().push(blob.descriptor.digest);
             }
         };
         let archive = tar(&files);
@@ -139,12 +139,12 @@ async fn a_damaged_blob_is_refused_and_not_handed_out() {
         let error = error.unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }), "{at}: {error:?}");
         let hex = files[at].0.rsplit_once('/').unwrap().1.to_owned();
-        let heard = heard.into_inner().unwrap();
-        assert!(heard.iter().all(|digest| digest.hex() != hex), "{at}");
+        let events = events.into_inner().unwrap();
+        assert!(events.iter().all(|digest| digest.hex() != hex), "{at}");
     }
 }
 
-/// The digest is right, so only unpacking it tells.
+/// The digest is right, so only unpacking shows it.
 #[tokio::test]
 async fn a_compressed_layer_that_ends_early_is_refused() {
     for packed in [gzip, |it: &[u8]| zstd::bulk::compress(it, 1).unwrap()] {
@@ -299,8 +299,8 @@ async fn whoever_delivers_the_archive_fails_in_their_own_words() {
 #[tokio::test]
 async fn a_reader_that_is_dropped_lets_go_of_a_source_that_is_silent() {
     struct Source(tokio::sync::mpsc::Sender<()>);
-    let (held, mut released) = tokio::sync::mpsc::channel(1);
-    let source = Source(held);
+    let (sender, mut dropped) = tokio::sync::mpsc::channel(1);
+    let source = Source(sender);
     let chunks = stream::once(async move {
         let _source = &source.0;
         std::future::pending().await
@@ -308,5 +308,5 @@ async fn a_reader_that_is_dropped_lets_go_of_a_source_that_is_silent() {
     let reading = read_from(Input::Stream(Box::pin(chunks)), Options::default());
     let limit = std::time::Duration::from_millis(20);
     assert!(tokio::time::timeout(limit, reading).await.is_err());
-    assert_eq!(released.recv().await, None);
+    assert_eq!(dropped.recv().await, None);
 }

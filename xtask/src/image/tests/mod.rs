@@ -156,9 +156,9 @@ impl Published {
 }
 
 async fn read_from(input: Input, options: Options) -> Result<Published, Error> {
-    let heard = Mutex::new((BTreeMap::new(), 0));
+    let events = Mutex::new((BTreeMap::new(), 0));
     let listener = |event| {
-        let (blobs, bytes_read) = &mut *heard.lock().unwrap();
+        let (blobs, bytes_read) = &mut *events.lock().unwrap();
         match event {
             Event::BytesRead(bytes) => *bytes_read += bytes,
             Event::Ready(blob) => {
@@ -177,7 +177,7 @@ async fn read_from(input: Input, options: Options) -> Result<Published, Error> {
         }
     };
     let manifests = read(input, options, &listener).await?;
-    let (blobs, bytes_read) = heard.into_inner().unwrap();
+    let (blobs, bytes_read) = events.into_inner().unwrap();
     Ok(Published {
         manifests,
         blobs,

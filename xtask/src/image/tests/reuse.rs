@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::*;
 use crate::image::contents::blob_name;
 
-/// What an earlier release tells: its layers by diff id.
+/// The layers of an earlier release by diff id.
 fn reusable(earlier: &Published) -> HashMap<Digest, oci::Descriptor> {
     let mut reusable = HashMap::new();
     for (manifest, (_, diff_ids)) in earlier.manifests.iter().zip(earlier.images()) {
