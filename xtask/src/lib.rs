@@ -14,7 +14,7 @@
 //! | [`registry`] | an OCI distribution client | credentials, http, oci, secret |
 //! | [`copy`] | one source, many registries | http, oci, registry, secret |
 //! | [`image`] | images that are not in a registry | oci |
-//! | [`engine`] | the container engine | image, oci, secret |
+//! | [`engine`] | the container engine | credentials, image, oci, secret |
 //! | [`packages`] | package index, download, extract | http, oci, secret |
 //! | [`github`] | releases and assets | http, oci, secret |
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |

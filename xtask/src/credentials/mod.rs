@@ -59,6 +59,13 @@ fn unset(variables: &[String]) -> String {
     }
 }
 
+impl Login {
+    /// What must not be shown.
+    pub fn secret(&self) -> Option<&Secret<String>> {
+        self.credentials.secret()
+    }
+}
+
 impl Credentials {
     /// What must not be shown.
     pub fn secret(&self) -> Option<&Secret<String>> {
@@ -67,5 +74,22 @@ impl Credentials {
             Credentials::Basic { password, .. } => Some(password),
             Credentials::IdentityToken(token) => Some(token),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_credentials_print_what_is_secret() {
+        let secret = || Secret::new("hunter22".to_owned());
+        let basic = Credentials::Basic {
+            username: "robot$x".to_owned(),
+            password: secret(),
+        };
+        let printed = format!("{basic:?} {:?}", Credentials::IdentityToken(secret()));
+        assert!(printed.contains("robot$x"));
+        assert!(!printed.contains("hunter22"), "{printed}");
     }
 }

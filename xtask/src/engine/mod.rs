@@ -28,4 +28,4 @@ pub use connect::Engine;
 pub use error::Error;
 pub use image::Image;
 pub use progress::Progress;
-pub use push::{Credentials, Pushed};
+pub use push::Pushed;

@@ -14,6 +14,7 @@ use super::address::is_own_tag;
 use super::capture_registry::{CaptureRegistry, Wanted};
 use super::push::counts;
 use super::{Engine, Image};
+use crate::credentials::Credentials;
 use crate::image::PartialImage;
 use crate::oci::{Descriptor, Digest};
 
@@ -79,7 +80,7 @@ impl Engine {
                 image = registry.captured() => Some(image),
                 () = registry.idle(IDLE) => None,
                 // The engine does not reach this process, or gave up.
-                _ = self.push_lines(name, None, listener) => None,
+                _ = self.push_lines(name, &Credentials::Anonymous, listener) => None,
             }
         };
         let untag = async {

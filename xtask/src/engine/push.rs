@@ -14,17 +14,11 @@ use super::image::repository_and_tag;
 use super::progress::Layers;
 use super::stream::next;
 use super::{Engine, Error, Progress};
+use crate::credentials::Credentials;
 use crate::oci::Digest;
-use crate::secret::Secret;
 
 /// A push that reports nothing for this long is stuck.
 const IDLE: Duration = Duration::from_secs(600);
-
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    pub username: String,
-    pub password: Secret<String>,
-}
 
 /// What the registry has after a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +40,7 @@ impl Engine {
     pub async fn push(
         &self,
         reference: &str,
-        credentials: Option<&Credentials>,
+        credentials: &Credentials,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Pushed, Error> {
         let (_, tag) = repository_and_tag(reference)?;
@@ -76,17 +70,12 @@ impl Engine {
     pub(super) async fn push_lines(
         &self,
         reference: &str,
-        credentials: Option<&Credentials>,
+        credentials: &Credentials,
         mut listener: impl FnMut(PushImageInfo),
     ) -> Result<(), Error> {
         let (repository, tag) = repository_and_tag(reference)?;
         let options = PushImageOptionsBuilder::default().tag(tag).build();
-        let credentials = credentials.map(|credentials| DockerCredentials {
-            username: Some(credentials.username.clone()),
-            password: Some(credentials.password.expose().clone()),
-            serveraddress: Some(server_address(repository).to_owned()),
-            ..DockerCredentials::default()
-        });
+        let credentials = for_engine(credentials, server_address(repository));
         let docker = self.with_long_timeout();
         let mut stream = pin!(docker.push_image(repository, Some(options), credentials));
         loop {
@@ -96,6 +85,26 @@ impl Engine {
                 Err(error) => return Err(Error::push(reference, error)),
             }
         }
+    }
+}
+
+/// The credentials as the engine takes them.
+fn for_engine(credentials: &Credentials, server: &str) -> Option<DockerCredentials> {
+    let for_server = DockerCredentials {
+        serveraddress: Some(server.to_owned()),
+        ..DockerCredentials::default()
+    };
+    match credentials {
+        Credentials::Anonymous => None,
+        Credentials::Basic { username, password } => Some(DockerCredentials {
+            username: Some(username.clone()),
+            password: Some(password.expose().clone()),
+            ..for_server
+        }),
+        Credentials::IdentityToken(token) => Some(DockerCredentials {
+            identitytoken: Some(token.expose().clone()),
+            ..for_server
+        }),
     }
 }
 
@@ -130,6 +139,7 @@ fn server_address(repository: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     #[test]
     fn only_the_digest_of_the_pushed_tag_is_a_proof() {
@@ -163,11 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn credentials_do_not_print_the_password() {
-        let credentials = Credentials {
-            username: "robot$x".to_owned(),
-            password: Secret::new("hunter22".to_owned()),
-        };
-        assert!(!format!("{credentials:?}").contains("hunter22"));
+    fn a_token_goes_to_the_engine_as_one() {
+        let token = Credentials::IdentityToken(Secret::new("long".to_owned()));
+        let credentials = for_engine(&token, "a.example").unwrap();
+        assert_eq!(credentials.identitytoken.as_deref(), Some("long"));
+        assert_eq!(credentials.serveraddress.as_deref(), Some("a.example"));
+        assert!(credentials.password.is_none());
+        assert!(for_engine(&Credentials::Anonymous, "a.example").is_none());
     }
 }

@@ -4,41 +4,42 @@ use anyhow::Result;
 
 use super::clients::Registries;
 use super::plan::ReleasePlan;
-use super::preflight;
 use super::transport::Transport;
+use super::{logins, preflight};
 use crate::cli::CheckArgs;
+use crate::credentials::{Login, NoLogin};
 use crate::exit::Exit;
 use crate::report::{Console, Table};
-use crate::settings::{Login, Settings};
+use crate::settings::Settings;
 
 /// Asks every registry with credentials; changes nothing.
 pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> Result<Exit> {
+    let mut resolver = settings.resolver()?;
     let settings = &settings.release(args.common.release_version.as_deref())?;
     // What cannot be planned is wrong as well.
     ReleasePlan::new(settings, Transport::default())?;
-    let registries = Registries::new(&settings.registries)?;
+    let logins = logins::find(&settings.registries, &mut resolver).await;
+    console.mask(logins.values().flatten().filter_map(Login::secret));
+    let registries = Registries::new(&settings.registries, &logins)?;
     let answers = preflight::ask(&registries, |_| true).await;
     let mut table = Table {
-        columns: vec!["registry", "repository", "answer"],
+        columns: vec!["registry", "repository", "login", "answer"],
         rows: Vec::new(),
     };
     let (mut accepted, mut refused, mut wrong) = (0, 0, 0);
     for registry in &settings.registries {
-        let answer = match &registry.login {
-            Login::Missing(variables) => {
-                wrong += usize::from(args.common.strict);
-                format!("not asked: {}", variables.missing())
+        let (origin, answer) = match &logins[&registry.name] {
+            Err(problem) => {
+                let is_half = matches!(problem, NoLogin::Half { .. });
+                wrong += usize::from(is_half || args.common.strict);
+                ("none", format!("not asked: {problem}"))
             }
-            Login::Incomplete { set, missing } => {
-                wrong += 1;
-                format!("`{set}` is set and `{missing}` is not")
-            }
-            Login::Ready { .. } => {
+            Ok(login) => {
                 let answer = answers
                     .iter()
                     .find(|answer| answer.registry.name == registry.name);
                 let answer = answer.expect("every registry with credentials was asked");
-                match answer.problem() {
+                let answer = match answer.problem() {
                     None => {
                         accepted += 1;
                         "accepts the push".to_owned()
@@ -51,16 +52,21 @@ pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> 
                         } += 1;
                         problem
                     }
-                }
+                };
+                (&*login.origin, answer)
             }
         };
         table.rows.push(vec![
             registry.name.clone(),
             registry.repository.to_string(),
+            origin.to_owned(),
             answer,
         ]);
     }
     console.show(&table);
+    console.info(
+        "a login is looked for in the registry's variables, then in Docker's own configuration and its helpers",
+    );
     Ok(match (wrong, refused, accepted) {
         (1.., _, _) => Exit::Usage,
         (_, 0, 1..) => Exit::Done,

@@ -4,16 +4,18 @@ use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::credentials::Credentials;
+use super::logins::Logins;
+use crate::credentials::{Credentials, Login, NoLogin};
 use crate::engine::Engine;
 use crate::exit::bad_input;
 use crate::http;
 use crate::registry::{Options, Registry, Repository};
-use crate::settings::{Login, RegistrySettings, ReleaseSettings};
+use crate::settings::{RegistrySettings, ReleaseSettings};
 
 /// A registry of the settings with its one client: whoever asks it shares its tokens, connections and pauses.
 pub struct RegistryClient<'s> {
     pub settings: &'s RegistrySettings,
+    pub login: Result<Login, NoLogin>,
     pub registry: Registry,
 }
 
@@ -25,16 +27,14 @@ impl RegistryClient<'_> {
 
     /// Whether there are credentials for it.
     pub fn is_signed_in(&self) -> bool {
-        matches!(self.settings.login, Login::Ready { .. })
+        self.login.is_ok()
     }
 
-    /// The error that the credentials were refused, naming the variables to look at.
+    /// The error that the credentials were refused, naming where to look.
     pub fn login_refused(&self, sentence: String) -> anyhow::Error {
-        match &self.settings.login {
-            Login::Ready { variables, .. } => {
-                bad_input(format!("{sentence}\nhint: {}", variables.check()))
-            }
-            _ => anyhow!(sentence),
+        match &self.login {
+            Ok(login) => bad_input(format!("{sentence}\nhint: check {}", login.origin)),
+            Err(_) => anyhow!(sentence),
         }
     }
 }
@@ -43,21 +43,21 @@ impl RegistryClient<'_> {
 pub struct Registries<'s>(Vec<RegistryClient<'s>>);
 
 impl<'s> Registries<'s> {
-    pub fn new(settings: &'s [RegistrySettings]) -> Result<Self> {
+    /// `logins` has one for each of them, or says why not.
+    pub fn new(settings: &'s [RegistrySettings], logins: &Logins) -> Result<Self> {
         let client = |settings: &'s RegistrySettings| {
-            let credentials = match &settings.login {
-                Login::Ready {
-                    username, password, ..
-                } => Credentials::Basic {
-                    username: username.clone(),
-                    password: password.clone(),
-                },
-                _ => Credentials::Anonymous,
-            };
+            let login = logins[&settings.name].clone();
+            let credentials = login
+                .as_ref()
+                .map_or(Credentials::Anonymous, |login| login.credentials.clone());
             let host = settings.repository.host();
             let registry = Registry::new(host, credentials, Options::default())
                 .with_context(|| format!("registry `{host}`"))?;
-            Ok(RegistryClient { settings, registry })
+            Ok(RegistryClient {
+                settings,
+                login,
+                registry,
+            })
         };
         settings
             .iter()
@@ -89,9 +89,9 @@ pub struct Clients<'s> {
 }
 
 impl<'s> Clients<'s> {
-    pub fn new(settings: &'s ReleaseSettings) -> Result<Self> {
+    pub fn new(settings: &'s ReleaseSettings, logins: &Logins) -> Result<Self> {
         Ok(Clients {
-            registries: Registries::new(&settings.registries)?,
+            registries: Registries::new(&settings.registries, logins)?,
             docker_host: settings.docker_host.as_deref(),
             engine: OnceCell::new(),
         })

@@ -11,6 +11,7 @@ mod download;
 mod github_release;
 mod image_source;
 mod lock;
+mod logins;
 mod plan;
 mod preflight;
 mod promote;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::logins::Logins;
 use super::tags::Tags;
 use super::transport::{Location, Transport};
 use crate::cli::Via;
@@ -14,7 +15,7 @@ use crate::exit::bad_input;
 use crate::graph;
 use crate::oci::{Platform, RepositoryName, Tag};
 use crate::packages::Source;
-use crate::settings::{Login, Release, ReleaseSettings};
+use crate::settings::{Release, ReleaseSettings};
 
 /// Everything about one release that can be known before it starts.
 #[derive(Debug)]
@@ -152,7 +153,12 @@ impl ReleasePlan {
     }
 
     /// The dry run: every scheduled step, and what could not be checked without network, engine and credentials.
-    pub fn to_text(&self, steps: &graph::Plan, settings: &ReleaseSettings) -> String {
+    pub fn to_text(
+        &self,
+        steps: &graph::Plan,
+        settings: &ReleaseSettings,
+        logins: &Logins,
+    ) -> String {
         let mut text = match settings.release {
             Some(_) => format!("release {} as `{}`\n", self.version, self.git_tag),
             None => format!(
@@ -164,7 +170,7 @@ impl ReleasePlan {
             let lines = if step.skipped {
                 vec!["left out by --skip".to_owned()]
             } else {
-                self.lines(&step.target, settings)
+                self.lines(&step.target, settings, logins)
             };
             let _ = writeln!(text, "\n{}", step.target);
             for line in lines {
@@ -182,7 +188,7 @@ impl ReleasePlan {
         text
     }
 
-    fn lines(&self, target: &str, settings: &ReleaseSettings) -> Vec<String> {
+    fn lines(&self, target: &str, settings: &ReleaseSettings, logins: &Logins) -> Vec<String> {
         let relative = |path: &Path| {
             path.strip_prefix(&settings.root)
                 .unwrap_or(path)
@@ -190,7 +196,7 @@ impl ReleasePlan {
                 .to_string()
         };
         if let Some(push) = self.pushes.iter().find(|push| push.target == target) {
-            return push_lines(push, settings, &self.transport);
+            return push_lines(push, logins, &self.transport);
         }
         if let Some(reason) = self.transport.skip()
             && matches!(target, "download" | "extract" | "docker-build")
@@ -251,7 +257,7 @@ fn build_line(build: &BuildPlan) -> String {
     )
 }
 
-fn push_lines(push: &PushPlan, settings: &ReleaseSettings, transport: &Transport) -> Vec<String> {
+fn push_lines(push: &PushPlan, logins: &Logins, transport: &Transport) -> Vec<String> {
     let mut lines = Vec::new();
     if transport.via == Via::Direct {
         let compression = transport.compression;
@@ -267,13 +273,10 @@ fn push_lines(push: &PushPlan, settings: &ReleaseSettings, transport: &Transport
     for tag in push.tags() {
         lines.push(push.repository.at(tag.clone()).to_string());
     }
-    let registry = settings
-        .registries
-        .iter()
-        .find(|registry| registry.name == push.registry);
-    if let Some(Login::Missing(variables)) = registry.map(|registry| &registry.login) {
-        lines.push(format!("would be skipped: {}", variables.missing()));
-    }
+    lines.push(match &logins[&push.registry] {
+        Ok(login) => format!("login: {}", login.origin),
+        Err(why) => format!("would be skipped: {why}"),
+    });
     lines
 }
 

@@ -7,30 +7,36 @@
 use anyhow::Result;
 use futures_util::future::join_all;
 
-use super::clients::{Clients, Registries, RegistryClient};
+use super::clients::{Clients, Registries};
 use super::github_release;
 use super::plan::ReleasePlan;
 use super::run_state::RunState;
 use super::transport::Location;
+use crate::credentials::{Credentials, Login};
 use crate::exit::bad_input;
 use crate::registry;
-use crate::settings::{Login, RegistrySettings, ReleaseSettings};
+use crate::settings::{RegistrySettings, ReleaseSettings};
 
 /// The answer of one registry.
 pub struct Answer<'a> {
     pub registry: &'a RegistrySettings,
+    login: &'a Login,
     pub result: Result<(), registry::Error>,
 }
 
 /// Asks those of `registries` that are signed in to and `wanted`, all at once.
 pub async fn ask<'a>(
-    registries: &Registries<'a>,
+    registries: &'a Registries<'_>,
     wanted: impl Fn(&RegistrySettings) -> bool,
 ) -> Vec<Answer<'a>> {
-    let wanted = |it: &&RegistryClient<'a>| it.is_signed_in() && wanted(it.settings);
-    let questions = registries.iter().filter(wanted).map(|it| async {
+    let signed_in = registries
+        .iter()
+        .filter_map(|it| Some((it, it.login.as_ref().ok()?)));
+    let wanted = signed_in.filter(|(it, _)| wanted(it.settings));
+    let questions = wanted.map(|(it, login)| async move {
         Answer {
             registry: it.settings,
+            login,
             result: it.repository().check_push_access().await,
         }
     });
@@ -41,27 +47,25 @@ impl Answer<'_> {
     /// The problem in a sentence that says what to look at.
     pub fn problem(&self) -> Option<String> {
         let error = self.result.as_ref().err()?;
-        let RegistrySettings {
-            repository, login, ..
-        } = self.registry;
-        let host = repository.host();
-        Some(match (error, login) {
-            (registry::Error::Rejected { response, .. }, Login::Ready { variables, .. }) => {
+        let host = self.registry.repository.host();
+        Some(match error {
+            registry::Error::Rejected { response, .. } => format!(
+                "`{host}` refuses the credentials: {response}\nhint: check {}",
+                self.login.origin
+            ),
+            registry::Error::Denied {
+                namespace,
+                response,
+                ..
+            } => {
+                let user = match &self.login.credentials {
+                    Credentials::Basic { username, .. } => format!("`{username}`"),
+                    _ => self.login.origin.clone(),
+                };
                 format!(
-                    "`{host}` refuses the credentials: {response}\nhint: {}",
-                    variables.check()
+                    "`{host}` denies the push: {response}\nhint: does `{namespace}` exist there, and may {user} push to it?"
                 )
             }
-            (
-                registry::Error::Denied {
-                    namespace,
-                    response,
-                    ..
-                },
-                Login::Ready { username, .. },
-            ) => format!(
-                "`{host}` denies the push: {response}\nhint: does `{namespace}` exist there, and may `{username}` push to it?"
-            ),
             _ => format!("`{host}`: {error}"),
         })
     }

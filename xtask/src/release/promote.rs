@@ -6,13 +6,15 @@ use anyhow::{Result, anyhow, bail};
 use futures_util::future::{join_all, try_join_all};
 
 use super::clients::{Registries, RegistryClient};
-use super::registry_state::resolve_tags;
+use super::logins;
+use super::registry_state::resolve_tag_at;
 use crate::cli::PromoteArgs;
+use crate::credentials::{Login, NoLogin};
 use crate::exit::{Exit, bad_input};
 use crate::oci::{Digest, Tag, TagOrDigest};
 use crate::registry;
 use crate::report::{Console, Outcome, Table};
-use crate::settings::{Login, Settings};
+use crate::settings::Settings;
 
 /// Lets `--tag` name what the version's tag names, on every registry.
 pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs) -> Result<Exit> {
@@ -22,8 +24,21 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     };
     let version = parse(args.version.strip_prefix('v').unwrap_or(&args.version))?;
     let tag = parse(&args.tag)?;
+    let mut resolver = settings.resolver()?;
     let settings = settings.registries()?;
-    let registries = Registries::new(&settings)?;
+    let logins = logins::find(&settings, &mut resolver).await;
+    let halves = logins::halves(&settings, &logins);
+    if !halves.is_empty() {
+        return Err(bad_input(halves.join("\n")));
+    }
+    console.mask(logins.values().flatten().filter_map(Login::secret));
+    let registries = Registries::new(&settings, &logins)?;
+    for registry in registries.iter() {
+        if let Err(problem @ NoLogin::Docker(_)) = &registry.login {
+            let name = &registry.settings.name;
+            console.warning(&format!("registry `{name}` is left out: {problem}"));
+        }
+    }
     let moved = move_tag(&registries, &version, &tag).await?;
 
     let failed = moved.iter().filter(|(_, result)| result.is_err()).count();
@@ -62,14 +77,12 @@ async fn move_tag<'r>(
     version: &Tag,
     tag: &Tag,
 ) -> Result<Vec<Moved<'r>>> {
-    let known = registries
-        .iter()
-        .filter(|it| !matches!(it.settings.login, Login::Missing(_)));
+    let known = registries.iter().filter(|registry| registry.is_signed_in());
     let mut sources = Vec::new();
-    for resolved in resolve_tags(known, std::slice::from_ref(version)).await {
-        let repository = &resolved.registry.settings.repository;
-        match resolved.digest {
-            Ok(Some(digest)) => sources.push((resolved.registry, digest)),
+    for (registry, digest) in resolve_tag_at(known, version).await {
+        let repository = &registry.settings.repository;
+        match digest {
+            Ok(Some(digest)) => sources.push((registry, digest)),
             Ok(None) => bail!(
                 "`{repository}` does not hold `{version}`; nothing was moved\nhint: push it there first"
             ),

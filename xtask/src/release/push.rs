@@ -169,7 +169,7 @@ impl<'a> Pushes<'a> {
     }
 }
 
-/// Names the variables to look at, when the credentials were refused after all.
+/// Says whose credentials to look at, when the credentials were refused after all.
 fn explained(registry: &RegistryClient<'_>, error: anyhow::Error) -> anyhow::Error {
     let by_engine = matches!(
         error.downcast_ref(),

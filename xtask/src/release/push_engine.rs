@@ -12,12 +12,12 @@ use super::registry_state::{Existing, find_existing};
 use super::run_state::PushOutcome;
 use super::tagging;
 use super::transport::Transport;
+use crate::credentials::Credentials;
 use crate::engine::{self, Engine};
 use crate::graph;
 use crate::http;
 use crate::oci::{Manifest, TagOrDigest, index_of};
 use crate::registry::Repository;
-use crate::settings::Login;
 
 /// How often a push is tried; the failures between must be transient.
 const TRIES: u32 = 3;
@@ -30,22 +30,16 @@ pub async fn push(
     transport: &Transport,
     context: &graph::Context<'_>,
 ) -> Result<PushOutcome> {
-    let credentials = match &registry.settings.login {
-        Login::Ready {
-            username, password, ..
-        } => Some(engine::Credentials {
-            username: username.clone(),
-            password: password.clone(),
-        }),
-        _ => None,
-    };
     let push = Push {
         plan,
         transport,
         context,
         engine,
         repository: registry.repository(),
-        credentials,
+        credentials: registry
+            .login
+            .as_ref()
+            .map_or(&Credentials::Anonymous, |login| &login.credentials),
     };
     let mut manifests = Vec::new();
     let mut bytes = 0;
@@ -82,7 +76,7 @@ struct Push<'p> {
     context: &'p graph::Context<'p>,
     engine: &'p Engine,
     repository: Repository,
-    credentials: Option<engine::Credentials>,
+    credentials: &'p Credentials,
 }
 
 impl Push<'_> {
@@ -122,8 +116,7 @@ impl Push<'_> {
             self.context.warn(&format!("{error}; trying again"));
             Some(wait)
         };
-        let credentials = self.credentials.as_ref();
-        let push = |_| self.engine.push(reference, credentials, &progress);
+        let push = |_| self.engine.push(reference, self.credentials, &progress);
         Ok(http::retry(policy, push).await?)
     }
 }

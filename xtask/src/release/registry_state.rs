@@ -23,27 +23,14 @@ pub async fn resolve_tag(repository: &Repository, tag: &Tag) -> Result<Option<Di
     Ok(head.map(|head| head.digest))
 }
 
-/// What one tag names at one registry.
-pub struct ResolvedTag<'r> {
-    pub registry: &'r RegistryClient<'r>,
-    pub tag: Tag,
-    /// `None` when the registry does not know the tag.
-    pub digest: Result<Option<Digest>, Error>,
-}
-
-/// Asks each of `registries` for each of `tags`, all at once.
-pub async fn resolve_tags<'r>(
+/// The same of each of `registries`, all at once.
+pub async fn resolve_tag_at<'r>(
     registries: impl Iterator<Item = &'r RegistryClient<'r>>,
-    tags: &[Tag],
-) -> Vec<ResolvedTag<'r>> {
-    let questions = registries.flat_map(|registry| {
-        tags.iter().map(move |tag| async move {
-            ResolvedTag {
-                registry,
-                tag: tag.clone(),
-                digest: resolve_tag(&registry.repository(), tag).await,
-            }
-        })
+    tag: &Tag,
+) -> Vec<(&'r RegistryClient<'r>, Result<Option<Digest>, Error>)> {
+    let questions = registries.map(|registry| async move {
+        let resolved = resolve_tag(&registry.repository(), tag).await;
+        (registry, resolved)
     });
     join_all(questions).await
 }

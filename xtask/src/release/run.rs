@@ -11,22 +11,26 @@ use super::push::Pushes;
 use super::run_state::RunState;
 use super::targets::targets;
 use super::transport::Transport;
-use super::{digests, download, lock, preflight, report};
+use super::{digests, download, lock, logins, preflight, report};
 use crate::cli::{PlanFormat, ReleaseArgs, Via};
+use crate::credentials::Login;
 use crate::exit::{Exit, bad_input, interrupted};
 use crate::graph::Graph;
 use crate::image::Compression;
 use crate::report::Console;
-use crate::settings::{Login, ReleaseSettings, Settings};
+use crate::settings::Settings;
 
 /// Performs the targets that `args` names, or prints what they would do.
 pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> Result<Exit> {
+    let mut resolver = settings.resolver()?;
     let settings = &settings.release(args.common.release_version.as_deref())?;
     let plan = ReleasePlan::new(settings, transport(args)?)?;
-    let clients = Clients::new(settings)?;
     let state = RunState::default();
-    let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
     let (requested, strict) = (&args.targets, args.common.strict);
+
+    let planned = logins::planned(&settings.registries, &mut resolver);
+    let clients = Clients::new(settings, &planned)?;
+    let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
     let graph = Graph::new(targets(
         settings, &plan, &clients, &state, &pushes, requested, strict,
     ))?;
@@ -48,11 +52,19 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         .filter(|step| !step.skipped)
         .map(|step| step.target.as_str())
         .collect();
-    check_logins(settings, &scheduled)?;
-    let unmet = graph.unmet(&steps);
+    let halves = logins::halves(
+        settings
+            .registries
+            .iter()
+            .filter(|it| scheduled.contains(&&*it.target)),
+        &planned,
+    );
+    if !halves.is_empty() {
+        return Err(bad_input(halves.join("\n")));
+    }
     if args.dry_run {
-        console.print(&plan.to_text(&steps, settings));
-        for sentence in unmet {
+        console.print(&plan.to_text(&steps, settings, &planned));
+        for sentence in graph.unmet(&steps) {
             console.print(&format!("it would not start: {sentence}\n"));
         }
         return Ok(Exit::Done);
@@ -60,6 +72,23 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     if settings.release.is_none() {
         return Err(download::no_version(settings).await);
     }
+
+    // From here on helpers are asked, if a scheduled target asks a registry.
+    let asking = plan.pushes.iter().map(|push| &*push.target);
+    let logins = match asking
+        .chain(["github-release"])
+        .any(|it| scheduled.contains(&it))
+    {
+        true => logins::find(&settings.registries, &mut resolver).await,
+        false => planned,
+    };
+    console.mask(logins.values().flatten().filter_map(Login::secret));
+    let clients = Clients::new(settings, &logins)?;
+    let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
+    let graph = Graph::new(targets(
+        settings, &plan, &clients, &state, &pushes, requested, strict,
+    ))?;
+    let unmet = graph.unmet(&steps);
     if !unmet.is_empty() {
         return Err(bad_input(unmet.join("\n")));
     }
@@ -122,26 +151,4 @@ fn no_target(graph: &Graph<'_>, args: &ReleaseArgs) -> anyhow::Error {
     bad_input(format!(
         "no target is named; the targets are{list}\nhint: {hint}"
     ))
-}
-
-/// Half a login is a mistake wherever it is scheduled.
-fn check_logins(settings: &ReleaseSettings, scheduled: &[&str]) -> Result<()> {
-    let scheduled = settings
-        .registries
-        .iter()
-        .filter(|registry| scheduled.contains(&&*registry.target));
-    let problems: Vec<String> = scheduled
-        .filter_map(|registry| match &registry.login {
-            Login::Incomplete { set, missing } => Some(format!(
-                "registry `{}`: `{set}` is set and `{missing}` is not",
-                registry.name
-            )),
-            _ => None,
-        })
-        .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(bad_input(problems.join("\n")))
-    }
 }

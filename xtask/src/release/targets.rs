@@ -1,12 +1,12 @@
 //! The whole graph, on one screen.
 
-use super::clients::Clients;
+use super::clients::{Clients, RegistryClient};
 use super::plan::ReleasePlan;
 use super::push::Pushes;
 use super::run_state::RunState;
 use super::{build, download, github_release};
 use crate::graph::{Target, same_name};
-use crate::settings::{Login, ReleaseSettings};
+use crate::settings::ReleaseSettings;
 
 /// Every target of a release. `requested` are the names on the command line; `strict` makes a registry without
 /// credentials an error also where it was not asked for by name.
@@ -48,21 +48,18 @@ pub fn targets<'a>(
             .depends_on(["docker-build"])
             .proceed_after_failure()
             .does(move |context| async move { pushes.target(push, &context).await });
-        let login = &clients.registries.get(&push.registry).settings.login;
-        let is_ready = matches!(login, Login::Ready { .. });
-        targets.push(match login {
-            Login::Missing(variables) if named(&push.target) || strict => target.requires(
-                format!("`{}`: {}", push.target, variables.missing()),
-                move || is_ready,
-            ),
-            Login::Missing(variables) => target.only_when(variables.missing(), move || is_ready),
-            _ => target,
+        targets.push(match &clients.registries.get(&push.registry).login {
+            Ok(_) => target,
+            Err(why) if named(&push.target) || strict => {
+                target.requires(format!("`{}`: {why}", push.target), || false)
+            }
+            Err(why) => target.only_when(why.to_string(), || false),
         });
     }
     targets.push(
         Target::new("docker-push-all", "push to every registry").depends_on(push_targets.clone()).requires(
-            "no registry has credentials\nhint: set the user and password of at least one; see `.env.example`",
-            move || settings.registries.iter().any(|registry| !matches!(registry.login, Login::Missing(_))),
+            "no registry has credentials\nhint: set the user and password of at least one, see `.env.example`, or use `docker login`",
+            || clients.registries.iter().any(RegistryClient::is_signed_in),
         ),
     );
     targets.push(

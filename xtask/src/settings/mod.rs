@@ -16,7 +16,7 @@ use anyhow::Result;
 
 pub use env::{Environment, VARIABLES, Variable};
 pub use metadata::Require;
-pub use registries::{Login, RegistrySettings, Variables};
+pub use registries::RegistrySettings;
 pub use release::{GithubSettings, ReleaseSettings};
 pub use version::{Commit, Release};
 

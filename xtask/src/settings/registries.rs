@@ -4,9 +4,8 @@ use indexmap::IndexMap;
 
 use super::env::Environment;
 use super::metadata::RegistryMetadata;
-use crate::credentials;
+use crate::credentials::Variables;
 use crate::oci::RepositoryName;
-use crate::secret::Secret;
 
 /// One registry that the image is published to.
 #[derive(Debug)]
@@ -17,40 +16,8 @@ pub struct RegistrySettings {
     pub target: String,
     /// The host, the namespace and the image as one name.
     pub repository: RepositoryName,
-    pub login: Login,
-}
-
-/// What the variables say about signing in.
-#[derive(Debug)]
-pub enum Login {
-    Ready {
-        username: String,
-        password: Secret<String>,
-        variables: Variables,
-    },
-    /// Neither variable is set.
-    Missing(Variables),
-    /// Only one of the two is set.
-    Incomplete { set: String, missing: String },
-}
-
-/// The names of the two variables that sign in to a registry.
-#[derive(Clone, Debug)]
-pub struct Variables {
-    pub username: String,
-    pub password: String,
-}
-
-impl Variables {
-    /// The advice after they were refused.
-    pub fn check(&self) -> String {
-        format!("check `{}` and `{}`", self.username, self.password)
-    }
-
-    /// The sentence that says they are missing.
-    pub fn missing(&self) -> String {
-        format!("`{}` and `{}` are not set", self.username, self.password)
-    }
+    /// Its own, which sign in there.
+    pub variables: Variables,
 }
 
 pub(super) fn all(
@@ -101,7 +68,7 @@ pub(super) fn all(
                     format!("docker-push-{name}")
                 },
                 repository,
-                login: table.login(environment),
+                variables: table.variables(environment),
             }),
             Err(error) => problems.push(format!(
                 "registry `{name}`: {error}\nhint: see `{}`, `{}` and `image`",
@@ -117,14 +84,11 @@ pub(super) fn all(
 pub(super) fn by_host(
     tables: &IndexMap<String, RegistryMetadata>,
     environment: &Environment,
-) -> Vec<(String, credentials::Variables)> {
+) -> Vec<(String, Variables)> {
     let variables = tables.values().filter_map(|table| {
         // Only the host counts here; one that cannot be is none that anybody asks for.
         let any = RepositoryName::new(table.host(environment), "a/a").ok()?;
-        let (username, password) = (table.variable("USERNAME"), table.variable("PASSWORD"));
-        let lookup = |name: &str| environment.get(name).map(str::to_owned);
-        let variables = credentials::Variables::read(username, password, lookup);
-        Some((any.host().to_owned(), variables))
+        Some((any.host().to_owned(), table.variables(environment)))
     });
     variables.collect()
 }
@@ -154,23 +118,9 @@ impl RegistryMetadata {
         self.setting("REGISTRY", self.registry.as_deref(), environment)
     }
 
-    fn login(&self, environment: &Environment) -> Login {
+    fn variables(&self, environment: &Environment) -> Variables {
         let (username, password) = (self.variable("USERNAME"), self.variable("PASSWORD"));
-        match (environment.get(&username), environment.get(&password)) {
-            (Some(user), Some(word)) => Login::Ready {
-                username: user.to_owned(),
-                password: Secret::new(word.to_owned()),
-                variables: Variables { username, password },
-            },
-            (None, None) => Login::Missing(Variables { username, password }),
-            (Some(_), None) => Login::Incomplete {
-                set: username,
-                missing: password,
-            },
-            (None, Some(_)) => Login::Incomplete {
-                set: password,
-                missing: username,
-            },
-        }
+        let lookup = |name: &str| environment.get(name).map(str::to_owned);
+        Variables::read(username, password, lookup)
     }
 }

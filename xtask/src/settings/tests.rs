@@ -1,6 +1,8 @@
 //! What the settings make of environments and workspaces, and what they say about bad ones.
 
 use super::*;
+use crate::credentials::Credentials;
+use crate::secret::Secret;
 
 const FACTS: &str = r#"
 [workspace.metadata.release]
@@ -82,16 +84,12 @@ fn the_environment_wins_over_dotenv() {
     .unwrap();
     let environment = [("DOCKER_USERNAME", "real")].into_iter().collect();
     let settings = Settings::load(environment, directory.path()).unwrap();
-    let Login::Ready {
-        username, password, ..
-    } = &settings.registries().unwrap()[0].login
-    else {
-        panic!("not ready")
+    let login = settings.registries().unwrap()[0].variables.login();
+    let credentials = Credentials::Basic {
+        username: "real".to_owned(),
+        password: Secret::new("a b$c".to_owned()),
     };
-    assert_eq!(
-        (username.as_str(), password.expose().as_str()),
-        ("real", "a b$c")
-    );
+    assert_eq!(login.unwrap().unwrap().credentials, credentials);
 }
 
 #[test]
@@ -135,13 +133,9 @@ fn dotenv_puts_no_variable_into_a_password() {
 #[test]
 fn half_a_login_is_known_as_such() {
     let settings = load(&[("HARBOR_USERNAME", "robot$ci")]).unwrap();
-    let Login::Incomplete { set, missing } = &settings.registries[1].login else {
-        panic!("not half")
-    };
-    assert_eq!(
-        (set.as_str(), missing.as_str()),
-        ("HARBOR_USERNAME", "HARBOR_PASSWORD")
-    );
+    let half = settings.registries[1].variables.login().unwrap_err();
+    let sentence = "`HARBOR_USERNAME` is set and `HARBOR_PASSWORD` is not";
+    assert_eq!(half.to_string(), sentence);
 }
 
 #[test]

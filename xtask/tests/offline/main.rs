@@ -6,6 +6,7 @@ mod copy_one_read;
 mod copy_pending;
 mod copy_policy;
 mod copy_retries;
+mod credentials;
 mod extract;
 mod github;
 mod packages;

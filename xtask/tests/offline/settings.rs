@@ -22,26 +22,8 @@ async fn sync_fixture() -> (FakeRegistry, SyncFixture) {
     (registry, fixture)
 }
 
-/// Leaves a `git` in the workspace's path that tells when it is started.
-fn with_a_git_that_tells(workspace: &mut Workspace) {
-    let path = workspace.path().join("bin/git");
-    workspace.write(
-        "bin/git",
-        &format!("#!/bin/sh\ntouch '{}.started'\n", path.display()),
-    );
-    let chmod = std::process::Command::new("chmod")
-        .arg("+x")
-        .arg(&path)
-        .status();
-    assert!(chmod.unwrap().success());
-    let directory = path.parent().unwrap().display().to_string();
-    let others = std::env::var("PATH").unwrap_or_default();
-    workspace.set("PATH", &format!("{directory}:{others}"));
-}
-
-fn git_was_started(workspace: &Workspace) -> bool {
-    workspace.path().join("bin/git.started").exists()
-}
+/// Stands in for git, and tells that it was started.
+const GIT: &str = "touch \"$0.started\"\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_needs_none_of_a_releases_settings() {
@@ -49,16 +31,16 @@ async fn a_sync_needs_none_of_a_releases_settings() {
     for (name, value) in BAD {
         fixture.workspace.set(name, value);
     }
-    with_a_git_that_tells(&mut fixture.workspace);
+    fixture.workspace.install("git", GIT);
     fixture
         .sync(&["sync.yaml"])
         .await
         .expect(0, &["1 of 1 in place"]);
-    assert!(!git_was_started(&fixture.workspace));
+    assert!(!fixture.workspace.was_started("git"));
     // The fixture does see a git that is started.
     let release = fixture.workspace.run(&["release", "--dry-run"]).await;
     release.expect(2, &["`GITHUB_REF`", "`SOURCE_DATE_EPOCH`"]);
-    assert!(git_was_started(&fixture.workspace));
+    assert!(fixture.workspace.was_started("git"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +90,7 @@ async fn verify_and_promote_need_the_registries_alone() {
     for (name, value) in BAD {
         fixture.workspace.set(name, value);
     }
-    with_a_git_that_tells(&mut fixture.workspace);
+    fixture.workspace.install("git", GIT);
     let promote = fixture
         .workspace
         .run(&["promote", "1.2.3", "--tag", "latest"])
@@ -141,5 +123,5 @@ async fn verify_and_promote_need_the_registries_alone() {
     fixture.workspace.write("report.json", &report.to_string());
     let verify = fixture.workspace.run(&["verify", "report.json"]).await;
     verify.expect(0, &["2 tags as reported, 0 not"]);
-    assert!(!git_was_started(&fixture.workspace));
+    assert!(!fixture.workspace.was_started("git"));
 }

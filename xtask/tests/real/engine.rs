@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use xtask::engine::{BuildPlan, Credentials, Engine, Error, Progress};
+use xtask::credentials::Credentials;
+use xtask::engine::{BuildPlan, Engine, Error, Progress};
 use xtask::oci::Digest;
 use xtask::secret::Secret;
 
@@ -121,7 +122,7 @@ pub fn docker(arguments: &[&str]) -> String {
 }
 
 fn user(name: &str, password: &str) -> Credentials {
-    Credentials {
+    Credentials::Basic {
         username: name.to_owned(),
         password: Secret::new(password.to_owned()),
     }
@@ -253,7 +254,7 @@ async fn a_push_is_proven_by_the_digest_the_registry_answers() {
         let progress = |progress: Progress| seen.lock().unwrap().push(progress);
 
         let pushed = engine
-            .push(&reference, Some(&credentials), &progress)
+            .push(&reference, &credentials, &progress)
             .await
             .unwrap();
 
@@ -273,7 +274,7 @@ async fn a_push_is_proven_by_the_digest_the_registry_answers() {
         assert_eq!(pushed.digest.as_str(), held);
 
         let again = engine
-            .push(&reference, Some(&credentials), &|_| ())
+            .push(&reference, &credentials, &|_| ())
             .await
             .unwrap();
         assert_eq!(again.bytes, 0);
@@ -286,9 +287,9 @@ async fn a_refused_password_is_final_and_does_not_show() {
     let engine = engine().await;
     let mut sample = Sample::new(COPY_ONLY);
     let reference = sample.build_for(&engine, &registry.host).await;
-    for credentials in [Some(user("somebody", "wr0ng-pass")), None] {
+    for credentials in [user("somebody", "wr0ng-pass"), Credentials::Anonymous] {
         let error = engine
-            .push(&reference, credentials.as_ref(), &|_| ())
+            .push(&reference, &credentials, &|_| ())
             .await
             .unwrap_err();
         assert!(
@@ -304,7 +305,10 @@ async fn a_registry_that_does_not_answer_is_worth_another_try() {
     let engine = engine().await;
     let mut sample = Sample::new(COPY_ONLY);
     let reference = sample.build_for(&engine, &free_address()).await;
-    let error = engine.push(&reference, None, &|_| ()).await.unwrap_err();
+    let error = engine
+        .push(&reference, &Credentials::Anonymous, &|_| ())
+        .await
+        .unwrap_err();
     assert!(error.is_transient(), "{error:?}");
 }
 
@@ -314,7 +318,10 @@ async fn an_image_that_is_not_there_is_said_so() {
     let engine = engine().await;
     let reference = format!("{}/ns/never-built:1", registry.host);
     assert_eq!(engine.image(&reference).await.unwrap(), None);
-    let error = engine.push(&reference, None, &|_| ()).await.unwrap_err();
+    let error = engine
+        .push(&reference, &Credentials::Anonymous, &|_| ())
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, Error::NoSuchImage(name) if *name == reference),
         "{error:?}"

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::servers::release_fixture::{
-    ARCHITECTURE, PASSWORD, ReleaseFixture, TAGS, VERSION, docker, package, skopeo_raw, zip_name,
+    ARCHITECTURE, PASSWORD, ReleaseFixture, TAGS, USER, VERSION, docker, package, skopeo_raw,
+    zip_name,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,6 +261,31 @@ async fn a_laptop_without_credentials_skips_and_ci_does_not() {
         .run(&["docker-push-all"])
         .await
         .expect(2, &["no registry has credentials"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_docker_login_has_left_is_enough() {
+    let mut fixture = ReleaseFixture::new(2).await;
+    for prefix in ["DOCKER", "AZURE_ACR", "ALIYUN_ACR"] {
+        fixture.workspace.set(&format!("{prefix}_USERNAME"), "");
+        fixture.workspace.set(&format!("{prefix}_PASSWORD"), "");
+    }
+    let home = fixture.workspace.path().join("docker-home");
+    let home = home.to_str().unwrap().to_owned();
+    for registry in &fixture.registries {
+        let login = ["login", "--username", USER, "--password", PASSWORD];
+        docker(&[&["--config", &home], &login[..], &[&registry.host]].concat());
+    }
+    fixture.workspace.set("DOCKER_CONFIG", &home);
+    let pushed = "pushed, tags 1.2.3, 1.2, 1, latest set";
+    for push in [
+        ["docker-push", "--via", "engine"],
+        ["docker-push-azure", "--via", "direct"],
+    ] {
+        fixture.workspace.run(&push).await.expect(0, &[pushed]);
+    }
+    let all = fixture.workspace.run(&["docker-push-all"]).await;
+    all.expect(0, &["docker-push-aliyun  skipped", "`docker login "]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

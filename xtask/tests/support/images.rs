@@ -66,6 +66,19 @@ pub fn image(platform: &str, layers: &[Bytes]) -> Sample {
     manifest(media_type::OCI_MANIFEST, config, &layers)
 }
 
+/// An image whose one layer is an archive, if an empty one: what unpacks it is content.
+pub fn tarball() -> Sample {
+    let layer = Bytes::from_static(&[0; 1024]);
+    let config = json!({"os": "linux", "architecture": "amd64",
+        "rootfs": {"type": "layers", "diff_ids": [Digest::sha256_of(&layer)]}});
+    let layers = [("application/vnd.oci.image.layer.v1.tar", layer)];
+    manifest(
+        media_type::OCI_MANIFEST,
+        (OCI_CONFIG, config.to_string().into()),
+        &layers,
+    )
+}
+
 /// BuildKit's attestation: a config of the empty type, a layer of JSON.
 pub fn attestation(seed: &str) -> Sample {
     let layer = ("application/vnd.in-toto+json", noise(seed, 200));

@@ -85,6 +85,25 @@ impl Workspace {
         std::fs::write(path, content).unwrap();
     }
 
+    /// Leaves a shell script in the path of the program.
+    pub fn install(&mut self, name: &str, script: &str) {
+        let bin = self.path().join("bin");
+        let file = bin.join(name);
+        // Written by another process: a file that this one has open for writing while it forks cannot be run.
+        let write =
+            "mkdir -p \"${1%/*}\" && printf '#!/bin/sh\\n%s' \"$2\" > \"$1\" && chmod +x \"$1\"";
+        let arguments = ["-c", write, "sh", file.to_str().unwrap(), script];
+        let shell = std::process::Command::new("sh").args(arguments).status();
+        assert!(shell.unwrap().success());
+        let others = std::env::var("PATH").unwrap_or_default();
+        self.set("PATH", &format!("{}:{others}", bin.display()));
+    }
+
+    /// Whether a script was started that tells by `touch \"$0.started\"`.
+    pub fn was_started(&self, name: &str) -> bool {
+        self.path().join(format!("bin/{name}.started")).exists()
+    }
+
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).unwrap()
     }

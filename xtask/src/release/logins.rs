@@ -1,0 +1,44 @@
+//! The logins of a release's registries.
+
+use std::collections::BTreeMap;
+
+use crate::credentials::{Login, NoLogin, Resolver};
+use crate::settings::RegistrySettings;
+
+/// By the names of the registries.
+pub type Logins = BTreeMap<String, Result<Login, NoLogin>>;
+
+/// Finds them all: also a registry that gets nothing may hold what the others lack.
+pub async fn find(registries: &[RegistrySettings], resolver: &mut Resolver) -> Logins {
+    let mut logins = Logins::new();
+    for it in registries {
+        let login = resolver.for_registry(it.repository.host(), &it.variables);
+        logins.insert(it.name.clone(), login.await);
+    }
+    logins
+}
+
+/// The same as far as it is known without starting a program.
+pub fn planned(registries: &[RegistrySettings], resolver: &mut Resolver) -> Logins {
+    let planned = registries.iter().map(|it| {
+        let login = resolver.planned(it.repository.host(), &it.variables);
+        (it.name.clone(), login)
+    });
+    planned.collect()
+}
+
+/// Half a login is a mistake wherever it is used; of `registries`, those are.
+pub fn halves<'r>(
+    registries: impl IntoIterator<Item = &'r RegistrySettings>,
+    logins: &Logins,
+) -> Vec<String> {
+    let halves = registries
+        .into_iter()
+        .filter_map(|registry| match &logins[&registry.name] {
+            Err(half @ NoLogin::Half { .. }) => {
+                Some(format!("registry `{}`: {half}", registry.name))
+            }
+            _ => None,
+        });
+    halves.collect()
+}

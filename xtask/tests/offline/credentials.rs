@@ -1,0 +1,185 @@
+//! Who signs in where: every command finds `docker login`'s credentials, and says whose they are.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, PASSWORD, USER};
+use serde_json::json;
+
+use crate::support::images;
+use crate::support::workspace::{Run, Workspace};
+
+const HELPER: &str = "docker-credential-tells";
+
+/// Three registries that ask for a login, and a workspace with an image to publish that has none.
+struct Fixture {
+    registries: [FakeRegistry; 3],
+    workspace: Workspace,
+}
+
+impl Fixture {
+    async fn new() -> Fixture {
+        let closed = || {
+            FakeRegistry::start(Behavior {
+                auth: AuthMode::Basic,
+                ..Behavior::default()
+            })
+        };
+        let registries = [closed().await, closed().await, closed().await];
+        let [one, two, three] = [0, 1, 2].map(|number: usize| &*registries[number].host);
+        let mut workspace = Workspace::new(
+            &["linux/amd64"],
+            &[
+                ("one", "ONE", one, "team"),
+                ("two", "TWO", two, "team"),
+                ("three", "THREE", three, "team"),
+            ],
+        );
+        images::tarball().write(&workspace.path().join("image"));
+        let directory = workspace.path().join("docker-home");
+        workspace.set("DOCKER_CONFIG", directory.to_str().unwrap());
+        workspace.set("DOCKER_HOST", "unix:///nonexistent.sock");
+        Fixture {
+            registries,
+            workspace,
+        }
+    }
+
+    fn sign_in_by_variables(&mut self, prefix: &str) {
+        for (name, value) in [("USERNAME", USER), ("PASSWORD", PASSWORD)] {
+            self.workspace.set(&format!("{prefix}_{name}"), value);
+        }
+    }
+
+    /// As `docker login` leaves it.
+    fn sign_in_by_docker(&self, number: usize, password: &str) {
+        let auth = STANDARD.encode(format!("{USER}:{password}"));
+        let auths = json!({"auths": {&self.registries[number].host: {"auth": auth}}});
+        self.docker_config(&auths.to_string());
+    }
+
+    fn docker_config(&self, text: &str) {
+        self.workspace.write("docker-home/config.json", text);
+    }
+
+    /// Leaves a credential helper in the path, which also tells that it was started.
+    fn install_helper(&mut self) {
+        let answer = json!({"Username": USER, "Secret": PASSWORD});
+        let script = format!("touch \"$0.started\"\necho '{answer}'\n");
+        self.workspace.install(HELPER, &script);
+        self.docker_config(r#"{"credsStore": "tells"}"#);
+    }
+
+    async fn release(&self, arguments: &[&str]) -> Run {
+        let image = ["--release-version", "1.2.3", "--image", "oci:image"];
+        self.workspace.run(&[arguments, &image[..]].concat()).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dockers_login_is_as_good_as_variables() {
+    let mut fixture = Fixture::new().await;
+    fixture.sign_in_by_docker(0, PASSWORD);
+    fixture.sign_in_by_variables("TWO");
+    let unset = "`THREE_USERNAME` and `THREE_PASSWORD` are not set, and there is no `docker login 127.0.0.1";
+    let pushed = fixture
+        .release(&["docker-push-all", "--report", "report.json"])
+        .await;
+    pushed.expect(0, &["docker-push-three  skipped", unset]);
+    let tags = fixture.registries[0].tags();
+    assert!(!tags.is_empty());
+    assert_eq!(tags, fixture.registries[1].tags());
+    assert!(fixture.registries[2].tags().is_empty());
+    // Where it has to be pushed, no login is an error.
+    for arguments in [&["docker-push-three"][..], &["docker-push-all", "--strict"]] {
+        fixture.release(arguments).await.expect(2, &[unset]);
+    }
+
+    let check = fixture.workspace.run(&["check"]).await;
+    let docker = format!("Docker's login for `{}`", fixture.registries[0].host);
+    check.expect(
+        0,
+        &[
+            &docker,
+            "`TWO_USERNAME` and `TWO_PASSWORD`",
+            "accepts the push",
+        ],
+    );
+
+    let promote = ["promote", "1.2.3", "--tag", "stable"];
+    fixture.workspace.run(&promote).await.expect(0, &["done"]);
+    assert!(fixture.registries[0].tags() == fixture.registries[1].tags());
+    let verify = ["verify", "report.json"];
+    let equal = "8 tags as reported, 0 not";
+    fixture.workspace.run(&verify).await.expect(0, &[equal]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_verified_in_any_directory() {
+    let fixture = Fixture::new().await;
+    fixture.sign_in_by_docker(0, PASSWORD);
+    fixture
+        .release(&["docker-push-one", "--report", "report.json"])
+        .await
+        .expect(0, &[]);
+    std::fs::remove_file(fixture.workspace.path().join("Cargo.toml")).unwrap();
+    let verify = fixture.workspace.run(&["verify", "report.json"]).await;
+    verify.expect(0, &["4 tags as reported, 0 not"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_login_says_whose_it_is() {
+    let fixture = Fixture::new().await;
+    fixture.sign_in_by_docker(0, "Wrong-1234");
+    let hint = format!("check Docker's login for `{}`", fixture.registries[0].host);
+    let push = fixture.release(&["docker-push-one"]).await;
+    push.expect(2, &["refuses the credentials", &hint]);
+    assert!(!push.to_string().contains("Wrong-1234"), "{push}");
+    let check = fixture.workspace.run(&["check"]).await;
+    check.expect(2, &["refuses the credentials", &hint]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dockers_configuration_matters_where_it_is_needed() {
+    let mut fixture = Fixture::new().await;
+    fixture.docker_config("{");
+    fixture.sign_in_by_variables("ONE");
+    let unreadable = "docker's configuration is not readable at line 1";
+    let push = fixture.release(&["docker-push-all"]).await;
+    push.expect(0, &["docker-push-two    skipped", unreadable]);
+    let push = fixture.release(&["docker-push-two"]).await;
+    push.expect(2, &[unreadable]);
+    for prefix in ["TWO", "THREE"] {
+        fixture.sign_in_by_variables(prefix);
+    }
+    let push = fixture.release(&["docker-push-all", "--strict"]).await;
+    push.expect(0, &[]);
+    assert!(!push.to_string().contains(unreadable), "{push}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_is_asked_in_a_run_and_not_for_a_plan() {
+    let mut fixture = Fixture::new().await;
+    fixture.install_helper();
+    fixture.sign_in_by_variables("TWO");
+    let dry_run = fixture.release(&["docker-push-all", "--dry-run"]).await;
+    let asked_later = format!("if `{HELPER}` has one");
+    dry_run.expect(
+        0,
+        &["login: `TWO_USERNAME` and `TWO_PASSWORD`", &asked_later],
+    );
+    assert!(!fixture.workspace.was_started(HELPER));
+    assert!(fixture.registries.iter().all(|it| it.requests().is_empty()));
+
+    fixture.release(&["docker-push-all"]).await.expect(0, &[]);
+    assert!(fixture.workspace.was_started(HELPER));
+    let tags = fixture.registries.each_ref().map(FakeRegistry::tags);
+    assert!(!tags[0].is_empty());
+    assert!(tags.iter().all(|it| *it == tags[0]), "{tags:?}");
+
+    fixture.docker_config("{}");
+    let dry_run = fixture.release(&["docker-push-all", "--dry-run"]).await;
+    dry_run.expect(
+        0,
+        &["would be skipped: `ONE_USERNAME` and `ONE_PASSWORD` are not set"],
+    );
+}
