@@ -73,7 +73,7 @@ impl ReleasePlan {
     /// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.
     ///
     /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): a package index that cannot be one.
+    /// [`BadInput`](crate::exit::BadInput): a package index that cannot be one, or a version that is too long for a tag.
     pub fn new(settings: &ReleaseSettings, transport: Transport) -> Result<Self> {
         let placeholder = Release {
             version: semver::Version::new(0, 0, 0),
@@ -83,17 +83,13 @@ impl ReleasePlan {
         let version = &release.version;
         let output = settings.root.join("output");
         let context = output.join("docker-build-context");
-        let local = |platform: &Platform| {
-            format!(
-                "{}:{}",
-                settings.image,
-                Tags::of_platform(version, platform)
-            )
-        };
-        let builds = settings.platforms.iter().map(|platform| BuildPlan {
+        let tags = Tags::of(version, &settings.platforms).map_err(bad_input)?;
+        let local = |tag: &Tag| format!("{}:{tag}", settings.image);
+        let builds = settings.platforms.iter().zip(&tags.platforms);
+        let builds = builds.map(|(platform, tag)| BuildPlan {
             context: context.clone(),
             dockerfile: "Dockerfile".to_owned(),
-            tag: local(platform),
+            tag: local(tag),
             platform: platform.clone(),
             args: BTreeMap::from([
                 ("VERSION".to_owned(), version.to_string()),
@@ -103,7 +99,6 @@ impl ReleasePlan {
             labels: labels(settings, version),
             timestamp: settings.timestamp,
         });
-        let tags = Tags::of(version);
         // What the engine pushes: one image for each platform, or the one that is given.
         let given = match transport.image.as_ref().map(|image| &image.location) {
             Some(Location::Engine(name)) => Some(name),
@@ -119,12 +114,13 @@ impl ReleasePlan {
             repository: registry.repository.clone(),
             images: platforms
                 .iter()
-                .map(|platform| PushedImage {
+                .zip(&tags.platforms)
+                .map(|(platform, tag)| PushedImage {
                     platform: platform.clone(),
-                    local: given.cloned().unwrap_or_else(|| local(platform)),
+                    local: given.cloned().unwrap_or_else(|| local(tag)),
                     tag: match platforms.len() {
                         1 => tags.immutable.clone(),
-                        _ => Tags::of_platform(version, platform),
+                        _ => tag.clone(),
                     },
                 })
                 .collect(),

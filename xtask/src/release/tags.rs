@@ -2,7 +2,7 @@
 
 use semver::Version;
 
-use crate::oci::{Platform, Tag};
+use crate::oci::{Platform, ReferenceError, Tag};
 
 /// The tags of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,35 +11,38 @@ pub struct Tags {
     pub immutable: Tag,
     /// Move from release to release; none for a prerelease.
     pub moving: Vec<Tag>,
+    /// One for each platform, in their order: what the engine calls its image, and pushes where there are several; the
+    /// index then refers to it by digest.
+    pub platforms: Vec<Tag>,
 }
 
 impl Tags {
-    pub fn of(version: &Version) -> Self {
-        let tag = |text: String| -> Tag {
-            text.parse()
-                .expect("a version without build metadata is a tag")
+    /// # Errors
+    /// The version is too long for a tag, alone or with a platform after it.
+    pub fn of(version: &Version, platforms: &[Platform]) -> Result<Self, ReferenceError> {
+        let moving = match version.pre.is_empty() {
+            true => vec![
+                format!("{}.{}", version.major, version.minor),
+                version.major.to_string(),
+                "latest".to_owned(),
+            ],
+            false => Vec::new(),
         };
-        let moving = if version.pre.is_empty() {
-            vec![
-                tag(format!("{}.{}", version.major, version.minor)),
-                tag(version.major.to_string()),
-                tag("latest".to_owned()),
-            ]
-        } else {
-            Vec::new()
+        let of_platform = |platform: &Platform| {
+            let suffix = platform.to_string().replace('/', "-");
+            format!("{version}-{suffix}").parse()
         };
-        Tags {
-            immutable: tag(version.to_string()),
-            moving,
-        }
-    }
-
-    /// The tag under which the engine pushes one platform of several; the index then refers to it by digest.
-    pub fn of_platform(version: &Version, platform: &Platform) -> Tag {
-        let suffix = platform.to_string().replace('/', "-");
-        format!("{version}-{suffix}")
-            .parse()
-            .expect("a version and a platform make a tag")
+        Ok(Tags {
+            immutable: version.to_string().parse()?,
+            moving: moving
+                .iter()
+                .map(|tag| tag.parse())
+                .collect::<Result<_, _>>()?,
+            platforms: platforms
+                .iter()
+                .map(of_platform)
+                .collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     fn tags(version: &str) -> Vec<String> {
-        let tags = Tags::of(&version.parse().unwrap());
+        let tags = Tags::of(&version.parse().unwrap(), &[]).unwrap();
         std::iter::once(&tags.immutable)
             .chain(&tags.moving)
             .map(ToString::to_string)
@@ -63,5 +66,19 @@ mod tests {
     #[test]
     fn a_prerelease_has_only_its_own() {
         assert_eq!(tags("1.2.3-beta.4"), ["1.2.3-beta.4"]);
+    }
+
+    #[test]
+    fn a_version_that_is_too_long_for_a_tag_is_an_error() {
+        let platforms = ["linux/arm64".parse().unwrap()];
+        let tags = |length: usize| {
+            let version = format!("1.2.3-{}", "x".repeat(length - 6));
+            Tags::of(&version.parse().unwrap(), &platforms)
+        };
+        assert_eq!(tags(116).unwrap().platforms[0].as_str().len(), 128);
+        for length in [117, 128, 129] {
+            let error = tags(length).unwrap_err().to_string();
+            assert!(error.contains("up to 128"), "{error}");
+        }
     }
 }

@@ -125,3 +125,12 @@ async fn verify_and_promote_need_the_registries_alone() {
     verify.expect(0, &["2 tags as reported, 0 not"]);
     assert!(!fixture.workspace.was_started("git"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_no_tag_is_an_error() {
+    let workspace = Workspace::new(&["linux/amd64"], &[("one", "ONE", "localhost", "")]);
+    let long = format!("1.2.3-{}", "x".repeat(123));
+    let arguments = ["release", "--dry-run", "--release-version", &*long];
+    let run = workspace.run(&arguments).await;
+    run.expect(2, &[&format!("`{long}` is not a tag"), "up to 128"]);
+}
