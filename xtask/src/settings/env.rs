@@ -118,7 +118,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain(
         "DOCKER_CONFIG",
-        "the directory of Docker's `config.json`, whose logins `sync` uses last; unset means `~/.docker`",
+        "the directory of Docker's `config.json`, whose logins count last; unset means `~/.docker`",
         "",
     ),
     plain(
