@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -80,8 +80,6 @@ impl Github {
             .header(AUTHORIZATION, self.authorization.clone())
             .header(ACCEPT, "application/vnd.github+json")
             .header("x-github-api-version", "2022-11-28")
-            // GitHub refuses requests without one.
-            .header(USER_AGENT, "cargo-xtask")
     }
 
     /// One request with a JSON body and a JSON response. A POST is made once: after a failure the caller has to look.

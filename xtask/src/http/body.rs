@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::{RequestBuilder, Response};
 
-/// Why there is no answer, or not all of it.
+/// Why there is no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("no progress for {0:?}")]
@@ -58,24 +58,24 @@ impl Sent {
     }
 }
 
-/// Sends `request`, whose body counts into `sent`, and awaits the head of its answer.
+/// Sends `request`, whose body counts into `sent`, and awaits the head of its response.
 pub async fn send(
     request: RequestBuilder,
     stall: Duration,
     sent: &Sent,
 ) -> Result<Response, Error> {
-    let mut answer = std::pin::pin!(request.send());
+    let mut response = std::pin::pin!(request.send());
     let mut seen = sent.bytes();
     loop {
-        match tokio::time::timeout(stall, &mut answer).await {
-            Ok(answer) => return Ok(answer?),
+        match tokio::time::timeout(stall, &mut response).await {
+            Ok(response) => return Ok(response?),
             Err(_) if sent.bytes() > seen => seen = sent.bytes(),
             Err(_) => return Err(Error::Stalled(stall)),
         }
     }
 }
 
-/// The next piece of an answer's body, or `None` at its end.
+/// The next piece of a response's body, or `None` at its end.
 pub async fn chunk(response: &mut Response, stall: Duration) -> Result<Option<Bytes>, Error> {
     match tokio::time::timeout(stall, response.chunk()).await {
         Ok(chunk) => Ok(chunk?),
@@ -83,7 +83,7 @@ pub async fn chunk(response: &mut Response, stall: Duration) -> Result<Option<By
     }
 }
 
-/// The whole body of an answer, which is a document of at most `limit` bytes.
+/// The whole body of a response, which is a document of at most `limit` bytes.
 pub async fn document(
     response: &mut Response,
     stall: Duration,

@@ -17,7 +17,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// The part of a body that an answer holds, in bytes.
+/// The part of a body that a response holds, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentRange {
     pub first: u64,

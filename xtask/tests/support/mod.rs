@@ -11,14 +11,13 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
+use url::Url;
+
 /// A client as the program builds it: its own TLS provider, no `Referer`, no proxy between a test and its server.
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .referer(false)
-        .no_proxy()
-        .build()
-        .expect("a client")
+    let here = Url::parse("http://127.0.0.1/").expect("a URL");
+    xtask::http::client(&here, |builder| builder).expect("a client")
 }
 
 /// The names of the files in a directory.
