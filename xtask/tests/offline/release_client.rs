@@ -1,8 +1,5 @@
 //! What a release asks of a registry goes through one client.
 
-use std::fs;
-use std::path::Path;
-
 use bytes::Bytes;
 use fakes::noise;
 use fakes::registry::{AuthMode, Behavior, FakeRegistry, PASSWORD, USER};
@@ -10,39 +7,25 @@ use hyper::Method;
 use serde_json::json;
 use xtask::oci::{Digest, media_type};
 
-use crate::support::images::{OCI_CONFIG, manifest};
+use crate::support::images::{OCI_CONFIG, Sample, manifest};
 use crate::support::workspace::Workspace;
 
-/// Writes a layout of an image with one layer, which is large enough to be streamed.
-fn layout(directory: &Path) {
-    let mut layer = tar::Builder::new(Vec::new());
+/// An image with one layer, which is large enough to be streamed.
+fn image() -> Sample {
     let content = noise("layer", 3_000_000);
     let mut header = tar::Header::new_ustar();
     header.set_size(content.len() as u64);
     header.set_mode(0o644);
+    let mut layer = tar::Builder::new(Vec::new());
     layer.append_data(&mut header, "app", &content[..]).unwrap();
     let layer = Bytes::from(layer.into_inner().unwrap());
     let config = json!({"os": "linux", "architecture": "amd64",
         "rootfs": {"type": "layers", "diff_ids": [Digest::sha256_of(&layer)]}});
-    let image = manifest(
+    manifest(
         media_type::OCI_MANIFEST,
         (OCI_CONFIG, config.to_string().into()),
         &[("application/vnd.oci.image.layer.v1.tar", layer)],
-    );
-    let root = image.root();
-    let blobs = image.blobs.iter().map(|(digest, bytes)| (digest, bytes));
-    let folder = directory.join("blobs/sha256");
-    fs::create_dir_all(&folder).unwrap();
-    for (digest, bytes) in blobs.chain([(root.digest(), root.bytes())]) {
-        fs::write(folder.join(digest.hex()), bytes).unwrap();
-    }
-    let index = json!({"schemaVersion": 2, "manifests": [root.descriptor()]});
-    fs::write(directory.join("index.json"), index.to_string()).unwrap();
-    fs::write(
-        directory.join("oci-layout"),
-        r#"{"imageLayoutVersion":"1.0.0"}"#,
     )
-    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +41,7 @@ async fn a_release_fetches_one_token_for_all_that_it_asks() {
     )
     .with("DOCKER_USERNAME", USER)
     .with("DOCKER_PASSWORD", PASSWORD);
-    layout(&workspace.path().join("layout"));
+    image().write(&workspace.path().join("layout"));
     let arguments = [
         "docker-push",
         "--image",
