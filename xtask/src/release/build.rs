@@ -1,4 +1,4 @@
-//! Extract and DockerBuild: from packages on disk to one image for each platform in the engine.
+//! The targets `extract` and `docker-build`: from packages on disk to an image for each platform in the engine.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ pub async fn build(
     Ok(TargetResult::Done(built.join(", ")))
 }
 
-/// What macOS leaves in every folder that somebody looked at: in an image it would change the digest.
+/// macOS leaves this file in folders that were opened; in an image it would change the digest.
 const FINDER: &str = ".DS_Store";
 
 /// Makes the context hold `docker/` and `libs`, and nothing else.
@@ -101,7 +101,7 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
             std::fs::create_dir_all(&to)?;
             copy(&entry.path(), &to)?;
         } else if kind.is_symlink() {
-            // As it is: the engine must see what a build of `docker/` itself would.
+            // Links are copied as links, as in a build of `docker/` itself.
             std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, to)?;
         } else {
             std::fs::copy(entry.path(), to)?;
@@ -127,7 +127,7 @@ mod tests {
         std::os::unix::fs::symlink("more", docker.join("link")).unwrap();
         std::os::unix::fs::symlink("/nowhere", docker.join("lost")).unwrap();
         std::fs::write(context.join("left over"), "").unwrap();
-        // Twice: what is there already is no obstacle.
+        // Twice: existing files do not stop it.
         for _ in 0..2 {
             stage(&docker, &context, std::slice::from_ref(&lib)).unwrap();
         }

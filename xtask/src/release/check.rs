@@ -16,7 +16,7 @@ use crate::settings::Settings;
 pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> Result<Exit> {
     let mut resolver = settings.resolver()?;
     let settings = &settings.release(args.common.release_version.as_deref())?;
-    // What cannot be planned is wrong as well.
+    // Settings that no plan can be made of are wrong, too.
     ReleasePlan::new(settings, Transport::default())?;
     let logins = logins::find(&settings.registries, &mut resolver).await;
     console.mask(logins.values().flatten().filter_map(Login::secret));

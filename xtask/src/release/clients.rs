@@ -12,7 +12,7 @@ use crate::http;
 use crate::registry::{Options, Registry, Repository};
 use crate::settings::{RegistrySettings, ReleaseSettings};
 
-/// A registry of the settings with its one client: whoever asks it shares its tokens, connections and pauses.
+/// A registry of the settings with its one client, so that all requests share its tokens, connections and pauses.
 pub struct RegistryClient<'s> {
     pub settings: &'s RegistrySettings,
     pub login: Result<Login, NoLogin>,
@@ -39,7 +39,7 @@ impl RegistryClient<'_> {
     }
 }
 
-/// The registries of the settings, none of which was contacted yet.
+/// The registries of the settings; none is contacted before it is asked something.
 pub struct Registries<'s>(Vec<RegistryClient<'s>>);
 
 impl<'s> Registries<'s> {
@@ -74,7 +74,7 @@ impl<'s> Registries<'s> {
         self.iter().map(|it| it.settings.name.as_str()).collect()
     }
 
-    /// The registry that a plan made from the same settings names.
+    /// The registry with this name, which is from a plan of the same settings.
     pub fn get(&self, name: &str) -> &RegistryClient<'s> {
         let found = self.iter().find(|it| it.settings.name == name);
         found.expect("the plan names the registries of the settings")
@@ -97,7 +97,7 @@ impl<'s> Clients<'s> {
         })
     }
 
-    /// The engine, connected to by the first who asks.
+    /// The engine; the first call connects to it.
     ///
     /// # Errors
     /// No engine answers: [`BadInput`](crate::exit::BadInput).

@@ -1,4 +1,4 @@
-//! One digest everywhere: compares what this run published.
+//! Compares the digests that this run published: they are to be the same everywhere.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ pub(super) fn compare(state: &RunState, console: &Console) {
         let names = registries.entry(published.digest).or_default();
         names.push(registry);
     }
-    let told: Vec<String> = registries
+    let lines: Vec<String> = registries
         .iter()
         .map(|(digest, names)| format!("{digest} in {}", names.join(", ")))
         .collect();
-    match &told[..] {
+    match &lines[..] {
         [] => {}
         [one] => console.info(&format!("\n{one}")),
         several => console.warning(&format!(

@@ -1,4 +1,4 @@
-//! Download: the packages of the version, from the index to disk. And where later targets find them there.
+//! The target `download`: the packages of the version, from the index to disk, where later targets find them.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::oci::Platform;
 use crate::packages::{self, Source};
 use crate::settings::ReleaseSettings;
 
-/// Fetches every package of the plan, all at once.
+/// Downloads the packages of all platforms at once.
 pub async fn download(
     settings: &ReleaseSettings,
     plan: &ReleasePlan,
@@ -84,12 +84,12 @@ pub async fn no_version(settings: &ReleaseSettings) -> anyhow::Error {
     ))
 }
 
-/// The package of one platform, as Download left it.
+/// The downloaded package of a platform.
 pub fn package(plan: &ReleasePlan, platform: &Platform) -> Result<PathBuf> {
     packages::find(&plan.packages, &platform.to_string()).map_err(fault)
 }
 
-/// A fault of the packages is bad input, unless this machine is at fault.
+/// An error of the packages is bad input, unless this machine is at fault.
 pub fn fault(error: packages::Error) -> anyhow::Error {
     blame(error.is_input(), error)
 }

@@ -1,4 +1,4 @@
-//! GitHubRelease: held back until enough registries hold the image, then one release with packages and notes.
+//! The target `github-release`: waits for `require`, then makes one release with packages and notes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ use crate::settings::{GithubSettings, ReleaseSettings, Require};
 /// The registries that hold the image, by name.
 type Holders = BTreeMap<String, (Reference, Digest)>;
 
-/// Makes the GitHub release. A registry that this run pushes to counts only if that went well.
+/// Makes the GitHub release. A registry that this run pushes to counts only if the push succeeded.
 pub async fn release(
     settings: &ReleaseSettings,
     plan: &ReleasePlan,
@@ -33,7 +33,7 @@ pub async fn release(
     pushes: &Pushes<'_>,
     context: &graph::Context<'_>,
 ) -> Result<TargetResult> {
-    // Without credentials, a registry that got nothing in this run is asked only where it matters.
+    // A registry without credentials is asked only if `require` may depend on it.
     let is_asked = |push: &PushPlan| match settings.require {
         Require::Any => !context.is_scheduled(&push.target),
         _ => !pushes.is_part_of_run(push, context),
@@ -66,7 +66,7 @@ pub async fn release(
     )))
 }
 
-/// The client, when the settings are good for one; nothing is asked of GitHub.
+/// A client made from the settings; GitHub is not contacted.
 pub fn client(settings: &GithubSettings) -> Result<Github> {
     let Some(token) = settings.token.clone() else {
         bail!("`GITHUB_TOKEN` is not set");
@@ -79,7 +79,7 @@ fn fault(error: github::Error) -> anyhow::Error {
     blame(error.is_input(), error)
 }
 
-/// The registries that hold the version: those that this run published to, and of the others those that say so.
+/// The registries that hold the version: those that this run published to, and those of the others that say so.
 async fn holders(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
@@ -125,7 +125,7 @@ async fn github_plan(
     for platform in &plan.platforms {
         let path = match download::package(plan, platform) {
             Ok(path) => path,
-            // With an image that was built elsewhere, there need not be any.
+            // A prebuilt image does not need packages.
             Err(_) if plan.transport.image.is_some() => {
                 context.note(&format!(
                     "no package for {platform} is here, so none is attached"

@@ -1,7 +1,7 @@
-//! What the push targets of a direct release share: the image, read and compressed once, by whichever comes first.
+//! The image of a direct release. All push targets share it; the first one to run starts reading and compressing it.
 //!
-//! What one registry holds already, from an earlier run in which others failed, is the source for the others: nothing is
-//! compressed again, and the digest is the same.
+//! If a registry holds it already, from an earlier run in which others failed, that registry is the source for the
+//! others: nothing is compressed again, and the digest is the same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -25,21 +25,21 @@ use crate::image::{self, Content, Event, Input, PartialImage};
 use crate::oci::{Descriptor, Digest, Manifest, TagOrDigest};
 use crate::registry::Repository;
 
-/// An upload that was lost is begun again so often.
+/// How often a lost upload is started again.
 const RETRIES: u32 = 3;
 
-/// The image on its way.
+/// The image, and how far it was read.
 pub struct ImageSource {
-    /// What the version names at the registries that hold the image already.
+    /// The registries that hold the image already, with its manifest there.
     held: BTreeMap<String, Manifest>,
     pub copier: Copier,
     reading: Arc<Reading>,
-    /// Ends when this is dropped.
+    /// Reading stops when this is dropped.
     #[expect(dead_code, reason = "held, not read")]
     reader: JoinSet<()>,
 }
 
-/// How far the reading is.
+/// How far the image was read.
 #[derive(Default)]
 struct Reading {
     bytes_read: AtomicU64,
@@ -47,7 +47,7 @@ struct Reading {
 }
 
 impl ImageSource {
-    /// Looks what is there already, and begins to read what is not. `targets` are the registries that this run pushes to.
+    /// Asks the registries what they hold, and starts to read the rest. This run pushes to `targets`.
     pub async fn start(
         plan: &ReleasePlan,
         clients: &Clients<'_>,
@@ -82,17 +82,17 @@ impl ImageSource {
         })
     }
 
-    /// What the version names at this registry already.
+    /// The manifest at this registry, if it holds the image already.
     pub fn held(&self, registry: &str) -> Option<&Manifest> {
         self.held.get(registry)
     }
 
-    /// Bytes of the image that were read so far, before compression.
+    /// Bytes read so far, before compression.
     pub fn bytes_read(&self) -> u64 {
         self.reading.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// Why the image could not be read, if it could not: then no registry is at fault.
+    /// Why the image could not be read; then no registry is at fault.
     pub fn failure(&self) -> Option<anyhow::Error> {
         let error = self.reading.failure.get()?;
         let is_input = match error {
@@ -109,7 +109,7 @@ impl ImageSource {
     }
 }
 
-/// The images as the engine describes them; none when the image is not in the engine.
+/// The images as the engine describes them; none if the image is in a file.
 async fn images(plan: &ReleasePlan, clients: &Clients<'_>) -> Result<Vec<Image>> {
     let mut images = Vec::new();
     for name in names(plan) {
@@ -128,7 +128,7 @@ fn names(plan: &ReleasePlan) -> Vec<String> {
     }
 }
 
-/// The registries that are signed in to, whether or not this run pushes to them.
+/// The registries with credentials, whether or not this run pushes to them.
 fn signed_in<'c>(
     plan: &'c ReleasePlan,
     clients: &'c Clients<'_>,
@@ -141,7 +141,7 @@ fn signed_in<'c>(
     })
 }
 
-/// Which registries have the images under this version.
+/// The registries that hold the images under this version.
 async fn held(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
@@ -159,14 +159,14 @@ async fn held(
     join_all(ask).await.into_iter().flatten().collect()
 }
 
-/// Where the image is read.
+/// Where the image is read from.
 enum Origin {
     Archive(Input),
     /// By these names.
     Engine(Engine, Vec<String>),
 }
 
-/// Begins to read the image, and hands out its parts as they are ready.
+/// Starts to read the image; its blobs can be copied as soon as each is ready.
 async fn read(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
@@ -179,15 +179,15 @@ async fn read(
         repository,
         is_target: targets.contains(&&*push.registry),
     });
-    // Of an image in the engine, the others were asked already.
+    // An image in the engine was looked for at all registries: the others do not hold it.
     let candidates: Vec<_> = candidates
         .filter(|candidate| candidate.is_target || images.is_empty())
         .collect();
-    let known = reuse::layers(&candidates, &plan.version).await;
+    let reusable = reuse::layers(&candidates, &plan.version).await;
     let options = image::Options {
         compression: plan.transport.compression,
         workers: None,
-        reusable: known.layers,
+        reusable: reusable.layers,
         diff_ids: images.iter().map(|it| it.diff_ids.clone()).collect(),
     };
     let origin = match plan.transport.image.as_ref().map(|it| &it.location) {
@@ -224,11 +224,11 @@ async fn read(
     });
     Ok(Source::Pending {
         image: pending,
-        fallback: known.holder,
+        fallback: reusable.holder,
     })
 }
 
-/// Reads what is not known of the images, or, if that cannot be had, all of them.
+/// Reads the images without their reusable layers, or if the engine cannot do that, as a whole.
 async fn from_engine(
     engine: &Engine,
     names: &[String],
@@ -245,15 +245,15 @@ async fn from_engine(
     image::read(Input::Stream(Box::pin(export)), options, listener).await
 }
 
-/// What is not known of the images, where the engine can be made to hand out that alone.
+/// The images without the `reusable` layers, if the engine can do that.
 async fn parts(
     engine: &Engine,
     images: &[Image],
-    known: &HashMap<Digest, Descriptor>,
+    reusable: &HashMap<Digest, Descriptor>,
 ) -> Option<Vec<PartialImage>> {
     let mut parts = Vec::new();
     for image in images {
-        parts.push(engine.part(image, known).await?);
+        parts.push(engine.part(image, reusable).await?);
     }
     Some(parts)
 }

@@ -18,7 +18,7 @@ pub(super) fn lock(output: &Path) -> Result<File> {
         Err(TryLockError::WouldBlock) => Err(wrong(
             "another run is at work here\nhint: wait until it has ended".to_owned(),
         )),
-        // A file system without locks is no reason to refuse.
+        // On a file system without locks the run goes on without.
         Err(TryLockError::Error(_)) => Ok(lock),
     }
 }

@@ -17,16 +17,16 @@ use crate::oci::{Platform, RepositoryName, Tag};
 use crate::packages::Source;
 use crate::settings::{Release, ReleaseSettings};
 
-/// Everything about one release that can be known before it starts.
+/// Everything about a release that is known before it starts.
 #[derive(Debug)]
 pub struct ReleasePlan {
     pub version: semver::Version,
     /// The git tag of the release.
     pub git_tag: String,
-    /// The image's name and the version, for people.
+    /// The name of the image and the version, as people write them.
     pub image: String,
     pub platforms: Vec<Platform>,
-    /// The package index, without its query.
+    /// The URL of the package index, without its query.
     pub package_index: String,
     /// Where the packages are kept.
     pub packages: PathBuf,
@@ -40,15 +40,15 @@ pub struct ReleasePlan {
     pub transport: Transport,
 }
 
-/// What one registry is to hold.
+/// What a registry is to hold.
 #[derive(Debug)]
 pub struct PushPlan {
     /// The registry's name in the settings.
     pub registry: String,
     pub target: String,
     pub repository: RepositoryName,
-    /// What the engine pushes, if it does. With one platform its tag is `immutable`; with several, each has a tag of
-    /// its own and `immutable` is an index of them.
+    /// What `--via engine` pushes. A single image has the tag `immutable`; several have their own, and `immutable` is
+    /// an index of them.
     pub images: Vec<PushedImage>,
     pub immutable: Tag,
     pub moving: Vec<Tag>,
@@ -70,7 +70,7 @@ impl PushPlan {
 }
 
 impl ReleasePlan {
-    /// The plan of the release; where no version is known, that of a placeholder, which only a dry run may show.
+    /// The plan for the version of the settings, or if there is none, for a placeholder that only a dry run may show.
     ///
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput): a package index that cannot be one, or a version that is too long for a tag.

@@ -1,6 +1,6 @@
-//! Asking before building: does an engine answer, and may these credentials push?
+//! Questions before anything is built: does an engine answer, and may these credentials push?
 //!
-//! A registry is asked by opening an upload session, which it grants only to those who may push, and cancelling it.
+//! A registry is asked by opening an upload, which it allows only to those who may push, and cancelling it.
 //! Refused credentials stop everything, because only a person can mend them; a registry that cannot be reached or
 //! denies the push fails alone, later, as its own target.
 
@@ -75,7 +75,7 @@ impl Answer<'_> {
     }
 }
 
-/// Before a release: everything that must hold, and a note of the registries that will not take a push.
+/// Checks what a release needs; returns warnings, and records in `state` the registries that refuse a push.
 ///
 /// # Errors
 /// [`BadInput`](crate::exit::BadInput): no engine, or refused credentials.

@@ -16,7 +16,7 @@ use crate::registry;
 use crate::report::{Console, Outcome, Table};
 use crate::settings::Settings;
 
-/// Lets `--tag` name what the version's tag names, on every registry.
+/// Points `--tag` at the version, on every registry with credentials.
 pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs) -> Result<Exit> {
     let parse = |text: &str| {
         text.parse::<Tag>()
@@ -68,7 +68,7 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
 
 type Moved<'r> = (&'r RegistryClient<'r>, Result<Digest, registry::Error>);
 
-/// Lets `tag` name what `version` names, on every registry that is signed in to; returns what became of each.
+/// Points `tag` at what `version` names, on every registry with credentials; returns how each ended.
 ///
 /// # Errors
 /// Nothing was moved: a registry lacks the version, cannot be asked, or holds something else under it than another.

@@ -30,7 +30,7 @@ pub struct Pushes<'a> {
     require: &'a Require,
     tags_when: TagsWhen,
     gate: TagGate,
-    /// The image of a direct release, begun to be read by the first who asks.
+    /// The image of a direct release; the first push starts to read it.
     image_source: OnceCell<ImageSource>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Pushes<'a> {
         Ok(TargetResult::Done(did))
     }
 
-    /// The content and the immutable tag.
+    /// Brings the content and sets the immutable tag.
     async fn version(
         &self,
         push: &PushPlan,
@@ -119,7 +119,7 @@ impl<'a> Pushes<'a> {
                 push_engine::push(engine, registry, push, transport, context).await?
             }
         };
-        // With one platform, what the engine pushed under the version's own tag is it.
+        // A single image was pushed by the engine under the immutable tag itself.
         let is_tagged =
             transport.via == Via::Engine && push.images.len() == 1 && outcome.pushed.is_some();
         let warn = |digest: &Digest| tagging::warn_of_replacement(context, &push.immutable, digest);
@@ -138,7 +138,7 @@ impl<'a> Pushes<'a> {
         Ok((outcome.manifest, published))
     }
 
-    /// Waits until it is known whether `require` is met; returns why not, if it is not. `digest` is what the version names.
+    /// Waits until `require` is met or cannot be met any more; returns why not. The version is to name `digest`.
     async fn unmet(&self, digest: &Digest, context: &graph::Context<'_>) -> Option<String> {
         let registries = &self.clients.registries;
         let (pushes, others): (Vec<_>, Vec<_>) = self
@@ -169,7 +169,7 @@ impl<'a> Pushes<'a> {
     }
 }
 
-/// Says whose credentials to look at, when the credentials were refused after all.
+/// Adds where the credentials are from, if they were refused after the preflight.
 fn explained(registry: &RegistryClient<'_>, error: anyhow::Error) -> anyhow::Error {
     let by_engine = matches!(
         error.downcast_ref(),

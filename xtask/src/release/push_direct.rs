@@ -1,5 +1,4 @@
-//! The transport past the engine's own pushes: the image is read and compressed once ([`ImageSource`]), and every registry
-//! takes it from there at its own pace.
+//! `--via direct`: this program reads and compresses the image once ([`ImageSource`]), and copies it to each registry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +14,10 @@ use crate::copy::{CopyStatus, Destination, Event, Listener, RegistryHost};
 use crate::graph;
 use crate::registry::Error;
 
-/// Between two looks at the progress.
+/// How often the progress is reported.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Brings the image to the registry, without a tag.
+/// Copies the image to the registry, without a tag.
 pub async fn push(
     source: &ImageSource,
     registry: &RegistryClient<'_>,
@@ -41,7 +40,7 @@ pub async fn push(
     let copying = source
         .copier
         .copy_to(destination, Arc::clone(&meter) as Arc<_>);
-    let result = watched(copying, || meter.tell(source, context)).await;
+    let result = watched(copying, || meter.report(source, context)).await;
     let reason = result.reason.unwrap_or_default();
     if result.status == CopyStatus::Failed {
         let is_refused = matches!(host.circuit_open(), Some(Error::Rejected { .. }))
@@ -67,23 +66,23 @@ pub async fn push(
     })
 }
 
-/// `work`, with `tell` called now and then meanwhile.
-async fn watched<T>(work: impl Future<Output = T>, tell: impl Fn()) -> T {
+/// Runs `work`, and calls `report` every [`TICK`] meanwhile.
+async fn watched<T>(work: impl Future<Output = T>, report: impl Fn()) -> T {
     let mut work = std::pin::pin!(work);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             done = &mut work => {
-                tell();
+                report();
                 return done;
             }
-            _ = ticks.tick() => tell(),
+            _ = ticks.tick() => report(),
         }
     }
 }
 
-/// Adds up what goes to one registry.
+/// Adds up the bytes that go to one registry.
 #[derive(Default)]
 struct Meter {
     planned: AtomicU64,
@@ -91,8 +90,8 @@ struct Meter {
 }
 
 impl Meter {
-    /// Until something is there to be uploaded, what was read counts. An engine may take long before its first byte.
-    fn tell(&self, source: &ImageSource, context: &graph::Context<'_>) {
+    /// Reports the bytes uploaded, or before there are any, the bytes read: an engine may take long for its first byte.
+    fn report(&self, source: &ImageSource, context: &graph::Context<'_>) {
         match (self.planned.load(Ordering::Relaxed), source.bytes_read()) {
             (0, 0) => {}
             (0, read) => context.progress(read, 0),

@@ -1,6 +1,4 @@
-//! The transport through the engine: `tag` and `push` for each platform.
-//!
-//! What the registry holds already is not pushed again.
+//! `--via engine`: the engine tags and pushes the image of each platform that the registry does not hold yet.
 
 use std::collections::BTreeSet;
 
@@ -19,10 +17,10 @@ use crate::http;
 use crate::oci::{Manifest, TagOrDigest, index_of};
 use crate::registry::Repository;
 
-/// How often a push is tried; the failures between must be transient.
+/// How often a push is tried if it fails in a transient way.
 const TRIES: u32 = 3;
 
-/// Brings the images of `plan` to the registry.
+/// Pushes the images of `plan` to the registry.
 pub async fn push(
     engine: &Engine,
     registry: &RegistryClient<'_>,
@@ -69,7 +67,7 @@ pub async fn push(
     })
 }
 
-/// One push target at work.
+/// A push target while it runs.
 struct Push<'p> {
     plan: &'p PushPlan,
     transport: &'p Transport,
@@ -80,8 +78,8 @@ struct Push<'p> {
 }
 
 impl Push<'_> {
-    /// The manifest of one platform's image as the registry holds it, and the bytes uploaded if it had to be pushed;
-    /// `before` were uploaded for other platforms.
+    /// Pushes the image of one platform unless it is there; returns its manifest, and the bytes uploaded if it was pushed.
+    /// `before` bytes were uploaded for other platforms.
     async fn image(&self, image: &PushedImage, before: u64) -> Result<(Manifest, Option<u64>)> {
         let Some(local) = self.engine.image(&image.local).await? else {
             return Err(self.transport.no_such_image(&image.local));

@@ -1,4 +1,4 @@
-//! What registries hold. A release asks here and nowhere else.
+//! What registries hold: the questions that targets and commands ask. Copying compares on its own (`copy`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use super::clients::RegistryClient;
 use crate::oci::{Content, Descriptor, Digest, Image, ImageConfig, Manifest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
-/// How long the answers of one registry may take where others wait for them.
+/// How long a registry may take to answer questions that the other registries wait for.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A config is read into memory; the largest, in bytes.
+/// The largest config that is read, in bytes.
 const LARGEST_CONFIG: u64 = 8 << 20;
 
 /// What `tag` names in the repository, or `None` when the registry does not know the tag.
@@ -35,10 +35,10 @@ pub async fn resolve_tag_at<'r>(
     join_all(questions).await
 }
 
-/// What is under a tag, compared with images in the engine.
+/// What a tag names, compared with images in the engine.
 pub enum Existing {
     Nothing,
-    /// The manifest or index, and the images, which are exactly those.
+    /// Exactly these images: the manifest or index, and each image.
     Same(Manifest, Vec<Image>),
     Other(Digest),
 }
@@ -55,7 +55,7 @@ pub async fn find_existing(
     let Some(manifest) = repository.get_manifest(&at).await? else {
         return Ok(Existing::Nothing);
     };
-    // What cannot be read is another.
+    // If they cannot be read, it is something else.
     let images = images(repository, &manifest).await.unwrap_or_default();
     let is_known = |(digest, image): &(Digest, Image)| {
         ids.contains(digest) || ids.contains(&image.config.digest)
@@ -68,8 +68,8 @@ pub async fn find_existing(
     Ok(Existing::Other(manifest.digest().clone()))
 }
 
-/// The manifest under `tag`, if it is of exactly the images that the engine knows by `ids`, and nothing of it is lost.
-/// A registry that does not answer in time has none.
+/// The manifest under `tag`, if it is exactly of the images that the engine knows by `ids` and the registry has all of
+/// its blobs. `None` also if the registry does not answer in time.
 pub async fn find_whole(
     repository: &Repository,
     tag: &Tag,

@@ -1,6 +1,6 @@
 //! Layers that need not be made again, because every registry has them from the release before.
 //!
-//! Every registry is asked at once and within a limit; one that does not answer in time says nothing here, and fails as
+//! All registries are asked at once, with a time limit; one that does not answer in time is left out here, and fails in
 //! its own target.
 
 use std::collections::HashMap;
@@ -13,33 +13,32 @@ use super::registry_state::{PATIENCE, image_config, images};
 use crate::oci::{Descriptor, Digest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
-/// A repository that the image may come to, or come from.
+/// A repository that the image may be pushed to, or copied from.
 pub struct Candidate {
     pub repository: Repository,
-    /// The image goes there in this run.
+    /// This run pushes to it.
     pub is_target: bool,
 }
 
-/// Layers that need not be made.
+/// Layers that need not be made again.
 #[derive(Default)]
 pub struct ReusableLayers {
     /// By diff id.
     pub layers: HashMap<Digest, Descriptor>,
-    /// One of the repositories that hold them.
+    /// A repository that holds them.
     pub holder: Option<Repository>,
 }
 
-/// The layers that each target holds under the same digest, as its newest version up to `version` tells. A layer of
-/// which one target says nothing is not among them, be it that the repository is not there yet or may not be listed,
-/// unless that registry does not answer in time.
+/// The layers that the previous releases of all targets have in common. A target whose repository is new or cannot be
+/// listed has none; one that does not answer in time is left out.
 ///
-/// If a candidate holds `version` itself, from a run in which others failed, its layers alone count: the others are to
+/// If a candidate holds `version` itself, from a run in which others failed, only its layers count: the others are to
 /// get the same.
 pub async fn layers(candidates: &[Candidate], version: &Version) -> ReusableLayers {
     let ask = candidates.iter().map(|candidate| async move {
         let ask = previous_release(&candidate.repository, version);
         let answer = tokio::time::timeout(PATIENCE, ask).await.ok()?;
-        let release = answer.map_or_else(|error| nothing(&error), Some)?;
+        let release = answer.map_or_else(|error| absence(&error), Some)?;
         Some((candidate, release))
     });
     let answers: Vec<_> = join_all(ask).await.into_iter().flatten().collect();
@@ -64,7 +63,7 @@ pub async fn layers(candidates: &[Candidate], version: &Version) -> ReusableLaye
     }
 }
 
-/// The newest release in a repository up to some version.
+/// The newest release in a repository up to a version.
 #[derive(Default)]
 struct PreviousRelease {
     /// `None` in a repository without releases.
@@ -73,8 +72,8 @@ struct PreviousRelease {
     layers: HashMap<Digest, Descriptor>,
 }
 
-/// What an error says of the release before: that there is none, or not even that.
-fn nothing(error: &anyhow::Error) -> Option<PreviousRelease> {
+/// No previous release, or `None` if the registry cannot be reached.
+fn absence(error: &anyhow::Error) -> Option<PreviousRelease> {
     let is_silent = matches!(error.downcast_ref(), Some(Error::Unreachable { .. }));
     (!is_silent).then(PreviousRelease::default)
 }
@@ -95,7 +94,7 @@ async fn previous_release(repository: &Repository, version: &Version) -> Result<
             layers.extend(config.diff_ids().iter().cloned().zip(image.layers));
         }
     }
-    // A manifest vouches for its layers, but there are registries that lost some.
+    // A registry should have all layers of a manifest, but some lose layers.
     let ask = layers.iter().map(|(diff_id, layer)| async move {
         let is_there = !layer.is_foreign() && repository.has_blob(&layer.digest).await?;
         anyhow::Ok((!is_there).then(|| diff_id.clone()))

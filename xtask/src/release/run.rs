@@ -20,7 +20,7 @@ use crate::image::Compression;
 use crate::report::Console;
 use crate::settings::Settings;
 
-/// Performs the targets that `args` names, or prints what they would do.
+/// Runs the targets that `args` names, or prints what they would do.
 pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> Result<Exit> {
     let mut resolver = settings.resolver()?;
     let settings = &settings.release(args.common.release_version.as_deref())?;
@@ -92,7 +92,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     if !unmet.is_empty() {
         return Err(bad_input(unmet.join("\n")));
     }
-    // Shared: an interrupt during the preflight must still be one when the graph asks.
+    // Shared, because the graph must also see an interrupt during the preflight.
     let cancel = interrupted().shared();
     let warnings = tokio::select! {
         warnings = preflight::run(settings, &plan, &clients, &state, &scheduled) => Some(warnings?),

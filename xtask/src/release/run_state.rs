@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::oci::{Digest, Manifest, Reference, Tag};
 
-/// What a transport brought to a registry.
+/// What a push brought to a registry, before its tags are set.
 pub struct PushOutcome {
     /// What the version is to name: an image, or an index of several.
     pub manifest: Manifest,
@@ -21,13 +21,13 @@ pub struct Published {
     pub digest: Digest,
     /// The tags that name it.
     pub tags: Vec<Tag>,
-    /// Those of them that had to be set; the others were right already.
+    /// Those of `tags` that had to be set; the others were right already.
     pub set: Vec<Tag>,
-    /// What was uploaded.
+    /// Bytes uploaded.
     pub bytes: u64,
 }
 
-/// By the names of registries.
+/// Results by the name of the registry.
 #[derive(Default)]
 pub struct RunState {
     published: Mutex<BTreeMap<String, Published>>,
@@ -37,7 +37,7 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// The push target of `registry` succeeded.
+    /// Records that the push to `registry` succeeded.
     pub fn publish(&self, registry: &str, published: Published) {
         let mut all = self
             .published
@@ -55,13 +55,13 @@ impl RunState {
         all.clone()
     }
 
-    /// `registry` will not take a push, as it said before anything was built.
+    /// Records why `registry` denies a push.
     pub fn refuse(&self, registry: &str, problem: String) {
         let mut all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(registry.to_owned(), problem);
     }
 
-    /// Why `registry` will not take a push.
+    /// Why `registry` denies a push, if it does.
     pub fn refusal(&self, registry: &str) -> Option<String> {
         let all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(registry).cloned()

@@ -1,6 +1,5 @@
-//! When the moving tags may be set: once as many registries hold the version as `require` asks for.
-//!
-//! So a tag such as `latest` never names, for some users, a version that a registry it should be on does not have.
+//! Moving tags are set only when as many registries hold the version as `require` asks for, so that `latest` never names
+//! a version that other users cannot pull yet.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::settings::Require;
 
-/// How the version's push ended at each registry where it has.
+/// Whether each registry holds the version, as far as its push has ended.
 pub struct TagGate(watch::Sender<BTreeMap<String, bool>>);
 
 impl Default for TagGate {
@@ -25,8 +24,9 @@ impl TagGate {
         });
     }
 
-    /// Waits until it is known whether `require` is met by `registries`; returns why not, if it is not. This run pushes to
-    /// `pushes` of them, and of the others `others` hold the version.
+    /// Waits until `require` is met, or until all pushes have ended and it is not; then returns why not.
+    ///
+    /// This run pushes to `pushes` of `registries`; of the rest, `others` hold the version.
     pub async fn wait(
         &self,
         require: &Require,

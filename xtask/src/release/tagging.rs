@@ -1,4 +1,4 @@
-//! Setting a tag: what it named before, the PUT, and the HEAD that proves it.
+//! Setting a tag, and reading it back.
 
 use anyhow::{Context as _, Result, bail};
 
@@ -7,7 +7,7 @@ use crate::graph;
 use crate::oci::{Digest, Manifest, Tag, TagOrDigest};
 use crate::registry::Repository;
 
-/// Lets `tag` name `manifest`, unless it does already; says whether it had to. `replaces` hears what it named before.
+/// Points `tag` at `manifest`; `false` if it was right already. `replaces` is called with a digest that it named before.
 pub async fn set(
     repository: &Repository,
     tag: &Tag,
@@ -28,7 +28,7 @@ pub async fn set(
     Ok(true)
 }
 
-/// Asks the registry what `tag` names.
+/// Checks that the registry names `manifest` by `tag`.
 pub async fn verify(repository: &Repository, tag: &Tag, manifest: &Manifest) -> Result<()> {
     match resolve_tag(repository, tag).await? {
         Some(digest) if digest == *manifest.digest() => Ok(()),
@@ -40,7 +40,7 @@ pub async fn verify(repository: &Repository, tag: &Tag, manifest: &Manifest) -> 
     }
 }
 
-/// Says that the version's own tag named something else until now; the others are there to move.
+/// Warns that the immutable tag named something else before.
 pub fn warn_of_replacement(context: &graph::Context<'_>, tag: &Tag, digest: &Digest) {
     context.warn(&format!(
         "`{tag}` is {digest} there, which is not what was built; it is replaced"

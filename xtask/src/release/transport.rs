@@ -1,4 +1,4 @@
-//! How the image gets to the registries, and where it comes from, as the command line chooses. Pure.
+//! How the image gets to the registries and where it comes from, as the command line says. Pure.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use crate::image::Compression;
 #[derive(Clone, Debug, Default)]
 pub struct Transport {
     pub via: Via,
-    /// Of layers that are not compressed yet, in a direct release.
+    /// For layers that are not compressed yet, with `--via direct`.
     pub compression: Compression,
-    /// Published instead of what DockerBuild makes.
+    /// Published instead of building an image.
     pub image: Option<PrebuiltImage>,
 }
 
@@ -36,7 +36,7 @@ pub enum Location {
     File(PathBuf),
 }
 
-/// Why a text is no image that can be published.
+/// Why an `--image` cannot be published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     #[error(
@@ -82,7 +82,7 @@ impl Transport {
         matches!(location, None | Some(Location::Engine(_)))
     }
 
-    /// The error that the engine lacks an image.
+    /// The error for an image that the engine does not have.
     pub fn no_such_image(&self, name: &str) -> anyhow::Error {
         let hint = match self.image {
             None => "run `cargo xtask docker-build`",
@@ -91,7 +91,7 @@ impl Transport {
         bad_input(format!("the engine has no image `{name}`\nhint: {hint}"))
     }
 
-    /// What is wrong with the choice, as far as this machine's disk tells.
+    /// Checks the choice, as far as that is possible on this machine's disk.
     pub fn check(&self) -> Result<(), ImageError> {
         let Some(image) = &self.image else {
             return Ok(());
