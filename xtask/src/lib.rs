@@ -20,7 +20,7 @@
 //! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
 //! | [`settings`] | everything read from outside | credentials, exit, oci, secret |
 //! | [`report`] | all printing, and the report | copy, exit, graph, oci, secret |
-//! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, secret, settings |
+//! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, settings |
 //! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, exit, graph, oci, registry, report, secret, settings |
 //! | [`commands`] | a line for each subcommand | cli, exit, release, report, settings, sync |
 //!

@@ -73,7 +73,7 @@ impl ReleasePlan {
     /// The plan for the version of the settings, or if there is none, for a placeholder that only a dry run may show.
     ///
     /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): a package index that cannot be one, or a version that is too long for a tag.
+    /// [`BadInput`](crate::exit::BadInput): a package index that cannot be one, a version that is too long for a tag.
     pub fn new(settings: &ReleaseSettings, transport: Transport) -> Result<Self> {
         let placeholder = Release {
             version: semver::Version::new(0, 0, 0),
