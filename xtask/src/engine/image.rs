@@ -1,4 +1,4 @@
-//! Images in the engine: what they are, and a second name for one.
+//! Inspects and tags images in the engine.
 
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::TagImageOptionsBuilder;
@@ -10,15 +10,9 @@ use crate::oci::{Digest, DigestError};
 /// An image as the engine describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// The engine's own name of the image: the digest of its config, or, in an engine with the containerd image store, of
-    /// its manifest. It names the image to the same engine, and nothing else.
+    /// The digest of the image's config or, in an engine with the containerd image store, of its manifest. Only the
+    /// same engine knows the image by it.
     pub id: Digest,
-    /// `linux`
-    pub os: String,
-    /// `amd64`, `arm64`
-    pub architecture: String,
-    /// Where it was pushed to or pulled from: `repository@sha256:…`, the digest of the manifest there.
-    pub repo_digests: Vec<String>,
     /// Its tags: `repository:tag`.
     pub names: Vec<String>,
     /// The digests of its layers before compression, from the bottom.
@@ -39,9 +33,6 @@ impl Engine {
         let diff_ids: Result<_, DigestError> = layers.iter().map(|it| it.parse()).collect();
         Ok(Some(Image {
             id: image.id.unwrap_or_default().parse().map_err(unreadable)?,
-            os: image.os.unwrap_or_default(),
-            architecture: image.architecture.unwrap_or_default(),
-            repo_digests: image.repo_digests.unwrap_or_default(),
             names: image.repo_tags.unwrap_or_default(),
             diff_ids: diff_ids.map_err(unreadable)?,
         }))

@@ -35,7 +35,7 @@ impl Engine {
     ///
     /// `None` if an export is faster, because the new layers are large or lie deep, or if the engine cannot push to
     /// this process, because it runs on another machine or in a network of its own.
-    pub async fn part(
+    pub async fn partial_image(
         &self,
         image: &Image,
         reusable: &HashMap<Digest, Descriptor>,

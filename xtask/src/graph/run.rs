@@ -1,4 +1,4 @@
-//! The walk over a [`Plan`]: starts what is ready, isolates failures, stops on a cancel.
+//! Runs a [`Plan`]: starts what is ready, isolates failures, stops on cancel.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::plan::{Graph, Plan, Step};
 use super::target::{Context, Target, TargetResult};
 
 impl<'a> Graph<'a> {
-    /// Runs every step of `plan`. When `cancel` completes nothing more starts and what runs is dropped.
+    /// Runs every step of `plan`. When `cancel` completes, no more steps start, and running ones are dropped.
     pub async fn run(
         self,
         plan: &Plan,
@@ -99,7 +99,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// Why a step whose turn has come is not to be performed.
+/// The result of a step that is ready but must not run.
 fn skip_reason(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) -> Option<Row> {
     let row = |status, note| Some(Row::ended(&step.target, status, Duration::ZERO, note));
     if step.skipped {
@@ -128,7 +128,7 @@ fn skip_reason(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) ->
     row(Status::Skipped, sentence.clone())
 }
 
-/// What a group has to say: which of its targets failed.
+/// The note of a group: which of its targets failed.
 fn without(step: &Step, ended: &BTreeMap<&str, Row>) -> String {
     match &failed(step, ended)[..] {
         [] => String::new(),

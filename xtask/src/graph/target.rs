@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::event::{Event, Level, Listener};
 
-/// How an action that did not fail ended.
+/// The result of an action that did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetResult {
     /// What it did, in one sentence for the summary.
@@ -58,7 +58,7 @@ impl<'a> Target<'a> {
         self
     }
 
-    /// Nothing runs at all unless `condition` holds; `sentence` says what is missing.
+    /// No target runs unless `condition` holds; `sentence` says what is missing.
     pub fn requires(
         mut self,
         sentence: impl Into<String>,
@@ -68,7 +68,7 @@ impl<'a> Target<'a> {
         self
     }
 
-    /// Skips this target, with `sentence` as the reason, unless `condition` holds when its turn comes.
+    /// Skips this target, with `sentence` as the reason, unless `condition` holds when it is ready.
     pub fn only_when(
         mut self,
         sentence: impl Into<String>,
@@ -94,7 +94,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What an action is given: the name of its target, where its events go, and what else is scheduled.
+/// What an action needs to know: its target, the listener, and what else is scheduled.
 #[derive(Clone)]
 pub struct Context<'a> {
     pub(super) target: String,

@@ -1,9 +1,9 @@
-//! Reading an image's config, and comparing its layers with it.
+//! Reads an image's config, and compares the layers with it.
 
 use super::error::Error;
 use crate::oci::{Descriptor, Digest, ImageConfig, media_type};
 
-/// The config with these bytes, or `None` when the descriptor says that it is something else's, such as an artifact's.
+/// Reads a config; `None` if the descriptor's media type is another, such as an artifact's.
 pub(super) fn read(descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<ImageConfig>, Error> {
     if !media_type::is_config(&descriptor.media_type) {
         return Ok(None);
@@ -15,7 +15,7 @@ pub(super) fn read(descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<Image
     Ok(Some(config))
 }
 
-/// Whether the layers unpack to what the config says.
+/// Checks that the layers have the diff ids that the config lists.
 pub(super) fn compare(
     config: &ImageConfig,
     digest: &Digest,

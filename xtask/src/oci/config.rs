@@ -1,4 +1,4 @@
-//! The two things of an image's config that matter here: its platform, and what its layers unpack to.
+//! The platform and the diff ids in an image's config.
 
 use serde::Deserialize;
 

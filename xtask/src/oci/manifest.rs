@@ -80,8 +80,6 @@ pub struct Image {
     pub config: Descriptor,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub layers: Vec<Descriptor>,
-    pub subject: Option<Descriptor>,
-    pub artifact_type: Option<String>,
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -91,8 +89,6 @@ pub struct Image {
 pub struct Index {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub manifests: Vec<Descriptor>,
-    pub subject: Option<Descriptor>,
-    pub artifact_type: Option<String>,
     pub annotations: Option<BTreeMap<String, String>>,
 }
 

@@ -1,17 +1,14 @@
-//! The media types of manifests and configs, and what kind each is.
-//!
-//! It refuses to know content. Invariant: what [`is_manifest`] accepts is exactly what [`ACCEPT`] asks for.
+//! The media types of manifests and configs, and the kind of each.
 
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
-/// The config of an image that can be run.
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
-/// The `Accept` header of every manifest request.
+/// The `Accept` header of every manifest request: exactly the types of [`is_manifest`].
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
@@ -27,7 +24,7 @@ pub fn is_image(media_type: &str) -> bool {
     matches!(media_type, OCI_MANIFEST | DOCKER_MANIFEST)
 }
 
-/// Either of its two forms.
+/// A config of an image, not of an artifact.
 pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
 }

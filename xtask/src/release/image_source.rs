@@ -253,7 +253,7 @@ async fn parts(
 ) -> Option<Vec<PartialImage>> {
     let mut parts = Vec::new();
     for image in images {
-        parts.push(engine.part(image, reusable).await?);
+        parts.push(engine.partial_image(image, reusable).await?);
     }
     Some(parts)
 }

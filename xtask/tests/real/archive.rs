@@ -253,7 +253,7 @@ async fn parts_make_the_image_that_an_export_makes() {
         let layers = own.flat_map(|listed| listed.layers);
         let (_, below) = image.diff_ids.split_last().unwrap();
         known.extend(below.iter().cloned().zip(layers));
-        parts.push(engine.part(&image, &known).await.unwrap());
+        parts.push(engine.partial_image(&image, &known).await.unwrap());
     }
     let options = Options {
         reusable: known,
@@ -272,7 +272,10 @@ async fn a_layer_that_neither_came_nor_is_known_is_named() {
     let image = engine.image(&sample.name).await.unwrap().unwrap();
     let layer = |digest: &Digest| Descriptor::new("", digest.clone(), 1);
     let known = image.diff_ids.iter().map(|it| (it.clone(), layer(it)));
-    let part = engine.part(&image, &known.collect()).await.unwrap();
+    let part = engine
+        .partial_image(&image, &known.collect())
+        .await
+        .unwrap();
     let error = read(Input::Partial(vec![part]), Options::default(), &|_| ()).await;
     let lacks = format!("lacks `blobs/sha256/{}`", image.diff_ids[0].hex());
     assert!(error.unwrap_err().to_string().contains(&lacks));

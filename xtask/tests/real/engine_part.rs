@@ -65,7 +65,10 @@ impl Drop for LayeredImage {
 
 /// Takes the layers of these numbers, which must be what they are called.
 async fn take(image: &Image, numbers: &[usize]) {
-    let part = engine().await.part(image, &all_but(image, numbers)).await;
+    let part = engine()
+        .await
+        .partial_image(image, &all_but(image, numbers))
+        .await;
     let part = part.unwrap_or_else(|| panic!("{numbers:?}"));
     assert_eq!(
         Digest::sha256_of(&part.root).to_string(),
@@ -116,7 +119,10 @@ async fn the_config_and_the_layers_that_are_wanted_are_taken_and_nothing_is_left
 async fn an_image_is_exported_when_most_of_it_is_wanted() {
     let layered = LayeredImage::build("whole");
     let image = layered.image().await;
-    let part = engine().await.part(&image, &all_but(&image, &[0])).await;
+    let part = engine()
+        .await
+        .partial_image(&image, &all_but(&image, &[0]))
+        .await;
     assert!(part.is_none());
 }
 
@@ -128,7 +134,12 @@ async fn an_image_without_a_name_is_exported_and_stays() {
     let id = engine.image(&unnamed.name).await.unwrap().unwrap().id;
     docker(&["tag", &other.name, &unnamed.name]);
     let image = engine.image(&id.to_string()).await.unwrap().unwrap();
-    assert!(engine.part(&image, &all_but(&image, &[])).await.is_none());
+    assert!(
+        engine
+            .partial_image(&image, &all_but(&image, &[]))
+            .await
+            .is_none()
+    );
     assert!(engine.image(&id.to_string()).await.unwrap().is_some());
     docker(&["image", "rm", &id.to_string()]);
 }
@@ -213,7 +224,12 @@ impl Fake {
     /// What it was asked for to change when its upper layer was wanted in vain.
     async fn gives_nothing(self) -> Vec<String> {
         let known = all_but(&self.image, &[1]);
-        assert!(self.engine.part(&self.image, &known).await.is_none());
+        assert!(
+            self.engine
+                .partial_image(&self.image, &known)
+                .await
+                .is_none()
+        );
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 }
@@ -317,7 +333,11 @@ async fn an_engine_with_compressed_layers_pushes_those_that_are_not_known() {
     let info = info(&hostname(), "io.containerd.snapshotter.v1");
     let fake = Fake::start(info, digest(&index.1), push).await;
     let known = all_but(&fake.image, &[1]);
-    let part = fake.engine.part(&fake.image, &known).await.unwrap();
+    let part = fake
+        .engine
+        .partial_image(&fake.image, &known)
+        .await
+        .unwrap();
     assert_eq!(
         (part.media_type, &part.root[..]),
         (Some(index.0), index.1.as_bytes())
