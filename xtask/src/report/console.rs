@@ -194,9 +194,6 @@ impl Console {
         for table in &tables {
             self.info(&format!("\n{}", table.to_text().trim_end()));
         }
-        self.info("");
-        self.info(&format!("{}: {}", outcome.title, outcome.verdict()));
-
         for (path, text) in std::mem::take(&mut outcome.files) {
             self.written(file::replace(&path, &self.redact(&text)));
         }
@@ -216,7 +213,10 @@ impl Console {
                 self.written(file::append(path, &self.redact(&text)));
             }
         }
-        self.exit(outcome.exit)
+        outcome.exit = self.exit(outcome.exit);
+        self.info("");
+        self.info(&format!("{}: {}", outcome.title, outcome.verdict()));
+        outcome.exit
     }
 
     /// Prints the error that ended the run before it could do anything, writes the report, and returns the exit code.
@@ -274,5 +274,20 @@ mod tests {
         let console = Console::new(Redactor::default(), 0);
         let text = console.redact("a\tb\n\u{1b}[2Jc\r\u{9b}d");
         assert_eq!(text, "a\tb\n\u{fffd}[2Jc\u{fffd}\u{fffd}d");
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_on_is_lost_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        std::fs::write(&path, "").unwrap();
+        let console = Console::new(Redactor::default(), 0);
+        // As a full disk: it could be opened.
+        *console.log.lock().unwrap() = Some((path.clone(), File::open(&path).unwrap()));
+        console.info("a line");
+        assert!(console.log.lock().unwrap().is_none());
+        let outcome = |exit| Outcome::table("it".to_owned(), exit, Table::default());
+        assert_eq!(console.finish(outcome(Exit::Done), None), Exit::Failed);
+        assert_eq!(console.finish(outcome(Exit::Partial), None), Exit::Partial);
     }
 }

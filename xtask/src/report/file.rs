@@ -170,3 +170,73 @@ impl SyncReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut names: Vec<String> = entries.map(|entry| name(entry.unwrap())).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_trial_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+        fs::write(&old, "old").unwrap();
+        check_writable([&*old, &*new]).unwrap();
+        assert_eq!(names(directory.path()), ["old"]);
+        assert_eq!(fs::read_to_string(&old).unwrap(), "old");
+        let no = directory.path().join("no/such");
+        let error = check_writable([&*no, directory.path()])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(error.lines().count(), 2, "{error}");
+        assert!(
+            error.contains("/no/such` cannot be written: No such file"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_a_link_names_is_replaced_and_keeps_its_mode() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o604)).unwrap();
+        symlink("file", &link).unwrap();
+        replace(&link, "new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o604
+        );
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(names(directory.path()), ["file", "link"]);
+    }
+
+    #[test]
+    fn a_new_file_is_as_readable_as_any() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, plain) = (
+            directory.path().join("file"),
+            directory.path().join("plain"),
+        );
+        replace(&file, "new").unwrap();
+        fs::write(&plain, "").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&file), mode(&plain));
+    }
+
+    #[test]
+    fn a_device_is_written_and_stays_one() {
+        replace(Path::new("/dev/null"), "text").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+}

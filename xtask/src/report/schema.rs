@@ -241,6 +241,65 @@ mod tests {
     }
 
     #[test]
+    fn a_status_is_spelled_in_reports_as_in_tables() {
+        use RegistryStatus as R;
+        let targets = [
+            Status::Succeeded,
+            Status::Failed,
+            Status::Skipped,
+            Status::NotRun,
+            Status::Aborted,
+        ];
+        for status in targets {
+            let json = serde_json::to_value(status).unwrap();
+            assert_eq!(json, status.to_string());
+        }
+        for status in [
+            R::Pushed,
+            R::Equal,
+            R::Failed,
+            R::Skipped,
+            R::NotRun,
+            R::Aborted,
+        ] {
+            let json = serde_json::to_value(status).unwrap();
+            assert_eq!(json, status.to_string());
+        }
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let digest = Digest::sha256_of(b"x");
+        let reference: Reference = "localhost:5000/team/app:1.2.3".parse().unwrap();
+        let registry = RegistryReport {
+            registry: "local".to_owned(),
+            reference,
+            status: RegistryStatus::Pushed,
+            tags: vec!["1.2.3".parse().unwrap()],
+            digest: Some(digest),
+            bytes: 7,
+            seconds: 0.25,
+            note: String::new(),
+        };
+        let content = Content::Release(ReleaseReport {
+            version: Some("1.2.3".to_owned()),
+            registries: vec![registry],
+            ..ReleaseReport::default()
+        });
+        let report = Report::new(SystemTime::UNIX_EPOCH, Exit::Partial, None, content);
+        let text = report.to_json();
+        assert!(
+            text.contains("\"started\": \"1970-01-01T00:00:00.000Z\""),
+            "{text}"
+        );
+        let read: Report = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.to_json(), text);
+        // A later version of the tool may add fields to the schema.
+        let more = text.replace("\"exit_code\"", "\"shard\": 1,\n\"exit_code\"");
+        assert!(serde_json::from_str::<Report>(&more).is_ok());
+    }
+
+    #[test]
     fn the_json_schema_is_of_these_types() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/report.schema.json");
         let generator = SchemaSettings::draft2020_12()

@@ -14,6 +14,7 @@ mod registry_auth;
 mod registry_blobs;
 mod registry_faults;
 mod release_client;
+mod report;
 mod settings;
 mod shown;
 mod snapshots;
