@@ -16,6 +16,7 @@ mod release_engine;
 mod release_image;
 mod release_image_bad;
 mod release_said;
+mod report_examples;
 mod servers;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the two test binaries uses a part")]
