@@ -8,7 +8,7 @@
 //! | [`exit`] | the exit codes, and the request to stop | |
 //! | [`secret`] | values that must not be printed | |
 //! | [`cli`] | the command line as types | |
-//! | [`http`] | what every HTTP client here shares | |
+//! | [`http`] | what every HTTP client here shares: its making, the one retry loop, limits on bodies, headers | |
 //! | [`oci`] | the nouns: references, digests, platforms, manifests | |
 //! | [`credentials`] | who signs in where, in one order for every command | oci, secret |
 //! | [`registry`] | an OCI distribution client | credentials, http, oci, secret |

@@ -16,9 +16,9 @@ impl Challenge {
     /// The best challenge of a response: Bearer before Basic, which registries that offer both prefer.
     pub(super) fn of(headers: &HeaderMap) -> Option<Challenge> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter();
+        // The realm of Basic may be a sentence in any language.
         let challenges: Vec<RawChallenge> = values
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(challenges)
+            .flat_map(|value| challenges(&String::from_utf8_lossy(value.as_bytes())))
             .collect();
         challenges
             .iter()
@@ -120,6 +120,7 @@ mod tests {
             parse(&[r#"Basic realm="Registry Realm""#]),
             Some(Challenge::Basic)
         );
+        assert_eq!(parse(&["Basic realm=\"登录\""]), Some(Challenge::Basic));
     }
 
     #[test]
