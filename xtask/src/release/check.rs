@@ -39,20 +39,13 @@ pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> 
                     .iter()
                     .find(|answer| answer.registry.name == registry.name);
                 let answer = answer.expect("every registry with credentials was asked");
-                let answer = match answer.problem() {
-                    None => {
-                        accepted += 1;
-                        "accepts the push".to_owned()
-                    }
-                    Some(problem) => {
-                        *if answer.is_rejected() {
-                            &mut wrong
-                        } else {
-                            &mut refused
-                        } += 1;
-                        problem
-                    }
-                };
+                let problem = answer.problem();
+                match &problem {
+                    None => accepted += 1,
+                    Some(_) if answer.is_rejected() => wrong += 1,
+                    Some(_) => refused += 1,
+                }
+                let answer = problem.unwrap_or_else(|| "accepts the push".to_owned());
                 (&*login.origin, answer)
             }
         };

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::logins::Logins;
+use super::logins::RegistryLogins;
 use crate::credentials::{Credentials, Login, NoLogin};
 use crate::engine::Engine;
 use crate::exit::bad_input;
@@ -44,7 +44,7 @@ pub struct Registries<'s>(Vec<RegistryClient<'s>>);
 
 impl<'s> Registries<'s> {
     /// `logins` has one for each of them, or says why not.
-    pub fn new(settings: &'s [RegistrySettings], logins: &Logins) -> Result<Self> {
+    pub fn new(settings: &'s [RegistrySettings], logins: &RegistryLogins) -> Result<Self> {
         let client = |settings: &'s RegistrySettings| {
             let login = logins[&settings.name].clone();
             let credentials = login
@@ -89,7 +89,7 @@ pub struct Clients<'s> {
 }
 
 impl<'s> Clients<'s> {
-    pub fn new(settings: &'s ReleaseSettings, logins: &Logins) -> Result<Self> {
+    pub fn new(settings: &'s ReleaseSettings, logins: &RegistryLogins) -> Result<Self> {
         Ok(Clients {
             registries: Registries::new(&settings.registries, logins)?,
             docker_host: settings.docker_host.as_deref(),

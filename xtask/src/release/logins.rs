@@ -6,11 +6,11 @@ use crate::credentials::{Login, NoLogin, Resolver};
 use crate::settings::RegistrySettings;
 
 /// By the names of the registries.
-pub type Logins = BTreeMap<String, Result<Login, NoLogin>>;
+pub type RegistryLogins = BTreeMap<String, Result<Login, NoLogin>>;
 
 /// Finds them all: also a registry that gets nothing may hold what the others lack.
-pub async fn find(registries: &[RegistrySettings], resolver: &mut Resolver) -> Logins {
-    let mut logins = Logins::new();
+pub async fn find(registries: &[RegistrySettings], resolver: &mut Resolver) -> RegistryLogins {
+    let mut logins = RegistryLogins::new();
     for it in registries {
         let login = resolver.for_registry(it.repository.host(), &it.variables);
         logins.insert(it.name.clone(), login.await);
@@ -19,7 +19,7 @@ pub async fn find(registries: &[RegistrySettings], resolver: &mut Resolver) -> L
 }
 
 /// The same as far as it is known without starting a program.
-pub fn planned(registries: &[RegistrySettings], resolver: &mut Resolver) -> Logins {
+pub fn planned(registries: &[RegistrySettings], resolver: &mut Resolver) -> RegistryLogins {
     let planned = registries.iter().map(|it| {
         let login = resolver.planned(it.repository.host(), &it.variables);
         (it.name.clone(), login)
@@ -30,7 +30,7 @@ pub fn planned(registries: &[RegistrySettings], resolver: &mut Resolver) -> Logi
 /// Half a login is a mistake wherever it is used; of `registries`, those are.
 pub fn halves<'r>(
     registries: impl IntoIterator<Item = &'r RegistrySettings>,
-    logins: &Logins,
+    logins: &RegistryLogins,
 ) -> Vec<String> {
     let halves = registries
         .into_iter()

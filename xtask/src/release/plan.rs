@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::logins::Logins;
+use super::logins::RegistryLogins;
 use super::tags::Tags;
 use super::transport::{Location, Transport};
 use crate::cli::Via;
@@ -153,7 +153,7 @@ impl ReleasePlan {
         &self,
         steps: &graph::Plan,
         settings: &ReleaseSettings,
-        logins: &Logins,
+        logins: &RegistryLogins,
     ) -> String {
         let mut text = match settings.release {
             Some(_) => format!("release {} as `{}`\n", self.version, self.git_tag),
@@ -184,7 +184,12 @@ impl ReleasePlan {
         text
     }
 
-    fn lines(&self, target: &str, settings: &ReleaseSettings, logins: &Logins) -> Vec<String> {
+    fn lines(
+        &self,
+        target: &str,
+        settings: &ReleaseSettings,
+        logins: &RegistryLogins,
+    ) -> Vec<String> {
         let relative = |path: &Path| {
             path.strip_prefix(&settings.root)
                 .unwrap_or(path)
@@ -253,7 +258,7 @@ fn build_line(build: &BuildPlan) -> String {
     )
 }
 
-fn push_lines(push: &PushPlan, logins: &Logins, transport: &Transport) -> Vec<String> {
+fn push_lines(push: &PushPlan, logins: &RegistryLogins, transport: &Transport) -> Vec<String> {
     let mut lines = Vec::new();
     if transport.via == Via::Direct {
         let compression = transport.compression;
