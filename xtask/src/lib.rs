@@ -1,7 +1,7 @@
 //! Releases one container image to many registries.
 //!
-//! The house, in reading order. Each module says in its first lines what it refuses to know; `tests/offline/tidy.rs` reads
-//! this table and fails on an import that its last column does not allow.
+//! The house, in reading order. Each module says in its first lines what it refuses to know; `tests/offline/tidy.rs`
+//! reads this table and fails on an import that its last column does not allow.
 //!
 //! | module | is | may import |
 //! |---|---|---|
@@ -12,12 +12,12 @@
 //! | [`oci`] | the nouns: references, digests, platforms, manifests | |
 //! | [`credentials`] | who signs in where, in one order for every command | oci, secret |
 //! | [`registry`] | an OCI distribution client | credentials, http, oci, secret |
-//! | [`copy`] | one source, many registries | http, oci, registry, secret |
+//! | [`copy`] | one source, many registries | http, oci, registry |
 //! | [`image`] | images that are not in a registry | oci |
 //! | [`engine`] | the container engine | credentials, image, oci, secret |
 //! | [`packages`] | package index, download, extract | http, oci, secret |
 //! | [`github`] | releases and assets | http, oci, secret |
-//! | [`graph`] | a target graph: plan, run, outcome | exit, secret |
+//! | [`graph`] | a target graph: plan, run, outcome | exit |
 //! | [`settings`] | everything read from outside | credentials, exit, oci, secret |
 //! | [`report`] | all printing, and the report | copy, exit, graph, oci, secret |
 //! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, settings |
@@ -105,6 +105,6 @@ fn start(
         }
         None => Console::new(redactor, cli.verbose()),
     };
-    console.show_logs();
+    report::show_logs(&console);
     Ok((settings, console))
 }

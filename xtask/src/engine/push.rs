@@ -35,8 +35,8 @@ impl Engine {
     /// The engine itself retries a failed layer for about a minute.
     ///
     /// # Errors
-    /// [`Error::CredentialsRefused`], [`Error::Denied`], [`Error::Transient`], [`Error::Refused`] come from the registry,
-    /// [`Error::NoSuchImage`] and [`Error::Stalled`] from the engine.
+    /// [`Error::CredentialsRefused`], [`Error::Denied`], [`Error::Transient`], [`Error::Refused`] come from the
+    /// registry, [`Error::NoSuchImage`] and [`Error::Stalled`] from the engine.
     pub async fn push(
         &self,
         reference: &str,

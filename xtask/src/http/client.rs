@@ -10,10 +10,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client for the server at `base`, with what `configure` adds.
 ///
-/// It names itself, because GitHub refuses clients that do not; it sends no `Referer`, because the URL before a redirect
-/// may be signed; it asks no proxy for what is on this machine; and without certificates on the machine it still speaks
-/// plain HTTP. It has no read timeout, which in reqwest also runs while a long upload waits for its response:
-/// [`send`](super::send) and [`chunk`](super::chunk) watch for stalls.
+/// It names itself, because GitHub refuses clients that do not; it sends no `Referer`, because the URL before a
+/// redirect may be signed; it asks no proxy for what is on this machine; and without certificates on the machine it
+/// still speaks plain HTTP. It has no read timeout, which in reqwest also runs while a long upload waits for its
+/// response: [`send`](super::send) and [`chunk`](super::chunk) watch for stalls.
 pub fn client(
     base: &Url,
     configure: impl Fn(ClientBuilder) -> ClientBuilder,

@@ -1,7 +1,7 @@
 //! A release: the only place that knows packages, engine, registries and GitHub together.
 //!
-//! [`targets`] is the whole graph on one screen; each action beside it obeys the plan, which is plain data and is all that
-//! a dry run needs.
+//! [`targets`] is the whole graph on one screen; each action beside it obeys the plan, which is plain data and is all
+//! that a dry run needs.
 
 mod build;
 mod check;

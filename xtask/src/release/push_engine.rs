@@ -78,8 +78,8 @@ struct Push<'p> {
 }
 
 impl Push<'_> {
-    /// Pushes the image of one platform unless it is there; returns its manifest, and the bytes uploaded if it was pushed.
-    /// `before` bytes were uploaded for other platforms.
+    /// Pushes the image of one platform unless it is there; returns its manifest, and the bytes uploaded if it was
+    /// pushed. `before` bytes were uploaded for other platforms.
     async fn image(&self, image: &PushedImage, before: u64) -> Result<(Manifest, Option<u64>)> {
         let Some(local) = self.engine.image(&image.local).await? else {
             return Err(self.transport.no_such_image(&image.local));

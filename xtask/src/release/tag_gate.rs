@@ -1,5 +1,5 @@
-//! Moving tags are set only when as many registries hold the version as `require` asks for, so that `latest` never names
-//! a version that other users cannot pull yet.
+//! Moving tags are set only when as many registries hold the version as `require` asks for, so that `latest` never
+//! names a version that other users cannot pull yet.
 
 use std::collections::BTreeMap;
 

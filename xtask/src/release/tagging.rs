@@ -7,7 +7,8 @@ use crate::graph;
 use crate::oci::{Digest, Manifest, Tag, TagOrDigest};
 use crate::registry::Repository;
 
-/// Points `tag` at `manifest`; `false` if it was right already. `replaces` is called with a digest that it named before.
+/// Points `tag` at `manifest`; `false` if it was right already. `replaces` is called with a digest that it named
+/// before.
 pub async fn set(
     repository: &Repository,
     tag: &Tag,

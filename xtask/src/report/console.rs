@@ -67,11 +67,9 @@ impl Console {
         })
     }
 
-    /// With `-vv`, shows what the libraries log.
-    pub fn show_logs(self: &Arc<Self>) {
-        if self.verbose > 1 {
-            super::log::install(self.clone());
-        }
+    /// With `-vv`, what the libraries log is shown too.
+    pub(super) fn shows_logs(&self) -> bool {
+        self.verbose > 1
     }
 
     /// Appends every printed line to this file too, with the time.

@@ -44,8 +44,8 @@ fn try_write(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Puts `text` in the place of the file at once: whoever reads it, or kills the program, has the old file or the new one.
-/// Where that is not possible (a device, a file mounted into a container) it is written in place.
+/// Puts `text` in the place of the file at once: whoever reads it, or kills the program, has the old file or the new
+/// one. Where that is not possible (a device, a file mounted into a container) it is written in place.
 pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
     let written = match fs::metadata(path) {
         Ok(found) if !found.is_file() => fs::write(path, text),

@@ -21,9 +21,10 @@ impl Log for Logger {
     fn flush(&self) {}
 }
 
-/// Sends the records of all libraries to `console`. Trace records are left out: they hold headers and bodies.
-pub(super) fn install(console: Arc<Console>) {
-    if log::set_boxed_logger(Box::new(Logger(console))).is_ok() {
+/// With `-vv`, sends the records of all libraries to `console`. Trace records are left out: they hold headers and
+/// bodies.
+pub fn show_logs(console: &Arc<Console>) {
+    if console.shows_logs() && log::set_boxed_logger(Box::new(Logger(console.clone()))).is_ok() {
         log::set_max_level(LevelFilter::Debug);
     }
 }

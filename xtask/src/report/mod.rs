@@ -14,6 +14,7 @@ mod table;
 
 pub use console::Console;
 pub use file::check_writable;
+pub use log::show_logs;
 pub use outcome::{Outcome, targets};
 pub use schema::{
     Content, RegistryReport, RegistryStatus, ReleaseReport, Report, SyncReport, TargetReport,

@@ -1,7 +1,7 @@
 //! What `--report` writes, and `verify` and `sync --only-failed` read: the protocol between machines.
 //!
-//! `docs/report.md` explains it; `docs/report.schema.json` is generated from these types. Within a version of the schema
-//! fields are only added, and readers ignore those that they do not know.
+//! `docs/report.md` explains it; `docs/report.schema.json` is generated from these types. Within a version of the
+//! schema fields are only added, and readers ignore those that they do not know.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};

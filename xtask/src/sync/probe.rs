@@ -150,8 +150,8 @@ fn anonymous(host: &str, variables: Vec<String>) -> Login {
 }
 
 impl Connection {
-    /// Sends the cheapest request that signs in: a HEAD of some blob, whether it exists or not. Returns the problem of a
-    /// refused login.
+    /// Sends the cheapest request that signs in: a HEAD of some blob, whether it exists or not. Returns the problem of
+    /// a refused login.
     async fn probe(&mut self) -> Option<String> {
         let host = &self.host.name;
         let repository = self.registry.repository(&self.path);

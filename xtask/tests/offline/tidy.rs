@@ -10,7 +10,7 @@ fn rules() -> BTreeMap<String, BTreeSet<String>> {
     let rows = map.lines().filter_map(|line| line.strip_prefix("//! | [`"));
     rows.map(|row| {
         let (module, row) = row.split_once("`]").unwrap();
-        let imports = row.trim_end_matches(" |").rsplit(" |").next().unwrap();
+        let imports = row.strip_suffix(" |").unwrap().rsplit(" |").next().unwrap();
         let imports = imports
             .split(',')
             .map(|name| name.trim().to_owned())
@@ -24,6 +24,8 @@ struct Source {
     /// `registry`, for every file below `registry/`.
     module: String,
     path: PathBuf,
+    /// `["registry", "auth", "token"]`; a `mod.rs` is named for its directory.
+    names: Vec<String>,
     /// Without comments and without `#[cfg(test)]` modules.
     code: String,
 }
@@ -51,8 +53,14 @@ fn sources() -> Vec<Source> {
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"))
             .collect();
+        let names = relative.with_extension("");
+        let names = names
+            .iter()
+            .map(|name| name.to_string_lossy().into_owned())
+            .filter(|name| name != "mod");
         sources.push(Source {
             module,
+            names: names.collect(),
             path,
             code: code.join("\n"),
         });
@@ -90,6 +98,182 @@ fn layers_point_one_way() {
                 "{}: `{}` must not import `{import}`",
                 source.path.display(),
                 source.module
+            );
+        }
+    }
+}
+
+#[test]
+fn every_arrow_is_used() {
+    let sources = sources();
+    for (module, allowed) in rules() {
+        let own = sources.iter().filter(|source| source.module == module);
+        let used: BTreeSet<String> = own.flat_map(|source| imports(&source.code)).collect();
+        let unused: Vec<&String> = allowed.difference(&used).collect();
+        assert!(
+            unused.is_empty(),
+            "`lib.rs` lets `{module}` import {unused:?}, which it does not"
+        );
+    }
+}
+
+/// The paths that `code` names, from `super` or `crate` on, without the groups' braces: `["super", "job", "Job"]`.
+fn paths(code: &str) -> Vec<Vec<String>> {
+    let tokens = tokens(code);
+    let mut paths = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        match tokens[at] {
+            "super" | "crate" => at = path(&tokens, at, &[], &mut paths),
+            _ => at += 1,
+        }
+    }
+    paths
+}
+
+fn tokens(code: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut rest = code;
+    while let Some(first) = rest.chars().next() {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let length = match first {
+            _ if is_name(first) => rest.find(|c| !is_name(c)).unwrap_or(rest.len()),
+            _ if rest.starts_with("::") => 2,
+            _ => first.len_utf8(),
+        };
+        if !first.is_whitespace() {
+            tokens.push(&rest[..length]);
+        }
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+/// Reads the path at `at`, and those of a group at its end; returns where it ends.
+fn path(tokens: &[&str], mut at: usize, prefix: &[String], paths: &mut Vec<Vec<String>>) -> usize {
+    let mut names = prefix.to_vec();
+    loop {
+        if tokens.get(at) == Some(&"{") {
+            at += 1;
+            while tokens.get(at).is_some_and(|token| *token != "}") {
+                at = match tokens[at] {
+                    "," => at + 1,
+                    _ => path(tokens, at, &names, paths),
+                };
+            }
+            return at + 1;
+        }
+        names.extend(tokens.get(at).map(|name| (*name).to_owned()));
+        at += 1;
+        if tokens.get(at) != Some(&"::") {
+            // `name as other`
+            if tokens.get(at) == Some(&"as") {
+                at += 2;
+            }
+            paths.push(names);
+            return at;
+        }
+        at += 1;
+    }
+}
+
+/// The files of one room that each file of it imports. What a `mod.rs` exports stands for the file it is from.
+fn arrows(room: &[&Source]) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let files: BTreeSet<&Vec<String>> = room.iter().map(|source| &source.names).collect();
+    let is_directory = |names: &[String]| {
+        files
+            .iter()
+            .any(|file| file.len() > names.len() && file.starts_with(names))
+    };
+    let mut exported: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for source in room.iter().filter(|source| is_directory(&source.names)) {
+        for line in source.code.split(';') {
+            let Some((_, list)) = line.split_once("use ") else {
+                continue;
+            };
+            let mut found = Vec::new();
+            path(&tokens(list), 0, &source.names, &mut found);
+            for name in found {
+                let alias = [&source.names[..], &name[name.len() - 1..]].concat();
+                exported.insert(alias, name);
+            }
+        }
+    }
+    let resolve = |from: &[String], path: &[String]| {
+        let mut names = match path[0].as_str() {
+            "crate" => Vec::new(),
+            _ => from[..from.len() - 1].to_vec(),
+        };
+        for name in &path[1..] {
+            match name.as_str() {
+                "super" => drop(names.pop()),
+                name => names.push(name.to_owned()),
+            }
+        }
+        // The longest beginning that is a file, after the names that a `mod.rs` exports.
+        (1..=names.len()).rev().find_map(|length| {
+            let names = &names[..length];
+            let names = exported.get(names).map_or(names, Vec::as_slice);
+            (1..=names.len())
+                .rev()
+                .map(|length| &names[..length])
+                .find(|names| files.contains(&names.to_vec()) && !is_directory(names))
+                .map(<[String]>::to_vec)
+        })
+    };
+    let own = room.iter().filter(|source| !is_directory(&source.names));
+    own.map(|source| {
+        let targets = paths(&source.code)
+            .iter()
+            .filter_map(|path| resolve(&source.names, path))
+            .filter(|target| *target != source.names)
+            .collect();
+        (source.names.clone(), targets)
+    })
+    .collect()
+}
+
+#[test]
+fn no_files_of_a_room_import_each_other() {
+    let sources = sources();
+    let mut circles = Vec::new();
+    for module in rules().keys() {
+        let room: Vec<&Source> = sources.iter().filter(|it| it.module == *module).collect();
+        let mut arrows = arrows(&room);
+        // Files that import nothing of what is left, or that nothing of it imports, are in no circle.
+        loop {
+            let left: BTreeSet<Vec<String>> = arrows.keys().cloned().collect();
+            let imported: BTreeSet<Vec<String>> = arrows.values().flatten().cloned().collect();
+            arrows.retain(|file, targets| {
+                imported.contains(file) && targets.iter().any(|target| left.contains(target))
+            });
+            if arrows.len() == left.len() {
+                break;
+            }
+        }
+        for (file, targets) in &arrows {
+            let among: Vec<String> = targets
+                .iter()
+                .filter(|target| arrows.contains_key(*target))
+                .map(|target| target.join("::"))
+                .collect();
+            circles.push(format!("{} imports {}", file.join("::"), among.join(", ")));
+        }
+    }
+    assert!(circles.is_empty(), "circles:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn comments_end_at_column_120() {
+    for source in sources() {
+        let text = std::fs::read_to_string(&source.path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let is_long = line.trim_start().starts_with("//") && line.chars().count() > 120;
+            assert!(
+                !is_long || line.contains("| "),
+                "{}:{}: longer than 120 columns",
+                source.path.display(),
+                number + 1
             );
         }
     }
