@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use bollard::models::BuildInfoAux;
-use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
+use bollard::models::{BuildInfoAux, Network};
+use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion, ListNetworksOptions};
 use bollard::{body_full, body_try_stream};
 use bytes::Bytes;
 
@@ -70,6 +70,9 @@ impl Engine {
             // Not the classic builder: that of engine 20.10 cannot build for a foreign platform.
             .version(BuilderVersion::BuilderBuildKit)
             .session(&name);
+        if self.has_no_bridge().await {
+            options = options.networkmode("host");
+        }
         let session = tokio::time::timeout(HEAD_TIMEOUT, Session::open(&self.host, &name)).await;
         let (body, _session) = match session.ok().flatten() {
             Some(session) => {
@@ -115,6 +118,17 @@ impl Engine {
                 Err(Error::Build { reason, log })
             }
         }
+    }
+}
+
+impl Engine {
+    /// Whether the steps that run something have no network of their own to run in, as in an engine inside a container
+    /// that may not make one. They would fail, also those that need no network.
+    async fn has_no_bridge(&self) -> bool {
+        let networks = self.docker.list_networks(None::<ListNetworksOptions>).await;
+        let is_bridge = |network: &Network| network.driver.as_deref() == Some("bridge");
+        // An engine that does not tell has one.
+        networks.is_ok_and(|networks| !networks.iter().any(is_bridge))
     }
 }
 
