@@ -3,6 +3,7 @@
 mod archive;
 mod bad_input;
 mod copy_kinds;
+mod copy_large;
 mod engine;
 mod engine_build;
 mod engine_part;

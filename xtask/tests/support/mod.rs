@@ -3,6 +3,7 @@
 pub mod client;
 pub mod copying;
 pub mod images;
+pub mod process;
 pub mod sparse;
 pub mod sync_fixture;
 pub mod workspace;
