@@ -134,7 +134,7 @@ pub enum Event<'e> {
         bytes: u64,
     },
     Finished {
-        row: &'e CopyResult,
+        result: &'e CopyResult,
     },
 }
 

@@ -151,7 +151,7 @@ impl Listener for ProgressReporter {
                 self.update(destination, |progress| progress.moved += bytes);
             }
             Event::Read { bytes } => drop(self.read.fetch_add(bytes, Ordering::Relaxed)),
-            Event::Finished { row: result } => {
+            Event::Finished { result } => {
                 self.log(result);
                 self.update(&result.destination, |progress| {
                     progress.ended += 1;

@@ -122,8 +122,8 @@ impl Listener for RecordingListener {
                 *recorded.moved.entry(destination.to_owned()).or_default() += bytes;
             }
             Event::Read { bytes } => recorded.read += bytes,
-            Event::Finished { row } => {
-                recorded.finished.push(row.clone());
+            Event::Finished { result } => {
+                recorded.finished.push(result.clone());
                 self.1.send_replace(recorded.finished.len());
             }
         }
