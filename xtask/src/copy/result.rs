@@ -105,6 +105,11 @@ impl CopyResult {
         }
     }
 
+    /// Something of the image that was asked for is not there.
+    pub fn is_failed(&self) -> bool {
+        self.status == CopyStatus::Failed || self.incomplete
+    }
+
     /// The reference of each tag; without tags, the reference by digest.
     pub fn references(&self) -> Vec<Reference> {
         if self.tags.is_empty() {

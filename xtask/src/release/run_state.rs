@@ -1,8 +1,8 @@
 //! What this run has done so far, for the targets that come after and for the report.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
 
 use crate::oci::{Digest, Manifest, Reference, Tag};
 
@@ -39,31 +39,25 @@ pub struct RunState {
 impl RunState {
     /// Records that the push to `registry` succeeded.
     pub fn publish(&self, registry: &str, published: Published) {
-        let mut all = self
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.published.lock().expect("no holder panics");
         all.insert(registry.to_owned(), published);
     }
 
     /// What was published so far.
     pub fn published(&self) -> BTreeMap<String, Published> {
-        let all = self
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let all = self.published.lock().expect("no holder panics");
         all.clone()
     }
 
     /// Records why `registry` denies a push.
     pub fn refuse(&self, registry: &str, problem: String) {
-        let mut all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.refused.lock().expect("no holder panics");
         all.insert(registry.to_owned(), problem);
     }
 
     /// Why `registry` denies a push, if it does.
     pub fn refusal(&self, registry: &str) -> Option<String> {
-        let all = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.refused.lock().expect("no holder panics");
         all.get(registry).cloned()
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
 
 use super::live::Live;
@@ -78,23 +78,20 @@ impl Console {
     /// The file cannot be opened.
     pub fn open_log(&self, path: &Path) -> anyhow::Result<()> {
         let file = file::open_append(path).map_err(|error| file::unwritable(path, &error))?;
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log.lock().expect("no holder panics");
         *log = Some((path.to_owned(), file));
         Ok(())
     }
 
     /// Masks these from now on too.
     pub fn mask<'s>(&self, secrets: impl Iterator<Item = &'s Secret<String>>) {
-        let mut redactor = self
-            .redactor
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut redactor = self.redactor.write().expect("no holder panics");
         secrets.for_each(|secret| redactor.add(secret));
     }
 
     /// Without secrets, and without what would control a terminal: registries, archives and builds are quoted.
     pub(super) fn redact(&self, text: &str) -> String {
-        let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
+        let redactor = self.redactor.read().expect("no holder panics");
         let is_harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
         redactor.redact(text).replace(is_harmful, "\u{fffd}")
     }
@@ -135,7 +132,7 @@ impl Console {
         let now = humantime::format_rfc3339_seconds(SystemTime::now());
         let lines = text.lines().filter(|line| !line.is_empty());
         let lines: String = lines.map(|line| format!("{now} {line}\n")).collect();
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log.lock().expect("no holder panics");
         let Some((path, file)) = &mut *log else {
             return;
         };

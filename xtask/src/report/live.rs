@@ -3,7 +3,7 @@
 //! It draws the bars; lines it returns, for the console to redact and print.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use indicatif::{DecimalBytes, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
@@ -38,7 +38,7 @@ impl Live {
     }
 
     fn targets(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.targets.lock().expect("no holder panics")
     }
 
     /// Shows the progress of `target` from now on.

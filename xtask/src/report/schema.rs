@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::copy::{CopyResult, CopyStatus};
+use crate::copy::CopyResult;
 use crate::exit::Exit;
 use crate::graph::{Row, Status};
 use crate::oci::{Digest, Reference, Tag};
@@ -33,7 +33,7 @@ pub struct Report {
     pub ended: SystemTime,
     /// 0 all done, 1 failed, 2 usage or configuration, 3 something failed and the rest was completed, 130 interrupted.
     pub exit_code: u8,
-    /// Why the run ended before it could do anything; null if it could.
+    /// Why the run could not begin; null if it could.
     pub error: Option<String>,
     #[serde(flatten)]
     pub content: Content,
@@ -52,7 +52,7 @@ pub enum Content {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReleaseReport {
-    /// The version that was released; null if the run ended before it was known.
+    /// The version that was released; null if the run could not begin.
     pub version: Option<String>,
     /// The tag of the GitHub release.
     pub git_tag: Option<String>,
@@ -143,8 +143,7 @@ impl Report {
 impl SyncReport {
     /// What `--only-failed` tries again.
     pub fn failed(&self) -> impl Iterator<Item = &CopyResult> {
-        let is_failed = |it: &&CopyResult| it.status == CopyStatus::Failed || it.incomplete;
-        self.images.iter().filter(is_failed)
+        self.images.iter().filter(|image| image.is_failed())
     }
 }
 

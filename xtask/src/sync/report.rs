@@ -1,27 +1,27 @@
-//! What came of it: tables, facts, the exit code.
+//! The outcome of a sync: tables, report and exit code.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use indexmap::IndexMap;
+use indicatif::DecimalBytes;
 
 use super::files::{self, is_in_place};
 use crate::copy::{CopyResult, CopyStatus, Mode};
 use crate::exit::Exit;
 use crate::report::{Content, Outcome, SyncReport, Table};
-use indexmap::IndexMap;
-use indicatif::DecimalBytes;
 
 /// 0 everything is in place; 1 nothing is; 3 something is not.
-pub(super) fn exit(rows: &[CopyResult]) -> Exit {
-    let is_bad = |row: &&CopyResult| row.status == CopyStatus::Failed || row.incomplete;
-    match rows.iter().filter(is_bad).count() {
-        0 if rows.is_empty() => Exit::Failed,
+pub(super) fn exit(images: &[CopyResult]) -> Exit {
+    match images.iter().filter(|image| image.is_failed()).count() {
+        0 if images.is_empty() => Exit::Failed,
         0 => Exit::Done,
-        bad if bad == rows.len() && rows.iter().all(|row| !row.incomplete) => Exit::Failed,
+        failed if failed == images.len() && images.iter().all(|it| !it.incomplete) => Exit::Failed,
         _ => Exit::Partial,
     }
 }
 
-/// How a verdict is called; a dry run has done nothing yet.
+/// The word for a status in tables and lines; a dry run has done nothing yet.
 pub(super) fn word(status: CopyStatus, mode: Mode) -> &'static str {
     match (status, mode) {
         (CopyStatus::Created, Mode::Apply) => "created",
@@ -129,8 +129,8 @@ fn by_destination(rows: &[CopyResult], mode: Mode) -> Table {
     }
 }
 
-/// Everything that was not simply in place: in a dry run the whole difference, otherwise what failed or is less. What
-/// failed at one destination for one reason is told once.
+/// In a dry run all differences, otherwise what failed or is degraded. What failed at one destination for one reason is
+/// one row.
 fn remarkable(rows: &[CopyResult], mode: Mode) -> Table {
     let is_remarkable = |row: &&CopyResult| match row.status {
         CopyStatus::Equal => false,
