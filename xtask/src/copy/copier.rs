@@ -73,5 +73,5 @@ impl Copier {
 struct NullListener;
 
 impl Listener for NullListener {
-    fn event(&self, _: Event<'_>) {}
+    fn on_event(&self, _: Event<'_>) {}
 }

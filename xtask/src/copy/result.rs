@@ -145,5 +145,5 @@ pub enum Event<'e> {
 
 /// Receives every [`Event`], from any thread.
 pub trait Listener: Send + Sync + 'static {
-    fn event(&self, event: Event<'_>);
+    fn on_event(&self, event: Event<'_>);
 }

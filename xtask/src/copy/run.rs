@@ -88,7 +88,7 @@ pub async fn run(
             () = &mut cancel => break "interrupted",
             ended = tasks.join_next() => match ended {
                 Some(Ok((index, result))) => {
-                    listener.event(Event::Finished { result: &result });
+                    listener.on_event(Event::Finished { result: &result });
                     results[index] = result;
                 }
                 // A panic, which the panic hook has printed.

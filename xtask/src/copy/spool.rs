@@ -287,7 +287,7 @@ impl Writer {
 
     fn report_read(&self, piece: &Bytes) {
         let bytes = piece.len() as u64;
-        self.listener.event(Event::Read { bytes });
+        self.listener.on_event(Event::Read { bytes });
     }
 
     fn set_store(&self, store: Store) {

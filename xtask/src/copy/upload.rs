@@ -41,7 +41,7 @@ impl Uploader<'_> {
     pub async fn apply(&self, diff: &Diff) -> Result<Bytes, CopyError> {
         let host = &self.destination.host;
         let repository = host.repository(self.destination.repository.path());
-        self.listener.event(Event::Planned {
+        self.listener.on_event(Event::Planned {
             destination: &host.name,
             bytes: diff.blobs.iter().map(|blob| blob.size).sum(),
         });
@@ -101,7 +101,7 @@ impl Uploader<'_> {
         if host.has_blob(at.path(), &blob.digest).await? {
             return Ok((blob.size, Transfer::Skipped));
         }
-        self.listener.event(Event::Planned {
+        self.listener.on_event(Event::Planned {
             destination: &host.name,
             bytes: blob.size,
         });
@@ -259,7 +259,7 @@ impl Progress {
     fn reached(&self, position: u64) {
         let reported = self.reported.fetch_max(position, Ordering::Relaxed);
         if position > reported {
-            self.listener.event(Event::Moved {
+            self.listener.on_event(Event::Moved {
                 destination: &self.host,
                 bytes: position - reported,
             });

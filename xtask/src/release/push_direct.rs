@@ -101,7 +101,7 @@ impl Meter {
 }
 
 impl Listener for Meter {
-    fn event(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         match event {
             Event::Planned { bytes, .. } => self.planned.fetch_add(bytes, Ordering::Relaxed),
             Event::Moved { bytes, .. } => self.moved.fetch_add(bytes, Ordering::Relaxed),

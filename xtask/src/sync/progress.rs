@@ -141,7 +141,7 @@ impl ProgressReporter {
 }
 
 impl Listener for ProgressReporter {
-    fn event(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         match event {
             Event::Planned { destination, bytes } => self.update(destination, |progress| {
                 progress.planned_images += 1;

@@ -112,7 +112,7 @@ impl RecordingListener {
 }
 
 impl Listener for RecordingListener {
-    fn event(&self, event: Event<'_>) {
+    fn on_event(&self, event: Event<'_>) {
         let mut recorded = self.0.lock().unwrap();
         match event {
             Event::Planned { destination, bytes } => {
