@@ -336,3 +336,20 @@ fn every_file_says_what_it_is() {
         );
     }
 }
+
+#[test]
+fn the_architecture_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("../ARCHITECTURE.md")).unwrap();
+    let named = text.split('`').skip(1).step_by(2);
+    let mut count = 0;
+    for file in named.filter(|name| name.ends_with(".rs") && name.contains('/')) {
+        let below = ["src", ".."].map(|folder| root.join(folder).join(file));
+        assert!(
+            below.iter().any(|path| path.is_file()),
+            "ARCHITECTURE.md names `{file}`, which is not there"
+        );
+        count += 1;
+    }
+    assert!(count > 30, "the files were not found");
+}
