@@ -202,7 +202,8 @@ impl Uploader<'_> {
         let is_lost =
             |error: &CopyError| matches!(error, CopyError::Destination(Error::UploadLost(_)));
         let upload = |_| self.upload(repository, blob, &spool, session.take(), progress);
-        http::retry(http::transient(self.retries, is_lost), upload).await?;
+        let policy = http::transient(self.retries, repository.first_wait(), is_lost);
+        http::retry(policy, upload).await?;
         Ok(Transfer::Uploaded)
     }
 

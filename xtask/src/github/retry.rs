@@ -26,9 +26,11 @@ impl Error {
             Error::RateLimited { wait, .. } => (*wait <= LONGEST).then_some(*wait),
             // Something may be there that was not seen before: looking again helps.
             Error::Exists { .. } | Error::Unreachable { .. } | Error::Unexpected { .. } => {
-                Some(http::backoff(failures))
+                Some(http::backoff(http::FIRST_WAIT, failures))
             }
-            Error::Refused { status, .. } if *status >= 500 => Some(http::backoff(failures)),
+            Error::Refused { status, .. } if *status >= 500 => {
+                Some(http::backoff(http::FIRST_WAIT, failures))
+            }
             _ => None,
         }
     }

@@ -28,18 +28,24 @@ where
     }
 }
 
-/// The usual policy: up to `retries` further tries after errors that `is_transient`, with doubling waits.
+/// The first wait where nothing asks for another.
+pub const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// The usual policy: up to `retries` further tries after errors that `is_transient`, with the waits of [`backoff`].
 pub fn transient<E>(
     retries: u32,
+    first_wait: Duration,
     is_transient: impl Fn(&E) -> bool,
 ) -> impl FnMut(&E, u32) -> Option<Duration> {
-    move |error, failures| (failures <= retries && is_transient(error)).then(|| backoff(failures))
+    move |error, failures| {
+        (failures <= retries && is_transient(error)).then(|| backoff(first_wait, failures))
+    }
 }
 
-/// The wait after `failures` failed tries: doubling from half a second to 32 s, less up to a half at random, so that
-/// clients that failed together do not come back together.
-pub fn backoff(failures: u32) -> Duration {
-    let longest = Duration::from_millis(500 << failures.saturating_sub(1).min(6));
+/// The wait after `failures` failed tries: doubling six times from `first_wait`, so from half a second to 32 s, less up
+/// to a half at random, so that clients that failed together do not come back together.
+pub fn backoff(first_wait: Duration, failures: u32) -> Duration {
+    let longest = first_wait * (1 << failures.saturating_sub(1).min(6));
     // The standard library's hasher keys are the randomness that is at hand.
     let random = std::hash::RandomState::new().hash_one(failures) as f64 / u64::MAX as f64;
     longest.mul_f64(0.5 + random / 2.0)
@@ -52,7 +58,7 @@ mod tests {
     #[test]
     fn waits_double_and_end_somewhere() {
         for (failures, longest) in [(1, 500), (2, 1000), (3, 2000), (7, 32_000), (99, 32_000)] {
-            let wait = backoff(failures).as_millis();
+            let wait = backoff(FIRST_WAIT, failures).as_millis();
             assert!(
                 (longest / 2..=longest).contains(&wait),
                 "{failures}: {wait}"
@@ -64,7 +70,7 @@ mod tests {
     async fn what_fails_for_good_is_tried_once_and_what_may_pass_as_often_as_allowed() {
         for (error, tries) in [("final", 1), ("passing", 3)] {
             let mut tried = 0;
-            let mut policy = transient(2, |error: &&str| *error == "passing");
+            let mut policy = transient(2, FIRST_WAIT, |error: &&str| *error == "passing");
             let ended = retry(
                 |error, failures| policy(error, failures).map(|_| Duration::ZERO),
                 |failures| {

@@ -75,7 +75,7 @@ pub async fn download(
             })
         )
     };
-    let policy = http::transient(TRIES - 1, may_pass);
+    let policy = http::transient(TRIES - 1, http::FIRST_WAIT, may_pass);
     let outcome = http::retry(policy, |_| async { download.lock().await.round().await }).await;
     let Download {
         complaints,

@@ -35,7 +35,9 @@ pub async fn fetch_index(client: &reqwest::Client, source: &Source) -> Result<In
         let bytes = http::document(&mut response, STALL, LARGEST).await;
         bytes.map_err(Failure::http)
     };
-    let policy = http::transient(TRIES - 1, |failure: &Failure| failure.transient);
+    let policy = http::transient(TRIES - 1, http::FIRST_WAIT, |failure: &Failure| {
+        failure.transient
+    });
     match http::retry(policy, fetch).await {
         Ok(bytes) => parse(source, &bytes),
         Err(failure) => Err(Error::Unreachable {

@@ -132,7 +132,8 @@ impl Blob {
     /// Opens the rest of the blob, after `error`.
     async fn resume(&mut self, error: Error) -> Result<(), Error> {
         let (repository, digest, position) = (&self.repository, &self.digest, self.position);
-        let mut policy = http::transient(repository.connection.retries, is_retryable);
+        let connection = &repository.connection;
+        let mut policy = http::transient(connection.retries, connection.first_wait, is_retryable);
         let mut broken = Some(error);
         let reopen = |_| {
             let broken = broken.take();

@@ -24,6 +24,7 @@ pub(super) struct Connection {
     pub base: Url,
     pub stall: Stall,
     pub retries: u32,
+    pub first_wait: Duration,
     transport: Transport,
     auth: Auth,
     rate_limiter: RateLimiter,
@@ -46,6 +47,7 @@ impl Connection {
             base: base.clone(),
             stall: options.stall,
             retries: options.retries,
+            first_wait: options.first_wait,
             transport: Transport::new(base, &options),
             rate_limiter: if host == DOCKER_HUB {
                 RateLimiter::docker_hub()
@@ -73,7 +75,7 @@ impl Connection {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let policy = http::transient(self.retries, is_retryable);
+        let policy = http::transient(self.retries, self.first_wait, is_retryable);
         http::retry(policy, |_| attempt()).await
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::http;
+
 /// What a caller may choose; the default suits any registry.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -9,6 +11,8 @@ pub struct Options {
     pub plain_http: bool,
     /// Further tries after a transient failure.
     pub retries: u32,
+    /// The wait before the first of them; each further one is twice as long.
+    pub first_wait: Duration,
     pub stall: Stall,
 }
 
@@ -17,6 +21,7 @@ impl Default for Options {
         Options {
             plain_http: false,
             retries: 2,
+            first_wait: http::FIRST_WAIT,
             stall: Stall::default(),
         }
     }

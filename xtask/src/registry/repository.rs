@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -28,6 +29,11 @@ impl Repository {
             connection,
             path: path.into(),
         }
+    }
+
+    /// The wait before something is sent again: what this client does not repeat itself waits as long as what it does.
+    pub fn first_wait(&self) -> Duration {
+        self.connection.first_wait
     }
 
     /// Checks that these credentials may push here: opens an upload and cancels it.

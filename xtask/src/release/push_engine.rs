@@ -108,7 +108,7 @@ impl Push<'_> {
             self.context
                 .progress(before + progress.current, before + progress.total);
         };
-        let mut policy = http::transient(TRIES - 1, engine::Error::is_transient);
+        let mut policy = http::transient(TRIES - 1, http::FIRST_WAIT, engine::Error::is_transient);
         let policy = |error: &engine::Error, failures| {
             let wait = policy(error, failures)?;
             self.context.warn(&format!("{error}; trying again"));

@@ -11,7 +11,7 @@ use xtask::credentials::Credentials;
 use xtask::oci::{Manifest, index_of, media_type};
 use xtask::registry::{Error, Options, Stall};
 
-use crate::support::client::{CONTENT, body, layer, open, registry_with, serving, tag};
+use crate::support::client::{CONTENT, body, layer, open, quick, registry_with, serving, tag};
 
 /// One try only, and stall limits that a test can wait for.
 fn impatient(request: u64, blob: u64) -> Options {
@@ -21,7 +21,7 @@ fn impatient(request: u64, blob: u64) -> Options {
             request: Duration::from_millis(request),
             blob: Duration::from_millis(blob),
         },
-        ..Options::default()
+        ..quick()
     }
 }
 

@@ -84,7 +84,7 @@ async fn the_likely_errors() {
         (&login, "docker-push"),
         (&[], "docker-push-all"),
         (&password, "docker-push"),
-        (&[], "sync dead.yaml"),
+        (&[], "sync dead.yaml --retries 0"),
         (&[], "sync image.yaml"),
         (&[], "sync images.yaml"),
         (&[], "sync where.yaml"),

@@ -1,6 +1,7 @@
 //! Clients of test registries, and things to put there.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fakes::registry::{Behavior, FakeRegistry, PASSWORD, USER};
@@ -23,7 +24,15 @@ pub async fn open() -> (FakeRegistry, Repository) {
 }
 
 pub fn registry(host: &str, credentials: Credentials) -> Registry {
-    registry_with(host, credentials, Options::default())
+    registry_with(host, credentials, quick())
+}
+
+/// The usual options, but waits between tries that are not worth waiting for.
+pub fn quick() -> Options {
+    Options {
+        first_wait: Duration::from_millis(4),
+        ..Options::default()
+    }
 }
 
 pub fn registry_with(host: &str, credentials: Credentials, options: Options) -> Registry {
