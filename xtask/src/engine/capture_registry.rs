@@ -38,7 +38,7 @@ const MAX_DOCUMENT: usize = 4 << 20;
 const HEADERS: u64 = 64 << 20;
 
 /// What is to be captured of a push.
-pub(super) struct Wanted {
+pub(super) struct Selection {
     /// The image's id: the digest of its config, or with containerd's image store that of its manifest or index.
     pub root: Digest,
     /// Diff ids of layers that an engine without containerd's image store compresses for the push.
@@ -59,19 +59,19 @@ pub(super) struct CaptureRegistry {
 }
 
 impl CaptureRegistry {
-    pub fn open(wanted: Wanted) -> io::Result<CaptureRegistry> {
+    pub fn open(selection: Selection) -> io::Result<CaptureRegistry> {
         let Address {
             listener,
             repository,
             reference,
         } = Address::open()?;
         let state = State {
-            claimed: wanted.reusable.clone(),
+            claimed: selection.reusable.clone(),
             ..State::default()
         };
         let handler = Arc::new(Handler {
             prefix: format!("/v2/{repository}/"),
-            wanted,
+            selection,
             state: watch::Sender::new(state),
             upload_slot: Arc::new(Semaphore::new(1)),
             received: AtomicU64::default(),
@@ -139,7 +139,7 @@ async fn serve(listener: TcpListener, handler: Arc<Handler>) {
 struct Handler {
     /// Of the paths in the repository.
     prefix: String,
-    wanted: Wanted,
+    selection: Selection,
     state: watch::Sender<State>,
     /// Uploads are admitted one after another, each when it is known which layer the one before is.
     upload_slot: Arc<Semaphore>,
@@ -260,7 +260,7 @@ impl Handler {
             }
         }
         let digest = Digest::sha256_of(&document);
-        if digest == self.wanted.root {
+        if digest == self.selection.root {
             let media_type = media_type.as_ref().and_then(|it| it.to_str().ok());
             self.set_root(document, media_type.map(str::to_owned));
         } else {
@@ -286,7 +286,7 @@ impl Handler {
             let may_be_wanted = match upload {
                 Upload::Layer(layer) => {
                     layer.write_all(&chunk).is_ok()
-                        && layer.get_ref().size <= 2 * self.wanted.largest + HEADERS
+                        && layer.get_ref().size <= 2 * self.selection.largest + HEADERS
                         && self.may_be_wanted(&mut slot)
                 }
                 Upload::Config(config) => {
@@ -303,11 +303,11 @@ impl Handler {
         match upload {
             Some(Upload::Layer(layer)) => {
                 let (diff_id, file) = layer.finish()?.finish()?;
-                if self.wanted.layers.contains(&diff_id) {
+                if self.selection.layers.contains(&diff_id) {
                     self.update(|state| state.image.blobs.insert(diff_id, file));
                 }
             }
-            Some(Upload::Config(config)) if Digest::sha256_of(&config) == self.wanted.root => {
+            Some(Upload::Config(config)) if Digest::sha256_of(&config) == self.selection.root => {
                 self.set_root(config, None);
             }
             Some(Upload::Config(_)) | None => {}
@@ -329,11 +329,11 @@ impl Handler {
         let is_larger = match (&slot, state.current_size) {
             (Some(_), Some(size)) => {
                 *slot = None;
-                size > self.wanted.largest
+                size > self.selection.largest
             }
             _ => false,
         };
-        !is_larger && state.image.blobs.len() < self.wanted.layers.len()
+        !is_larger && state.image.blobs.len() < self.selection.layers.len()
     }
 
     /// Changes the state, and wakes those who wait for it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bollard::query_parameters::RemoveImageOptionsBuilder;
 
 use super::address::is_own_tag;
-use super::capture_registry::{CaptureRegistry, Wanted};
+use super::capture_registry::{CaptureRegistry, Selection};
 use super::push::counts;
 use super::{Engine, Image};
 use crate::credentials::Credentials;
@@ -55,7 +55,7 @@ impl Engine {
             .filter(|it| !reusable.contains_key(it));
         let layers: HashSet<Digest> = layers.cloned().collect();
         let count = layers.len();
-        let registry = CaptureRegistry::open(Wanted {
+        let registry = CaptureRegistry::open(Selection {
             root: image.id.clone(),
             largest: match store {
                 ImageStore::Classic => {
