@@ -64,7 +64,7 @@ impl<'a> Graph<'a> {
         // A group does nothing itself, so skipping it skips its members.
         let mut at = 0;
         while let Some(target) = skip.get(at).map(|&index| &self.targets[index]) {
-            if target.action.is_none() {
+            if target.is_group {
                 skip.extend(self.edges(&target.depends_on));
             }
             at += 1;

@@ -118,7 +118,7 @@ fn skip_reason(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) ->
     }
     let failed = failed(step, ended);
     let succeeded = |name: &String| ended[name.as_str()].status == Status::Succeeded;
-    if target.action.is_none() && !failed.is_empty() && !step.needs.iter().any(succeeded) {
+    if target.is_group && !failed.is_empty() && !step.needs.iter().any(succeeded) {
         return row(Status::NotRun, format!("{} failed", failed.join(", ")));
     }
     let (sentence, _) = target

@@ -20,11 +20,13 @@ pub(super) type Action<'a> =
 
 type Condition<'a> = Box<dyn Fn() -> bool + Send + 'a>;
 
-/// A named step of the graph. Without an action it only groups what it depends on.
+/// A named step of the graph.
 pub struct Target<'a> {
     pub(super) name: String,
     pub(super) about: &'static str,
     pub(super) depends_on: Vec<String>,
+    /// It stands for what it depends on, and does nothing itself.
+    pub(super) is_group: bool,
     pub(super) after: Vec<String>,
     pub(super) requires: Vec<(String, Condition<'a>)>,
     pub(super) only_when: Vec<(String, Condition<'a>)>,
@@ -38,6 +40,7 @@ impl<'a> Target<'a> {
             name: name.into(),
             about,
             depends_on: Vec::new(),
+            is_group: false,
             after: Vec::new(),
             requires: Vec::new(),
             only_when: Vec::new(),
@@ -46,10 +49,20 @@ impl<'a> Target<'a> {
         }
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Pulls these targets in and runs after them.
     pub fn depends_on<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.depends_on.extend(names.into_iter().map(Into::into));
         self
+    }
+
+    /// Stands for these targets.
+    pub fn groups<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.is_group = true;
+        self.depends_on(names)
     }
 
     /// Runs after those of these targets that are scheduled anyway.

@@ -165,8 +165,8 @@ async fn a_group_of_which_nothing_succeeded_did_not_run() {
     let targets = vec![
         failing("a").proceed_after_failure(),
         failing("b").proceed_after_failure(),
-        Target::new("all", "").depends_on(["a", "b"]),
-        Target::new("release", "").depends_on(["all"]),
+        Target::new("all", "").groups(["a", "b"]),
+        Target::new("release", "").groups(["all"]),
     ];
     let summary = run(targets, &["release"], &[]).await;
     let group = &summary.rows[2];
@@ -227,7 +227,7 @@ async fn to_skip_a_group_is_to_skip_what_it_groups() {
     let targets = vec![
         target("a"),
         target("b").depends_on(["a"]),
-        Target::new("c", "").depends_on(["b"]),
+        Target::new("c", "").groups(["b"]),
         target("d").depends_on(["c"]),
     ];
     let summary = run(targets, &["d"], &["c"]).await;
@@ -245,7 +245,7 @@ async fn a_group_names_its_targets_that_failed() {
     let targets = vec![
         failing("a").proceed_after_failure(),
         target("b"),
-        Target::new("c", "").depends_on(["a", "b"]),
+        Target::new("c", "").groups(["a", "b"]),
     ];
     let summary = run(targets, &["c"], &[]).await;
     assert_eq!(summary.rows[2].note, "without `a`");

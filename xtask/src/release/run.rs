@@ -6,38 +6,31 @@ use anyhow::Result;
 use futures_util::FutureExt as _;
 
 use super::clients::Clients;
+use super::logins::{self, RegistryLogins};
 use super::plan::ReleasePlan;
 use super::push::Pushes;
 use super::run_state::RunState;
-use super::targets::targets;
 use super::transport::Transport;
-use super::{digests, download, lock, logins, preflight, report};
+use super::{digests, download, lock, preflight, report, targets};
 use crate::cli::{PlanFormat, ReleaseArgs, Via};
-use crate::credentials::Login;
+use crate::credentials::{Login, Resolver};
 use crate::exit::{Exit, bad_input, interrupted};
 use crate::graph::Graph;
 use crate::image::Compression;
 use crate::report::Console;
-use crate::settings::Settings;
+use crate::settings::{ReleaseSettings, Settings};
 
 /// Runs the targets that `args` names, or prints what they would do.
 pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> Result<Exit> {
     let mut resolver = settings.resolver()?;
     let settings = &settings.release(args.common.release_version.as_deref())?;
     let plan = ReleasePlan::new(settings, transport(args)?)?;
-    let state = RunState::default();
     let (requested, strict) = (&args.targets, args.common.strict);
-
-    let planned = logins::planned(&settings.registries, &mut resolver);
-    let clients = Clients::new(settings, &planned)?;
-    let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
-    let graph = Graph::new(targets(
-        settings, &plan, &clients, &state, &pushes, requested, strict,
-    ))?;
+    let outline = Graph::new(targets::outline(&plan))?;
     if requested.is_empty() {
-        return Err(no_target(&graph, args));
+        return Err(no_target(&outline, args));
     }
-    let steps = graph.plan(requested, &args.skip)?;
+    let steps = outline.plan(requested, &args.skip)?;
     if let Some(format) = args.plan {
         console.print(&match format {
             PlanFormat::Text => steps.to_text(),
@@ -52,43 +45,26 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         .filter(|step| !step.skipped)
         .map(|step| step.target.as_str())
         .collect();
-    let halves = logins::halves(
-        settings
-            .registries
-            .iter()
-            .filter(|it| scheduled.contains(&&*it.target)),
-        &planned,
-    );
-    if !halves.is_empty() {
-        return Err(bad_input(halves.join("\n")));
+    let may_ask = !args.dry_run && settings.release.is_some();
+    let logins = logins(settings, &mut resolver, &scheduled, may_ask).await?;
+    if settings.release.is_none() && !args.dry_run {
+        return Err(download::no_version(settings).await);
     }
+    console.mask(logins.values().flatten().filter_map(Login::secret));
+    let state = RunState::default();
+    let clients = Clients::new(settings, &logins)?;
+    let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
+    let graph = Graph::new(targets::targets(
+        settings, &plan, &clients, &state, &pushes, requested, strict,
+    ))?;
+    let unmet = graph.unmet(&steps);
     if args.dry_run {
-        console.print(&plan.to_text(&steps, settings, &planned));
-        for sentence in graph.unmet(&steps) {
+        console.print(&plan.to_text(&steps, settings, &logins));
+        for sentence in unmet {
             console.print(&format!("it would not start: {sentence}\n"));
         }
         return Ok(Exit::Done);
     }
-    if settings.release.is_none() {
-        return Err(download::no_version(settings).await);
-    }
-
-    // From here on helpers are asked, if a scheduled target asks a registry.
-    let asking = plan.pushes.iter().map(|push| &*push.target);
-    let logins = match asking
-        .chain(["github-release"])
-        .any(|it| scheduled.contains(&it))
-    {
-        true => logins::find(&settings.registries, &mut resolver).await,
-        false => planned,
-    };
-    console.mask(logins.values().flatten().filter_map(Login::secret));
-    let clients = Clients::new(settings, &logins)?;
-    let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
-    let graph = Graph::new(targets(
-        settings, &plan, &clients, &state, &pushes, requested, strict,
-    ))?;
-    let unmet = graph.unmet(&steps);
     if !unmet.is_empty() {
         return Err(bad_input(unmet.join("\n")));
     }
@@ -135,6 +111,28 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
     };
     transport.check().map_err(bad_input)?;
     Ok(transport)
+}
+
+/// The logins of the registries. Helpers are asked for them only if that is allowed and a scheduled target needs one.
+async fn logins(
+    settings: &ReleaseSettings,
+    resolver: &mut Resolver,
+    scheduled: &[&str],
+    may_ask: bool,
+) -> Result<RegistryLogins> {
+    let registries = &settings.registries;
+    let is_scheduled = |target: &str| scheduled.contains(&target);
+    let pushed_to = || registries.iter().filter(|it| is_scheduled(&it.target));
+    let planned = logins::planned(registries, resolver);
+    let halves = logins::halves(pushed_to(), &planned);
+    if !halves.is_empty() {
+        return Err(bad_input(halves.join("\n")));
+    }
+    let is_asked = pushed_to().next().is_some() || is_scheduled("github-release");
+    Ok(match is_asked && may_ask {
+        true => logins::find(registries, resolver).await,
+        false => planned,
+    })
 }
 
 /// The error that no target is named, with the names of all.

@@ -1,15 +1,38 @@
 //! The whole graph, on one screen.
 
 use super::clients::{Clients, RegistryClient};
-use super::plan::ReleasePlan;
+use super::plan::{PushPlan, ReleasePlan};
 use super::push::Pushes;
 use super::run_state::RunState;
 use super::{build, download, github_release};
 use crate::graph::{Target, same_name};
 use crate::settings::ReleaseSettings;
 
-/// Every target of a release. `requested` are the names on the command line; `strict` makes a registry without
-/// credentials an error also where it was not asked for by name.
+/// Every target of a release with its edges, which is all that planning needs.
+pub fn outline<'a>(plan: &ReleasePlan) -> Vec<Target<'a>> {
+    let pushes: Vec<&str> = plan.pushes.iter().map(|push| &*push.target).collect();
+    let mut targets = vec![
+        Target::new("download", "fetch and verify the packages of the version"),
+        Target::new("extract", "unpack them into the build context").depends_on(["download"]),
+        Target::new("docker-build", "build one image for each platform").depends_on(["extract"]),
+    ];
+    targets.extend(pushes.iter().map(|&push| {
+        Target::new(push, "push to the registry")
+            .depends_on(["docker-build"])
+            .proceed_after_failure()
+    }));
+    targets.extend([
+        Target::new("docker-push-all", "push to every registry").groups(pushes.clone()),
+        Target::new("github-release", "make the GitHub release")
+            .depends_on(["download"])
+            .after(pushes),
+        Target::new("release", "everything").groups(["docker-push-all", "github-release"]),
+    ]);
+    targets
+}
+
+/// The same with conditions and actions. `requested` are the names on the command line; `strict` makes a registry
+/// without credentials an error also where it was not asked for by name.
 pub fn targets<'a>(
     settings: &'a ReleaseSettings,
     plan: &'a ReleasePlan,
@@ -19,62 +42,48 @@ pub fn targets<'a>(
     requested: &[String],
     strict: bool,
 ) -> Vec<Target<'a>> {
-    let push_targets: Vec<&str> = plan.pushes.iter().map(|push| &*push.target).collect();
     let named = |target: &str| requested.iter().any(|name| same_name(name, target));
-
     let given = plan.transport.skip();
     let made = |target: Target<'a>| match &given {
         Some(reason) => target.only_when(reason, || false),
         None => target,
     };
-    let mut targets: Vec<Target<'a>> = [
-        Target::new("download", "fetch and verify the packages of the version")
-            .does(move |context| async move { download::download(settings, plan, &context).await }),
-        Target::new("extract", "unpack them into the build context")
-            .depends_on(["download"])
-            .does(move |_| build::extract(plan)),
-        Target::new("docker-build", "build one image for each platform")
-            .depends_on(["extract"])
-            .does(move |context| async move {
-                let docker = settings.root.join("docker");
-                build::build(docker, plan, clients, &context).await
-            }),
-    ]
-    .into_iter()
-    .map(made)
-    .collect();
-    for push in &plan.pushes {
-        let target = Target::new(&push.target, "push to the registry")
-            .depends_on(["docker-build"])
-            .proceed_after_failure()
-            .does(move |context| async move { pushes.target(push, &context).await });
-        targets.push(match &clients.registries.get(&push.registry).login {
+    let push = |target: Target<'a>, push: &'a PushPlan| {
+        let target = target.does(move |context| async move { pushes.target(push, &context).await });
+        match &clients.registries.get(&push.registry).login {
             Ok(_) => target,
             Err(why) if named(&push.target) || strict => {
                 target.requires(format!("`{}`: {why}", push.target), || false)
             }
             Err(why) => target.only_when(why.to_string(), || false),
-        });
-    }
-    targets.push(
-        Target::new("docker-push-all", "push to every registry").depends_on(push_targets.clone()).requires(
-            "no registry has credentials\nhint: set the user and password of at least one, see `.env.example`, or use `docker login`",
+        }
+    };
+    let complete = |target: Target<'a>| {
+        match target.name() {
+        "download" => made(target)
+            .does(move |context| async move { download::download(settings, plan, &context).await }),
+        "extract" => made(target).does(move |_| build::extract(plan)),
+        "docker-build" => made(target).does(move |context| async move {
+            let docker = settings.root.join("docker");
+            build::build(docker, plan, clients, &context).await
+        }),
+        "docker-push-all" => target.requires(
+            "no registry has credentials\nhint: set the user and password of at least one, see `.env.example`, or use \
+             `docker login`",
             || clients.registries.iter().any(RegistryClient::is_signed_in),
         ),
-    );
-    targets.push(
-        Target::new("github-release", "make the GitHub release")
-            .depends_on(["download"])
-            .after(push_targets)
-            .requires("`github-release`: `GITHUB_TOKEN` is not set", move || {
+        "github-release" => target
+            .requires("`github-release`: `GITHUB_TOKEN` is not set", || {
                 settings.github.token.is_some()
             })
             .does(move |context| async move {
                 github_release::release(settings, plan, clients, state, pushes, &context).await
             }),
-    );
-    targets.push(
-        Target::new("release", "everything").depends_on(["docker-push-all", "github-release"]),
-    );
-    targets
+        name => match plan.pushes.iter().find(|push| push.target == name) {
+            Some(plan) => push(target, plan),
+            None => target,
+        },
+    }
+    };
+    outline(plan).into_iter().map(complete).collect()
 }
