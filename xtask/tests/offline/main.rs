@@ -21,5 +21,10 @@ mod snapshots;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the two test binaries uses a part")]
 mod support;
+mod sync_failures;
+mod sync_input;
+mod sync_options;
+mod sync_output;
+mod sync_reads;
 mod tidy;
 mod workflows;

@@ -1,7 +1,6 @@
 //! The files a run writes: tried before the work, whole at any time, and written however the run ends.
 
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
 
 use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
@@ -24,9 +23,7 @@ async fn sync_fixture() -> (FakeRegistry, SyncFixture) {
 async fn waiting(registry: &FakeRegistry, fixture: &SyncFixture, arguments: &[&str]) -> Child {
     registry.fault(Method::HEAD, "/copy/manifests/", Fault::Silence);
     let child = fixture.command(arguments).spawn().unwrap();
-    while registry.count(Method::HEAD, "/copy/manifests/") == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    registry.asked(Method::HEAD, "/copy/manifests/").await;
     child
 }
 

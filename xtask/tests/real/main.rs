@@ -22,10 +22,6 @@ mod servers;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the two test binaries uses a part")]
 mod support;
-mod sync_failures;
-mod sync_input;
-mod sync_options;
-mod sync_output;
-mod sync_reads;
+mod sync_filters;
 mod sync_seeds;
 mod sync_workflow;

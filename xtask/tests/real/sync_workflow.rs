@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use xtask::sync::{self, Inputs};
-
 use crate::servers::distribution::Distribution;
 use crate::servers::release_fixture::{PASSWORD, USER};
 use crate::support::sync_fixture::SyncFixture;
@@ -63,49 +61,4 @@ async fn the_workflow_mirrors_docker_hub_to_azure_and_aliyun() {
     // The files that the workflow uploads.
     assert_eq!(fixture.report("sync-report.json")["exit_code"], 0);
     assert!(fixture.read("sync.log").contains("4 of 4 in place"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_readme_shows_every_option_and_forms_that_are_read() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let (_, section) = readme.split_once("## Keeping registries equal").unwrap();
-    let fixture = SyncFixture::between(&[]);
-    let help = fixture.sync(&["--help"]).await;
-    let words = help
-        .stdout
-        .split(|it: char| it.is_whitespace() || "`.".contains(it));
-    let options: Vec<&str> = words.filter(|word| word.starts_with("--")).collect();
-    assert!(options.contains(&"--only-failed"), "{help}");
-    for option in options {
-        let is_told = section.contains(&format!("`{option}`"))
-            || section.contains(&format!("`{option} "))
-            // Told for the whole program.
-            || ["--verbose", "--help"].contains(&option);
-        assert!(is_told, "{option} is not in the README");
-    }
-
-    let (_, table) = section
-        .split_once("| form | example |\n|---|---|\n")
-        .unwrap();
-    let rows: Vec<&str> = table
-        .lines()
-        .take_while(|line| line.starts_with('|'))
-        .collect();
-    assert_eq!(rows.len(), 5);
-    for row in rows {
-        let (_, example) = row.trim_end_matches("` |").rsplit_once(" | `").unwrap();
-        fixture.write("example.yaml", example);
-        let inputs = Inputs {
-            files: vec![fixture.workspace.path().join("example.yaml")],
-            ..Inputs::default()
-        };
-        let lookup = |name: &str| match name {
-            "REGISTRY" => Some("acme.azurecr.io".to_owned()),
-            "PASSWORD" => Some(PASSWORD.to_owned()),
-            _ => None,
-        };
-        let request = sync::read(&inputs, &lookup).unwrap_or_else(|error| panic!("{row}: {error}"));
-        assert_eq!(request.rules.len(), 1, "{row}");
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Tests read and write the names, the program sees and says the addresses.
 
+use fakes::registry::FakeRegistry;
 use serde_json::Value;
 use xtask::credentials::Credentials;
 use xtask::oci::{Digest, Reference, media_type};
@@ -17,6 +18,13 @@ pub struct SyncFixture {
     pub workspace: Workspace,
     /// The names of the registries, and where they really are.
     hosts: Vec<(String, String)>,
+}
+
+/// The digest of what `tag` names in a repository of the registry.
+pub fn digest(registry: &FakeRegistry, repository: &str, tag: &str) -> Digest {
+    let manifests = registry.manifests();
+    let (_, bytes) = &manifests[&(repository.to_owned(), tag.to_owned())];
+    Digest::sha256_of(bytes)
 }
 
 impl SyncFixture {

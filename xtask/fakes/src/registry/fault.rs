@@ -69,6 +69,7 @@ pub(super) async fn handle(
     let (fault, gate) = {
         let mut state = lock(&state);
         state.requests.push(request.clone());
+        state.arrivals.send_replace(state.requests.len());
         (state.faults.take(&request), state.behavior.gate.clone())
     };
     match fault {

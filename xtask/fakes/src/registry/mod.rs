@@ -82,6 +82,8 @@ struct State {
     behavior: Behavior,
     faults: Faults,
     requests: Vec<RecordedRequest>,
+    /// How many there are.
+    arrivals: watch::Sender<usize>,
     tokens: TokenServer,
     host: String,
     storage_host: String,
@@ -95,6 +97,7 @@ impl FakeRegistry {
             behavior,
             faults: Faults::default(),
             requests: Vec::new(),
+            arrivals: watch::Sender::default(),
             host: String::new(),
             storage_host: String::new(),
             store: Store::default(),
@@ -135,6 +138,15 @@ impl FakeRegistry {
         requests
             .filter(|request| request.method == method && request.target.contains(part))
             .count()
+    }
+
+    /// Waits until a request of `method` had `part` in its target.
+    pub async fn asked(&self, method: Method, part: &str) {
+        let mut arrivals = self.state().arrivals.subscribe();
+        while self.count(method.clone(), part) == 0 {
+            let arrival = arrivals.changed().await;
+            arrival.expect("the sender lives as long as this registry");
+        }
     }
 
     /// Every blob, by repository and digest.

@@ -191,7 +191,10 @@ impl Store {
         let n = n.unwrap_or(usize::MAX).min(behavior.page.unwrap_or(1000));
         let last = query.get("last").unwrap_or("");
         let of_repository = self.manifests.keys().filter(|(it, _)| it == name);
-        let tags = of_repository.map(|(_, at)| at.as_str());
+        let mut tags = of_repository.map(|(_, at)| at.as_str()).peekable();
+        if tags.peek().is_none() {
+            return error(404, "NAME_UNKNOWN");
+        }
         let mut rest = tags
             .filter(|tag| !tag.contains(':') && *tag > last)
             .peekable();

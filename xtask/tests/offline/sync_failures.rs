@@ -1,19 +1,30 @@
 //! What fails, fails alone, and says what to look at.
 
-use fakes::registry::{self, AuthMode, Behavior, FakeRegistry, Fault};
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault, PASSWORD, USER};
 use hyper::Method;
 
-use crate::servers::distribution::Distribution;
-use crate::servers::release_fixture::{PASSWORD, USER};
 use crate::support::free_address;
-use crate::support::sync_fixture::SyncFixture;
+use crate::support::sync_fixture::{SyncFixture, digest};
 
 const ONE: [&str; 1] = ["linux/amd64"];
 
+async fn open() -> FakeRegistry {
+    FakeRegistry::start(Behavior::default()).await
+}
+
+/// A registry that knows one user.
+async fn closed() -> FakeRegistry {
+    FakeRegistry::start(Behavior {
+        auth: AuthMode::Basic,
+        ..Behavior::default()
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_registry_and_one_without_a_login_fail_alone() {
-    let (source, good) = (Distribution::open(), Distribution::open());
-    let closed = Distribution::with_user(USER, PASSWORD);
+    let (source, good) = (open().await, open().await);
+    let closed = closed().await;
     let fixture = SyncFixture::between(&[
         ("source.io", &source.host),
         ("one.io", &good.host),
@@ -42,7 +53,7 @@ async fn a_dead_registry_and_one_without_a_login_fail_alone() {
     );
     let reasons = run.stderr.matches("`dead.io` cannot be reached").count();
     assert_eq!(reasons, 1, "{run}");
-    let found = ["v1", "v2"].map(|tag| fixture.digest(&format!("one.io/app:{tag}")));
+    let found = ["v1", "v2"].map(|tag| digest(&good, "app", tag));
     assert_eq!(found[..], digests);
     // Each image is in the report, though the table tells their reason once.
     let report = fixture.report("report.json");
@@ -55,11 +66,8 @@ async fn a_dead_registry_and_one_without_a_login_fail_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_credentials_stop_everything_and_say_where_they_are_from() {
-    let source = Distribution::open();
-    let (good, closed) = (
-        FakeRegistry::start(Behavior::default()).await,
-        Distribution::with_user(USER, PASSWORD),
-    );
+    let source = open().await;
+    let (good, closed) = (open().await, closed().await);
     let mut fixture = SyncFixture::between(&[
         ("source.io", &source.host),
         ("one.io", &good.host),
@@ -100,8 +108,8 @@ async fn refused_credentials_stop_everything_and_say_where_they_are_from() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dockers_own_login_is_used_last() {
-    let source = Distribution::open();
-    let closed = Distribution::with_user(USER, PASSWORD);
+    let source = open().await;
+    let closed = closed().await;
     let mut fixture =
         SyncFixture::between(&[("source.io", &source.host), ("closed.io", &closed.host)]);
     fixture.publish("source.io/app:v1", &ONE).await;
@@ -130,9 +138,9 @@ async fn dockers_own_login_is_used_last() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_source_lacks_fails_and_the_rest_goes_on() {
-    let (source, there) = (Distribution::open(), Distribution::open());
+    let (source, there) = (open().await, open().await);
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
-    let digest = fixture.publish("source.io/app:v1", &ONE).await;
+    let published = fixture.publish("source.io/app:v1", &ONE).await;
     fixture.write(
         "images.yaml",
         "source.io/app:v1,v9: one.io/app\nsource.io/absent: one.io/absent\nsource.io/app:/x/: one.io/x",
@@ -147,7 +155,7 @@ async fn what_the_source_lacks_fails_and_the_rest_goes_on() {
             "1 of 3 in place",
         ],
     );
-    assert_eq!(fixture.digest("one.io/app:v1"), digest);
+    assert_eq!(digest(&there, "app", "v1"), published);
     fixture.write("images.yaml", "source.io/app:/x/: one.io/x");
     let nothing = fixture.sync(&["images.yaml"]).await;
     nothing.expect(1, &["0 of 0 in place"]);
@@ -155,7 +163,7 @@ async fn what_the_source_lacks_fails_and_the_rest_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_may_not_be_written_is_named() {
-    let source = Distribution::open();
+    let source = open().await;
     // As Aliyun answers: the login is good, and the namespace is not there or not this user's.
     let aliyun = FakeRegistry::start(Behavior {
         auth: AuthMode::Tokens,
@@ -166,8 +174,7 @@ async fn a_namespace_that_may_not_be_written_is_named() {
     fixture.publish("source.io/app:v1", &ONE).await;
     let auth = format!(
         "aliyun.io: {{username: '{}', password: '{}'}}",
-        registry::USER,
-        registry::PASSWORD
+        USER, PASSWORD
     );
     fixture.write("auth.yaml", &auth);
     fixture.write(
@@ -196,8 +203,8 @@ async fn a_namespace_that_may_not_be_written_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_and_the_time_limit_are_those_asked_for() {
-    let source = Distribution::open();
-    let there = FakeRegistry::start(Behavior::default()).await;
+    let source = open().await;
+    let there = open().await;
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     fixture.publish("source.io/app:v1", &ONE).await;
     fixture.write("images.yaml", "source.io/app:v1: one.io/app");

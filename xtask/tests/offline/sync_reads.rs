@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::Duration;
 
 use fakes::registry::{Behavior, FakeRegistry, Fault, RecordedRequest};
 use hyper::Method;
 
-use crate::servers::distribution::Distribution;
-use crate::support::sync_fixture::{LAYER, SyncFixture};
+use crate::support::sync_fixture::{LAYER, SyncFixture, digest};
 
 const BOTH: [&str; 2] = ["linux/amd64", "linux/arm64"];
 const TAGS: [&str; 3] = ["v1", "v2", "v3"];
@@ -26,7 +24,8 @@ fn counted(seen: &[RecordedRequest], method: Method, part: &str) -> BTreeMap<Str
 #[tokio::test(flavor = "multi_thread")]
 async fn the_source_is_read_once_for_three_registries() {
     let source = FakeRegistry::start(Behavior::default()).await;
-    let there = [(); 3].map(|()| Distribution::open());
+    let start = || FakeRegistry::start(Behavior::default());
+    let there = [start().await, start().await, start().await];
     let fixture = SyncFixture::between(&[
         ("source.io", &source.host),
         ("one.io", &there[0].host),
@@ -59,9 +58,8 @@ async fn the_source_is_read_once_for_three_registries() {
     assert_eq!(manifests.len(), 9);
     assert!(manifests.values().all(|count| *count == 1), "{manifests:?}");
 
-    for host in ["one.io", "two.io", "three.io"] {
-        let found = TAGS.map(|tag| fixture.digest(&format!("{host}/app:{tag}")));
-        assert_eq!(found[..], digests, "{host}");
+    for registry in &there {
+        assert_eq!(TAGS.map(|tag| digest(registry, "app", tag))[..], digests);
     }
 }
 
@@ -107,7 +105,7 @@ async fn nothing_to_do_costs_one_head_for_each_tag_and_side() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_run_started_again_moves_only_what_is_missing() {
-    let source = Distribution::open();
+    let source = FakeRegistry::start(Behavior::default()).await;
     let there = FakeRegistry::start(Behavior::default()).await;
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     for tag in ["v1", "v2"] {
@@ -122,9 +120,7 @@ async fn an_interrupted_run_started_again_moves_only_what_is_missing() {
         .command(&["images.yaml", "--proc", "1", "--report", "report.json"])
         .spawn()
         .unwrap();
-    while there.count(Method::HEAD, "/manifests/v2") == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    there.asked(Method::HEAD, "/manifests/v2").await;
     let process = child.id().unwrap().to_string();
     let kill = Command::new("sh")
         .args(["-c", &format!("kill -INT {process}")])
@@ -149,7 +145,7 @@ async fn an_interrupted_run_started_again_moves_only_what_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_image_at_a_time_when_asked_for() {
-    let source = Distribution::open();
+    let source = FakeRegistry::start(Behavior::default()).await;
     let there = FakeRegistry::start(Behavior::default()).await;
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     for tag in TAGS {

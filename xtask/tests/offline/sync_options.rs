@@ -1,31 +1,25 @@
-//! Our own form with all its filters, and the options of the command.
+//! The options of `sync`, and that the README has them.
 
 use std::path::Path;
 
 use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
+use xtask::sync::{self, Inputs};
 
-use crate::servers::distribution::Distribution;
 use crate::support::sync_fixture::{LAYER, SyncFixture};
 
 const ONE: [&str; 1] = ["linux/amd64"];
-const MANY: [&str; 4] = [
-    "linux/amd64",
-    "unknown/unknown",
-    "linux/arm64",
-    "linux/s390x",
-];
 
 struct Pair {
     there: FakeRegistry,
-    _source: Distribution,
+    _source: FakeRegistry,
     fixture: SyncFixture,
 }
 
 impl Pair {
     /// An empty destination that keeps a record, and a source with an image of one platform for each tag.
     async fn new(tags: &[&str]) -> Pair {
-        let source = Distribution::open();
+        let source = FakeRegistry::start(Behavior::default()).await;
         let there = FakeRegistry::start(Behavior::default()).await;
         let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
         for tag in tags {
@@ -45,68 +39,6 @@ impl Pair {
         let counts = methods.map(|method| self.there.count(method, "/"));
         counts.iter().sum()
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn our_own_form_filters_tags_platforms_and_attestations() {
-    // Real registries, for skopeo looks at them.
-    let (source, there) = (Distribution::open(), Distribution::open());
-    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
-    let tags = "v1.1.0 v1.2.0 v1.3.0 v1.3.0-nightly v1.10.0 v2.0.0-rc.1 w1.4.0 latest";
-    for tag in tags.split(' ') {
-        fixture
-            .publish(&format!("source.io/app:{tag}"), &MANY)
-            .await;
-    }
-    let form = "source: source.io/app
-targets: [one.io/app, one.io/team/copy]
-tags: ['v*', '!*-nightly', 'semver:>=1.2', 'newest:2']
-";
-    let run = async |more: &str, arguments: &[&str]| {
-        fixture.write("sync.yaml", &format!("{form}{more}"));
-        fixture
-            .sync(&[&["sync.yaml", "--report", "r.json"], arguments].concat())
-            .await
-    };
-    run("", &[]).await.expect(0, &["4 of 4 in place"]);
-    for repository in ["one.io/app", "one.io/team/copy"] {
-        assert_eq!(fixture.tags(repository), ["v1.10.0", "v1.3.0"]);
-    }
-    let image = "one.io/app:v1.10.0";
-    assert_eq!(
-        fixture.digest(image),
-        fixture.digest("source.io/app:v1.10.0")
-    );
-    assert_eq!(fixture.platforms(image), MANY);
-
-    // An attestation goes where its image goes, and the new digest is told.
-    let some = run("platforms: [linux/s390x, linux/amd64]\n", &[]).await;
-    some.expect(0, &["updated source.io/app:v1.10.0 -> one.io/app:v1.10.0"]);
-    let kept = ["linux/amd64", "unknown/unknown", "linux/s390x"];
-    assert_eq!(fixture.platforms(image), kept);
-    assert_eq!(
-        fixture.report("r.json")["images"][0]["digest"],
-        fixture.digest(image).to_string()
-    );
-    run("platforms: [linux/s390x]\n", &[]).await.expect(0, &[]);
-    assert_eq!(fixture.platforms(image), ["linux/s390x"]);
-    run("attestations: strip\n", &[]).await.expect(0, &[]);
-    assert_eq!(
-        fixture.platforms(image),
-        ["linux/amd64", "linux/arm64", "linux/s390x"]
-    );
-
-    // The command line narrows the tags, and has the last word about the platforms.
-    let narrowed = ["--tags", "v1.10.*", "--platform", "linux/arm64"];
-    run("platforms: [linux/s390x]\n", &narrowed)
-        .await
-        .expect(0, &["2 of 2 in place"]);
-    assert_eq!(fixture.platforms(image), ["linux/arm64"]);
-    let absent = run("", &["--platform", "linux/riscv64"]).await;
-    absent.expect(
-        1,
-        &["there is no image for linux/riscv64; it has linux/amd64, linux/arm64, linux/s390x"],
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,7 +135,7 @@ async fn only_what_failed_is_tried_again() {
 async fn a_source_that_could_not_be_listed_is_tried_again_as_a_whole() {
     let (source, there) = (
         FakeRegistry::start(Behavior::default()).await,
-        Distribution::open(),
+        FakeRegistry::start(Behavior::default()).await,
     );
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     for tag in ["v1", "v2"] {
@@ -249,4 +181,49 @@ async fn what_is_said_is_as_much_as_asked_for_and_in_the_log_too() {
     assert!(fixture.read("sync.log").starts_with(&log));
     assert!(run.stdout.is_empty(), "{run}");
     assert!(!Path::new(&fixture.workspace.path().join("output")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_shows_every_option_and_forms_that_are_read() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, section) = readme.split_once("## Keeping registries equal").unwrap();
+    let fixture = SyncFixture::between(&[]);
+    let help = fixture.sync(&["--help"]).await;
+    let words = help
+        .stdout
+        .split(|it: char| it.is_whitespace() || "`.".contains(it));
+    let options: Vec<&str> = words.filter(|word| word.starts_with("--")).collect();
+    assert!(options.contains(&"--only-failed"), "{help}");
+    for option in options {
+        let is_told = section.contains(&format!("`{option}`"))
+            || section.contains(&format!("`{option} "))
+            // Told for the whole program.
+            || ["--verbose", "--help"].contains(&option);
+        assert!(is_told, "{option} is not in the README");
+    }
+
+    let (_, table) = section
+        .split_once("| form | example |\n|---|---|\n")
+        .unwrap();
+    let rows: Vec<&str> = table
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        let (_, example) = row.trim_end_matches("` |").rsplit_once(" | `").unwrap();
+        fixture.write("example.yaml", example);
+        let inputs = Inputs {
+            files: vec![fixture.workspace.path().join("example.yaml")],
+            ..Inputs::default()
+        };
+        let lookup = |name: &str| match name {
+            "REGISTRY" => Some("acme.azurecr.io".to_owned()),
+            "PASSWORD" => Some("geheim".to_owned()),
+            _ => None,
+        };
+        let request = sync::read(&inputs, &lookup).unwrap_or_else(|error| panic!("{row}: {error}"));
+        assert_eq!(request.rules.len(), 1, "{row}");
+    }
 }

@@ -2,7 +2,6 @@
 
 use fakes::registry::{Behavior, FakeRegistry};
 
-use crate::servers::distribution::Distribution;
 use crate::support::sync_fixture::SyncFixture;
 
 /// What the file says, further arguments, and what is said about it.
@@ -138,7 +137,7 @@ async fn a_clear_sentence_and_nothing_touched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_images_for_one_tag_that_only_the_lists_show() {
     let (source, there) = (
-        Distribution::open(),
+        FakeRegistry::start(Behavior::default()).await,
         FakeRegistry::start(Behavior::default()).await,
     );
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
