@@ -31,7 +31,7 @@ const RETRIES: u32 = 3;
 /// The image, and how far it was read.
 pub struct ImageSource {
     /// The registries that hold the image already, with its manifest there.
-    held: BTreeMap<String, Manifest>,
+    existing: BTreeMap<String, Manifest>,
     pub copier: Copier,
     reading: Arc<Reading>,
     /// Reading stops when this is dropped.
@@ -54,10 +54,10 @@ impl ImageSource {
         targets: Vec<&str>,
     ) -> Result<ImageSource> {
         let images = images(plan, clients).await?;
-        let held = held(plan, clients, &images).await;
+        let existing = existing(plan, clients, &images).await;
         let reading = Arc::new(Reading::default());
         let mut reader = JoinSet::new();
-        let source = match held.first_key_value() {
+        let source = match existing.first_key_value() {
             Some((registry, manifest)) => Source::Registry {
                 repository: clients.registries.get(registry).repository(),
                 at: TagOrDigest::Digest(manifest.digest().clone()),
@@ -75,7 +75,7 @@ impl ImageSource {
             }
         };
         Ok(ImageSource {
-            held,
+            existing,
             copier: Copier::new(plan.image.clone(), source, RETRIES),
             reading,
             reader,
@@ -83,8 +83,8 @@ impl ImageSource {
     }
 
     /// The manifest at this registry, if it holds the image already.
-    pub fn held(&self, registry: &str) -> Option<&Manifest> {
-        self.held.get(registry)
+    pub fn existing(&self, registry: &str) -> Option<&Manifest> {
+        self.existing.get(registry)
     }
 
     /// Bytes read so far, before compression.
@@ -142,7 +142,7 @@ fn signed_in<'c>(
 }
 
 /// The registries that hold the images under this version.
-async fn held(
+async fn existing(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
     images: &[Image],
@@ -153,8 +153,8 @@ async fn held(
     let ids: BTreeSet<Digest> = images.iter().map(|image| image.id.clone()).collect();
     let ids = &ids;
     let ask = signed_in(plan, clients).map(|(push, repository)| async move {
-        let held = find_whole(&repository, &push.immutable, ids).await;
-        held.map(|manifest| (push.registry.clone(), manifest))
+        let whole = find_whole(&repository, &push.immutable, ids).await;
+        whole.map(|manifest| (push.registry.clone(), manifest))
     });
     join_all(ask).await.into_iter().flatten().collect()
 }

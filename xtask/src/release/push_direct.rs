@@ -23,7 +23,7 @@ pub async fn push(
     registry: &RegistryClient<'_>,
     context: &graph::Context<'_>,
 ) -> Result<PushOutcome> {
-    if let Some(manifest) = source.held(&registry.settings.name) {
+    if let Some(manifest) = source.existing(&registry.settings.name) {
         return Ok(PushOutcome {
             manifest: manifest.clone(),
             pushed: None,

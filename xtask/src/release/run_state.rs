@@ -39,25 +39,31 @@ pub struct RunState {
 impl RunState {
     /// Records that the push to `registry` succeeded.
     pub fn publish(&self, registry: &str, published: Published) {
-        let mut all = self.published.lock().expect("no holder panics");
-        all.insert(registry.to_owned(), published);
+        self.published
+            .lock()
+            .expect("no holder panics")
+            .insert(registry.to_owned(), published);
     }
 
     /// What was published so far.
     pub fn published(&self) -> BTreeMap<String, Published> {
-        let all = self.published.lock().expect("no holder panics");
-        all.clone()
+        self.published.lock().expect("no holder panics").clone()
     }
 
     /// Records why `registry` denies a push.
     pub fn refuse(&self, registry: &str, problem: String) {
-        let mut all = self.refused.lock().expect("no holder panics");
-        all.insert(registry.to_owned(), problem);
+        self.refused
+            .lock()
+            .expect("no holder panics")
+            .insert(registry.to_owned(), problem);
     }
 
     /// Why `registry` denies a push, if it does.
     pub fn refusal(&self, registry: &str) -> Option<String> {
-        let all = self.refused.lock().expect("no holder panics");
-        all.get(registry).cloned()
+        self.refused
+            .lock()
+            .expect("no holder panics")
+            .get(registry)
+            .cloned()
     }
 }
