@@ -1,11 +1,10 @@
-//! The build context: a directory as a stream of tar, without what `.dockerignore` excludes.
+//! The build context as a stream of tar.
 //!
 //! The same files give the same bytes: names are sorted, times are the release's, owners are root; modes and symbolic
 //! links are kept. Memory is bounded by a few chunks.
 
-use std::fs::{self, File, Metadata};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use tar::{Builder, EntryType, Header};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
-use super::ignore::Ignore;
+use crate::image::context::{Context, ContextError, Entry, Kind};
 
 /// Bytes of a chunk; at most four of them are in memory.
 const CHUNK: usize = 256 * 1024;
@@ -53,130 +52,47 @@ pub(super) fn stream(
 
 /// Writes the archive of `context` to `out`.
 fn pack(context: &Path, dockerfile: &str, timestamp: u64, out: impl Write) -> Result<(), Error> {
-    let ignore = ignore_file(context, dockerfile)?;
-    let mut entries = Vec::new();
-    list(context, "", &ignore, &mut entries)?;
-    let mut archive = Builder::new(out);
-    for entry in &entries {
-        append(&mut archive, entry, timestamp).map_err(|source| Error::Context {
-            path: entry.source.clone(),
-            source,
-        })?;
-    }
-    archive
-        .into_inner()
-        .and_then(|mut out| out.flush())
-        .map_err(|source| Error::Context {
-            path: context.to_owned(),
-            source,
-        })
-}
-
-/// The rules for this build: of `<Dockerfile>.dockerignore`, else of `.dockerignore`, else none.
-///
-/// The Dockerfile and `.dockerignore` are always sent: the engine needs the former, and may need the latter.
-fn ignore_file(context: &Path, dockerfile: &str) -> Result<Ignore, Error> {
-    const COMMON: &str = ".dockerignore";
-    let mut ignore = Ignore::default();
-    for name in [&*format!("{dockerfile}{COMMON}"), COMMON] {
-        let path = context.join(name);
-        let rules = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            text => text.and_then(|text| Ignore::parse(&text).map_err(io::Error::other)),
-        };
-        ignore = rules.map_err(|source| Error::Context { path, source })?;
-        break;
-    }
-    ignore.keep(dockerfile);
-    ignore.keep(COMMON);
-    Ok(ignore)
-}
-
-struct Entry {
-    source: PathBuf,
-    /// Relative to the context, with slashes.
-    name: String,
-    metadata: Metadata,
-}
-
-/// Appends what is below `directory`, a path in the context that ends in a slash or is empty, to `entries`.
-fn list(
-    source: &Path,
-    directory: &str,
-    ignore: &Ignore,
-    entries: &mut Vec<Entry>,
-) -> Result<(), Error> {
-    let failed = |path: &Path, source| Error::Context {
+    let entries = Context::read_for_engine(context, dockerfile)?.entries;
+    let failed = |path: &Path, source| ContextError {
         path: path.to_owned(),
         source,
     };
-    let mut children = fs::read_dir(source)
-        .and_then(|children| children.collect::<io::Result<Vec<_>>>())
-        .map_err(|error| failed(source, error))?;
-    children.sort_by_key(|child| child.file_name());
-    for child in children {
-        let source = child.path();
-        let name = match child.file_name().to_str() {
-            Some(name) => format!("{directory}{name}"),
-            None => {
-                let error = io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8");
-                return Err(failed(&source, error));
-            }
-        };
-        let excluded = ignore.excludes(&name);
-        let metadata = child.metadata().map_err(|error| failed(&source, error))?;
-        let at = entries.len();
-        if metadata.is_dir() && (!excluded || ignore.may_keep_below(&name)) {
-            list(&source, &format!("{name}/"), ignore, entries)?;
-        }
-        // An excluded directory is sent, before its children, if one of them is.
-        if !excluded || entries.len() > at {
-            let entry = Entry {
-                source,
-                name,
-                metadata,
-            };
-            entries.insert(at, entry);
-        }
+    let mut archive = Builder::new(out);
+    for entry in &entries {
+        append(&mut archive, entry, timestamp).map_err(|error| failed(&entry.source, error))?;
     }
-    Ok(())
+    let flushed = archive.into_inner().and_then(|mut out| out.flush());
+    Ok(flushed.map_err(|error| failed(context, error))?)
 }
 
 fn append(archive: &mut Builder<impl Write>, entry: &Entry, timestamp: u64) -> io::Result<()> {
-    let Entry {
-        source,
-        name,
-        metadata,
-    } = entry;
+    let name = &entry.name;
     let mut header = Header::new_gnu();
-    header.set_mode(mode(metadata));
+    header.set_mode(entry.mode);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(timestamp);
     header.set_size(0);
-    if metadata.is_symlink() {
-        header.set_entry_type(EntryType::Symlink);
-        archive.append_link(&mut header, name, fs::read_link(source)?)
-    } else if metadata.is_dir() {
-        header.set_entry_type(EntryType::Directory);
-        archive.append_data(&mut header, format!("{name}/"), io::empty())
-    } else if metadata.is_file() {
-        header.set_entry_type(EntryType::Regular);
-        header.set_size(metadata.len());
-        let mut content = File::open(source)?.take(metadata.len());
-        archive.append_data(&mut header, name, &mut content)?;
-        match content.limit() {
-            0 => Ok(()),
-            _ => Err(io::Error::other("it became shorter while it was read")),
+    match &entry.kind {
+        Kind::Link { target } => {
+            header.set_entry_type(EntryType::Symlink);
+            archive.append_link(&mut header, name, target)
         }
-    } else {
-        // Images cannot have sockets and devices.
-        Ok(())
+        Kind::Directory => {
+            header.set_entry_type(EntryType::Directory);
+            archive.append_data(&mut header, format!("{name}/"), io::empty())
+        }
+        Kind::File { size } => {
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(*size);
+            let mut content = File::open(&entry.source)?.take(*size);
+            archive.append_data(&mut header, name, &mut content)?;
+            match content.limit() {
+                0 => Ok(()),
+                _ => Err(io::Error::other("it became shorter while it was read")),
+            }
+        }
     }
-}
-
-fn mode(metadata: &Metadata) -> u32 {
-    metadata.permissions().mode() & 0o7777
 }
 
 /// Sends chunks to the stream; fails when that is dropped.
@@ -197,6 +113,8 @@ impl Write for ChunkWriter {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::pin::pin;
 
     use futures_util::StreamExt;
@@ -234,84 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn names_are_sorted_and_excluded_ones_missing() {
-        let root = directory(&[
-            (".dockerignore", "*.tmp\ndata\n!data/keep/it"),
-            ("Dockerfile", ""),
-            ("b/2", ""),
-            ("b/1.tmp", ""),
-            ("a.tmp", ""),
-            ("a", ""),
-            ("data/drop", ""),
-            ("data/keep/it", ""),
-            ("data/other/", ""),
-        ]);
-        assert_eq!(
-            names(root.path(), "Dockerfile"),
-            [
-                ".dockerignore",
-                "Dockerfile",
-                "a",
-                "b/",
-                "b/1.tmp",
-                "b/2",
-                "data/",
-                "data/keep/",
-                "data/keep/it",
-            ]
-        );
-    }
-
-    #[test]
-    fn the_dockerfile_is_sent_even_when_excluded() {
-        let root = directory(&[
-            (".dockerignore", "**"),
-            ("docker/Dockerfile", ""),
-            ("docker/x", ""),
-        ]);
-        assert_eq!(
-            names(root.path(), "docker/Dockerfile"),
-            [".dockerignore", "docker/", "docker/Dockerfile"]
-        );
-    }
-
-    #[test]
-    fn a_dockerfiles_own_ignore_file_goes_first() {
-        let root = directory(&[
-            (".dockerignore", "a"),
-            ("Dockerfile", ""),
-            ("Dockerfile.dockerignore", "b"),
-            ("a", ""),
-            ("b", ""),
-        ]);
-        assert_eq!(
-            names(root.path(), "Dockerfile"),
-            [
-                ".dockerignore",
-                "Dockerfile",
-                "Dockerfile.dockerignore",
-                "a"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_malformed_ignore_file_is_named() {
-        let root = directory(&[(".dockerignore", "ok\n[a"), ("Dockerfile", "")]);
-        let error = pack(root.path(), "Dockerfile", 0, io::sink()).unwrap_err();
-        let text = format!("{:#}", anyhow::Error::from(error));
-        assert!(
-            text.contains(".dockerignore") && text.contains("line 2"),
-            "{text}"
-        );
-    }
-
-    #[test]
     fn modes_and_links_are_kept_and_times_and_owners_are_not() {
-        use std::os::unix::fs::symlink;
-
         let root = directory(&[("run", "#!"), ("Dockerfile", "")]);
-        fs::set_permissions(root.path().join("run"), fs::Permissions::from_mode(0o4755)).unwrap();
+        fs::set_permissions(root.path().join("run"), Permissions::from_mode(0o4755)).unwrap();
         symlink("run", root.path().join("walk")).unwrap();
         symlink("/nowhere", root.path().join("lost")).unwrap();
 

@@ -2,11 +2,10 @@
 //!
 //! An engine reports a registry's refusal as a line of text and no more, so its kind is read from that text here.
 
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::stream::StreamError;
+use crate::image::context::ContextError;
 
 /// Why an engine did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +18,8 @@ pub enum Error {
         hint: &'static str,
     },
     /// The build context cannot be read.
-    #[error("cannot read `{}` of the build context", path.display())]
-    Context { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Context(#[from] ContextError),
     /// The build failed; `log` holds its last lines.
     #[error("the build failed: {reason}{}", indented(log))]
     Build { reason: String, log: Vec<String> },

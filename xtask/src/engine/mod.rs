@@ -14,7 +14,6 @@ mod connect;
 mod context;
 mod error;
 mod export;
-mod ignore;
 mod image;
 mod partial_image;
 mod progress;

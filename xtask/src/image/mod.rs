@@ -10,6 +10,7 @@ mod blob;
 mod compression;
 mod config;
 mod contents;
+pub mod context;
 mod diff_id;
 mod directory;
 mod encoding;

@@ -224,7 +224,7 @@ async fn a_context_that_is_not_there_is_named() {
     let mut sample = Sample::new(COPY_ONLY);
     sample.plan.context = PathBuf::from("/no/such/context");
     let error = engine().await.build(&sample.plan, &|_| ()).await;
-    assert!(matches!(error, Err(Error::Context { path, .. }) if path.ends_with("context")));
+    assert!(matches!(error, Err(Error::Context(error)) if error.path.ends_with("context")));
 }
 
 #[tokio::test]

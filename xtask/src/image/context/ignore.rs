@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_products_own_file_leaves_out_what_git_and_macos_put_into_folders() {
-        let rules = include_str!("../../../docker/.dockerignore");
+        let rules = include_str!("../../../../docker/.dockerignore");
         for (path, expected) in [
             (".DS_Store", true),
             ("folders/app/data/.DS_Store", true),
