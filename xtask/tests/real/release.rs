@@ -73,6 +73,7 @@ async fn three_registries_get_one_index_of_two_platforms_and_the_image_runs() {
     let said = docker(&[
         "run",
         "--rm",
+        "--network=none",
         "--entrypoint",
         "/app/busybox",
         &reference,

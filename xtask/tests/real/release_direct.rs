@@ -43,6 +43,7 @@ async fn the_layers_of_every_registry_unpack_to_what_was_built_and_run() {
         let said = docker(&[
             "run",
             "--rm",
+            "--network=none",
             "--entrypoint",
             "/app/busybox",
             &image,

@@ -30,7 +30,14 @@ fn said_by(sample: &EngineImage, fixture: &ReleaseFixture, number: usize, tag: &
     docker(&["tag", &reference, name]);
     docker(&["image", "rm", &reference]);
     let shell = ["--entrypoint", "/data/busybox", name];
-    docker(&[&["run", "--rm"], &shell[..], &["cat", "/which"]].concat())
+    docker(
+        &[
+            &["run", "--rm", "--network=none"],
+            &shell[..],
+            &["cat", "/which"],
+        ]
+        .concat(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
