@@ -78,7 +78,7 @@ pub async fn run(
             };
         }
     };
-    let early = Console::new(environment.redactor(), cli.verbose());
+    let early = Console::new(environment.redactor(), cli.verbose(), None);
     let (console, ended) = match start(environment, directory, &cli) {
         Ok((settings, console)) => {
             let ended = commands::run(&cli, &settings, &console).await;
@@ -97,13 +97,14 @@ fn start(
     report::check_writable(cli.outputs())?;
     let settings = Settings::load(environment, directory)?;
     let redactor = settings.environment.redactor();
+    let (verbose, columns) = (cli.verbose(), settings.columns());
     let console = match &settings.actions {
         Some(files) => {
             let (summary, output) = (files.summary.as_deref(), files.output.as_deref());
             report::check_writable(summary.into_iter().chain(output))?;
-            Console::for_actions(redactor, cli.verbose(), summary, output)
+            Console::for_actions(redactor, verbose, columns, summary, output)
         }
-        None => Console::new(redactor, cli.verbose()),
+        None => Console::new(redactor, verbose, columns),
     };
     report::show_logs(&console);
     Ok((settings, console))

@@ -19,6 +19,8 @@ use crate::secret::{Redactor, Secret};
 pub struct Console {
     redactor: RwLock<Redactor>,
     pub(super) verbose: u8,
+    /// The width that tables have to fit into, if there is one.
+    columns: Option<usize>,
     pub(super) live: Live,
     pub(super) actions: Option<ActionsFiles>,
     log: Mutex<Option<(PathBuf, File)>>,
@@ -34,11 +36,13 @@ pub(super) struct ActionsFiles {
 }
 
 impl Console {
-    /// `verbose` counts the `-v`.
-    pub fn new(redactor: Redactor, verbose: u8) -> Arc<Self> {
+    /// `verbose` counts the `-v`; `columns` is the width that tables have to fit into, else the terminal's.
+    pub fn new(redactor: Redactor, verbose: u8, columns: Option<usize>) -> Arc<Self> {
+        let terminal = console::Term::stderr().size_checked();
         Arc::new(Console {
             redactor: RwLock::new(redactor),
             verbose,
+            columns: columns.or(terminal.map(|(_, columns)| columns.into())),
             live: Live::new(std::io::stderr().is_terminal()),
             actions: None,
             log: Mutex::default(),
@@ -51,6 +55,7 @@ impl Console {
     pub fn for_actions(
         redactor: Redactor,
         verbose: u8,
+        columns: Option<usize>,
         summary: Option<&Path>,
         output: Option<&Path>,
     ) -> Arc<Self> {
@@ -58,7 +63,7 @@ impl Console {
             summary: summary.map(Path::to_owned),
             output: output.map(Path::to_owned),
         };
-        let console = Console::new(redactor, verbose);
+        let console = Console::new(redactor, verbose, columns);
         let console = Arc::into_inner(console).expect("nobody else has it yet");
         Arc::new(Console {
             live: Live::new(false),
@@ -146,7 +151,7 @@ impl Console {
 
     /// A table for people.
     pub fn show(&self, table: &Table) {
-        self.info(self.redacted(table).to_text().trim_end());
+        self.info(self.redacted(table).to_text(self.columns).trim_end());
     }
 
     /// Redacted before it is laid out: a secret broken into lines would not be found.
@@ -187,7 +192,7 @@ impl Console {
         let tables = outcome.tables.iter().filter(|table| !table.rows.is_empty());
         let tables: Vec<Table> = tables.map(|table| self.redacted(table)).collect();
         for table in &tables {
-            self.info(&format!("\n{}", table.to_text().trim_end()));
+            self.info(&format!("\n{}", table.to_text(self.columns).trim_end()));
         }
         for (path, text) in std::mem::take(&mut outcome.files) {
             self.written(file::replace(&path, &self.redact(&text)));
@@ -260,13 +265,15 @@ mod tests {
             columns: vec!["note"],
             rows: vec![vec![format!("{} geheimes Wort", "x".repeat(60))]],
         };
-        let text = Console::new(redactor, 0).redacted(&table).to_text();
+        let text = Console::new(redactor, 0, None)
+            .redacted(&table)
+            .to_text(None);
         assert!(text.ends_with(" ***\n"), "{text}");
     }
 
     #[test]
     fn what_is_quoted_does_not_control_the_terminal() {
-        let console = Console::new(Redactor::default(), 0);
+        let console = Console::new(Redactor::default(), 0, None);
         let text = console.redact("a\tb\n\u{1b}[2Jc\r\u{9b}d");
         assert_eq!(text, "a\tb\n\u{fffd}[2Jc\u{fffd}\u{fffd}d");
     }
@@ -276,7 +283,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         std::fs::write(&path, "").unwrap();
-        let console = Console::new(Redactor::default(), 0);
+        let console = Console::new(Redactor::default(), 0, None);
         // As a full disk: it could be opened.
         *console.log.lock().unwrap() = Some((path.clone(), File::open(&path).unwrap()));
         console.info("a line");

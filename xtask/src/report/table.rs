@@ -18,25 +18,21 @@ impl Table {
     }
 
     /// Columns two spaces apart; the lines of a cell after its first are indented to its column. The last column is
-    /// broken into lines of `WIDTH`, and a digest is shortened as Docker does: Markdown has it whole.
-    pub fn to_text(&self) -> String {
+    /// broken so that the lines fit into `screen`, and a digest is shortened as Docker does: Markdown has it whole.
+    pub fn to_text(&self, screen: Option<usize>) -> String {
         let header = self.columns.iter().map(|column| column.to_uppercase());
         let mut rows: Vec<Vec<String>> = vec![header.collect()];
-        rows.extend(self.rows.iter().map(|row| {
-            let mut row: Vec<String> = row.iter().map(|cell| short(cell).to_owned()).collect();
-            if let Some(last) = row.last_mut() {
-                *last = broken(last);
+        let short = |row: &Vec<String>| row.iter().map(|cell| short(cell).to_owned()).collect();
+        rows.extend(self.rows.iter().map(short));
+        let mut widths: Vec<usize> = (0..self.columns.len()).map(|it| width(&rows, it)).collect();
+        if let Some((last, others)) = widths.split_last_mut() {
+            let before: usize = others.iter().map(|width| width + 2).sum();
+            let room = screen.map_or(WIDEST, |screen| screen.saturating_sub(before));
+            for cell in rows.iter_mut().filter_map(|row| row.last_mut()) {
+                *cell = broken(cell, room.clamp(NARROWEST, WIDEST));
             }
-            row
-        }));
-        let width = |column: usize| {
-            rows.iter()
-                .flat_map(|row| row[column].lines())
-                .map(|line| line.chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+            *last = width(&rows, others.len());
+        }
         let mut text = String::new();
         for row in rows {
             let height = row
@@ -79,15 +75,24 @@ impl Table {
     }
 }
 
-/// The width of a text table's last column, in characters; longer words stick out.
-const WIDTH: usize = 72;
+/// How wide the last column of a text table may be, in characters, and how narrow where the others leave no room. Longer
+/// words stick out.
+const WIDEST: usize = 72;
+const NARROWEST: usize = 24;
 
-fn broken(text: &str) -> String {
+/// The width of a column.
+fn width(rows: &[Vec<String>], column: usize) -> usize {
+    let lines = rows.iter().flat_map(|row| row[column].lines());
+    lines.map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
+/// `text` with line breaks between words, in lines of `width` characters.
+fn broken(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         let mut open = String::new();
         for word in line.split(' ') {
-            if !open.is_empty() && open.chars().count() + 1 + word.chars().count() > WIDTH {
+            if !open.is_empty() && open.chars().count() + 1 + word.chars().count() > width {
                 lines.push(std::mem::take(&mut open));
             }
             if !open.is_empty() {
@@ -122,7 +127,7 @@ mod tests {
     #[test]
     fn text_is_aligned_also_over_several_lines() {
         assert_eq!(
-            table().to_text(),
+            table().to_text(None),
             "TARGET  NOTE\na       one\n        two\nlonger  x|y\n"
         );
     }
@@ -142,7 +147,7 @@ mod tests {
         let expected = format!(
             "DIGEST               NOTE\nsha256:abababababab  {x}\n{indent}{y}\n{indent}end\n"
         );
-        assert_eq!(table.to_text(), expected);
+        assert_eq!(table.to_text(None), expected);
     }
 
     #[test]

@@ -146,6 +146,11 @@ pub const VARIABLES: &[Variable] = &[
         "1767225600",
     ),
     plain(
+        "COLUMNS",
+        "the width that tables have to fit into; unset means the terminal's",
+        "",
+    ),
+    plain(
         "GITHUB_ACTIONS",
         "set in GitHub Actions: the report speaks its language",
         "",

@@ -66,6 +66,11 @@ impl Settings {
         })
     }
 
+    /// The width that tables have to fit into, if somebody says so.
+    pub fn columns(&self) -> Option<usize> {
+        self.environment.get("COLUMNS")?.parse().ok()
+    }
+
     /// All that a release needs; `version` is the command line's.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! The outcome of a sync: tables, report and exit code.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -89,7 +88,7 @@ const STATUSES: [CopyStatus; 5] = [
 ];
 
 fn by_destination(rows: &[CopyResult], mode: Mode) -> Table {
-    let mut destinations: BTreeMap<&str, Vec<&CopyResult>> = BTreeMap::new();
+    let mut destinations: IndexMap<&str, Vec<&CopyResult>> = IndexMap::new();
     for row in rows {
         destinations.entry(&row.destination).or_default().push(row);
     }

@@ -18,7 +18,7 @@ use crate::support::copying::{
     OPTIONS, RecordingListener, copy, copy_recorded, copy_with, destination, job, reads,
     registry_host, repository,
 };
-use crate::support::free_address;
+use crate::support::dead_address;
 use crate::support::images::{Sample, built, image};
 
 /// A source that holds the sample at `app:v1`.
@@ -157,7 +157,7 @@ async fn a_dead_destination_fails_alone_and_is_soon_asked_no_more() {
         retries: 0,
         ..Options::default()
     };
-    let targets = [&free_address(), &resetting, &alive.host].map(|host| {
+    let targets = [&dead_address(), &resetting, &alive.host].map(|host| {
         let client = registry_with(host, Credentials::Anonymous, once.clone());
         RegistryHost::new(host, client)
     });

@@ -33,6 +33,16 @@ impl Shown {
         self.text(&run.to_string())
     }
 
+    /// The tables at the end of a run, and the sentence under them: what is before them has no fixed order.
+    pub fn summary(&self, run: &Run) -> String {
+        let at = run.stderr.find("\n\n").expect("a summary");
+        self.text(&format!(
+            "{}\nexit {}\n",
+            &run.stderr[at + 2..].trim_end(),
+            run.code
+        ))
+    }
+
     pub fn text(&self, text: &str) -> String {
         let named = self.0.iter();
         let text = named.fold(text.to_owned(), |text, (it, name)| text.replace(it, name));

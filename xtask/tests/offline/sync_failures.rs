@@ -3,7 +3,7 @@
 use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault, PASSWORD, USER};
 use hyper::Method;
 
-use crate::support::free_address;
+use crate::support::dead_address;
 use crate::support::sync_fixture::{SyncFixture, digest};
 
 const ONE: [&str; 1] = ["linux/amd64"];
@@ -28,7 +28,7 @@ async fn a_dead_registry_and_one_without_a_login_fail_alone() {
     let fixture = SyncFixture::between(&[
         ("source.io", &source.host),
         ("one.io", &good.host),
-        ("dead.io", &free_address()),
+        ("dead.io", &dead_address()),
         ("closed.io", &closed.host),
     ]);
     let mut digests = Vec::new();

@@ -16,7 +16,7 @@ use xtask::oci::Digest;
 use xtask::secret::Secret;
 
 use crate::servers::distribution::Distribution;
-use crate::support::free_address;
+use crate::support::dead_address;
 
 pub const COPY_ONLY: &str = "\
 ARG BASE_IMAGE=scratch
@@ -304,7 +304,7 @@ async fn a_refused_password_is_final_and_does_not_show() {
 async fn a_registry_that_does_not_answer_is_worth_another_try() {
     let engine = engine().await;
     let mut sample = Sample::new(COPY_ONLY);
-    let reference = sample.build_for(&engine, &free_address()).await;
+    let reference = sample.build_for(&engine, &dead_address()).await;
     let error = engine
         .push(&reference, &Credentials::Anonymous, &|_| ())
         .await
@@ -330,7 +330,7 @@ async fn an_image_that_is_not_there_is_said_so() {
 
 #[tokio::test]
 async fn a_missing_engine_is_named_with_what_to_do() {
-    let nobody = free_address();
+    let nobody = dead_address();
     for host in [
         "unix:///no/such.sock",
         &format!("tcp://{nobody}"),

@@ -8,7 +8,7 @@ use xtask::registry::{Error, Mount, Repository};
 
 use crate::servers::distribution::Distribution;
 use crate::support::client::{layer, login, registry, tag};
-use crate::support::free_address;
+use crate::support::dead_address;
 
 const PASSWORD: &str = "p>>>p~~~?$";
 
@@ -90,7 +90,7 @@ async fn a_manifest_whose_children_are_absent_is_refused_as_that() {
 
 #[tokio::test]
 async fn a_registry_that_is_not_there_is_unreachable() {
-    let address = free_address();
+    let address = dead_address();
     let error = registry(&address, Credentials::Anonymous)
         .repository("a")
         .check_push_access()

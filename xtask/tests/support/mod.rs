@@ -9,8 +9,9 @@ pub mod sync_fixture;
 pub mod workspace;
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
+
+use tokio::net::TcpSocket;
 
 use url::Url;
 
@@ -30,8 +31,10 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// An address nobody listens on.
-pub fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").to_string()
+/// An address nobody listens on, nor ever will: the port is taken, until the process ends.
+pub fn dead_address() -> String {
+    let socket = Box::leak(Box::new(TcpSocket::new_v4().expect("a socket")));
+    let any = "127.0.0.1:0".parse().expect("an address");
+    socket.bind(any).expect("a free port");
+    socket.local_addr().expect("its address").to_string()
 }

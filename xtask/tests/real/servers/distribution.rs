@@ -3,13 +3,11 @@
 //! It is gone, with everything in it, when its handle is dropped.
 
 use std::fs::File;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-
-use crate::support::free_address;
 
 pub struct Distribution {
     /// `127.0.0.1:port`.
@@ -98,4 +96,10 @@ fn htpasswd((name, password): (&str, &str)) -> Vec<u8> {
         .expect("`htpasswd` runs; hint: apt-get install apache2-utils");
     assert!(made.status.success(), "htpasswd: {made:?}");
     made.stdout
+}
+
+/// An address that nobody listens on yet.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").to_string()
 }

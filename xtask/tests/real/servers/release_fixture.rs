@@ -10,7 +10,7 @@ use xtask::oci::Digest;
 
 use super::distribution::Distribution;
 use crate::support::client;
-use crate::support::free_address;
+use crate::support::dead_address;
 use crate::support::workspace::Workspace;
 use fakes::zips;
 
@@ -54,7 +54,7 @@ impl ReleaseFixture {
         let host = |number: usize| {
             registries
                 .get(number)
-                .map_or_else(free_address, |it| it.host.clone())
+                .map_or_else(dead_address, |it| it.host.clone())
         };
         let mut workspace = Workspace::new(
             &["linux/amd64", "linux/arm64"],
