@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-pub use env::{Environment, VARIABLES, Variable};
+pub use env::Environment;
 pub use metadata::Require;
 pub use registries::RegistrySettings;
 pub use release::{GithubSettings, ReleaseSettings};

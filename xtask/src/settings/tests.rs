@@ -302,34 +302,76 @@ fn a_date_that_cannot_be_written_is_refused() {
     assert_eq!(last.timestamp, 253_402_300_799);
 }
 
-#[test]
-fn the_example_file_lists_every_variable_with_its_meaning() {
-    let example =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example")).unwrap();
-    let entry = |variable: &Variable| {
-        let note = match (variable.secret, variable.example) {
-            (true, _) => " (secret)".to_owned(),
-            (false, "") => String::new(),
-            (false, example) => format!("; for example `{example}`"),
-        };
-        format!("\n# {}{note}\n{}=\n", variable.about, variable.name)
-    };
-    let settable = VARIABLES
-        .iter()
-        .filter(|variable| !variable.about.starts_with("set in GitHub Actions"));
-    let expected: String = settable.map(entry).collect();
-    assert!(
-        example.ends_with(&expected),
-        ".env.example must end with:\n{expected}"
-    );
+fn file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The rows of the README's table of variables: names and meanings.
+fn documented(readme: &str) -> Vec<(&str, &str)> {
+    let (_, rest) = readme.split_once("| `RELEASE_VERSION` |").unwrap();
+    let (table, _) = rest.split_once("\n\n").unwrap();
+    let rows = table.lines().map(|row| {
+        let row = row.trim_start_matches("| `").trim_end_matches(" |");
+        row.split_once("` | ")
+            .unwrap_or(("RELEASE_VERSION", row.trim_start()))
+    });
+    rows.collect()
 }
 
 #[test]
-fn the_readme_lists_every_variable_with_its_meaning() {
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    for variable in VARIABLES {
-        let row = format!("| `{}` | {} |", variable.name, variable.about);
-        assert!(readme.contains(&row), "README.md lacks the row {row}");
+fn the_example_file_lists_every_variable_with_its_meaning() {
+    let (example, readme) = (file(".env.example"), file("README.md"));
+    let (_, entries) = example.split_once("\n\n").unwrap();
+    let entries: Vec<(&str, &str)> = entries
+        .split("\n\n")
+        .map(|entry| {
+            let (about, name) = entry.strip_prefix("# ").unwrap().split_once('\n').unwrap();
+            let name = name.trim_end().strip_suffix('=').unwrap();
+            let is_secret = name.ends_with("_PASSWORD")
+                || name.ends_with("_TOKEN")
+                || name.ends_with("_SAS_URL");
+            assert_eq!(about.ends_with(" (secret)"), is_secret, "{name}");
+            let about = about.trim_end_matches(" (secret)");
+            (name, about.split("; for example `").next().unwrap())
+        })
+        .collect();
+    let mut settable = documented(&readme);
+    settable.retain(|(_, about)| !about.starts_with("set in GitHub Actions"));
+    assert_eq!(entries, settable);
+}
+
+#[test]
+fn the_readme_lists_every_variable_that_is_read() {
+    let readme = file("README.md");
+    let documented = documented(&readme);
+    let mut found = 0;
+    for source in [
+        "settings/mod.rs",
+        "settings/release.rs",
+        "settings/registries.rs",
+        "settings/version.rs",
+        "sync/default_registry.rs",
+    ] {
+        let code = file(&format!("xtask/src/{source}"));
+        let code = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        for literal in code.flat_map(|line| line.split('"').skip(1).step_by(2)) {
+            let is_name = literal.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+            // The others are no settings of this program.
+            if !is_name || matches!(literal, "" | "CARGO_MANIFEST_DIR" | "HEAD" | "HOME") {
+                continue;
+            }
+            found += 1;
+            let (suffix, older) = (format!("_{literal}"), format!("`{literal}`"));
+            assert!(
+                documented.iter().any(|(name, about)| *name == literal
+                    || name.ends_with(&suffix)
+                    || about.contains(&older)),
+                "README.md lacks `{literal}`, which {source} reads"
+            );
+        }
     }
+    assert!(found > 20, "the variables were not found");
 }
