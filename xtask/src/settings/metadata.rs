@@ -41,39 +41,16 @@ pub(super) struct RegistryMetadata {
 
 /// Which registries must hold the image before the GitHub release is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "RequireToml")]
+#[serde(
+    rename_all = "lowercase",
+    expecting = "expected \"any\", \"all\" or a list of registries"
+)]
 pub enum Require {
     #[default]
     Any,
     All,
+    #[serde(untagged)]
     These(Vec<String>),
-}
-
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected \"any\", \"all\" or a list of registries"
-)]
-enum RequireToml {
-    Word(Word),
-    These(Vec<String>),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Word {
-    Any,
-    All,
-}
-
-impl From<RequireToml> for Require {
-    fn from(toml: RequireToml) -> Self {
-        match toml {
-            RequireToml::Word(Word::Any) => Require::Any,
-            RequireToml::Word(Word::All) => Require::All,
-            RequireToml::These(names) => Require::These(names),
-        }
-    }
 }
 
 impl Require {
@@ -133,17 +110,8 @@ pub(super) fn holds_facts(path: &Path) -> bool {
     toml::from_str::<Manifest<toml::Table>>(&text).is_ok()
 }
 
-/// All facts of the release whose workspace is `root`.
-pub(super) fn release(root: &Path) -> Result<ReleaseMetadata> {
-    read(root)
-}
-
-/// Where its images are.
-pub(super) fn registries(root: &Path) -> Result<RegistriesMetadata> {
-    read(root)
-}
-
-fn read<T: DeserializeOwned>(root: &Path) -> Result<T> {
+/// The facts of the release whose workspace is `root`, or part of them.
+pub(super) fn read<T: DeserializeOwned>(root: &Path) -> Result<T> {
     let path = root.join("Cargo.toml");
     let text = std::fs::read_to_string(&path)?;
     let manifest: Manifest<T> = toml::from_str(&text)

@@ -22,6 +22,7 @@ pub use version::{Commit, Release};
 
 use crate::credentials::Resolver;
 use crate::exit::bad_input;
+use metadata::RegistriesMetadata;
 
 /// The settings of every command, and the way to those of a release.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl Settings {
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput) with one line for each problem.
     pub fn registries(&self) -> Result<Vec<RegistrySettings>> {
-        let facts = metadata::registries(self.workspace()?)?;
+        let facts: RegistriesMetadata = metadata::read(self.workspace()?)?;
         let mut problems = Vec::new();
         let registries = registries::all(
             &facts.image,
@@ -103,7 +104,7 @@ impl Settings {
     pub fn resolver(&self) -> Result<Resolver> {
         let variables = match &self.workspace {
             Some(workspace) => {
-                let facts = metadata::registries(workspace)?;
+                let facts: RegistriesMetadata = metadata::read(workspace)?;
                 registries::by_host(&facts.registries, &self.environment)
             }
             None => Vec::new(),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use url::Url;
 
 use super::env::Environment;
-use super::metadata::{self, Require};
+use super::metadata::{self, ReleaseMetadata, Require};
 use super::registries::{self, RegistrySettings};
 use super::version::{self, Commit, Release};
 use crate::oci::Platform;
@@ -55,7 +55,7 @@ pub(super) fn load(
     environment: &Environment,
     release_version: Option<&str>,
 ) -> Result<ReleaseSettings> {
-    let facts = metadata::release(root)?;
+    let facts: ReleaseMetadata = metadata::read(root)?;
     let mut problems = Vec::new();
 
     let registries = registries::all(&facts.image, &facts.registries, environment, &mut problems);
@@ -79,31 +79,17 @@ pub(super) fn load(
             Err(error) => problems.push(format!("`platforms`: {error}")),
         }
     }
-    let package_index = environment
-        .get("RELEASE_PACKAGE_INDEX_URL")
-        .map(|value| ("RELEASE_PACKAGE_INDEX_URL", value))
-        .or_else(|| {
-            environment
-                .get("AZURE_BLOB_SAS_URL")
-                .map(|value| ("AZURE_BLOB_SAS_URL", value))
-        })
+    let package_index = ["RELEASE_PACKAGE_INDEX_URL", "AZURE_BLOB_SAS_URL"]
+        .into_iter()
+        .find_map(|name| Some((name, environment.get(name)?)))
         .unwrap_or(("package-index", &facts.package_index));
-    let package_index = url(package_index.0, package_index.1, &mut problems);
-    let api = url(
-        "GITHUB_API_URL",
-        environment
-            .get("GITHUB_API_URL")
-            .unwrap_or("https://api.github.com"),
-        &mut problems,
-    );
-    let server = environment
-        .get("GITHUB_SERVER_URL")
-        .unwrap_or("https://github.com");
-    let server = url("GITHUB_SERVER_URL", server, &mut problems);
-    let repository = environment
-        .get("GITHUB_REPOSITORY")
-        .unwrap_or(&facts.github_repository)
-        .to_owned();
+    let package_index = url(package_index, &mut problems);
+    let setting = |name, default| (name, environment.get(name).unwrap_or(default));
+    let api = setting("GITHUB_API_URL", "https://api.github.com");
+    let api = url(api, &mut problems);
+    let server = setting("GITHUB_SERVER_URL", "https://github.com");
+    let server = url(server, &mut problems);
+    let (_, repository) = setting("GITHUB_REPOSITORY", &facts.github_repository);
     if repository.split('/').count() != 2 || repository.split('/').any(str::is_empty) {
         problems.push(format!(
             "`GITHUB_REPOSITORY` must be `owner/name`, not `{repository}`"
@@ -129,15 +115,12 @@ pub(super) fn load(
     Ok(ReleaseSettings {
         image: facts.image,
         platforms,
-        base_image: environment
-            .get("DOCKER_BASE_IMAGE")
-            .unwrap_or(&facts.base_image)
-            .to_owned(),
+        base_image: setting("DOCKER_BASE_IMAGE", &facts.base_image).1.to_owned(),
         package_index: Secret::new(package_index.expect("a missing URL is a problem")),
         registries,
         require: facts.require,
         github: GithubSettings {
-            repository,
+            repository: repository.to_owned(),
             api: api.expect("a missing URL is a problem"),
             server: server.expect("a missing URL is a problem"),
             token: environment
@@ -153,7 +136,7 @@ pub(super) fn load(
 }
 
 /// Never shows the value: it may carry a signature.
-fn url(name: &str, value: &str, problems: &mut Vec<String>) -> Option<Url> {
+fn url((name, value): (&str, &str), problems: &mut Vec<String>) -> Option<Url> {
     match Url::parse(value) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
         _ => {

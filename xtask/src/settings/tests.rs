@@ -200,6 +200,16 @@ fn require_must_name_registries_that_exist() {
         message.contains("`azure`") && message.contains("dockerhub, harbor"),
         "{message}"
     );
+    let word = |word: &str| {
+        let require = format!("require = \"{word}\"\ngithub-repository");
+        load_facts(&FACTS.replace("github-repository", &require), &[])
+    };
+    assert_eq!(word("all").unwrap().require, Require::All);
+    let message = sentence(word("most"));
+    assert!(
+        message.contains("expected \"any\", \"all\" or a list"),
+        "{message}"
+    );
 }
 
 #[test]
