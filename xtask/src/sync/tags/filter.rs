@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use semver::Version;
 
-use super::pattern::{Matcher, Pattern, PatternError, version};
+use super::pattern::{Matcher, PatternError, version};
 use crate::oci::{Digest, Tag};
 
 /// What a rule takes from its source.
@@ -43,6 +43,8 @@ pub struct TagFilter {
     newest: Option<usize>,
 }
 
+const NEWEST: &str = "newest:";
+
 impl TagFilter {
     /// All tags.
     pub fn all() -> TagFilter {
@@ -59,13 +61,23 @@ impl TagFilter {
 
     /// Adds a pattern: `v*`, `1.0`, `/regex/`, `semver:>=1.2`, `newest:10`, or `!` and one of the first four.
     pub fn add(&mut self, pattern: &str) -> Result<(), PatternError> {
-        match pattern.parse()? {
-            Pattern::Name(tag) => self.names.push(tag),
-            Pattern::AnyOf(matcher) => self.any_of.push(matcher),
-            Pattern::AllOf(matcher) => self.all_of.push(matcher),
-            Pattern::NoneOf(matcher) => self.none_of.push(matcher),
-            Pattern::Newest(_) if self.newest.is_some() => return Err(PatternError::NewestTwice),
-            Pattern::Newest(count) => self.newest = Some(count),
+        if let Some(excluded) = pattern.strip_prefix('!') {
+            if excluded.starts_with(NEWEST) {
+                return Err(PatternError::NotNewest);
+            }
+            self.none_of.push(excluded.parse()?);
+        } else if let Some(count) = pattern.strip_prefix(NEWEST) {
+            let count = count.parse().ok().filter(|count| *count > 0);
+            let count = count.ok_or_else(|| PatternError::Newest(pattern.to_owned()))?;
+            if self.newest.replace(count).is_some() {
+                return Err(PatternError::NewestTwice);
+            }
+        } else {
+            match pattern.parse()? {
+                Matcher::Name(tag) => self.names.push(tag),
+                matcher @ Matcher::Version(_) => self.all_of.push(matcher),
+                matcher => self.any_of.push(matcher),
+            }
         }
         Ok(())
     }
@@ -215,5 +227,24 @@ mod tests {
         assert_eq!(names.narrow(tags("b c")), tags("b"));
         assert!(TagFilter::all().needs_listing());
         assert!(Select::Tags(TagFilter::all()).names().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_match_is_refused_with_its_reason() {
+        for (pattern, reason) in [
+            ("", "is neither a tag nor a pattern"),
+            ("a b*", "is neither a tag nor a pattern"),
+            ("v{1,2}", "is neither a tag nor a pattern"),
+            ("[ab]*", "is neither a tag nor a pattern"),
+            ("/(/", "is not a regular expression"),
+            ("semver:banana", "is not a range of versions"),
+            ("newest:0", "is not a number of tags"),
+            ("newest:-1", "is not a number of tags"),
+            ("!newest:3", "has no opposite"),
+            ("!", "is neither a tag nor a pattern"),
+        ] {
+            let error = TagFilter::all().add(pattern).unwrap_err().to_string();
+            assert!(error.contains(reason), "{pattern}: {error}");
+        }
     }
 }
