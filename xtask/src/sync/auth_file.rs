@@ -37,8 +37,10 @@ fn prefix_of(reader: &mut ConfigReader, position: Position, text: &str) -> Optio
 }
 
 fn login(reader: &mut ConfigReader, node: &Node) -> Option<Login> {
-    let fields = reader.fields(node, &["username", "password", "insecure"])?;
-    let plain_http = match fields.get("insecure") {
+    if !reader.is_mapping(node, &["username", "password", "insecure"]) {
+        return None;
+    }
+    let plain_http = match node.get("insecure") {
         None => false,
         Some(insecure) => match &insecure.value {
             Value::Text(text) if text == "true" => true,
@@ -49,7 +51,7 @@ fn login(reader: &mut ConfigReader, node: &Node) -> Option<Login> {
             }
         },
     };
-    let credentials = match (fields.get("username"), fields.get("password")) {
+    let credentials = match (node.get("username"), node.get("password")) {
         (None, None) if plain_http => Credentials::Anonymous,
         (None, None) => {
             reader.problem(node.position, "`username` and `password` are not set");

@@ -44,10 +44,10 @@ pub(super) struct Fault {
     pub reason: String,
 }
 
-impl Value {
+impl Node {
     /// The value for `key`, in a mapping that has it.
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
-        match self {
+        match &self.value {
             Value::Mapping(entries) => entries.get(key).map(|entry| &entry.node),
             _ => None,
         }
@@ -198,13 +198,7 @@ mod tests {
     use super::*;
 
     fn position(text: &str, key: &str) -> String {
-        parse(text)
-            .unwrap()
-            .value
-            .get(key)
-            .unwrap()
-            .position
-            .to_string()
+        parse(text).unwrap().get(key).unwrap().position.to_string()
     }
 
     fn fault(text: &str) -> String {
@@ -224,7 +218,7 @@ mod tests {
     #[test]
     fn scalars_keep_their_spelling() {
         let document = parse("a: 1.10\nb: \"null\"\nc: null\nd:\ne: no").unwrap();
-        let text = |key: &str| match &document.value.get(key).unwrap().value {
+        let text = |key: &str| match &document.get(key).unwrap().value {
             Value::Text(text) => text.clone(),
             Value::Nothing => "-".to_owned(),
             _ => "?".to_owned(),

@@ -17,12 +17,6 @@ pub(super) struct ConfigReader<'a> {
     pub problems: &'a mut Vec<String>,
 }
 
-/// The values of a mapping whose keys are known.
-pub(super) struct Fields<'n> {
-    pub position: Position,
-    node: &'n Node,
-}
-
 impl ConfigReader<'_> {
     /// Where something is written, for messages.
     pub(super) fn origin(&self, line: usize) -> String {
@@ -98,12 +92,12 @@ impl ConfigReader<'_> {
         all.into_iter().collect()
     }
 
-    /// A mapping that has no keys but those `known`.
-    pub(super) fn fields<'n>(&mut self, node: &'n Node, known: &[&str]) -> Option<Fields<'n>> {
+    /// Whether `node` is a mapping; keys other than those `known` are problems.
+    pub(super) fn is_mapping(&mut self, node: &Node, known: &[&str]) -> bool {
         let Value::Mapping(entries) = &node.value else {
             let keys = quoted(known);
             self.problem(node.position, format!("expected a mapping with {keys}"));
-            return None;
+            return false;
         };
         for (name, entry) in entries {
             if !known.contains(&name.as_str()) {
@@ -114,25 +108,16 @@ impl ConfigReader<'_> {
                 );
             }
         }
-        Some(Fields {
-            position: node.position,
-            node,
-        })
+        true
     }
 
     /// The value of a field that must be there.
-    pub(super) fn required<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<&'n Node> {
-        let node = fields.get(key);
+    pub(super) fn required<'n>(&mut self, mapping: &'n Node, key: &str) -> Option<&'n Node> {
+        let node = mapping.get(key);
         if node.is_none() {
-            self.problem(fields.position, format!("`{key}` is missing"));
+            self.problem(mapping.position, format!("`{key}` is missing"));
         }
         node
-    }
-}
-
-impl<'n> Fields<'n> {
-    pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
-        self.node.value.get(key)
     }
 }
 

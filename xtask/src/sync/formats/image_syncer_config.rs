@@ -7,13 +7,13 @@ use crate::sync::document::{Node, Value};
 use crate::sync::reader::ConfigReader;
 
 pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
-    let Some(fields) = reader.fields(document, &["auth", "images", "rules"]) else {
+    if !reader.is_mapping(document, &["auth", "images", "rules"]) {
         return;
-    };
-    if let Some(auth) = fields.get("auth") {
+    }
+    if let Some(auth) = document.get("auth") {
         auth_file::read(&mut found.logins, reader, auth);
     }
-    if let Some(node) = fields.get("images") {
+    if let Some(node) = document.get("images") {
         match &node.value {
             Value::Mapping(entries) => image_syncer::read(reader, entries, found),
             _ => reader.problem(
@@ -22,7 +22,7 @@ pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parse
             ),
         }
     }
-    if let Some(node) = fields.get("rules") {
+    if let Some(node) = document.get("rules") {
         match &node.value {
             Value::List(rules) => rules.iter().for_each(|node| rule(reader, node, found)),
             _ => reader.problem(node.position, "`rules` must be a list"),
@@ -31,10 +31,8 @@ pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parse
 }
 
 fn rule(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
-    let Some(fields) = reader.fields(node, &["src", "dest", "tags"]) else {
-        return;
-    };
-    if let Some(raw) = RawRule::read(reader, &fields, "src", "dest") {
-        found.rules.extend(raw.rule(reader));
+    if reader.is_mapping(node, &["src", "dest", "tags"]) {
+        let raw = RawRule::read(reader, node, "src", "dest");
+        found.rules.extend(raw.and_then(|raw| raw.rule(reader)));
     }
 }

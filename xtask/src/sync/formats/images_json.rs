@@ -18,17 +18,17 @@ const KEYS: &[&str] = &["source", "target", "tags", "architectures"];
 const ARCHITECTURES: &[&str] = &["amd64", "arm64", "arm/v7", "ppc64le", "s390x"];
 
 pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
-    let Some(fields) = reader.fields(node, KEYS) else {
+    if !reader.is_mapping(node, KEYS) {
         return;
-    };
-    let source = reader.required(&fields, "source");
+    }
+    let source = reader.required(node, "source");
     let source = source.and_then(|node| source_of(reader, node));
-    let destination = reader.required(&fields, "target");
+    let destination = reader.required(node, "target");
     let destination =
         destination.and_then(|node| target_of(reader, node, &mut found.default_registry));
-    let tags = reader.required(&fields, "tags");
+    let tags = reader.required(node, "tags");
     let tags = tags.and_then(|node| reader.each(node, "`tags`", tag));
-    let platforms = reader.required(&fields, "architectures");
+    let platforms = reader.required(node, "architectures");
     let platforms = platforms.and_then(|node| reader.each(node, "`architectures`", architecture));
     if let (Some((source, select)), Some(repository), Some(tags), Some(platforms)) =
         (source, destination, tags, platforms)

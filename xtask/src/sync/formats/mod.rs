@@ -46,7 +46,7 @@ pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
 }
 
 fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
-    let has = |key| document.value.get(key).is_some();
+    let has = |key| document.get(key).is_some();
     match &document.value {
         Value::Nothing => {}
         Value::Text(_) => reader.problem(document.position, "expected a mapping or a list"),
@@ -70,7 +70,7 @@ fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
 }
 
 fn entry(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
-    let has = |key| node.value.get(key).is_some();
+    let has = |key| node.get(key).is_some();
     if !has("targets") && (has("target") || has("architectures")) {
         images_json::read(reader, node, found);
     } else {
@@ -83,6 +83,6 @@ fn looks_like_logins(document: &Node) -> bool {
     let Value::Mapping(entries) = &document.value else {
         return false;
     };
-    let has_password = |node: &Node| node.value.get("password").is_some();
+    let has_password = |node: &Node| node.get("password").is_some();
     has_password(document) || entries.values().any(|entry| has_password(&entry.node))
 }

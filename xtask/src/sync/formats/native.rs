@@ -11,16 +11,16 @@ use crate::sync::reader::{ConfigReader, suggestion};
 const KEYS: &[&str] = &["source", "targets", "tags", "platforms", "attestations"];
 
 pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
-    let Some(fields) = reader.fields(node, KEYS) else {
+    if !reader.is_mapping(node, KEYS) {
         return;
-    };
-    let raw = RawRule::read(reader, &fields, "source", "targets");
+    }
+    let raw = RawRule::read(reader, node, "source", "targets");
     let rule = raw.and_then(|raw| raw.rule(reader));
-    let platforms = match fields.get("platforms") {
+    let platforms = match node.get("platforms") {
         Some(node) => reader.each(node, "`platforms`", platform),
         None => Some(Vec::new()),
     };
-    let attestations = match fields.get("attestations") {
+    let attestations = match node.get("attestations") {
         Some(node) => attestations(reader, node),
         None => Some(Attestations::default()),
     };

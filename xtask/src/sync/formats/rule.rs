@@ -1,9 +1,9 @@
 //! One source and its destinations as a [`Rule`]: what image-syncer's two formats and our own share.
 
 use crate::copy::Policy;
-use crate::sync::document::Position;
+use crate::sync::document::{Node, Position};
 use crate::sync::image_pattern::{ImagePattern, Selector};
-use crate::sync::reader::{ConfigReader, Fields};
+use crate::sync::reader::ConfigReader;
 use crate::sync::request::Rule;
 use crate::sync::tags::{Select, TagFilter};
 
@@ -18,19 +18,19 @@ impl RawRule {
     /// The values of `source_key`, `targets_key` and, if given, `tags`.
     pub(super) fn read(
         reader: &mut ConfigReader,
-        fields: &Fields,
+        entry: &Node,
         source_key: &str,
         targets_key: &str,
     ) -> Option<RawRule> {
-        let source = reader.required(fields, source_key);
+        let source = reader.required(entry, source_key);
         let source = source.and_then(|node| {
             let text = reader.text(node, &format!("`{source_key}`"))?;
             Some((node.position, text))
         });
-        let destinations = reader.required(fields, targets_key);
+        let destinations = reader.required(entry, targets_key);
         let destinations = destinations
             .and_then(|node| reader.texts(node, &format!("the destination `{targets_key}`")));
-        let patterns = match fields.get("tags") {
+        let patterns = match entry.get("tags") {
             Some(node) => Some(reader.texts(node, "`tags`")?),
             None => None,
         };
