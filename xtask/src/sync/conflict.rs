@@ -12,22 +12,24 @@ use crate::copy::Policy;
 use crate::oci::{RepositoryName, Tag, TagOrDigest};
 
 /// A sentence for each two rules and repository where a tag would receive different images.
-pub fn conflicts<'a>(work: impl IntoIterator<Item = (&'a Rule, &'a [ImageCopy])>) -> Vec<String> {
+pub(super) fn conflicts(work: &[(&Rule, Vec<ImageCopy>)]) -> Vec<String> {
     let mut written: HashMap<(&RepositoryName, &Tag), Image> = HashMap::new();
     // One tag for each, and how many more there are.
     let mut found: IndexMap<(&str, &str, &RepositoryName), (String, usize)> = IndexMap::new();
     for (rule, copies) in work {
         for copy in copies {
-            for (repository, tag) in tags(copy) {
-                let image = Image { rule, at: &copy.at };
-                let first = *written.entry((repository, tag)).or_insert(image);
-                if first.content() == image.content() {
-                    continue;
+            let image = Image { rule, at: &copy.at };
+            for (repository, tags) in &copy.to {
+                for tag in tags {
+                    let first = *written.entry((repository, tag)).or_insert(image);
+                    if first.content() == image.content() {
+                        continue;
+                    }
+                    found
+                        .entry((&first.rule.origin, &rule.origin, repository))
+                        .and_modify(|(_, more)| *more += 1)
+                        .or_insert_with(|| (sentence(repository, tag, first, image), 0));
                 }
-                found
-                    .entry((&first.rule.origin, &rule.origin, repository))
-                    .and_modify(|(_, more)| *more += 1)
-                    .or_insert_with(|| (sentence(repository, tag, first, image), 0));
             }
         }
     }
@@ -52,19 +54,9 @@ impl Image<'_> {
     }
 }
 
-fn tags(copy: &ImageCopy) -> impl Iterator<Item = (&RepositoryName, &Tag)> {
-    let to = copy.to.iter();
-    to.flat_map(|(repository, tags)| tags.iter().map(move |tag| (repository, tag)))
-}
-
 fn sentence(repository: &RepositoryName, tag: &Tag, first: Image, second: Image) -> String {
-    let named = |Image { rule, at }: Image| {
-        let mark = match at {
-            TagOrDigest::Tag(_) => ':',
-            TagOrDigest::Digest(_) => '@',
-        };
-        format!("`{}{mark}{at}` ({})", rule.source, rule.origin)
-    };
+    let named =
+        |Image { rule, at }: Image| format!("`{}` ({})", rule.source.at(at.clone()), rule.origin);
     format!(
         "`{repository}:{tag}` would be written twice: from {} and from {}",
         named(first),

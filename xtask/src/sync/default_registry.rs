@@ -11,7 +11,8 @@ use crate::oci::{ReferenceError, RepositoryName};
 pub(super) struct DefaultRegistry {
     /// In its canonical spelling.
     pub host: String,
-    namespace: Option<String>,
+    /// The namespace and a slash, if there is one.
+    prefix: String,
     pub login: Option<Login>,
 }
 
@@ -36,7 +37,7 @@ impl DefaultRegistry {
 
     /// The repository of the image `name`.
     pub(super) fn repository(&self, name: &str) -> Result<RepositoryName, ReferenceError> {
-        repository(&self.host, self.namespace.as_deref(), name)
+        RepositoryName::new(&self.host, &format!("{}{name}", self.prefix))
     }
 
     fn new(reader: &mut ConfigReader) -> DefaultRegistry {
@@ -49,13 +50,13 @@ impl DefaultRegistry {
             ));
             STAND_IN.to_owned()
         });
-        let mut namespace = NAMESPACE.into_iter().find_map(lookup);
-        let host = match repository(&host, namespace.as_deref(), "any") {
-            Ok(any) => any.host().to_owned(),
+        let namespace = NAMESPACE.into_iter().find_map(lookup);
+        let prefix = namespace.map_or_else(String::new, |namespace| namespace + "/");
+        let (host, prefix) = match RepositoryName::new(&host, &format!("{prefix}any")) {
+            Ok(any) => (any.host().to_owned(), prefix),
             Err(error) => {
                 problem(format!("`REGISTRY` and its namespace: {error}"));
-                namespace = None;
-                STAND_IN.to_owned()
+                (STAND_IN.to_owned(), String::new())
             }
         };
         // The first of which anything is set.
@@ -65,19 +66,8 @@ impl DefaultRegistry {
         });
         DefaultRegistry {
             host,
-            namespace,
+            prefix,
             login: login.and_then(Result::ok),
         }
-    }
-}
-
-fn repository(
-    host: &str,
-    namespace: Option<&str>,
-    name: &str,
-) -> Result<RepositoryName, ReferenceError> {
-    match namespace {
-        Some(namespace) => RepositoryName::new(host, &format!("{namespace}/{name}")),
-        None => RepositoryName::new(host, name),
     }
 }

@@ -25,7 +25,6 @@ mod resolve;
 mod run;
 mod tags;
 
-pub use conflict::conflicts;
 pub use read::{Inputs, read};
 pub use request::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
 pub use run::run;

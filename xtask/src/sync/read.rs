@@ -71,9 +71,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     narrow(&mut rules, inputs, &mut problems);
 
     let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
-    problems.extend(conflicts(
-        copies.iter().map(|(rule, copies)| (*rule, &copies[..])),
-    ));
+    problems.extend(conflicts(&copies));
     if !problems.is_empty() {
         return Err(bad_input(problems.join("\n")));
     }

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use anyhow::Result;
 use futures_util::future::join_all;
 
+use super::conflict::conflicts;
 use super::probe::{Registries, Unavailable};
-use super::{ImageCopy, Request, Rule, conflicts};
+use super::{ImageCopy, Request, Rule};
 use crate::copy::{CopyResult, Destination, Job, Source};
 use crate::exit::bad_input;
-use crate::oci::{RepositoryName, Tag, TagOrDigest};
+use crate::oci::{RepositoryName, Tag};
 use crate::registry::Error;
 
 /// The jobs, and what cannot be done.
@@ -29,10 +30,10 @@ pub(super) struct Resolved {
 pub(super) async fn resolve(request: &Request, registries: &Registries) -> Result<Resolved> {
     let listed = list(request, registries).await;
     let mut resolved = Resolved::default();
-    let mut work: Vec<(&Rule, Vec<ImageCopy>)> = Vec::new();
+    let mut work = Vec::new();
     for rule in &request.rules {
-        match listed.get(&rule.source) {
-            Some(Err(refusal)) => {
+        match &listed[&rule.source] {
+            Err(refusal) => {
                 let rows = rule.destinations.iter().map(|destination| {
                     let reason = format!("source: {}", refusal.reason);
                     let source = rule.source.to_string();
@@ -40,11 +41,7 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
                 });
                 resolved.failed.extend(rows);
             }
-            listed => {
-                let tags = match listed {
-                    Some(Ok(tags)) => &tags[..],
-                    _ => &[],
-                };
+            Ok(tags) => {
                 let copies = rule.copies(tags);
                 if copies.is_empty() {
                     let (origin, source) = (&rule.origin, &rule.source);
@@ -56,7 +53,7 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
             }
         }
     }
-    let problems = conflicts(work.iter().map(|(rule, copies)| (*rule, &copies[..])));
+    let problems = conflicts(&work);
     if !problems.is_empty() {
         return Err(bad_input(problems.join("\n")));
     }
@@ -70,7 +67,7 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
 
 type Listed = HashMap<RepositoryName, Result<Vec<Tag>, Unavailable>>;
 
-/// The tags of every source that has to be listed, each asked once, and the error of every source that cannot be read.
+/// The tags of every source, each asked once, and only if it has to be listed; or why it cannot be read.
 async fn list(request: &Request, registries: &Registries) -> Listed {
     let mut sources: HashMap<&RepositoryName, bool> = HashMap::new();
     for rule in &request.rules {
@@ -79,13 +76,17 @@ async fn list(request: &Request, registries: &Registries) -> Listed {
     let questions = sources.into_iter().map(|(name, needs_listing)| async move {
         let source = registries.of(name);
         if let Some(refusal) = &source.pull_error {
-            return Some((name.clone(), Err(refusal.clone())));
+            return (name.clone(), Err(refusal.clone()));
         }
         if !needs_listing {
-            return None;
+            return (name.clone(), Ok(Vec::new()));
         }
-        let tags = source.registry.repository(name.path()).tags().await;
-        let tags = tags.map(sorted).map_err(|error| Unavailable {
+        let mut tags = source.registry.repository(name.path()).tags().await;
+        if let Ok(tags) = &mut tags {
+            // Registries list in any order, and reports of two days should be comparable.
+            tags.sort();
+        }
+        let tags = tags.map_err(|error| Unavailable {
             status: error.status(),
             reason: match error {
                 Error::NotFound(_) => {
@@ -94,24 +95,14 @@ async fn list(request: &Request, registries: &Registries) -> Listed {
                 error => error.to_string(),
             },
         });
-        Some((name.clone(), tags))
+        (name.clone(), tags)
     });
-    join_all(questions).await.into_iter().flatten().collect()
-}
-
-/// Registries list in any order, and reports of two days should be comparable.
-fn sorted(mut tags: Vec<Tag>) -> Vec<Tag> {
-    tags.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-    tags
+    join_all(questions).await.into_iter().collect()
 }
 
 impl Resolved {
     fn add(&mut self, rule: &Rule, copy: ImageCopy, registries: &Registries) {
-        let mark = match copy.at {
-            TagOrDigest::Tag(_) => ':',
-            TagOrDigest::Digest(_) => '@',
-        };
-        let name = format!("{}{mark}{}", rule.source, copy.at);
+        let name = rule.source.at(copy.at.clone()).to_string();
         let mut destinations = Vec::new();
         for (repository, tags) in copy.to {
             let connection = registries.of(&repository);

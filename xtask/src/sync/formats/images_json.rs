@@ -10,7 +10,7 @@ use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::{Node, Position};
 use crate::sync::reader::{ConfigReader, suggestion};
 use crate::sync::request::{DestinationTags, Rule, RuleDestination};
-use crate::sync::tags::{Select, TagFilter};
+use crate::sync::tags::Select;
 
 const KEYS: &[&str] = &["source", "target", "tags", "architectures"];
 
@@ -60,10 +60,7 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
 fn source_of(reader: &mut ConfigReader, node: &Node) -> Option<(RepositoryName, Select)> {
     let text = reader.text(node, "`source`")?;
     let source: Reference = reader.right(node.position, text.parse())?;
-    let select = match &source.digest {
-        Some(digest) => Select::Digest(digest.clone()),
-        None => Select::Tags(TagFilter::names(vec![source.tag_or_latest()])),
-    };
+    let select = Select::image(&source);
     Some((source.repository, select))
 }
 

@@ -9,7 +9,7 @@ use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::Position;
 use crate::sync::reader::ConfigReader;
 use crate::sync::request::{DestinationTags, Rule, RuleDestination};
-use crate::sync::tags::{Select, TagFilter};
+use crate::sync::tags::Select;
 
 /// Whether the first line that is not blank is neither YAML nor JSON but a bare word.
 pub(super) fn is_list(text: &str) -> bool {
@@ -38,15 +38,10 @@ pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
         let Some(repository) = reader.right(position, repository) else {
             continue;
         };
-        let (select, tags) = match (source.digest.clone(), source.tag.clone()) {
-            (Some(digest), None) => (Select::Digest(digest), DestinationTags::Same),
-            (Some(digest), Some(tag)) => {
-                (Select::Digest(digest), DestinationTags::Named(vec![tag]))
-            }
-            (None, _) => {
-                let tags = TagFilter::names(vec![source.tag_or_latest()]);
-                (Select::Tags(tags), DestinationTags::Same)
-            }
+        let select = Select::image(&source);
+        let tags = match source.tag {
+            Some(tag) => DestinationTags::Named(vec![tag]),
+            None => DestinationTags::Same,
         };
         if repository == source.repository {
             reader.problem(position, "this image is in `REGISTRY` already");

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use semver::Version;
 
 use super::pattern::{Matcher, PatternError, version};
-use crate::oci::{Digest, Tag};
+use crate::oci::{Digest, Reference, Tag};
 
 /// What a rule takes from its source.
 #[derive(Clone, Debug)]
@@ -22,6 +22,14 @@ pub enum Select {
 }
 
 impl Select {
+    /// The one image that is meant: by its digest, else by its tag.
+    pub(in crate::sync) fn image(reference: &Reference) -> Select {
+        match &reference.digest {
+            Some(digest) => Select::Digest(digest.clone()),
+            None => Select::Tags(TagFilter::names(vec![reference.tag_or_latest()])),
+        }
+    }
+
     /// The tags, if they are named one by one.
     pub(in crate::sync) fn names(&self) -> &[Tag] {
         match self {
