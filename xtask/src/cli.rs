@@ -47,7 +47,7 @@ impl Cli {
 
     pub fn verbose(&self) -> u8 {
         match &self.command {
-            Some(Command::Check(args)) => args.common.verbose,
+            Some(Command::Check(args)) => args.verbose,
             Some(Command::Sync(args)) => args.verbose,
             Some(
                 Command::Verify(VerifyArgs { verbose, .. })
@@ -61,7 +61,7 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Validate all settings and ask every registry whether these credentials may push; change nothing
-    Check(CheckArgs),
+    Check(CommonArgs),
     /// Keep repositories equal between registries; each blob is read from the source once for all of them
     Sync(Box<SyncArgs>),
     /// Compare every tag on every registry with the report of a release
@@ -99,12 +99,6 @@ pub struct ReleaseArgs {
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    #[command(flatten)]
-    pub common: CommonArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct CheckArgs {
     #[command(flatten)]
     pub common: CommonArgs,
 }

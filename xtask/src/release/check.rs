@@ -6,16 +6,16 @@ use super::clients::Registries;
 use super::plan::ReleasePlan;
 use super::transport::Transport;
 use super::{logins, preflight};
-use crate::cli::CheckArgs;
+use crate::cli::CommonArgs;
 use crate::credentials::{Login, NoLogin};
 use crate::exit::Exit;
 use crate::report::{Console, Table};
 use crate::settings::Settings;
 
 /// Asks every registry with credentials; changes nothing.
-pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> Result<Exit> {
+pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) -> Result<Exit> {
     let mut resolver = settings.resolver()?;
-    let settings = &settings.release(args.common.release_version.as_deref())?;
+    let settings = &settings.release(args.release_version.as_deref())?;
     // Settings that no plan can be made of are wrong, too.
     ReleasePlan::new(settings, Transport::default())?;
     let logins = logins::find(&settings.registries, &mut resolver).await;
@@ -31,7 +31,7 @@ pub async fn check(settings: &Settings, console: &Console, args: &CheckArgs) -> 
         let (origin, answer) = match &logins[&registry.name] {
             Err(problem) => {
                 let is_half = matches!(problem, NoLogin::Half { .. });
-                wrong += usize::from(is_half || args.common.strict);
+                wrong += usize::from(is_half || args.strict);
                 ("none", format!("not asked: {problem}"))
             }
             Ok(login) => {

@@ -54,13 +54,10 @@ impl Settings {
         let dotenv = workspace.as_deref().unwrap_or(directory).join(".env");
         let environment = environment.with_dotenv(&dotenv)?;
         Ok(Settings {
-            actions: environment
-                .get("GITHUB_ACTIONS")
-                .filter(|value| *value == "true")
-                .map(|_| Actions {
-                    summary: environment.get("GITHUB_STEP_SUMMARY").map(PathBuf::from),
-                    output: environment.get("GITHUB_OUTPUT").map(PathBuf::from),
-                }),
+            actions: (environment.get("GITHUB_ACTIONS") == Some("true")).then(|| Actions {
+                summary: environment.get("GITHUB_STEP_SUMMARY").map(PathBuf::from),
+                output: environment.get("GITHUB_OUTPUT").map(PathBuf::from),
+            }),
             directory: directory.to_owned(),
             workspace,
             environment,
@@ -141,15 +138,10 @@ fn workspace(directory: &Path, environment: &Environment) -> Option<PathBuf> {
 }
 
 fn docker_config(environment: &Environment) -> Option<PathBuf> {
-    let home = || {
-        environment
-            .get("HOME")
-            .map(|home| Path::new(home).join(".docker"))
+    let directory = match environment.get("DOCKER_CONFIG") {
+        Some(directory) => PathBuf::from(directory),
+        None => Path::new(environment.get("HOME")?).join(".docker"),
     };
-    let directory = environment
-        .get("DOCKER_CONFIG")
-        .map(PathBuf::from)
-        .or_else(home)?;
     Some(directory.join("config.json"))
 }
 

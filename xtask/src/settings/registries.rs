@@ -35,17 +35,14 @@ pub(super) fn all(
         if name == "all"
             || !name
                 .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         {
             problems.push(format!(
                 "registry `{name}`: a name is lower-case letters, digits and dashes, and not `all`"
             ));
         }
-        if prefix.is_empty()
-            || !prefix
-                .bytes()
-                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-        {
+        let is_allowed = |b| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'_');
+        if prefix.is_empty() || !prefix.bytes().all(is_allowed) {
             problems.push(format!(
                 "registry `{name}`: `prefix` is upper-case letters, digits and underscores"
             ));

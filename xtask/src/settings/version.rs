@@ -29,33 +29,30 @@ pub(super) fn release(
     environment: &Environment,
     root: &Path,
 ) -> Result<Option<Release>, String> {
-    let given = argument.map(|value| ("--release-version", value));
-    let given = given.or_else(|| {
-        environment
+    let given = match argument {
+        Some(value) => Some(("--release-version", value)),
+        None => environment
             .get("RELEASE_VERSION")
-            .map(|value| ("RELEASE_VERSION", value))
-    });
+            .map(|value| ("RELEASE_VERSION", value)),
+    };
     if let Some((name, value)) = given {
-        let version = parse(value).map_err(|error| not_semver(name, value, &error))?;
+        let version = parse(name, value)?;
         return Ok(Some(Release {
             tag: format!("v{version}"),
             version,
         }));
     }
-    if let Some(tag) = environment
-        .get("GITHUB_REF")
-        .and_then(|name| name.strip_prefix("refs/tags/"))
-    {
-        let version = parse(tag).map_err(|error| not_semver("GITHUB_REF", tag, &error))?;
+    let reference = environment.get("GITHUB_REF").unwrap_or_default();
+    if let Some(tag) = reference.strip_prefix("refs/tags/") {
         return Ok(Some(Release {
-            version,
+            version: parse("GITHUB_REF", tag)?,
             tag: tag.to_owned(),
         }));
     }
     let tags = git(root, &["tag", "--points-at", "HEAD"]).unwrap_or_default();
     let releases = tags.lines().filter_map(|tag| {
         Some(Release {
-            version: parse(tag).ok()?,
+            version: parse("tag", tag).ok()?,
             tag: tag.to_owned(),
         })
     });
@@ -71,20 +68,16 @@ pub(super) fn commit(root: &Path) -> Option<Commit> {
     })
 }
 
-fn parse(text: &str) -> Result<Version, String> {
-    let version = Version::parse(text.strip_prefix('v').unwrap_or(text))
-        .map_err(|error| error.to_string())?;
-    if version.build.is_empty() {
-        Ok(version)
-    } else {
-        Err("a tag cannot hold `+` and build metadata".to_owned())
-    }
-}
-
-fn not_semver(name: &str, value: &str, why: &str) -> String {
-    format!(
-        "`{name}` is not a version: `{value}`: {why}\nhint: versions look like `1.2.3` or `1.2.3-beta.4`"
-    )
+/// `name` says where the text is written, for the message.
+fn parse(name: &str, text: &str) -> Result<Version, String> {
+    let why = match Version::parse(text.strip_prefix('v').unwrap_or(text)) {
+        Ok(version) if version.build.is_empty() => return Ok(version),
+        Ok(_) => "a tag cannot hold `+` and build metadata".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!(
+        "`{name}` is not a version: `{text}`: {why}\nhint: versions look like `1.2.3` or `1.2.3-beta.4`"
+    ))
 }
 
 fn git(root: &Path, args: &[&str]) -> Option<String> {
