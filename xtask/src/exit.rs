@@ -37,6 +37,14 @@ pub fn bad_input(sentence: impl fmt::Display) -> anyhow::Error {
     BadInput(sentence.to_string()).into()
 }
 
+/// All problems together as a [`BadInput`], if there are any.
+pub fn no_problems(problems: &[String]) -> anyhow::Result<()> {
+    match problems {
+        [] => Ok(()),
+        problems => Err(bad_input(problems.join("\n"))),
+    }
+}
+
 /// The exit code of an error.
 pub fn code(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<BadInput>().is_some() {

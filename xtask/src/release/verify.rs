@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::registry_state::resolve_tag;
 use crate::cli::VerifyArgs;
 use crate::credentials::{Credentials, NoLogin};
-use crate::exit::{Exit, bad_input};
+use crate::exit::{Exit, bad_input, no_problems};
 use crate::registry::{Options, Registry, Repository};
 use crate::report::{Console, Outcome, RegistryReport, ReleaseReport, Table};
 use crate::settings::Settings;
@@ -89,8 +89,6 @@ async fn repositories(
         let registry = Registry::new(name.host(), credentials, Options::default())?;
         repositories.push(registry.repository(name.path()));
     }
-    match problems.is_empty() {
-        true => Ok(repositories),
-        false => Err(bad_input(problems.join("\n"))),
-    }
+    no_problems(&problems)?;
+    Ok(repositories)
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::schema::{Content, ReleaseReport, Report, SCHEMA, SyncReport};
-use crate::exit::bad_input;
+use crate::exit::{bad_input, no_problems};
 
 /// How the names of files begin that are there for a moment.
 const HIDDEN: &str = ".xtask-";
@@ -24,10 +24,7 @@ pub fn check_writable<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<(
         let error = try_write(path).err()?;
         Some(unwritable(path, &error).to_string())
     });
-    match &problems.collect::<Vec<_>>()[..] {
-        [] => Ok(()),
-        problems => Err(bad_input(problems.join("\n"))),
-    }
+    no_problems(&problems.collect::<Vec<_>>())
 }
 
 fn try_write(path: &Path) -> io::Result<()> {

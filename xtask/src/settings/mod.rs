@@ -21,7 +21,7 @@ pub use release::{GithubSettings, ReleaseSettings};
 pub use version::{Commit, Release};
 
 use crate::credentials::Resolver;
-use crate::exit::bad_input;
+use crate::exit::{bad_input, no_problems};
 use metadata::RegistriesMetadata;
 
 /// The settings of every command, and the way to those of a release.
@@ -90,7 +90,7 @@ impl Settings {
             &self.environment,
             &mut problems,
         );
-        none_of(&problems)?;
+        no_problems(&problems)?;
         Ok(registries)
     }
 
@@ -116,13 +116,6 @@ impl Settings {
                 self.directory.display()
             ))
         })
-    }
-}
-
-fn none_of(problems: &[String]) -> Result<()> {
-    match problems {
-        [] => Ok(()),
-        problems => Err(bad_input(problems.join("\n"))),
     }
 }
 

@@ -9,6 +9,7 @@ use super::env::Environment;
 use super::metadata::{self, ReleaseMetadata, Require};
 use super::registries::{self, RegistrySettings};
 use super::version::{self, Commit, Release};
+use crate::exit::no_problems;
 use crate::oci::Platform;
 use crate::secret::Secret;
 
@@ -111,7 +112,7 @@ pub(super) fn load(
         }
         None => commit.as_ref().map_or(0, |commit| commit.timestamp),
     };
-    super::none_of(&problems)?;
+    no_problems(&problems)?;
     Ok(ReleaseSettings {
         image: facts.image,
         platforms,

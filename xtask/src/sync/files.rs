@@ -36,11 +36,8 @@ impl Failures {
     pub fn read(path: &Path) -> Result<Failures> {
         let report = SyncReport::read(path)?;
         let failed = report.failed();
-        Ok(Failures(
-            failed
-                .map(|it| (it.image.clone(), it.reference.clone()))
-                .collect(),
-        ))
+        let failed = failed.map(|it| (it.image.clone(), it.reference.clone()));
+        Ok(Failures(failed.collect()))
     }
 
     pub fn is_empty(&self) -> bool {

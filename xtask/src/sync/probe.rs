@@ -13,7 +13,7 @@ use indexmap::IndexSet;
 use super::Request;
 use crate::copy::RegistryHost;
 use crate::credentials::{Credentials, Login, NoLogin};
-use crate::exit::bad_input;
+use crate::exit::no_problems;
 use crate::oci::{Digest, RepositoryName};
 use crate::registry::{Error, Options, Registry};
 use crate::secret::Secret;
@@ -61,35 +61,26 @@ impl Registries {
         };
         let mut problems = Vec::new();
         for rule in &request.rules {
-            let destinations = rule
-                .destinations
-                .iter()
-                .map(|destination| &destination.repository);
+            let destinations = rule.destinations.iter().map(|it| &it.repository);
             for name in std::iter::once(&rule.source).chain(destinations) {
                 if registries.by_name.contains_key(name) {
                     continue;
                 }
-                let login = match resolver.find(name).await {
-                    Ok(login) => login,
-                    Err(NoLogin::Missing { host, variables }) => anonymous(&host, variables),
-                    Err(problem) => {
-                        problems.push(problem.to_string());
-                        continue;
+                match resolver.find(name).await {
+                    Ok(login) => registries.add(name, login, retries)?,
+                    Err(NoLogin::Missing { host, variables }) => {
+                        registries.add(name, anonymous(&host, variables), retries)?;
                     }
-                };
-                registries.add(name, login, retries)?;
+                    Err(problem) => problems.push(problem.to_string()),
+                }
             }
         }
         let probes = registries.connections.iter_mut().map(Connection::probe);
         problems.extend(join_all(probes).await.into_iter().flatten());
         // Repositories of one registry have the same problem.
         let problems: IndexSet<String> = problems.into_iter().collect();
-        if problems.is_empty() {
-            Ok(registries)
-        } else {
-            let problems: Vec<String> = problems.into_iter().collect();
-            Err(bad_input(problems.join("\n")))
-        }
+        no_problems(&Vec::from_iter(problems))?;
+        Ok(registries)
     }
 
     /// What is used to sign in, for masking.
@@ -137,15 +128,13 @@ impl Registries {
 
 /// Most registries let everyone read. The origin says where a login could be.
 fn anonymous(host: &str, variables: Vec<String>) -> Login {
-    let docker = format!("`docker login {host}`");
-    let places = ["`--auth FILE`".to_owned()].into_iter().chain(variables);
+    let mut places = vec!["`--auth FILE`".to_owned()];
+    places.extend(variables);
+    places.push(format!("or `docker login {host}`"));
     Login {
         credentials: Credentials::Anonymous,
         plain_http: false,
-        origin: places
-            .chain([format!("or {docker}")])
-            .collect::<Vec<_>>()
-            .join(", "),
+        origin: places.join(", "),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use indicatif::DecimalBytes;
 use log::Level;
@@ -117,12 +117,8 @@ impl ProgressReporter {
             .insert(failure)
     }
 
-    fn destinations(&self) -> MutexGuard<'_, BTreeMap<String, Progress>> {
-        self.destinations.lock().expect("no holder panics")
-    }
-
     fn update(&self, destination: &str, change: impl FnOnce(&mut Progress)) {
-        let mut destinations = self.destinations();
+        let mut destinations = self.destinations.lock().expect("no holder panics");
         let Some(progress) = destinations.get_mut(destination) else {
             return;
         };

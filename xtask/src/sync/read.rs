@@ -2,20 +2,18 @@
 //!
 //! It reads the named files and nothing else; variables come through a lookup.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::auth_file;
 use super::conflict::conflicts;
-use super::document::parse;
-use super::expand::Lookup;
 use super::formats::{self, Parsed};
 use super::reader::ConfigReader;
 use super::request::{ImageCopy, Request, Rule};
 use super::tags::{Select, TagFilter};
 use crate::credentials::Prefix;
-use crate::exit::bad_input;
+use crate::exit::no_problems;
 
 /// The files and filters of the command line.
 #[derive(Clone, Debug, Default)]
@@ -43,18 +41,27 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
                 .to_owned(),
         );
     }
-    for path in &inputs.files {
-        with_file(path, lookup, &mut problems, |reader, text| {
-            formats::read(reader, text, &mut found);
-        });
-    }
-    if let Some(path) = &inputs.auth {
-        with_file(path, lookup, &mut problems, |reader, text| {
-            match parse(text) {
-                Ok(document) => auth_file::read(&mut found.logins, reader, &document),
-                Err(fault) => reader.problem(fault.position, fault.reason),
+    let files = inputs.files.iter().map(|path| (path, false));
+    let auth = inputs.auth.iter().map(|path| (path, true));
+    for (path, is_auth) in files.chain(auth) {
+        let file = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                problems.push(format!("`{file}` cannot be read: {error}"));
+                continue;
             }
-        });
+        };
+        let reader = &mut ConfigReader {
+            file,
+            lookup,
+            problems: &mut problems,
+        };
+        if !is_auth {
+            formats::read(reader, &text, &mut found);
+        } else if let Some(document) = reader.document(&text) {
+            auth_file::read(&mut found.logins, reader, &document);
+        }
     }
     let Parsed {
         mut rules,
@@ -72,30 +79,8 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
 
     let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
     problems.extend(conflicts(&copies));
-    if !problems.is_empty() {
-        return Err(bad_input(problems.join("\n")));
-    }
+    no_problems(&problems)?;
     Ok(Request { rules, logins })
-}
-
-fn with_file(
-    path: &Path,
-    lookup: Lookup,
-    problems: &mut Vec<String>,
-    read: impl FnOnce(&mut ConfigReader, &str),
-) {
-    let file = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => read(
-            &mut ConfigReader {
-                file,
-                lookup,
-                problems,
-            },
-            &text,
-        ),
-        Err(error) => problems.push(format!("`{file}` cannot be read: {error}")),
-    }
 }
 
 /// Applies the filters of the command line.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::document::{Node, Position, Value};
+use super::document::{Node, Position, Value, parse};
 use super::expand::{Lookup, expand};
 use crate::exit::nearest;
 
@@ -35,6 +35,13 @@ impl ConfigReader<'_> {
         result: Result<T, E>,
     ) -> Option<T> {
         result.map_err(|error| self.problem(position, error)).ok()
+    }
+
+    /// The file's `text` as a document.
+    pub(super) fn document(&mut self, text: &str) -> Option<Node> {
+        parse(text)
+            .map_err(|fault| self.problem(fault.position, fault.reason))
+            .ok()
     }
 
     /// `text` with its variables.
@@ -77,17 +84,17 @@ impl ConfigReader<'_> {
         texts.into_iter().collect()
     }
 
-    /// What `one` makes of each text of a list. `None` if any of them is wrong.
-    pub(super) fn each<T>(
+    /// What `parse` makes of each text of a list. `None` if any of them is wrong.
+    pub(super) fn each<T, E: fmt::Display>(
         &mut self,
         node: &Node,
         what: &str,
-        one: fn(&mut Self, Position, &str) -> Option<T>,
+        parse: fn(&str) -> Result<T, E>,
     ) -> Option<Vec<T>> {
         let texts = self.texts(node, what)?;
         let all: Vec<Option<T>> = texts
             .iter()
-            .map(|(position, text)| one(self, *position, text))
+            .map(|(position, text)| self.right(*position, parse(text)))
             .collect();
         all.into_iter().collect()
     }

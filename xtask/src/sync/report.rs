@@ -42,11 +42,8 @@ pub(super) fn outcome(
     succeeded: Option<&Path>,
 ) -> Outcome {
     let rows = &images[..];
-    let count = |is: fn(CopyStatus) -> bool| rows.iter().filter(|row| is(row.status)).count();
-    let (failed, equal) = (
-        count(|it| it == CopyStatus::Failed),
-        count(|it| it == CopyStatus::Equal),
-    );
+    let count = |status| rows.iter().filter(|row| row.status == status).count();
+    let (failed, equal) = (count(CopyStatus::Failed), count(CopyStatus::Equal));
     let in_place = rows.iter().filter(|row| is_in_place(row, mode)).count();
     let title = match mode {
         Mode::Apply => format!(

@@ -11,7 +11,7 @@ use super::conflict::conflicts;
 use super::probe::{Registries, Unavailable};
 use super::{ImageCopy, Request, Rule};
 use crate::copy::{CopyResult, Destination, Job, Source};
-use crate::exit::bad_input;
+use crate::exit::no_problems;
 use crate::oci::{RepositoryName, Tag};
 use crate::registry::Error;
 
@@ -53,10 +53,7 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
             }
         }
     }
-    let problems = conflicts(&work);
-    if !problems.is_empty() {
-        return Err(bad_input(problems.join("\n")));
-    }
+    no_problems(&conflicts(&work))?;
     for (rule, copies) in work {
         for copy in copies {
             resolved.add(rule, copy, registries);

@@ -3,11 +3,13 @@
 //! `target` has no registry: `REGISTRY` and its namespace say where it is. `tags` are all names for the one image that
 //! `source` means.
 
+use std::str::FromStr as _;
+
 use super::Parsed;
 use crate::copy::Policy;
 use crate::oci::{Platform, Reference, RepositoryName, Tag};
 use crate::sync::default_registry::DefaultRegistry;
-use crate::sync::document::{Node, Position};
+use crate::sync::document::Node;
 use crate::sync::reader::{ConfigReader, suggestion};
 use crate::sync::request::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::Select;
@@ -27,7 +29,7 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     let destination =
         destination.and_then(|node| target_of(reader, node, &mut found.default_registry));
     let tags = reader.required(node, "tags");
-    let tags = tags.and_then(|node| reader.each(node, "`tags`", tag));
+    let tags = tags.and_then(|node| reader.each(node, "`tags`", str::parse));
     let platforms = reader.required(node, "architectures");
     let platforms = platforms.and_then(|node| reader.each(node, "`architectures`", architecture));
     if let (Some((source, select)), Some(repository), Some(tags), Some(platforms)) =
@@ -82,18 +84,10 @@ fn target_of(
     reader.right(node.position, repository)
 }
 
-fn tag(reader: &mut ConfigReader, position: Position, text: &str) -> Option<Tag> {
-    reader.right(position, text.parse())
-}
-
-fn architecture(reader: &mut ConfigReader, position: Position, text: &str) -> Option<Platform> {
+fn architecture(text: &str) -> Result<Platform, String> {
     if !ARCHITECTURES.contains(&text) {
         let hint = suggestion(text, ARCHITECTURES);
-        reader.problem(
-            position,
-            format!("unknown architecture `{text}`; hint: {hint}"),
-        );
-        return None;
+        return Err(format!("unknown architecture `{text}`; hint: {hint}"));
     }
-    reader.right(position, format!("linux/{text}").parse())
+    Platform::from_str(&format!("linux/{text}")).map_err(|error| error.to_string())
 }

@@ -14,7 +14,7 @@ mod rule;
 
 use crate::credentials::Logins;
 use crate::sync::default_registry::DefaultRegistry;
-use crate::sync::document::{Node, Value, parse};
+use crate::sync::document::{Node, Value};
 use crate::sync::reader::ConfigReader;
 use crate::sync::request::Rule;
 
@@ -32,11 +32,8 @@ pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
     let (rules, problems) = (found.rules.len(), reader.problems.len());
     if plain_list::is_list(text) {
         plain_list::read(reader, text, found);
-    } else {
-        match parse(text) {
-            Ok(document) => tree(reader, &document, found),
-            Err(fault) => reader.problem(fault.position, fault.reason),
-        }
+    } else if let Some(document) = reader.document(text) {
+        tree(reader, &document, found);
     }
     if found.rules.len() == rules && reader.problems.len() == problems {
         reader

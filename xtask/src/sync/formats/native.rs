@@ -4,8 +4,7 @@
 use super::Parsed;
 use super::rule::RawRule;
 use crate::copy::{Attestations, Policy};
-use crate::oci::Platform;
-use crate::sync::document::{Node, Position};
+use crate::sync::document::Node;
 use crate::sync::reader::{ConfigReader, suggestion};
 
 const KEYS: &[&str] = &["source", "targets", "tags", "platforms", "attestations"];
@@ -17,7 +16,7 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     let raw = RawRule::read(reader, node, "source", "targets");
     let rule = raw.and_then(|raw| raw.rule(reader));
     let platforms = match node.get("platforms") {
-        Some(node) => reader.each(node, "`platforms`", platform),
+        Some(node) => reader.each(node, "`platforms`", str::parse),
         None => Some(Vec::new()),
     };
     let attestations = match node.get("attestations") {
@@ -32,10 +31,6 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
         };
         found.rules.push(rule);
     }
-}
-
-fn platform(reader: &mut ConfigReader, position: Position, text: &str) -> Option<Platform> {
-    reader.right(position, text.parse())
 }
 
 fn attestations(reader: &mut ConfigReader, node: &Node) -> Option<Attestations> {
