@@ -1,6 +1,6 @@
 //! Reads an archive in one pass: documents into memory, up to a limit, and layers through the [`LayerPipeline`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -14,7 +14,6 @@ use super::layer_pipeline::{LayerPipeline, LayerThread};
 use super::layer_sink::{Layer, LayerHint};
 use super::options::Options;
 use super::stream::Archive;
-use super::v1_layer_ids;
 use crate::oci::Digest;
 
 /// The largest document, in bytes: registries accept no larger manifest.
@@ -28,8 +27,6 @@ pub(super) struct EntryReader<'a, 'scope, 'env> {
     pub contents: Contents,
     pipeline: &'a LayerPipeline<'scope, 'env>,
     options: &'a Options,
-    /// Diff ids of layers by the names that an engine up to 24 gives them.
-    v1_names: HashMap<String, Digest>,
     /// Receives the number of bytes read; `false` stops the reader.
     progress: &'a dyn Fn(u64) -> bool,
     unfinished: VecDeque<(String, LayerThread<'scope>)>,
@@ -46,11 +43,6 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             contents: Contents::default(),
             pipeline,
             options,
-            v1_names: options
-                .diff_ids
-                .iter()
-                .flat_map(|diff_ids| v1_layer_ids::names(diff_ids))
-                .collect(),
             progress,
             unfinished: VecDeque::new(),
             memory: 0,
@@ -174,10 +166,7 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
         self.reserve_memory(name.len())?;
         let reusable = &self.options.reusable;
         let reused = match encoding {
-            Encoding::Tar => {
-                let diff_id = digest.as_ref().or_else(|| self.v1_names.get(&name));
-                diff_id.and_then(|diff_id| reusable.get_key_value(diff_id))
-            }
+            Encoding::Tar => digest.as_ref().and_then(|it| reusable.get_key_value(it)),
             Encoding::Gzip | Encoding::Zstd => {
                 let digest = digest.as_ref().filter(|it| it.algorithm() == "sha256");
                 reusable

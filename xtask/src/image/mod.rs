@@ -25,7 +25,6 @@ mod rewrite;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod v1_layer_ids;
 
 pub use blob::{Blob, Content};
 pub use compression::{Compression, CompressionError};

@@ -48,11 +48,9 @@ pub struct Options {
     /// Threads that compress; one for each core if `None`. No digest depends on it.
     pub workers: Option<usize>,
     /// Layers by diff id that the destinations have, as the descriptor says: they are verified, but neither compressed
-    /// nor handed out, and the manifest lists the descriptor.
+    /// nor handed out, and the manifest lists the descriptor. Exports of engines up to 24 name layers by no digest: none
+    /// of theirs is reused.
     pub reusable: HashMap<Digest, Descriptor>,
-    /// The diff ids of each image, from the bottom, if known beforehand. Exports of engines up to 24 do not name them
-    /// before the layers; without them, no layer of such an export is reused.
-    pub diff_ids: Vec<Vec<Digest>>,
 }
 
 /// What happens while an image is read.

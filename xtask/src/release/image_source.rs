@@ -188,7 +188,6 @@ async fn read(
         compression: plan.transport.compression,
         workers: None,
         reusable: reusable.layers,
-        diff_ids: images.iter().map(|it| it.diff_ids.clone()).collect(),
     };
     let origin = match plan.transport.image.as_ref().map(|it| &it.location) {
         Some(Location::Directory(path)) => Origin::Archive(Input::Directory(path.clone())),

@@ -161,7 +161,7 @@ async fn how_a_reusable_layer_is_compressed_is_the_earlier_releases_choice() {
 }
 
 #[tokio::test]
-async fn without_diff_ids_no_layer_of_a_classic_export_is_reused() {
+async fn no_layer_of_a_classic_export_is_reused() {
     let archive = tar(&classic(&[Sample::new()]));
     let earlier = read_archive(&archive).await.unwrap();
     let options = Options {
