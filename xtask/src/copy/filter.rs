@@ -70,9 +70,8 @@ pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered,
         let mut kept = kept.iter();
         children.retain(|_| *kept.next().unwrap_or(&true));
     }
-    let bytes = serde_json::to_vec_pretty(&document).expect("a value is JSON");
     Ok(Filtered {
-        manifest: Manifest::new(manifest.media_type(), bytes.into()),
+        manifest: Manifest::new(manifest.media_type(), format!("{document:#}").into()),
         missing_platforms,
         available_platforms,
     })

@@ -4,8 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::encoding::Encoding;
 use super::error::Error;
@@ -28,30 +27,18 @@ pub(super) fn manifest(
         }),
     };
     let layers: Result<Vec<_>, _> = config.diff_ids().iter().map(listed).collect();
-    let document = Document {
-        schema_version: 2,
-        media_type: media_type::OCI_MANIFEST,
-        config: Descriptor::new(
-            media_type::OCI_CONFIG,
-            descriptor.digest.clone(),
-            descriptor.size,
-        ),
-        layers: layers?,
-        annotations,
-    };
-    let bytes = serde_json::to_vec(&document).expect("descriptors are JSON");
+    let media_type = media_type::OCI_CONFIG;
+    let mut manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::OCI_MANIFEST,
+        "config": Descriptor::new(media_type, descriptor.digest.clone(), descriptor.size),
+        "layers": layers?,
+    });
+    if let Some(annotations) = annotations {
+        manifest["annotations"] = json!(annotations);
+    }
+    let bytes = manifest.to_string();
     Ok(Manifest::new(media_type::OCI_MANIFEST, bytes.into()))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    schema_version: u8,
-    media_type: &'a str,
-    config: Descriptor,
-    layers: Vec<Descriptor>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    annotations: Option<&'a BTreeMap<String, String>>,
 }
 
 pub(super) const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -93,8 +80,7 @@ pub(super) fn index(index: Manifest, rewritten: &HashMap<Digest, Descriptor>) ->
     if !is_changed {
         return index;
     }
-    let bytes = serde_json::to_vec(&document).expect("a value is JSON");
-    Manifest::new(index.media_type(), bytes.into())
+    Manifest::new(index.media_type(), document.to_string().into())
 }
 
 /// The annotations that hold an image's name in archives.
@@ -126,5 +112,5 @@ pub(super) fn side_by_side<'a>(images: impl Iterator<Item = &'a Descriptor>) -> 
         }
     }
     let children: Vec<Descriptor> = children.into_values().collect();
-    Some(index_of(&children, None))
+    Some(index_of(&children))
 }

@@ -89,7 +89,6 @@ pub struct Image {
 pub struct Index {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub manifests: Vec<Descriptor>,
-    pub annotations: Option<BTreeMap<String, String>>,
 }
 
 /// Why bytes are not a supported manifest.

@@ -20,7 +20,7 @@ pub struct RepositoryName {
 }
 
 /// A tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Tag(String);
 
 /// Identifies a manifest in its repository.
@@ -69,17 +69,12 @@ impl RepositoryName {
 
     /// What `at` names in the repository.
     pub fn at(&self, at: impl Into<TagOrDigest>) -> Reference {
-        let whole = Reference::from(self.clone());
+        let mut reference = Reference::from(self.clone());
         match at.into() {
-            TagOrDigest::Tag(tag) => Reference {
-                tag: Some(tag),
-                ..whole
-            },
-            TagOrDigest::Digest(digest) => Reference {
-                digest: Some(digest),
-                ..whole
-            },
+            TagOrDigest::Tag(tag) => reference.tag = Some(tag),
+            TagOrDigest::Digest(digest) => reference.digest = Some(digest),
         }
+        reference
     }
 }
 
@@ -131,12 +126,6 @@ impl FromStr for Tag {
             }
             _ => Err(ReferenceError::Tag(text.to_owned())),
         }
-    }
-}
-
-impl Serialize for Tag {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn push(
                 child.platform = Some((*platform).clone());
                 child
             });
-            index_of(&children.collect::<Vec<_>>(), None)
+            index_of(&children.collect::<Vec<_>>())
         }
     };
     Ok(PushOutcome {

@@ -34,7 +34,7 @@ async fn a_rate_limit_pauses_the_host() {
     let host = registry_with(&server.host, Credentials::Anonymous, options);
     let [one, other] = ["one", "other"].map(|path| host.repository(path));
     let at = tag("x");
-    let limited = one.put_manifest(&at, &index_of(&[], None)).await;
+    let limited = one.put_manifest(&at, &index_of(&[])).await;
     assert!(matches!(limited, Err(Error::RateLimited(_))), "{limited:?}");
     let (head, tags) = tokio::join!(other.head_manifest(&at), one.head_manifest(&at));
     head.and(tags).unwrap();
@@ -144,7 +144,7 @@ async fn a_body_that_is_too_large_is_a_final_answer() {
         Fault::Respond(413, &[], "<html>nginx</html>"),
     );
     let error = repository
-        .put_manifest(&tag("x"), &index_of(&[], None))
+        .put_manifest(&tag("x"), &index_of(&[]))
         .await
         .unwrap_err();
     assert!(
@@ -161,7 +161,7 @@ async fn a_digest_that_is_not_stated_is_computed() {
         ..Behavior::default()
     })
     .await;
-    let manifest = index_of(&[], None);
+    let manifest = index_of(&[]);
     assert_eq!(
         &repository.put_manifest(&tag("x"), &manifest).await.unwrap(),
         manifest.digest()
@@ -173,7 +173,7 @@ async fn a_digest_that_is_not_stated_is_computed() {
 #[tokio::test]
 async fn a_manifest_is_asked_for_by_head_alone_when_that_tells_all() {
     let (server, repository) = open().await;
-    let manifest = index_of(&[], None);
+    let manifest = index_of(&[]);
     repository.put_manifest(&tag("x"), &manifest).await.unwrap();
     repository.head_manifest(&tag("x")).await.unwrap();
     assert_eq!(server.count(Method::GET, ""), 0);
@@ -182,7 +182,7 @@ async fn a_manifest_is_asked_for_by_head_alone_when_that_tells_all() {
 #[tokio::test]
 async fn a_manifest_that_does_not_have_its_digest_is_not_handed_out() {
     let (server, repository) = open().await;
-    let manifest = index_of(&[], None);
+    let manifest = index_of(&[]);
     repository.put_manifest(&tag("x"), &manifest).await.unwrap();
     server.fault(Method::GET, "manifests", Fault::Corrupt);
     assert_eq!(
@@ -209,7 +209,7 @@ async fn tags_are_listed_to_the_last_page() {
     let names = ["a", "b", "c", "d", "e"];
     for name in names {
         repository
-            .put_manifest(&tag(name), &index_of(&[], None))
+            .put_manifest(&tag(name), &index_of(&[]))
             .await
             .unwrap();
     }
@@ -232,7 +232,7 @@ async fn referrers_are_found_with_the_api_and_without() {
             ..Behavior::default()
         })
         .await;
-        let subject = index_of(&[], None);
+        let subject = index_of(&[]);
         let signature = serde_json::json!({"schemaVersion": 2, "config": layer(b"{}"), "layers": [],
             "subject": subject.descriptor()});
         let signature = Manifest::new(media_type::OCI_MANIFEST, signature.to_string().into());
@@ -243,7 +243,7 @@ async fn referrers_are_found_with_the_api_and_without() {
         if !lists_referrers {
             assert_eq!(repository.referrers(subject.digest()).await.unwrap(), []);
             let fallback = format!("sha256-{}", subject.digest().hex());
-            let index = index_of(&[signature.descriptor()], None);
+            let index = index_of(&[signature.descriptor()]);
             repository
                 .put_manifest(&tag(&fallback), &index)
                 .await

@@ -50,7 +50,7 @@ async fn an_empty_index_is_put_found_and_read_back() {
     assert_eq!(repository.head_manifest(&tag("1.0")).await.unwrap(), None);
     assert_eq!(repository.get_manifest(&tag("1.0")).await.unwrap(), None);
 
-    let manifest = index_of(&[], None);
+    let manifest = index_of(&[]);
     let digest = repository
         .put_manifest(&tag("1.0"), &manifest)
         .await
@@ -81,7 +81,7 @@ async fn a_manifest_whose_children_are_absent_is_refused_as_that() {
         ..Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256_of(b"nothing"), 7)
     };
     let error = repository
-        .put_manifest(&tag("x"), &index_of(&[child], None))
+        .put_manifest(&tag("x"), &index_of(&[child]))
         .await
         .unwrap_err();
     assert!(matches!(error, Error::ChildMissing(_)), "{error}");
@@ -107,7 +107,7 @@ async fn a_registry_that_is_not_there_is_unreachable() {
 async fn handles_work_from_many_tasks() {
     let server = Distribution::with_user("user", PASSWORD);
     let repository = registry(&server.host, login("user", PASSWORD)).repository("a");
-    let manifest = index_of(&[], None);
+    let manifest = index_of(&[]);
     let put = |n: u32| {
         let (repository, manifest): (Repository, Manifest) = (repository.clone(), manifest.clone());
         tokio::spawn(async move {
