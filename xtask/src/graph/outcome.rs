@@ -24,13 +24,7 @@ pub enum Status {
 /// As everywhere: in tables, lines and reports.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Status::Succeeded => "succeeded",
-            Status::Failed => "failed",
-            Status::Skipped => "skipped",
-            Status::NotRun => "not-run",
-            Status::Aborted => "aborted",
-        })
+        self.serialize(f)
     }
 }
 

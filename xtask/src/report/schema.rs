@@ -150,14 +150,7 @@ impl SyncReport {
 /// As everywhere: in tables, outputs and reports.
 impl fmt::Display for RegistryStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            RegistryStatus::Pushed => "pushed",
-            RegistryStatus::Equal => "equal",
-            RegistryStatus::Failed => "failed",
-            RegistryStatus::Skipped => "skipped",
-            RegistryStatus::NotRun => "not-run",
-            RegistryStatus::Aborted => "aborted",
-        })
+        self.serialize(f)
     }
 }
 
@@ -242,27 +235,26 @@ mod tests {
     #[test]
     fn a_status_is_spelled_in_reports_as_in_tables() {
         use RegistryStatus as R;
-        let targets = [
-            Status::Succeeded,
-            Status::Failed,
-            Status::Skipped,
-            Status::NotRun,
-            Status::Aborted,
-        ];
-        for status in targets {
-            let json = serde_json::to_value(status).unwrap();
-            assert_eq!(json, status.to_string());
-        }
-        for status in [
-            R::Pushed,
-            R::Equal,
-            R::Failed,
-            R::Skipped,
-            R::NotRun,
-            R::Aborted,
+        for (status, text) in [
+            (Status::Succeeded, "succeeded"),
+            (Status::Failed, "failed"),
+            (Status::Skipped, "skipped"),
+            (Status::NotRun, "not-run"),
+            (Status::Aborted, "aborted"),
         ] {
-            let json = serde_json::to_value(status).unwrap();
-            assert_eq!(json, status.to_string());
+            assert_eq!(serde_json::to_value(status).unwrap(), text);
+            assert_eq!(status.to_string(), text);
+        }
+        for (status, text) in [
+            (R::Pushed, "pushed"),
+            (R::Equal, "equal"),
+            (R::Failed, "failed"),
+            (R::Skipped, "skipped"),
+            (R::NotRun, "not-run"),
+            (R::Aborted, "aborted"),
+        ] {
+            assert_eq!(serde_json::to_value(status).unwrap(), text);
+            assert_eq!(status.to_string(), text);
         }
     }
 
