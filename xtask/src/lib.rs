@@ -48,7 +48,7 @@ pub mod settings;
 pub mod sync;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -56,7 +56,7 @@ use clap::Parser as _;
 
 use cli::Cli;
 use exit::Exit;
-use report::Console;
+use report::{ActionsFiles, Console};
 use settings::{Environment, Settings};
 
 /// The program: `arguments` begin with its name, `directory` is where it was started.
@@ -78,7 +78,7 @@ pub async fn run(
             };
         }
     };
-    let early = Console::new(environment.redactor(), cli.verbose(), None);
+    let early = Console::new(environment.redactor(), cli.verbose(), None, None);
     let (console, ended) = match start(environment, directory, &cli) {
         Ok((settings, console)) => {
             let ended = commands::run(&cli, &settings, &console).await;
@@ -97,15 +97,15 @@ fn start(
     report::check_writable(cli.outputs())?;
     let settings = Settings::load(environment, directory)?;
     let redactor = settings.environment.redactor();
-    let (verbose, columns) = (cli.verbose(), settings.columns());
-    let console = match &settings.actions {
-        Some(files) => {
-            let (summary, output) = (files.summary.as_deref(), files.output.as_deref());
-            report::check_writable(summary.into_iter().chain(output))?;
-            Console::for_actions(redactor, verbose, columns, summary, output)
-        }
-        None => Console::new(redactor, verbose, columns),
-    };
+    let actions = settings.actions.as_ref().map(|files| ActionsFiles {
+        summary: files.summary.clone(),
+        output: files.output.clone(),
+    });
+    if let Some(files) = &actions {
+        let files = files.summary.iter().chain(&files.output);
+        report::check_writable(files.map(PathBuf::as_path))?;
+    }
+    let console = Console::new(redactor, cli.verbose(), settings.columns(), actions);
     report::show_logs(&console);
     Ok((settings, console))
 }

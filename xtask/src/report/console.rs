@@ -30,45 +30,29 @@ pub struct Console {
 }
 
 /// The files of a step of GitHub Actions.
-pub(super) struct ActionsFiles {
-    summary: Option<PathBuf>,
-    output: Option<PathBuf>,
+pub struct ActionsFiles {
+    pub summary: Option<PathBuf>,
+    pub output: Option<PathBuf>,
 }
 
 impl Console {
     /// `verbose` counts the `-v`; `columns` is the width that tables have to fit into, else the terminal's.
-    pub fn new(redactor: Redactor, verbose: u8, columns: Option<usize>) -> Arc<Self> {
+    pub fn new(
+        redactor: Redactor,
+        verbose: u8,
+        columns: Option<usize>,
+        actions: Option<ActionsFiles>,
+    ) -> Arc<Self> {
         let terminal = console::Term::stderr().size_checked();
         Arc::new(Console {
             redactor: RwLock::new(redactor),
             verbose,
             columns: columns.or(terminal.map(|(_, columns)| columns.into())),
-            live: Live::new(std::io::stderr().is_terminal()),
-            actions: None,
+            live: Live::new(actions.is_none() && std::io::stderr().is_terminal()),
+            actions,
             log: Mutex::default(),
             started: SystemTime::now(),
             has_lost_files: AtomicBool::new(false),
-        })
-    }
-
-    /// As [`Console::new`], for a step of GitHub Actions with these files.
-    pub fn for_actions(
-        redactor: Redactor,
-        verbose: u8,
-        columns: Option<usize>,
-        summary: Option<&Path>,
-        output: Option<&Path>,
-    ) -> Arc<Self> {
-        let actions = ActionsFiles {
-            summary: summary.map(Path::to_owned),
-            output: output.map(Path::to_owned),
-        };
-        let console = Console::new(redactor, verbose, columns);
-        let console = Arc::into_inner(console).expect("nobody else has it yet");
-        Arc::new(Console {
-            live: Live::new(false),
-            actions: Some(actions),
-            ..console
         })
     }
 
@@ -265,7 +249,7 @@ mod tests {
             columns: vec!["note"],
             rows: vec![vec![format!("{} geheimes Wort", "x".repeat(60))]],
         };
-        let text = Console::new(redactor, 0, None)
+        let text = Console::new(redactor, 0, None, None)
             .redacted(&table)
             .to_text(None);
         assert!(text.ends_with(" ***\n"), "{text}");
@@ -273,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_quoted_does_not_control_the_terminal() {
-        let console = Console::new(Redactor::default(), 0, None);
+        let console = Console::new(Redactor::default(), 0, None, None);
         let text = console.redact("a\tb\n\u{1b}[2Jc\r\u{9b}d");
         assert_eq!(text, "a\tb\n\u{fffd}[2Jc\u{fffd}\u{fffd}d");
     }
@@ -283,7 +267,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         std::fs::write(&path, "").unwrap();
-        let console = Console::new(Redactor::default(), 0, None);
+        let console = Console::new(Redactor::default(), 0, None, None);
         // As a full disk: it could be opened.
         *console.log.lock().unwrap() = Some((path.clone(), File::open(&path).unwrap()));
         console.info("a line");

@@ -12,7 +12,7 @@ mod outcome;
 mod schema;
 mod table;
 
-pub use console::Console;
+pub use console::{ActionsFiles, Console};
 pub use file::check_writable;
 pub use log::show_logs;
 pub use outcome::{Outcome, targets};
