@@ -122,14 +122,8 @@ const SHA256: &str = "sha256";
 const SHA512: &str = "sha512";
 
 fn hex(algorithm: &str, bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    let mut text = String::with_capacity(algorithm.len() + 1 + 2 * bytes.len());
-    text.push_str(algorithm);
-    text.push(':');
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("a string takes any text");
-    }
-    text
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    format!("{algorithm}:{}", digits.collect::<String>())
 }
 
 #[cfg(test)]
