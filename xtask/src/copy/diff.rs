@@ -7,8 +7,8 @@ use futures_util::future::{BoxFuture, FutureExt as _, try_join_all};
 use super::error::{CopyError, SourceError};
 use super::job::{Attestations, Destination, Policy};
 use super::source::SourceImage;
-use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Tag, TagOrDigest, media_type};
-use crate::registry::{Error, Repository};
+use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Tag, media_type};
+use crate::registry::Error;
 
 /// With at least this many tags for one repository, one listing is cheaper than asking for each.
 const MIN_TAGS_TO_LIST: usize = 8;
@@ -46,8 +46,7 @@ pub(super) async fn diff(
     tags_in_repository: usize,
     force: bool,
 ) -> Result<Diff, CopyError> {
-    let repository = destination.host.repository(destination.repository.path());
-    let before = tags(&repository, destination).await?;
+    let before = tags(destination).await?;
     let rewrites = !policy.platforms.is_empty() || policy.attestations == Attestations::Strip;
     let exists = before.iter().any(Option::is_some);
     let may_be_equal = exists || destination.tags.is_empty();
@@ -79,7 +78,7 @@ pub(super) async fn diff(
         root,
     };
     let is_in_place = match destination.tags.is_empty() {
-        true => !force && has_manifest(&repository, destination, &diff.root).await?,
+        true => !force && destination.digest_of(diff.root.clone()).await?.is_some(),
         false => diff.stale_tags().next().is_none(),
     };
     if is_in_place {
@@ -91,16 +90,13 @@ pub(super) async fn diff(
         None => image.filtered(policy).await?,
     };
     diff.missing_platforms = filtered.missing_platforms;
+    let path = destination.repository.path();
     let traversal = Traversal {
         image,
         destination,
-        repository: &repository,
         is_empty: !exists
             && tags_in_repository >= MIN_TAGS_TO_LIST
-            && destination
-                .host
-                .is_empty(destination.repository.path())
-                .await,
+            && destination.host.is_empty(path).await,
         force,
     };
     let missing = traversal.missing_below(filtered.manifest).await?;
@@ -117,38 +113,13 @@ pub(super) async fn diff(
 }
 
 /// The digests that the tags of the destination have now, in the order of the tags.
-async fn tags(
-    repository: &Repository,
-    destination: &Destination,
-) -> Result<Vec<Option<Digest>>, Error> {
-    if destination
-        .host
-        .is_known_empty(destination.repository.path())
-    {
+async fn tags(destination: &Destination) -> Result<Vec<Option<Digest>>, Error> {
+    let (host, path) = (&destination.host, destination.repository.path());
+    if host.is_known_empty(path) {
         return Ok(vec![None; destination.tags.len()]);
     }
-    let ask = destination.tags.iter().map(|tag| async move {
-        let at = TagOrDigest::Tag(tag.clone());
-        let head = destination
-            .host
-            .request(repository.head_manifest(&at))
-            .await;
-        Ok(head?.map(|head| head.digest))
-    });
-    try_join_all(ask).await
-}
-
-async fn has_manifest(
-    repository: &Repository,
-    destination: &Destination,
-    digest: &Digest,
-) -> Result<bool, Error> {
-    let at = TagOrDigest::Digest(digest.clone());
-    let head = destination
-        .host
-        .request(repository.head_manifest(&at))
-        .await;
-    Ok(head?.is_some())
+    let ask = |tag: &Tag| destination.digest_of(tag.clone());
+    try_join_all(destination.tags.iter().map(ask)).await
 }
 
 /// What a repository lacks of a manifest and everything below it.
@@ -163,7 +134,6 @@ struct Missing {
 struct Traversal<'t> {
     image: &'t SourceImage,
     destination: &'t Destination,
-    repository: &'t Repository,
     /// The repository has nothing, so nothing is asked for.
     is_empty: bool,
     force: bool,
@@ -195,7 +165,10 @@ impl Traversal<'_> {
     async fn missing_of(&self, child: Descriptor) -> Result<Missing, CopyError> {
         let mut missing = Missing::default();
         if media_type::is_manifest(&child.media_type) {
-            if !self.has_manifest(&child.digest).await? {
+            let digest = child.digest.clone();
+            let is_missing =
+                self.force || self.is_empty || self.destination.digest_of(digest).await?.is_none();
+            if is_missing {
                 let manifest = self.image.manifest(&child).await?;
                 missing = self.missing_below(manifest).await?;
             }
@@ -205,13 +178,6 @@ impl Traversal<'_> {
             missing.blobs.push(child);
         }
         Ok(missing)
-    }
-
-    async fn has_manifest(&self, digest: &Digest) -> Result<bool, Error> {
-        match self.force || self.is_empty {
-            true => Ok(false),
-            false => has_manifest(self.repository, self.destination, digest).await,
-        }
     }
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {

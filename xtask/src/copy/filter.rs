@@ -13,7 +13,7 @@ pub(super) struct Filtered {
     pub manifest: Manifest,
     /// Requested platforms that the source lacks.
     pub missing_platforms: Vec<Platform>,
-    pub available_platforms: Vec<String>,
+    pub available_platforms: Vec<Platform>,
 }
 
 /// Applies `policy`; the bytes stay the same if it leaves nothing out. Attestations follow their subject.
@@ -56,7 +56,7 @@ pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered,
         .filter(|wanted| !platforms().any(|it| fits(wanted, it)))
         .cloned()
         .collect();
-    let available_platforms = platforms().map(ToString::to_string).collect();
+    let available_platforms = platforms().cloned().collect();
     if kept.iter().all(|kept| *kept) {
         return Ok(Filtered {
             missing_platforms,
@@ -102,6 +102,12 @@ pub(super) fn fits(wanted: &Platform, platform: &Platform) -> bool {
     wanted.os == platform.os
         && wanted.architecture == platform.architecture
         && (wanted.variant.is_none() || wanted.variant == platform.variant)
+}
+
+/// For people.
+pub(super) fn list(platforms: &[Platform]) -> String {
+    let platforms: Vec<String> = platforms.iter().map(Platform::to_string).collect();
+    platforms.join(", ")
 }
 
 #[cfg(test)]
@@ -200,10 +206,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(filtered.missing_platforms, ["linux/s390x".parse().unwrap()]);
-        assert_eq!(
-            filtered.available_platforms,
-            ["linux/amd64", "linux/arm64/v8"]
-        );
+        let available = list(&filtered.available_platforms);
+        assert_eq!(available, "linux/amd64, linux/arm64/v8");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::pending::PendingImage;
 use super::registry_host::RegistryHost;
-use crate::oci::{Platform, Reference, RepositoryName, Tag, TagOrDigest};
-use crate::registry::Repository;
+use crate::oci::{Digest, Platform, Reference, RepositoryName, Tag, TagOrDigest};
+use crate::registry::{Error, Repository};
 
 /// One image of a source with its destinations.
 #[derive(Clone)]
@@ -59,6 +59,21 @@ impl Destination {
             (None, Some(at)) => self.repository.at(at.clone()),
             (None, None) => self.repository.clone().into(),
         }
+    }
+
+    /// The repository at the registry.
+    pub(super) fn at_registry(&self) -> Repository {
+        self.host.repository(self.repository.path())
+    }
+
+    /// The digest of what `at` names there.
+    pub(super) async fn digest_of(
+        &self,
+        at: impl Into<TagOrDigest>,
+    ) -> Result<Option<Digest>, Error> {
+        let (repository, at) = (self.at_registry(), at.into());
+        let head = self.host.request(repository.head_manifest(&at)).await?;
+        Ok(head.map(|head| head.digest))
     }
 }
 

@@ -83,27 +83,17 @@ impl SourceImage {
             && !policy.platforms.is_empty()
         {
             let platform = self.platform(&image.config).await?;
-            filtered.missing_platforms.extend(
-                policy
-                    .platforms
-                    .iter()
-                    .filter(|it| !filter::fits(it, &platform))
-                    .cloned(),
-            );
-            filtered.available_platforms.push(platform.to_string());
+            let others = policy.platforms.iter();
+            let others = others.filter(|it| !filter::fits(it, &platform)).cloned();
+            filtered.missing_platforms.extend(others);
+            filtered.available_platforms.push(platform);
         }
         if !filtered.missing_platforms.is_empty()
             && (!policy.lenient || filtered.missing_platforms.len() == policy.platforms.len())
         {
-            let wanted: Vec<String> = filtered
-                .missing_platforms
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            let available = filtered.available_platforms.join(", ");
             return Err(SourceError::NoPlatform {
-                wanted: wanted.join(", "),
-                available,
+                wanted: filter::list(&filtered.missing_platforms),
+                available: filter::list(&filtered.available_platforms),
             });
         }
         Ok(filtered)

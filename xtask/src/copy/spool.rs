@@ -100,7 +100,7 @@ impl Spool {
                 Ok(()) => State::Full,
                 Err(error) => State::Failed(error),
             };
-            writer.set_state(state);
+            writer.update(|spool| drop(spool.state.send_replace(state)));
         });
         spool
     }
@@ -279,7 +279,13 @@ impl Writer {
                     .map_err(|error| no_spool(&self.blob, error.to_string()))?;
                 position += piece.len() as u64;
                 self.report_read(&piece);
-                self.publish(piece);
+                self.update(|spool| {
+                    spool.state.send_modify(|state| {
+                        if let State::Filling(written) = state {
+                            written.push(piece);
+                        }
+                    });
+                });
             }
         }
         Ok(())
@@ -290,26 +296,15 @@ impl Writer {
         self.listener.on_event(Event::Read { bytes });
     }
 
+    /// Changes the spool, unless nobody holds it any more.
+    fn update(&self, change: impl FnOnce(&Spool)) {
+        if let Some(spool) = self.spool.upgrade() {
+            change(&spool);
+        }
+    }
+
     fn set_store(&self, store: Store) {
-        if let Some(spool) = self.spool.upgrade() {
-            let _ = spool.store.set(store);
-        }
-    }
-
-    fn publish(&self, piece: Bytes) {
-        if let Some(spool) = self.spool.upgrade() {
-            spool.state.send_modify(|state| {
-                if let State::Filling(written) = state {
-                    written.push(piece);
-                }
-            });
-        }
-    }
-
-    fn set_state(&self, state: State) {
-        if let Some(spool) = self.spool.upgrade() {
-            spool.state.send_replace(state);
-        }
+        self.update(|spool| drop(spool.store.set(store)));
     }
 }
 

@@ -146,6 +146,7 @@ impl Task {
         Uploader {
             image: &self.image,
             destination: &self.destination,
+            repository: self.destination.at_registry(),
             listener: &self.listener,
             retries: self.options.retries,
         }
@@ -179,20 +180,13 @@ impl Task {
 impl CopyResult {
     /// A failure without a reason yet.
     pub(super) fn unfinished(job: &Job, destination: &Destination) -> CopyResult {
-        let host = &destination.host.name;
+        let image = job.name.clone();
         CopyResult {
-            image: job.name.clone(),
-            destination: host.clone(),
+            destination: destination.host.name.clone(),
             reference: destination.reference(job.source.at()),
             tags: destination.tags.clone(),
-            diff: Vec::new(),
-            status: CopyStatus::Failed,
-            digest: None,
-            bytes: Bytes::default(),
-            seconds: 0.0,
             reason: None,
-            http_status: None,
-            incomplete: false,
+            ..CopyResult::failed(image, &destination.repository, String::new(), None)
         }
     }
 }
@@ -224,16 +218,11 @@ fn status(diff: &Diff) -> CopyStatus {
 }
 
 fn note(done: &Done) -> Option<String> {
-    let Diff {
-        missing_platforms: missing,
-        root,
-        ..
-    } = &done.diff;
-    if !missing.is_empty() {
-        let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    let root = &done.diff.root;
+    if !done.diff.missing_platforms.is_empty() {
+        let missing = filter::list(&done.diff.missing_platforms);
         return Some(format!(
-            "the source has no image for {}; {root} is without",
-            missing.join(", ")
+            "the source has no image for {missing}; {root} is without"
         ));
     }
     (done.status == CopyStatus::Degraded)

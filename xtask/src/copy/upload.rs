@@ -23,6 +23,7 @@ use crate::registry::{Error, Mount, Repository, Session};
 pub(super) struct Uploader<'u> {
     pub image: &'u SourceImage,
     pub destination: &'u Destination,
+    pub repository: Repository,
     pub listener: &'u Arc<dyn Listener>,
     /// Further tries of an upload that has to start again.
     pub retries: u32,
@@ -40,13 +41,12 @@ impl Uploader<'_> {
     /// Uploads the blobs and manifests that `diff` lists, and sets its tags.
     pub async fn apply(&self, diff: &Diff) -> Result<Bytes, CopyError> {
         let host = &self.destination.host;
-        let repository = host.repository(self.destination.repository.path());
         self.listener.on_event(Event::Planned {
             destination: &host.name,
             bytes: diff.blobs.iter().map(|blob| blob.size).sum(),
         });
         let transfers = diff.blobs.iter().map(|blob| async {
-            let transfer = self.transfer(&repository, blob).await?;
+            let transfer = self.transfer(blob).await?;
             Ok::<_, CopyError>((blob.size, transfer))
         });
         let mut transfers: FuturesUnordered<_> = transfers.collect();
@@ -56,16 +56,12 @@ impl Uploader<'_> {
             bytes.add(size, &transfer);
         }
         bytes.skipped += diff.present;
-        self.put_manifests(&repository, diff).await?;
+        self.put_manifests(diff).await?;
         Ok(bytes)
     }
 
     /// Uploads the blobs of a pending image as they become ready.
     pub async fn upload_as_ready(&self, image: &PendingImage) -> Result<Bytes, CopyError> {
-        let repository = self
-            .destination
-            .host
-            .repository(self.destination.repository.path());
         let mut transfers = FuturesUnordered::new();
         let mut bytes = Bytes::default();
         let mut seen = 0;
@@ -76,8 +72,7 @@ impl Uploader<'_> {
                     let blobs = blobs?;
                     seen += blobs.len();
                     is_finished = blobs.is_empty();
-                    let upload = |blob| self.upload_if_missing(&repository, blob);
-                    transfers.extend(blobs.into_iter().map(upload));
+                    transfers.extend(blobs.into_iter().map(|it| self.upload_if_missing(it)));
                 }
                 Some(transfer) = transfers.next() => {
                     let (size, transfer) = transfer?;
@@ -88,24 +83,16 @@ impl Uploader<'_> {
         Ok(bytes)
     }
 
-    async fn upload_if_missing(
-        &self,
-        repository: &Repository,
-        blob: Descriptor,
-    ) -> Result<(u64, Transfer), CopyError> {
-        let Destination {
-            host,
-            repository: at,
-            ..
-        } = self.destination;
-        if host.has_blob(at.path(), &blob.digest).await? {
+    async fn upload_if_missing(&self, blob: Descriptor) -> Result<(u64, Transfer), CopyError> {
+        let (host, path) = (&self.destination.host, self.destination.repository.path());
+        if host.has_blob(path, &blob.digest).await? {
             return Ok((blob.size, Transfer::Skipped));
         }
         self.listener.on_event(Event::Planned {
             destination: &host.name,
             bytes: blob.size,
         });
-        Ok((blob.size, self.transfer(repository, &blob).await?))
+        Ok((blob.size, self.transfer(&blob).await?))
     }
 
     /// What [`Self::apply`] would return. The blobs count as uploaded from now on, so that other images mount them.
@@ -127,7 +114,7 @@ impl Uploader<'_> {
     }
 
     /// Children before parents: images concurrently, then the indexes in their order, then the root under its tags.
-    async fn put_manifests(&self, repository: &Repository, diff: &Diff) -> Result<(), CopyError> {
+    async fn put_manifests(&self, diff: &Diff) -> Result<(), CopyError> {
         let Some((root, below)) = diff.manifests.split_last() else {
             return Ok(());
         };
@@ -135,7 +122,7 @@ impl Uploader<'_> {
         let (images, indexes): (Vec<_>, Vec<_>) = below
             .iter()
             .partition(|it| matches!(it.content(), Ok(Content::Image(_))));
-        let put = |at, manifest| self.put_manifest(repository, at, manifest);
+        let put = |at, manifest| self.put_manifest(at, manifest);
         try_join_all(images.into_iter().map(|it| put(by_digest(it), it))).await?;
         for index in indexes {
             put(by_digest(index), index).await?;
@@ -147,22 +134,13 @@ impl Uploader<'_> {
         Ok(())
     }
 
-    async fn put_manifest(
-        &self,
-        repository: &Repository,
-        at: TagOrDigest,
-        manifest: &Manifest,
-    ) -> Result<(), CopyError> {
-        let put = repository.put_manifest(&at, manifest);
+    async fn put_manifest(&self, at: TagOrDigest, manifest: &Manifest) -> Result<(), CopyError> {
+        let put = self.repository.put_manifest(&at, manifest);
         self.destination.host.request(put).await?;
         Ok(())
     }
 
-    async fn transfer(
-        &self,
-        repository: &Repository,
-        blob: &Descriptor,
-    ) -> Result<Transfer, CopyError> {
+    async fn transfer(&self, blob: &Descriptor) -> Result<Transfer, CopyError> {
         let path = self.destination.repository.path();
         let locations = self.destination.host.blob(&blob.digest);
         // Concurrent uploads of one digest fail or corrupt it at some registries (docker/buildx#3731), and the second
@@ -171,10 +149,7 @@ impl Uploader<'_> {
         let progress = Progress::new(self);
         let transfer = match locations.mount_source(path) {
             _ if locations.contains(path) => Transfer::Skipped,
-            from => {
-                self.mount_or_upload(repository, blob, from, &progress)
-                    .await?
-            }
+            from => self.mount_or_upload(blob, from, &progress).await?,
         };
         locations.add(path);
         progress.reached(blob.size);
@@ -184,14 +159,13 @@ impl Uploader<'_> {
     /// Mounts the blob, or uploads it, with retries.
     async fn mount_or_upload(
         &self,
-        repository: &Repository,
         blob: &Descriptor,
         mount_from: Option<String>,
         progress: &Arc<Progress>,
     ) -> Result<Transfer, CopyError> {
         let mut session = None;
         if let Some(from) = mount_from {
-            let mount = repository.mount_blob(&blob.digest, &from);
+            let mount = self.repository.mount_blob(&blob.digest, &from);
             match self.destination.host.request(mount).await? {
                 Mount::Done => return Ok(Transfer::Mounted),
                 Mount::Declined(opened) => session = opened,
@@ -201,8 +175,8 @@ impl Uploader<'_> {
         let spool = OnceLock::new();
         let is_lost =
             |error: &CopyError| matches!(error, CopyError::Destination(Error::UploadLost(_)));
-        let upload = |_| self.upload(repository, blob, &spool, session.take(), progress);
-        let policy = http::transient(self.retries, repository.first_wait(), is_lost);
+        let upload = |_| self.upload(blob, &spool, session.take(), progress);
+        let policy = http::transient(self.retries, self.repository.first_wait(), is_lost);
         http::retry(policy, upload).await?;
         Ok(Transfer::Uploaded)
     }
@@ -211,7 +185,6 @@ impl Uploader<'_> {
     /// read first.
     async fn upload(
         &self,
-        repository: &Repository,
         blob: &Descriptor,
         spool: &OnceLock<Arc<Spool>>,
         session: Option<Session>,
@@ -221,7 +194,7 @@ impl Uploader<'_> {
         let host = &self.destination.host;
         if blob.size <= SMALL_BLOB {
             let bytes = spool().whole().await?;
-            let upload = repository.upload_bytes(&blob.digest, session, bytes);
+            let upload = self.repository.upload_bytes(&blob.digest, session, bytes);
             return Ok(host.request(upload).await?);
         }
         let upload = async {
@@ -231,7 +204,7 @@ impl Uploader<'_> {
                 position += piece.as_ref().map_or(0, |piece| piece.len() as u64);
                 progress.reached(position);
             });
-            let sent = repository.upload_blob(blob, session, body).await;
+            let sent = self.repository.upload_blob(blob, session, body).await;
             sent.map_err(|error| match error {
                 Error::Source(reason) => CopyError::Source(spool.stream_error(reason)),
                 error => CopyError::Destination(error),
