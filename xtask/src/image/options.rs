@@ -48,8 +48,8 @@ pub struct Options {
     /// Threads that compress; one for each core if `None`. No digest depends on it.
     pub workers: Option<usize>,
     /// Layers by diff id that the destinations have, as the descriptor says: they are verified, but neither compressed
-    /// nor handed out, and the manifest lists the descriptor. Exports of engines up to 24 name layers by no digest: none
-    /// of theirs is reused.
+    /// nor handed out, and the manifest lists the descriptor. Engines up to 24 name no layer by its digest: none of
+    /// their exports is reused.
     pub reusable: HashMap<Digest, Descriptor>,
 }
 
