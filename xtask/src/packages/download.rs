@@ -1,7 +1,7 @@
 //! One package, from whichever source has it, verified. The file has its own name only once it is verified; until then
 //! it is `NAME.part`, from which the next attempt or the next run goes on.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reqwest::Client;
 use tokio::fs;
@@ -11,22 +11,13 @@ use url::Url;
 use super::error::Error;
 use super::get::{Failure, TRIES};
 use super::package::Package;
-use super::partial_file::{AttemptError, PartialFile};
+use super::partial_file::{PartialFile, Progress};
 use super::verify::verify_or_remove;
 use crate::http;
-use crate::oci::Digest;
 use crate::secret::{Secret, public_url};
 
-/// A package that is there and verified.
-#[derive(Clone, Debug)]
-pub struct Downloaded {
-    pub path: PathBuf,
-    /// Bytes that this call read from the network: 0 when the file was there already.
-    pub bytes_fetched: u64,
-    pub digest: Digest,
-}
-
-/// Brings a package into `dir`, which is made if need be. `client` is from [`http::client`].
+/// Brings a package into `dir`, which is made if need be, and returns how many bytes it read from the network: 0 when
+/// the file was there already. `client` is from [`http::client`].
 ///
 /// `progress` gets how many bytes of the package are there; fewer than before when a source makes it start again.
 /// Each source is asked in turn, and again in later rounds while its failures may pass.
@@ -37,23 +28,19 @@ pub async fn download(
     client: &Client,
     package: &Package,
     dir: &Path,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<Downloaded, Error> {
+    progress: Progress<'_>,
+) -> Result<u64, Error> {
     fs::create_dir_all(dir)
         .await
         .map_err(Error::io("create", dir))?;
     let path = dir.join(&package.name);
     match verify_or_remove(&path, package).await {
-        Ok(Some(digest)) => {
+        Ok(true) => {
             progress(package.size);
-            return Ok(Downloaded {
-                path,
-                bytes_fetched: 0,
-                digest,
-            });
+            return Ok(0);
         }
         // What had its name was something else, and is gone.
-        Ok(None) | Err(Error::Refused { .. }) => {}
+        Ok(false) | Err(Error::Refused { .. }) => {}
         Err(error) => return Err(error),
     }
     let part = dir.join(format!("{}.part", package.name));
@@ -66,43 +53,26 @@ pub async fn download(
         complaints: Vec::new(),
         bytes_fetched: 0,
     });
-    let may_pass = |error: &AttemptError| {
-        matches!(
-            error,
-            AttemptError::Source(Failure {
-                transient: true,
-                ..
-            })
-        )
-    };
-    let policy = http::transient(TRIES - 1, http::FIRST_WAIT, may_pass);
-    let outcome = http::retry(policy, |_| async { download.lock().await.round().await }).await;
-    let Download {
-        complaints,
-        bytes_fetched,
-        ..
-    } = download.into_inner();
-    match outcome {
-        Ok(digest) => {
+    let policy = http::transient(TRIES - 1, http::FIRST_WAIT, Failure::is_transient);
+    let round = |_| async { download.lock().await.round().await };
+    let rounds = http::retry(policy, round).await;
+    let download = download.into_inner();
+    match rounds {
+        Ok(()) => {
             let renamed = fs::rename(&part, &path).await;
             renamed.map_err(Error::io("create", &path))?;
-            Ok(Downloaded {
-                path,
-                bytes_fetched,
-                digest,
-            })
+            Ok(download.bytes_fetched)
         }
-        Err(AttemptError::Machine(error)) => Err(error),
-        Err(AttemptError::Source(_)) => {
+        Err(Failure::Machine(error)) => Err(error),
+        Err(Failure::Transient(_) | Failure::Final(_)) => {
             // Nothing to go on from.
             if fs::metadata(&part).await.is_ok_and(|part| part.len() == 0) {
-                fs::remove_file(&part)
-                    .await
-                    .map_err(Error::io("remove", &part))?;
+                let removed = fs::remove_file(&part).await;
+                removed.map_err(Error::io("remove", &part))?;
             }
             Err(Error::Download {
                 name: package.name.clone(),
-                complaints,
+                complaints: download.complaints,
             })
         }
     }
@@ -113,7 +83,7 @@ struct Download<'a> {
     client: &'a Client,
     package: &'a Package,
     part: &'a Path,
-    progress: &'a (dyn Fn(u64) + Send + Sync),
+    progress: Progress<'a>,
     /// Sources that may still give it.
     willing: Vec<&'a Secret<Url>>,
     /// Each different one once.
@@ -122,44 +92,48 @@ struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Asks each willing source in turn; returns the digest of the complete and verified partial file. The failure is
-    /// transient if a source is still willing.
-    async fn round(&mut self) -> Result<Digest, AttemptError> {
+    /// Asks each willing source in turn for the complete and verified partial file. The failure is transient if a source
+    /// is still willing.
+    async fn round(&mut self) -> Result<(), Failure> {
         for source in std::mem::take(&mut self.willing) {
             let mut file = PartialFile::open(self.part, self.package.size, self.progress).await?;
             let attempt = self.attempt(source, &mut file).await;
             self.bytes_fetched += file.fetched;
-            let Err(AttemptError::Source(failure)) = attempt else {
-                return attempt;
+            let failure = match attempt {
+                Ok(()) | Err(Failure::Machine(_)) => return attempt,
+                Err(failure) => failure,
             };
-            let complaint = format!("{}: {}", public_url(source.expose()), failure.reason);
+            let complaint = format!("{}: {failure}", public_url(source.expose()));
             if !self.complaints.contains(&complaint) {
                 self.complaints.push(complaint);
             }
-            if failure.transient {
+            if failure.is_transient() {
                 self.willing.push(source);
             }
         }
-        Err(AttemptError::Source(Failure {
-            reason: "no source gave it".to_owned(),
-            transient: !self.willing.is_empty(),
-        }))
+        let reason = "no source gave it".to_owned();
+        Err(match self.willing.is_empty() {
+            true => Failure::Final(reason),
+            false => Failure::Transient(reason),
+        })
     }
 
-    /// Completes and verifies the partial file from one source; returns its digest.
+    /// Completes and verifies the partial file from one source.
     async fn attempt(
         &self,
         source: &Secret<Url>,
         file: &mut PartialFile<'_>,
-    ) -> Result<Digest, AttemptError> {
-        let resumed = file.have() > 0;
+    ) -> Result<(), Failure> {
+        let resumed = file.have > 0;
         file.complete(self.client, source).await?;
         match verify_or_remove(self.part, self.package).await {
-            Ok(Some(digest)) => Ok(digest),
-            Ok(None) => Err(Failure::passing("the partial file disappeared".to_owned()).into()),
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::Transient(
+                "the partial file disappeared".to_owned(),
+            )),
             // Pieces of different times or sources may not fit; one whole wrong file is this source's fault.
-            Err(Error::Refused { reason, .. }) if resumed => Err(Failure::passing(reason).into()),
-            Err(Error::Refused { reason, .. }) => Err(Failure::lasting(reason).into()),
+            Err(Error::Refused { reason, .. }) if resumed => Err(Failure::Transient(reason)),
+            Err(Error::Refused { reason, .. }) => Err(Failure::Final(reason)),
             Err(error) => Err(error.into()),
         }
     }

@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT_ENCODING, RANGE};
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
+use super::error::Error;
 use crate::http::{self, Sent};
 use crate::secret::Secret;
 
@@ -16,34 +17,32 @@ pub(super) const STALL: Duration = Duration::from_secs(60);
 /// How often a source is asked before it is given up.
 pub(super) const TRIES: u32 = 4;
 
-/// Why a GET gave nothing usable.
-pub(super) struct Failure {
-    pub reason: String,
+/// Why a source did not give what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
     /// Asking the same source again may help.
-    pub transient: bool,
+    #[error("{0}")]
+    Transient(String),
+    #[error("{0}")]
+    Final(String),
+    /// This machine is at fault, so no source can help.
+    #[error(transparent)]
+    Machine(#[from] Error),
+}
+
+impl From<http::Error> for Failure {
+    /// Of a request or a body that did not come to its end.
+    fn from(error: http::Error) -> Self {
+        match error {
+            http::Error::TooLarge(_) => Failure::Final(error.to_string()),
+            _ => Failure::Transient(error.to_string()),
+        }
+    }
 }
 
 impl Failure {
-    pub fn passing(reason: String) -> Self {
-        Failure {
-            reason,
-            transient: true,
-        }
-    }
-
-    /// Of a request or a body that did not come to its end.
-    pub fn http(error: http::Error) -> Self {
-        Failure {
-            reason: error.to_string(),
-            transient: !matches!(error, http::Error::TooLarge(_)),
-        }
-    }
-
-    pub fn lasting(reason: String) -> Self {
-        Failure {
-            reason,
-            transient: false,
-        }
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Failure::Transient(_))
     }
 }
 
@@ -61,15 +60,15 @@ pub(super) async fn get(
     if from > 0 {
         request = request.header(RANGE, format!("bytes={from}-"));
     }
-    let response = http::send(request, STALL, &Sent::default()).await;
-    let response = response.map_err(Failure::http)?;
+    let response = http::send(request, STALL, &Sent::default()).await?;
     let status = response.status();
     if status.is_success() || (from > 0 && status == StatusCode::RANGE_NOT_SATISFIABLE) {
         return Ok(response);
     }
     let busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
-    Err(Failure {
-        reason: format!("the server answered {status}"),
-        transient: status.is_server_error() || busy.contains(&status),
+    let reason = format!("the server answered {status}");
+    Err(match status.is_server_error() || busy.contains(&status) {
+        true => Failure::Transient(reason),
+        false => Failure::Final(reason),
     })
 }

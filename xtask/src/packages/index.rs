@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::get::{Failure, STALL, TRIES, get};
-use super::package::{Asset, Package};
+use super::package::{Asset, Package, is_for, runtime};
 use super::source::Source;
 use crate::http;
 
@@ -30,27 +30,23 @@ const LARGEST: usize = 16 << 20;
 /// # Errors
 /// [`Error::Unreachable`] after a few tries, [`Error::NotJson`], [`Error::Shape`].
 pub async fn fetch_index(client: &reqwest::Client, source: &Source) -> Result<Index, Error> {
-    let fetch = |_| async {
+    let fetch = async |_| {
         let mut response = get(client, source.index_url(), 0).await?;
-        let bytes = http::document(&mut response, STALL, LARGEST).await;
-        bytes.map_err(Failure::http)
+        Ok(http::document(&mut response, STALL, LARGEST).await?)
     };
-    let policy = http::transient(TRIES - 1, http::FIRST_WAIT, |failure: &Failure| {
-        failure.transient
-    });
-    match http::retry(policy, fetch).await {
-        Ok(bytes) => parse(source, &bytes),
-        Err(failure) => Err(Error::Unreachable {
-            index: source.to_string(),
-            reason: failure.reason,
-        }),
-    }
+    let policy = http::transient(TRIES - 1, http::FIRST_WAIT, Failure::is_transient);
+    let fetched = http::retry(policy, fetch).await;
+    let bytes = fetched.map_err(|failure| Error::Unreachable {
+        index: source.to_string(),
+        reason: failure.to_string(),
+    })?;
+    parse(source, &bytes)
 }
 
 impl Index {
     /// The newest version by semver's order; entries that are not semver are not versions.
     pub fn newest(&self) -> Option<&str> {
-        self.newest_first().first().map(|(_, name)| *name)
+        self.newest_first().first().copied()
     }
 
     /// The one package of `version` for each of `platforms` (`linux/amd64`).
@@ -71,29 +67,58 @@ impl Index {
             .ok_or_else(|| Error::NoVersion {
                 version: version.to_string(),
                 index: source.to_string(),
-                newest: self.newest_few(),
+                newest: self
+                    .newest_first()
+                    .into_iter()
+                    .take(5)
+                    .map(str::to_owned)
+                    .collect(),
             })?;
         platforms
             .iter()
-            .map(|platform| {
-                Package::choose(&found.version, &found.assets, source, platform.as_ref())
-            })
+            .map(|platform| found.package(source, platform.as_ref()))
             .collect()
     }
 
-    fn newest_first(&self) -> Vec<(semver::Version, &str)> {
+    fn newest_first(&self) -> Vec<&str> {
         let mut versions: Vec<_> = self
             .versions
             .iter()
             .filter_map(|known| Some((semver(&known.version)?, known.version.as_str())))
             .collect();
         versions.sort_by(|a, b| b.cmp(a));
-        versions
+        versions.into_iter().map(|(_, name)| name).collect()
     }
+}
 
-    fn newest_few(&self) -> Vec<String> {
-        let newest = self.newest_first().into_iter().take(5);
-        newest.map(|(_, name)| name.to_owned()).collect()
+impl Version {
+    fn package(&self, source: &Source, platform: &str) -> Result<Package, Error> {
+        let wanted = runtime(platform);
+        let zips: Vec<&Asset> = self
+            .assets
+            .iter()
+            .filter(|asset| asset.name.ends_with(".zip"))
+            .collect();
+        let fitting: Vec<&Asset> = zips
+            .iter()
+            .copied()
+            .filter(|asset| is_for(&asset.name, &wanted))
+            .collect();
+        let names = |assets: &[&Asset]| assets.iter().map(|asset| asset.name.clone()).collect();
+        match fitting[..] {
+            [asset] => asset.package(source),
+            [] => Err(Error::NoPackage {
+                version: self.version.clone(),
+                platform: platform.to_owned(),
+                wanted,
+                assets: names(&zips),
+            }),
+            _ => Err(Error::Ambiguous {
+                version: self.version.clone(),
+                platform: platform.to_owned(),
+                assets: names(&fitting),
+            }),
+        }
     }
 }
 

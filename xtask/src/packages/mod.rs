@@ -16,7 +16,7 @@ mod partial_file;
 mod source;
 mod verify;
 
-pub use download::{Downloaded, download};
+pub use download::download;
 pub use error::Error;
 pub use extract::{Extracted, extract};
 pub use find::find;

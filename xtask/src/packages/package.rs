@@ -1,5 +1,5 @@
-//! The package of a platform, out of the assets that the index lists for a version. It has a plain file name and at
-//! least one source, whatever the index says.
+//! A package, out of an asset that the index lists. It has a plain file name and at least one source, whatever the index
+//! says.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Asset {
-    name: String,
+    pub name: String,
     path: String,
     size: u64,
     sha256: Option<String>,
@@ -35,8 +35,6 @@ struct Link {
 pub struct Package {
     /// A plain file name.
     pub name: String,
-    /// As asked for: `linux/amd64`.
-    pub platform: String,
     /// In bytes.
     pub size: u64,
     /// Where the index gives it.
@@ -45,41 +43,9 @@ pub struct Package {
     pub sources: Vec<Secret<Url>>,
 }
 
-impl Package {
-    /// The one package for `platform` among the `assets` of `version`.
-    pub(super) fn choose(
-        version: &str,
-        assets: &[Asset],
-        source: &Source,
-        platform: &str,
-    ) -> Result<Package, Error> {
-        let wanted = runtime(platform);
-        let zips = || assets.iter().filter(|asset| asset.name.ends_with(".zip"));
-        let names = |assets: &mut dyn Iterator<Item = &Asset>| {
-            assets.map(|asset| asset.name.clone()).collect::<Vec<_>>()
-        };
-        let fitting: Vec<&Asset> = zips()
-            .filter(|asset| is_for(&asset.name, &wanted))
-            .collect();
-        match fitting[..] {
-            [asset] => asset.package(source, platform),
-            [] => Err(Error::NoPackage {
-                version: version.to_owned(),
-                platform: platform.to_owned(),
-                wanted,
-                assets: names(&mut zips()),
-            }),
-            _ => Err(Error::Ambiguous {
-                version: version.to_owned(),
-                platform: platform.to_owned(),
-                assets: names(&mut fitting.into_iter()),
-            }),
-        }
-    }
-}
-
 impl Asset {
-    fn package(&self, source: &Source, platform: &str) -> Result<Package, Error> {
+    /// The asset as a package; its platform is the caller's choice.
+    pub fn package(&self, source: &Source) -> Result<Package, Error> {
         let shape = |reason: &str| Error::Shape {
             index: source.to_string(),
             reason: format!("asset `{}` {reason}", self.name.escape_debug()),
@@ -91,12 +57,10 @@ impl Asset {
         }
         let given = self.sha256.as_deref().filter(|hex| !hex.is_empty());
         let digest = given.map(|hex| format!("sha256:{}", hex.to_ascii_lowercase()).parse());
-        let digest = digest.transpose();
         Ok(Package {
             name: self.name.clone(),
-            platform: platform.to_owned(),
             size: self.size,
-            digest: digest.map_err(|_: DigestError| {
+            digest: digest.transpose().map_err(|_: DigestError| {
                 shape("has a `sha256` that is not 64 hexadecimal digits")
             })?,
             sources: self.sources(source),

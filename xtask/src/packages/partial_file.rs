@@ -14,42 +14,23 @@ use super::get::{Failure, STALL, get};
 use crate::http::{self, ContentRange};
 use crate::secret::Secret;
 
-/// Why an attempt ended: this source's failure, or this machine's, which ends the download.
-pub(super) enum AttemptError {
-    Source(Failure),
-    Machine(Error),
-}
-
-impl From<Failure> for AttemptError {
-    fn from(failure: Failure) -> Self {
-        AttemptError::Source(failure)
-    }
-}
-
-impl From<Error> for AttemptError {
-    fn from(error: Error) -> Self {
-        AttemptError::Machine(error)
-    }
-}
+/// Gets how many bytes of a package are there.
+pub(super) type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
 pub(super) struct PartialFile<'a> {
     file: File,
     path: &'a Path,
     /// Bytes that are there, of `size`.
-    have: u64,
+    pub have: u64,
     size: u64,
     /// Bytes that came over the network.
     pub fetched: u64,
-    progress: &'a (dyn Fn(u64) + Send + Sync),
+    progress: Progress<'a>,
 }
 
 impl<'a> PartialFile<'a> {
     /// Opens the file of an earlier attempt, or a new one.
-    pub async fn open(
-        path: &'a Path,
-        size: u64,
-        progress: &'a (dyn Fn(u64) + Send + Sync),
-    ) -> Result<Self, Error> {
+    pub async fn open(path: &'a Path, size: u64, progress: Progress<'a>) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -72,27 +53,16 @@ impl<'a> PartialFile<'a> {
         Ok(part)
     }
 
-    /// Bytes that are there.
-    pub fn have(&self) -> u64 {
-        self.have
-    }
-
     /// Fetches what is missing.
-    pub async fn complete(
-        &mut self,
-        client: &Client,
-        source: &Secret<Url>,
-    ) -> Result<(), AttemptError> {
+    pub async fn complete(&mut self, client: &Client, source: &Secret<Url>) -> Result<(), Failure> {
         let outcome = self.fetch(client, source).await;
         // Writes finish in the background: none may outlive this attempt.
-        self.file
-            .flush()
-            .await
-            .map_err(Error::io("write", self.path))?;
+        let flushed = self.file.flush().await;
+        flushed.map_err(Error::io("write", self.path))?;
         outcome
     }
 
-    async fn fetch(&mut self, client: &Client, source: &Secret<Url>) -> Result<(), AttemptError> {
+    async fn fetch(&mut self, client: &Client, source: &Secret<Url>) -> Result<(), Failure> {
         if self.have == self.size {
             return Ok(());
         }
@@ -101,45 +71,39 @@ impl<'a> PartialFile<'a> {
             self.restart_at(0).await?;
             if response.status() != StatusCode::OK {
                 let reason = format!("it cannot resume ({})", response.status());
-                return Err(Failure::passing(reason).into());
+                return Err(Failure::Transient(reason));
             }
         }
         if let Some(length) = response.content_length()
             && self.have + length != self.size
         {
             let (length, size) = (self.have + length, self.size);
-            return self
-                .discard(format!("it has {length} bytes, expected {size}"))
-                .await;
+            let reason = format!("it has {length} bytes, expected {size}");
+            return self.discard(reason).await;
         }
-        while let Some(chunk) = http::chunk(&mut response, STALL)
-            .await
-            .map_err(Failure::http)?
-        {
+        while let Some(chunk) = http::chunk(&mut response, STALL).await? {
             let length = chunk.len() as u64;
             if self.have + length > self.size {
                 let size = self.size;
                 return self.discard(format!("it has more than {size} bytes")).await;
             }
-            self.file
-                .write_all(&chunk)
-                .await
-                .map_err(Error::io("write", self.path))?;
+            let written = self.file.write_all(&chunk).await;
+            written.map_err(Error::io("write", self.path))?;
             self.have += length;
             self.fetched += length;
             (self.progress)(self.have);
         }
         if self.have < self.size {
             let reason = format!("it ended after {} of {} bytes", self.have, self.size);
-            return Err(Failure::passing(reason).into());
+            return Err(Failure::Transient(reason));
         }
         Ok(())
     }
 
     /// This source has something else: nothing of it is kept.
-    async fn discard(&mut self, reason: String) -> Result<(), AttemptError> {
+    async fn discard(&mut self, reason: String) -> Result<(), Failure> {
         self.restart_at(0).await?;
-        Err(Failure::lasting(reason).into())
+        Err(Failure::Final(reason))
     }
 
     async fn restart_at(&mut self, offset: u64) -> Result<(), Error> {

@@ -12,52 +12,47 @@ use super::layout::Kind;
 use super::package::Package;
 use crate::oci::{Digest, Hasher};
 
-/// The file's digest, or `None` if there is no file. A file that is something else is removed.
+/// Whether the package is there. A file that is something else is removed.
 ///
 /// # Errors
 /// [`Error::Refused`] for the file that was removed, [`Error::Io`].
-pub(super) async fn verify_or_remove(
-    path: &Path,
-    package: &Package,
-) -> Result<Option<Digest>, Error> {
+pub(super) async fn verify_or_remove(path: &Path, package: &Package) -> Result<bool, Error> {
     let (file, package) = (path.to_owned(), package.clone());
     let work = move || {
         if !file.exists() {
-            return Ok(None);
+            return Ok(false);
         }
         let verified = verify(&file, &package);
         if let Err(Error::Refused { .. }) = &verified {
             fs::remove_file(&file).map_err(Error::io("remove", &file))?;
         }
-        verified.map(Some)
+        verified.map(|()| true)
     };
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::io("verify", path)(io::Error::other(error)))?
 }
 
-fn verify(path: &Path, package: &Package) -> Result<Digest, Error> {
+fn verify(path: &Path, package: &Package) -> Result<(), Error> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let length = file.metadata().map_err(Error::io("read", path))?.len();
     if length != package.size {
         let reason = format!("it has {length} bytes, expected {}", package.size);
         return Err(Error::refused(path, reason));
     }
+    let Some(expected) = &package.digest else {
+        let (mut archive, entries) = Archive::open(path)?;
+        for entry in entries.iter().filter(|entry| entry.kind == Kind::File) {
+            archive.copy(entry, &mut io::sink(), path)?;
+        }
+        return Ok(());
+    };
     let digest = digest_of(&mut file).map_err(Error::io("read", path))?;
-    match &package.digest {
-        Some(expected) if *expected == digest => {}
-        Some(expected) => {
-            let reason = format!("its digest is `{digest}`, expected `{expected}`");
-            return Err(Error::refused(path, reason));
-        }
-        None => {
-            let (mut archive, entries) = Archive::open(path)?;
-            for entry in entries.iter().filter(|entry| entry.kind == Kind::File) {
-                archive.copy(entry, &mut io::sink(), path)?;
-            }
-        }
+    if digest == *expected {
+        return Ok(());
     }
-    Ok(digest)
+    let reason = format!("its digest is `{digest}`, expected `{expected}`");
+    Err(Error::refused(path, reason))
 }
 
 /// The SHA-256 of what is left to read.

@@ -40,14 +40,14 @@ pub async fn download(
                     total,
                 );
             };
-            let downloaded = packages::download(http, package, &plan.packages, &progress)
+            let fetched = packages::download(http, package, &plan.packages, &progress)
                 .await
                 .map_err(fault)?;
-            context.note(&match downloaded.bytes_fetched {
+            context.note(&match fetched {
                 0 => format!("{} is there already", package.name),
                 bytes => format!("{} fetched, {}", package.name, DecimalBytes(bytes)),
             });
-            Ok::<_, anyhow::Error>(downloaded.bytes_fetched)
+            Ok::<_, anyhow::Error>(fetched)
         }
     });
     let fetched: u64 = try_join_all(downloads).await?.into_iter().sum();

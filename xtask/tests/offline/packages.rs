@@ -9,7 +9,7 @@ use fakes::feed::{FakeFeed, Fault};
 use fakes::zips::package;
 use url::Url;
 use xtask::oci::Digest;
-use xtask::packages::{Downloaded, Error, Package, Source, download, fetch_index};
+use xtask::packages::{Error, Package, Source, download, fetch_index};
 use xtask::secret::Secret;
 
 use crate::support::{client, names};
@@ -21,14 +21,13 @@ const PATH: &str = "1.2.3/sample-1.2.3-linux-x64.zip";
 fn known(content: &[u8], urls: &[Url]) -> Package {
     Package {
         name: NAME.to_owned(),
-        platform: "linux/amd64".to_owned(),
         size: content.len() as u64,
         digest: Some(Digest::sha256_of(content)),
         sources: urls.iter().cloned().map(Secret::new).collect(),
     }
 }
 
-async fn fetch(package: &Package, dir: &Path) -> Result<Downloaded, Error> {
+async fn fetch(package: &Package, dir: &Path) -> Result<u64, Error> {
     download(&client(), package, dir, &|_| {}).await
 }
 
@@ -51,17 +50,16 @@ async fn a_package_is_found_downloaded_verified_and_not_fetched_again() {
 
     let heard = Mutex::new(Vec::new());
     let hear = |bytes| heard.lock().unwrap().push(bytes);
-    let got = download(&client(), &packages[0], dir.path(), &hear)
+    let fetched = download(&client(), &packages[0], dir.path(), &hear)
         .await
         .unwrap();
-    assert_eq!(fs::read(&got.path).unwrap(), content);
-    assert_eq!(Some(got.digest), known(&content, &[]).digest);
-    assert_eq!(got.bytes_fetched, content.len() as u64);
+    assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), content);
+    assert_eq!(fetched, content.len() as u64);
     assert_eq!(heard.lock().unwrap().last(), Some(&(content.len() as u64)));
 
     feed.requests();
     let again = fetch(&packages[0], dir.path()).await.unwrap();
-    assert_eq!((again.bytes_fetched, feed.requests().len()), (0, 0));
+    assert_eq!((again, feed.requests().len()), (0, 0));
     assert_eq!(names(dir.path()), [NAME]);
 }
 
@@ -119,7 +117,7 @@ async fn a_body_that_breaks_off_is_resumed_where_it_broke() {
     );
     feed.put(PATH, content.clone());
     feed.fault(PATH, [Fault::Truncate(1000), Fault::Truncate(500)]);
-    let got = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
+    let fetched = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
         .await
         .unwrap();
     let ranges: Vec<_> = feed.requests().into_iter().map(|seen| seen.range).collect();
@@ -131,8 +129,8 @@ async fn a_body_that_breaks_off_is_resumed_where_it_broke() {
             Some("bytes=1500-".to_owned())
         ]
     );
-    assert_eq!(got.bytes_fetched, content.len() as u64);
-    assert_eq!(fs::read(got.path).unwrap(), content);
+    assert_eq!(fetched, content.len() as u64);
+    assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), content);
 }
 
 #[tokio::test]
@@ -150,11 +148,11 @@ async fn the_partial_file_of_an_earlier_run_is_continued_or_given_up() {
         feed.put(PATH, content.clone());
         feed.fault(PATH, manners);
         fs::write(dir.path().join(format!("{NAME}.part")), &content[..1000]).unwrap();
-        let got = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
+        let fetched = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
             .await
             .unwrap();
-        assert_eq!(got.bytes_fetched, expected);
-        assert_eq!(fs::read(got.path).unwrap(), content);
+        assert_eq!(fetched, expected);
+        assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), content);
         assert_eq!(names(dir.path()), [NAME]);
     }
 }
@@ -175,8 +173,8 @@ async fn a_partial_file_that_does_not_fit_is_found_out_and_fetched_anew() {
             digest,
             ..known(&content, &[feed.url(PATH)])
         };
-        let got = fetch(&package, dir.path()).await.unwrap();
-        assert_eq!(fs::read(got.path).unwrap(), content);
+        fetch(&package, dir.path()).await.unwrap();
+        assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), content);
     }
 }
 
@@ -188,10 +186,10 @@ async fn a_whole_partial_file_costs_no_request() {
         package(100),
     );
     fs::write(dir.path().join(format!("{NAME}.part")), &content).unwrap();
-    let got = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
+    let fetched = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
         .await
         .unwrap();
-    assert_eq!((got.bytes_fetched, feed.requests().len()), (0, 0));
+    assert_eq!((fetched, feed.requests().len()), (0, 0));
 }
 
 #[tokio::test]
@@ -205,8 +203,8 @@ async fn the_next_source_is_asked_when_one_fails() {
     feed.put("other.zip", package(200));
     feed.put("page.zip", "<html>");
     let urls = ["gone.zip", "other.zip", "page.zip", "good.zip"].map(|path| feed.url(path));
-    let got = fetch(&known(&content, &urls), dir.path()).await.unwrap();
-    assert_eq!(fs::read(got.path).unwrap(), content);
+    fetch(&known(&content, &urls), dir.path()).await.unwrap();
+    assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), content);
     let asked: Vec<_> = feed.requests().into_iter().map(|seen| seen.path).collect();
     assert_eq!(asked, ["/gone.zip", "/other.zip", "/page.zip", "/good.zip"]);
 }
@@ -280,10 +278,10 @@ async fn a_wrong_file_of_the_right_name_is_replaced() {
     );
     feed.put(PATH, content.clone());
     fs::write(dir.path().join(NAME), &content[..50]).unwrap();
-    let got = fetch(&known(&content, &[feed.url(PATH)]), dir.path())
+    fetch(&known(&content, &[feed.url(PATH)]), dir.path())
         .await
         .unwrap();
-    assert_eq!(fs::read(got.path).unwrap(), content);
+    assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), content);
 }
 
 #[tokio::test]
