@@ -1,18 +1,12 @@
-//! Requests to the API: signed, tried again, paged. The token goes to the API's own origin and to the upload address
-//! that the API gave, and nowhere else.
+//! The client: its requests are signed. The token goes to the API's own origin and to the upload address that the API
+//! gave, and nowhere else.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use url::Url;
 
 use super::error::Error;
-use super::plan::Event;
-use super::response::{self, STALL, decode, failed};
+use super::response::{self, Reply, STALL, failed};
 use crate::http::{self, Sent};
 use crate::secret::{Secret, public_url};
 
@@ -21,16 +15,10 @@ pub struct Github {
     http: Client,
     /// `…/repos/owner/name`
     root: Url,
-    pub(super) repository: String,
+    repository: String,
     /// `Bearer …`, marked as sensitive.
     authorization: HeaderValue,
 }
-
-/// Who hears of [`Event`]s.
-pub(super) type Progress<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
-
-/// The API lists at most 10,000 releases: <https://docs.github.com/en/rest/releases/releases#list-releases>.
-const MOST_PAGES: usize = 100;
 
 impl Github {
     /// `api` is `https://api.github.com`, or `https://HOST/api/v3` on an Enterprise Server; `http` is from
@@ -69,6 +57,16 @@ impl Github {
         below(self.root.clone(), segments)
     }
 
+    /// A request to an address below the repository's.
+    pub(super) fn call(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        self.request(method, self.url(segments))
+    }
+
+    /// Whether `url` is on the API's own server.
+    pub(super) fn is_ours(&self, url: &Url) -> bool {
+        url.origin() == self.root.origin()
+    }
+
     /// Whether the token may go to an address that the API gave: it is as well protected as the API's own.
     pub(super) fn trusts(&self, url: &Url) -> bool {
         url.scheme() == self.root.scheme()
@@ -82,95 +80,24 @@ impl Github {
             .header("x-github-api-version", "2022-11-28")
     }
 
-    /// One request with a JSON body and a JSON response. A POST is made once: after a failure the caller has to look.
-    pub(super) async fn call<T: DeserializeOwned>(
+    /// Sends a request once.
+    pub(super) async fn send(
         &self,
         what: &'static str,
-        method: Method,
-        url: &Url,
-        body: &Value,
-        progress: Progress<'_>,
-    ) -> Result<T, Error> {
-        let (_, bytes) = self.repeat(what, method, url, body, progress).await?;
-        decode(what, &bytes)
+        request: RequestBuilder,
+    ) -> Result<Reply, Error> {
+        let response = http::send(request, STALL, &Sent::default()).await;
+        let response = response.map_err(|error| failed(what, error))?;
+        self.read(what, response).await
     }
 
-    /// All pages of a list.
-    pub(super) async fn list<T: DeserializeOwned>(
+    pub(super) async fn read(
         &self,
         what: &'static str,
-        mut url: Url,
-        progress: Progress<'_>,
-    ) -> Result<Vec<T>, Error> {
-        url.query_pairs_mut().append_pair("per_page", "100");
-        let mut all = Vec::new();
-        for _ in 0..MOST_PAGES {
-            let (headers, bytes) = self
-                .repeat(what, Method::GET, &url, &Value::Null, progress)
-                .await?;
-            all.append(&mut decode(what, &bytes)?);
-            let next = http::next_page(&headers, &url);
-            let Some(next) = next.map_err(|reason| Error::Unexpected { what, reason })? else {
-                break;
-            };
-            if next.origin() != self.root.origin() {
-                let reason = format!("the next page is at `{}`", public_url(&next));
-                return Err(Error::Unexpected { what, reason });
-            }
-            url = next;
-        }
-        Ok(all)
+        response: Response,
+    ) -> Result<Reply, Error> {
+        response::read(what, &self.repository, response).await
     }
-
-    /// Deletes; 404 is success.
-    pub(super) async fn delete(
-        &self,
-        what: &'static str,
-        url: &Url,
-        progress: Progress<'_>,
-    ) -> Result<(), Error> {
-        match self
-            .repeat(what, Method::DELETE, url, &Value::Null, progress)
-            .await
-        {
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn repeat(
-        &self,
-        what: &'static str,
-        method: Method,
-        url: &Url,
-        body: &Value,
-        progress: Progress<'_>,
-    ) -> Result<(HeaderMap, Bytes), Error> {
-        let policy = |error: &Error, failures| {
-            // After a POST the caller has to look.
-            let wait = error.wait(failures).filter(|_| method != Method::POST)?;
-            Some(announced(error, wait, progress))
-        };
-        let attempt = |_| async {
-            let mut request = self.request(method.clone(), url.clone());
-            if !body.is_null() {
-                request = request.json(body);
-            }
-            let response = http::send(request, STALL, &Sent::default()).await;
-            let response = response.map_err(|error| failed(what, error))?;
-            response::read(what, &self.repository, response).await
-        };
-        http::retry(policy, attempt).await
-    }
-}
-
-/// Reports the wait, and returns it.
-pub(super) fn announced(error: &Error, wait: Duration, progress: Progress<'_>) -> Duration {
-    progress(Event::Waiting {
-        reason: error.to_string(),
-        wait,
-    });
-    wait
 }
 
 fn below(mut url: Url, segments: &[&str]) -> Url {

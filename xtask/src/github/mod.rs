@@ -8,6 +8,7 @@ mod error;
 mod plan;
 mod publish;
 mod release;
+mod requests;
 mod response;
 mod retry;
 mod upload;

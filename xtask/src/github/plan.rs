@@ -58,6 +58,9 @@ pub enum Event<'a> {
     Waiting { reason: String, wait: Duration },
 }
 
+/// Who hears of [`Event`]s.
+pub(super) type Progress<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
+
 impl Plan {
     /// Finds what GitHub would refuse, or silently change, before anything is sent.
     pub(super) fn check(&self) -> Result<(), Error> {

@@ -58,29 +58,28 @@ impl StoredAsset {
     }
 }
 
-/// The body of the request that makes or changes the release.
-pub(super) fn described(plan: &Plan, draft: Draft) -> Value {
+/// The body of the request that makes the release, as a draft.
+pub(super) fn draft(plan: &Plan) -> Value {
     let mut body = json!({
         "tag_name": plan.tag,
         "name": plan.name,
         "body": plan.notes,
         "prerelease": plan.prerelease,
-        "draft": draft == Draft::Stays,
+        "draft": true,
     });
-    if draft == Draft::Ends {
-        // `legacy` compares versions and dates: a patch of an old version does not become the latest release.
-        body["make_latest"] = json!(if plan.prerelease { "false" } else { "legacy" });
-    }
     if let Some(target) = &plan.target_commitish {
         body["target_commitish"] = json!(target);
     }
     body
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Draft {
-    Stays,
-    Ends,
+/// The body of the request that publishes the release.
+pub(super) fn published(plan: &Plan) -> Value {
+    let mut body = draft(plan);
+    body["draft"] = json!(false);
+    // `legacy` compares versions and dates: a patch of an old version does not become the latest release.
+    body["make_latest"] = json!(if plan.prerelease { "false" } else { "legacy" });
+    body
 }
 
 #[cfg(test)]

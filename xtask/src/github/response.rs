@@ -19,19 +19,39 @@ pub(super) const STALL: Duration = Duration::from_secs(60);
 /// The largest response that is read, in bytes: a page of a hundred releases with the longest notes GitHub takes.
 const LARGEST: usize = 64 << 20;
 
-/// The response's head and body, or the error that it stands for.
+/// A successful response.
+pub(super) struct Reply {
+    what: &'static str,
+    pub headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Reply {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::Unexpected {
+            what: self.what,
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// The response to the end, or the error that it stands for.
 pub(super) async fn read(
     what: &'static str,
     repository: &str,
     mut response: Response,
-) -> Result<(HeaderMap, Bytes), Error> {
+) -> Result<Reply, Error> {
     let (status, headers) = (response.status(), response.headers().clone());
-    let bytes = http::document(&mut response, STALL, LARGEST).await;
-    let bytes = bytes.map_err(|error| failed(what, error))?;
+    let body = http::document(&mut response, STALL, LARGEST).await;
+    let body = body.map_err(|error| failed(what, error))?;
     if status.is_success() {
-        return Ok((headers, bytes));
+        return Ok(Reply {
+            what,
+            headers,
+            body,
+        });
     }
-    let complaint = ErrorBody::read(&bytes);
+    let complaint = ErrorBody::read(&body);
     let (exists, message) = (complaint.exists(), complaint.sentence());
     let repository = repository.to_owned();
     if let Some(wait) = rate_limit(status, &headers, &message, SystemTime::now()) {
@@ -51,13 +71,6 @@ pub(super) async fn read(
             status: status.as_u16(),
             message,
         },
-    })
-}
-
-pub(super) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(bytes).map_err(|error| Error::Unexpected {
-        what,
-        reason: error.to_string(),
     })
 }
 

@@ -10,11 +10,11 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use url::Url;
 
-use super::client::{Github, Progress};
+use super::client::Github;
 use super::error::Error;
-use super::plan::{Asset, Event};
+use super::plan::{Asset, Event, Progress};
 use super::release::{Release, StoredAsset};
-use super::response::{self, decode, failed};
+use super::response::failed;
 use crate::http::{self, Sent};
 
 const WHAT: &str = "upload an asset";
@@ -54,9 +54,9 @@ impl Github {
                 _ = tick.tick() => progress(asset.sent(sent.bytes())),
             }
         };
-        let (_, bytes) = response::read(WHAT, &self.repository, response).await?;
+        let reply = self.read(WHAT, response).await?;
         progress(asset.sent(asset.size));
-        decode(WHAT, &bytes)
+        reply.json()
     }
 
     /// The address that the API gives for this release, which is on another host on github.com.
