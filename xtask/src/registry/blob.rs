@@ -16,10 +16,8 @@ use crate::secret::public_url;
 impl Repository {
     /// Whether the blob is in this repository.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        let request = Request::new(Method::HEAD, self.url(format_args!("blobs/{digest}")));
-        let scope = self.scope(Access::Pull);
-        let response = self.connection.send(request, &scope).await;
-        Ok(found(response)?.is_some())
+        let request = self.blob_request(Method::HEAD, digest);
+        Ok(found(self.send(request, Access::Pull).await)?.is_some())
     }
 
     /// Begins to read the blob; `None` if it is not there.
@@ -43,16 +41,18 @@ impl Repository {
     /// One try. The registry may redirect to a storage service, which does not get the credentials; its signed URLs
     /// expire, so every try begins at the registry.
     async fn blob_from(&self, digest: &Digest, position: u64) -> Result<Response, Error> {
-        let mut request = Request::new(Method::GET, self.url(format_args!("blobs/{digest}")));
+        let mut request = self.blob_request(Method::GET, digest);
         if position > 0 {
             let range =
                 HeaderValue::try_from(format!("bytes={position}-")).expect("digits are a header");
             request.headers_mut().insert(RANGE, range);
         }
-        let scope = self.scope(Access::Pull);
-        self.connection
-            .attempt_blob(request, &scope, &Sent::default())
-            .await
+        let (scope, sent) = (self.scope(Access::Pull), Sent::default());
+        self.connection.attempt_blob(request, &scope, &sent).await
+    }
+
+    pub(super) fn blob_request(&self, method: Method, digest: &Digest) -> Request {
+        Request::new(method, self.url(format_args!("blobs/{digest}")))
     }
 }
 
@@ -85,10 +85,10 @@ impl Blob {
                 },
                 // Also after an error: every byte is there.
                 _ if self.position == self.size => return self.finish(),
-                Ok(None) => self.broken(format!(
-                    "it ended after {} of {} bytes",
-                    self.position, self.size
-                )),
+                Ok(None) => {
+                    let reason = format!("it ended after {} of {} bytes", self.position, self.size);
+                    Error::unreachable(self.response.url(), reason)
+                }
                 Err(error) => Error::http(self.response.url(), &error),
             };
             self.resume(error).await?;
@@ -107,10 +107,8 @@ impl Blob {
         self.failures = 0;
         self.position += chunk.len() as u64;
         if self.position > self.size {
-            return Err(Error::Protocol {
-                url: public_url(self.response.url()),
-                reason: format!("more than the {} bytes of the blob", self.size),
-            });
+            let reason = format!("more than the {} bytes of the blob", self.size);
+            return Err(Error::protocol(self.response.url(), reason));
         }
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&chunk);
@@ -161,17 +159,10 @@ impl Blob {
         }
         match http::content_range(response.headers()) {
             Some(range) if range.first <= self.position => Ok(self.position - range.first),
-            _ => Err(Error::Protocol {
-                url: public_url(response.url()),
-                reason: format!("another range than from {}", self.position),
-            }),
-        }
-    }
-
-    fn broken(&self, reason: String) -> Error {
-        Error::Unreachable {
-            url: public_url(self.response.url()),
-            reason,
+            _ => {
+                let reason = format!("another range than from {}", self.position);
+                Err(Error::protocol(response.url(), reason))
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Request, Response, StatusCode};
 use url::Url;
 
-use super::auth::{Auth, Scope};
+use super::auth::{Auth, Authorization, Scope};
 use super::error::Error;
 use super::options::{Options, Stall};
 use super::rate_limiter::{self, RateLimiter};
@@ -49,10 +49,9 @@ impl Connection {
             retries: options.retries,
             first_wait: options.first_wait,
             transport: Transport::new(base, &options),
-            rate_limiter: if host == DOCKER_HUB {
-                RateLimiter::docker_hub()
-            } else {
-                RateLimiter::unlimited()
+            rate_limiter: match host == DOCKER_HUB {
+                true => RateLimiter::docker_hub(),
+                false => RateLimiter::unlimited(),
             },
             auth: Auth::new(&host, credentials),
             opened: AtomicBool::new(false),
@@ -149,10 +148,8 @@ impl Connection {
             };
             // Another request may have met a limit while this one waited for its token.
             self.rate_limiter.wait_out_pause().await;
-            if let Some(authorization) = &authorization {
-                request
-                    .headers_mut()
-                    .insert(AUTHORIZATION, authorization.header.clone());
+            if let Some(Authorization { header, .. }) = &authorization {
+                request.headers_mut().insert(AUTHORIZATION, header.clone());
             }
             let response = self.transport.exchange(request, stall, sent).await?;
             let is_unauthorized =
@@ -168,8 +165,7 @@ impl Connection {
                     }
                     None if again => {
                         let refusal = self.transport.refusal(&method, response).await;
-                        let lost = Error::Status(Box::new(refusal));
-                        return Err(Error::UploadLost(Box::new(lost)));
+                        return Err(Error::UploadLost(Error::Status(refusal.into()).into()));
                     }
                     _ => {}
                 }
@@ -211,21 +207,16 @@ const MOST_REFUSALS: u32 = 2;
 
 /// Where the registry that people call `host` answers.
 fn base_url(host: &str, plain_http: bool) -> Result<Url, ReferenceError> {
-    let host = if host == DOCKER_HUB {
-        "registry-1.docker.io"
-    } else {
-        host
+    let host = match host {
+        DOCKER_HUB => "registry-1.docker.io",
+        host => host,
     };
-    let url = |scheme: &str| {
-        Url::parse(&format!("{scheme}://{host}/"))
-            .map_err(|_| ReferenceError::Host(host.to_owned()))
-    };
-    let secure = url("https")?;
-    if plain_http || is_loopback(&secure) {
-        url("http")
-    } else {
-        Ok(secure)
-    }
+    let url = |scheme| Url::parse(&format!("{scheme}://{host}/"));
+    let base = url("https").and_then(|secure| match plain_http || is_loopback(&secure) {
+        true => url("http"),
+        false => Ok(secure),
+    });
+    base.map_err(|_| ReferenceError::Host(host.to_owned()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::Value;
 use url::Url;
 
 use crate::http;
@@ -89,12 +90,22 @@ pub struct ErrorResponse {
 impl Error {
     /// A request or a body that did not come to its end.
     pub(super) fn http(url: &Url, error: &http::Error) -> Error {
-        let (url, reason) = (public_url(url), error.to_string());
         match error {
-            http::Error::TooLarge(_) => Error::Protocol { url, reason },
-            http::Error::Stalled(_) | http::Error::Broken { .. } => {
-                Error::Unreachable { url, reason }
-            }
+            http::Error::TooLarge(_) => Error::protocol(url, error.to_string()),
+            _ => Error::unreachable(url, error.to_string()),
+        }
+    }
+
+    pub(super) fn unreachable(url: &Url, reason: String) -> Error {
+        let url = public_url(url);
+        Error::Unreachable { url, reason }
+    }
+
+    /// A response that the distribution specification does not allow.
+    pub(super) fn protocol(url: &Url, reason: impl Into<String>) -> Error {
+        Error::Protocol {
+            url: public_url(url),
+            reason: reason.into(),
         }
     }
 
@@ -128,19 +139,14 @@ impl Error {
             | Error::ChildMissing(response)
             | Error::Status(response) => Some(response),
             Error::UploadLost(cause) => cause.response(),
-            Error::Unreachable { .. }
-            | Error::DigestMismatch { .. }
-            | Error::Protocol { .. }
-            | Error::Manifest(_)
-            | Error::Name(_)
-            | Error::Source(_) => None,
+            _ => None,
         }
     }
 }
 
 impl ErrorResponse {
-    /// Decides which case it is; `denied` gives the namespace and the user of a denial.
-    pub(super) fn into_error(mut self, denied: impl FnOnce() -> (String, &'static str)) -> Error {
+    /// Decides which case it is; a denial names `namespace` and `who` was denied.
+    pub(super) fn into_error(mut self, namespace: String, who: &'static str) -> Error {
         let is_timed = self.retry_after.is_some();
         let is_limit = match self.status {
             429 => true,
@@ -156,14 +162,11 @@ impl ErrorResponse {
         let code = response.code.as_deref().unwrap_or_default();
         match (response.status, code) {
             _ if is_limit => Error::RateLimited(response),
-            (401 | 403, _) => {
-                let (namespace, who) = denied();
-                Error::Denied {
-                    namespace,
-                    who,
-                    response,
-                }
-            }
+            (401 | 403, _) => Error::Denied {
+                namespace,
+                who,
+                response,
+            },
             (413, _) => Error::TooLarge(response),
             (_, "MANIFEST_BLOB_UNKNOWN") => Error::ChildMissing(response),
             (_, "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN") if response.method == "PUT" => {
@@ -188,41 +191,35 @@ impl ErrorResponse {
         retry_after: Option<Duration>,
         body: &[u8],
     ) -> ErrorResponse {
-        let (code, message) = match serde_json::from_slice::<serde_json::Value>(body) {
-            Ok(json) => {
-                let first = &json["errors"][0];
-                let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-                let message = text(&first["message"])
-                    .filter(|message| !message.is_empty())
-                    .or_else(|| text(&json["message"]))
-                    .or_else(|| text(&json["error_description"]))
-                    .or_else(|| text(&json["details"]))
-                    .or_else(|| text(&json["error"]));
-                (text(&first["code"]), message.unwrap_or_default())
-            }
-            Err(_) => {
-                let text = String::from_utf8_lossy(body);
-                let is_page = text.trim_start().starts_with('<');
-                (
-                    None,
-                    if is_page {
-                        String::new()
-                    } else {
-                        text.into_owned()
-                    },
-                )
-            }
+        let json = serde_json::from_slice::<Value>(body).ok();
+        let text = String::from_utf8_lossy(body);
+        let said = |pointer| json.as_ref()?.pointer(pointer)?.as_str();
+        let message = match json {
+            Some(_) => MESSAGES
+                .into_iter()
+                .filter_map(said)
+                .find(|it| !it.is_empty()),
+            None => Some(&*text).filter(|text| !text.trim_start().starts_with('<')),
         };
         ErrorResponse {
             method: method.to_owned(),
             url,
             status,
-            code,
-            message: presentable(&message),
+            code: said("/errors/0/code").map(str::to_owned),
+            message: presentable(message.unwrap_or_default()),
             retry_after,
         }
     }
 }
+
+/// Where a body says what is wrong: the specification's place, then those of token servers and others.
+const MESSAGES: [&str; 5] = [
+    "/errors/0/message",
+    "/message",
+    "/error_description",
+    "/details",
+    "/error",
+];
 
 impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -264,7 +261,7 @@ mod tests {
             retry_after.map(Duration::from_secs),
             body.as_bytes(),
         );
-        response.into_error(|| ("r/ns".to_owned(), "this user"))
+        response.into_error("r/ns".to_owned(), "this user")
     }
 
     fn coded(code: &str) -> String {

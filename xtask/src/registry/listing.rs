@@ -10,7 +10,6 @@ use super::error::Error;
 use super::repository::Repository;
 use crate::http;
 use crate::oci::{Content, Descriptor, Digest, Index, Tag, TagOrDigest};
-use crate::secret::public_url;
 
 impl Repository {
     /// Every tag, in the registry's order; [`Error::NotFound`] if there is no such repository.
@@ -57,19 +56,13 @@ impl Repository {
         let mut pages = Vec::new();
         let mut next = Some(first);
         while let Some(url) = next {
-            let wrong = |reason: String| Error::Protocol {
-                url: public_url(&url),
-                reason,
-            };
+            let wrong = |reason| Error::protocol(&url, reason);
             if pages.len() == MOST_PAGES {
                 return Err(wrong(format!("more than {MOST_PAGES} pages")));
             }
             let get = || {
-                self.connection.document(
-                    Request::new(Method::GET, url.clone()),
-                    &scope,
-                    LARGEST_PAGE,
-                )
+                let request = Request::new(Method::GET, url.clone());
+                self.connection.document(request, &scope, LARGEST_PAGE)
             };
             let (response, body) = self.connection.retry(get).await?;
             let page = serde_json::from_slice(&body);

@@ -28,23 +28,22 @@ const BURST: u32 = 100;
 
 impl RateLimiter {
     pub(super) fn unlimited() -> RateLimiter {
-        RateLimiter::with_interval(None)
+        let now = Instant::now();
+        RateLimiter {
+            interval: None,
+            times: Mutex::new(Times {
+                resume: now,
+                due: now,
+            }),
+        }
     }
 
     /// At most 1000 requests in any minute: Docker Hub's abuse limit trips at 2000 to 3000 from one address
     /// (jenkins-infra/helpdesk#4029). Of those [`BURST`] may come at once, the rest evenly.
     pub(super) fn docker_hub() -> RateLimiter {
-        RateLimiter::with_interval(Some(Duration::from_secs(60) / (1000 - BURST)))
-    }
-
-    fn with_interval(interval: Option<Duration>) -> RateLimiter {
-        let now = Instant::now();
         RateLimiter {
-            interval,
-            times: Mutex::new(Times {
-                resume: now,
-                due: now,
-            }),
+            interval: Some(Duration::from_secs(60) / (1000 - BURST)),
+            ..RateLimiter::unlimited()
         }
     }
 
@@ -60,10 +59,8 @@ impl RateLimiter {
     /// Waits for as long as the registry asked to be left alone.
     pub(super) async fn wait_out_pause(&self) {
         loop {
-            let pause = self
-                .times()
-                .resume
-                .saturating_duration_since(Instant::now());
+            let resume = self.times().resume;
+            let pause = resume.saturating_duration_since(Instant::now());
             if pause.is_zero() {
                 return;
             }

@@ -41,32 +41,23 @@ impl Repository {
         let session = self.open_upload().await?;
         let cancel = Request::new(Method::DELETE, session);
         // GitHub answers 405; an abandoned session expires by itself.
-        let _ = self
-            .connection
-            .attempt(cancel, &self.scope(Access::Push))
-            .await;
+        let scope = self.scope(Access::Push);
+        let _ = self.connection.attempt(cancel, &scope).await;
         Ok(())
     }
 
     /// What is at `at`, or `None`. At Docker Hub this does not count as a pull, which [`Self::get_manifest`] does.
     pub async fn head_manifest(&self, at: &TagOrDigest) -> Result<Option<Descriptor>, Error> {
         let request = self.manifest_request(Method::HEAD, at);
-        let Some(response) = found(
-            self.connection
-                .send(request, &self.scope(Access::Pull))
-                .await,
-        )?
-        else {
+        let Some(response) = found(self.send(request, Access::Pull).await)? else {
             return Ok(None);
         };
         if let Some(descriptor) = described(response.headers(), at) {
             return Ok(Some(descriptor));
         }
         // Some registries leave out headers of a HEAD.
-        Ok(self
-            .get_manifest(at)
-            .await?
-            .map(|manifest| manifest.descriptor()))
+        let manifest = self.get_manifest(at).await?;
+        Ok(manifest.map(|manifest| manifest.descriptor()))
     }
 
     /// The manifest at `at`, its digest checked, or `None`.
@@ -90,17 +81,14 @@ impl Repository {
         manifest: &Manifest,
     ) -> Result<Digest, Error> {
         let mut request = self.manifest_request(Method::PUT, at);
-        let media_type =
-            HeaderValue::from_str(manifest.media_type()).map_err(|_| Error::Protocol {
-                url: public_url(request.url()),
-                reason: format!("`{}` cannot be sent as a media type", manifest.media_type()),
-            })?;
+        let media_type = manifest.media_type();
+        let media_type = HeaderValue::from_str(media_type).map_err(|_| {
+            let reason = format!("`{media_type}` cannot be sent as a media type");
+            Error::protocol(request.url(), reason)
+        })?;
         request.headers_mut().insert(CONTENT_TYPE, media_type);
         *request.body_mut() = Some(manifest.bytes().clone().into());
-        let response = self
-            .connection
-            .send(request, &self.scope(Access::Push))
-            .await?;
+        let response = self.send(request, Access::Push).await?;
         let Some(actual) = stated_digest(response.headers()) else {
             return Ok(manifest.digest().clone());
         };
@@ -108,31 +96,26 @@ impl Repository {
         if actual == expected {
             Ok(actual)
         } else {
-            Err(Error::Protocol {
-                url: public_url(response.url()),
-                reason: format!("it took the manifest `{expected}` for `{actual}`"),
-            })
+            let reason = format!("it took the manifest `{expected}` for `{actual}`");
+            Err(Error::protocol(response.url(), reason))
         }
     }
 
     /// Opens an upload; returns where it goes on.
     pub(super) async fn open_upload(&self) -> Result<Url, Error> {
         let request = Request::new(Method::POST, self.url(format_args!("blobs/uploads/")));
-        let response = self
-            .connection
-            .send(request, &self.scope(Access::Push))
-            .await?;
-        if response.status() == StatusCode::ACCEPTED {
-            location(&response)
-        } else {
-            Err(Error::Protocol {
-                url: public_url(response.url()),
-                reason: format!(
-                    "{} where an upload should have been opened",
-                    response.status()
-                ),
-            })
+        let response = self.send(request, Access::Push).await?;
+        match response.status() {
+            StatusCode::ACCEPTED => location(&response),
+            status => {
+                let reason = format!("{status} where an upload should have been opened");
+                Err(Error::protocol(response.url(), reason))
+            }
         }
+    }
+
+    pub(super) async fn send(&self, request: Request, access: Access) -> Result<Response, Error> {
+        self.connection.send(request, &self.scope(access)).await
     }
 
     pub(super) fn scope(&self, access: Access) -> Scope {
@@ -171,19 +154,13 @@ pub(super) fn found<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
 
 /// Where a response says to go on.
 pub(super) fn location(response: &Response) -> Result<Url, Error> {
-    http::location(response.headers(), response.url()).ok_or_else(|| Error::Protocol {
-        url: public_url(response.url()),
-        reason: "no usable `Location`".to_owned(),
-    })
+    http::location(response.headers(), response.url())
+        .ok_or_else(|| Error::protocol(response.url(), "no usable `Location`"))
 }
 
 fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
-    headers
-        .get("docker-content-digest")?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+    let digest = headers.get("docker-content-digest")?;
+    digest.to_str().ok()?.parse().ok()
 }
 
 /// The descriptor that the headers of a HEAD give, if they are complete.
@@ -200,10 +177,9 @@ fn described(headers: &HeaderMap, at: &TagOrDigest) -> Option<Descriptor> {
 
 /// The received manifest, if it has the digest that was asked for or stated.
 fn verified(response: &Response, at: &TagOrDigest, bytes: Bytes) -> Result<Manifest, Error> {
-    let stated = stated_digest(response.headers());
     let expected = match at {
         TagOrDigest::Digest(digest) => Some(digest.clone()),
-        TagOrDigest::Tag(_) => stated,
+        TagOrDigest::Tag(_) => stated_digest(response.headers()),
     };
     let actual = match &expected {
         Some(expected) => expected.same_algorithm(&bytes),
@@ -216,9 +192,7 @@ fn verified(response: &Response, at: &TagOrDigest, bytes: Bytes) -> Result<Manif
             actual,
         });
     }
-    let content_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
     Ok(Manifest::received(content_type, bytes, actual))
 }

@@ -51,14 +51,14 @@ impl Transport {
     ) -> Result<Response, Error> {
         let url = request.url().clone();
         if !is_allowed(&url, self.plain_http) {
-            return Err(Error::Protocol {
-                url: public_url(&url),
-                reason: "it asks for plain http".to_owned(),
-            });
+            return Err(Error::protocol(&url, "it asks for plain http"));
         }
         let request = RequestBuilder::from_parts(self.client()?.clone(), request);
         http::send(request, stall, sent).await.map_err(|error| {
-            if matches!(error, http::Error::Broken { is_connect, .. } if is_connect) {
+            if let http::Error::Broken {
+                is_connect: true, ..
+            } = error
+            {
                 self.pinned.release();
             }
             Error::http(&url, &error)

@@ -38,20 +38,14 @@ impl Repository {
         url.query_pairs_mut()
             .append_pair("mount", digest.as_str())
             .append_pair("from", from);
-        let scope = self.scope(Access::Mount {
-            from: from.to_owned(),
-        });
-        match self
-            .connection
-            .send(Request::new(Method::POST, url), &scope)
-            .await
-        {
+        let from = from.to_owned();
+        let scope = self.scope(Access::Mount { from });
+        let request = Request::new(Method::POST, url);
+        match self.connection.send(request, &scope).await {
             Ok(response) if response.status() == StatusCode::CREATED => Ok(Mount::Done),
             Ok(response) => Ok(Mount::Declined(location(&response).ok().map(Session))),
             Err(Error::Denied { .. } | Error::NotFound(_)) => Ok(Mount::Declined(None)),
-            Err(Error::Status(response)) if matches!(response.status, 400 | 405) => {
-                Ok(Mount::Declined(None))
-            }
+            Err(Error::Status(it)) if matches!(it.status, 400 | 405) => Ok(Mount::Declined(None)),
             Err(error) => Err(error),
         }
     }
@@ -119,7 +113,10 @@ impl Repository {
     /// Ends an upload. The registry may have stored the blob and yet time out, or not know the session any more
     /// (GoogleContainerTools/jib#4301), so after a failure the blob itself is asked for.
     async fn commit(&self, mut session: Url, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
-        add_digest(&mut session, digest);
+        // Leaves the registry's part of the query as it is.
+        session
+            .query_pairs_mut()
+            .append_pair("digest", digest.as_str());
         let scope = self.scope(Access::Push);
         let put = async || {
             let request = binary(Method::PUT, session.clone(), bytes.clone().into());
@@ -128,17 +125,12 @@ impl Repository {
             let Err(error) = put.await else {
                 return Ok(());
             };
-            if matches!(
-                error,
-                Error::Rejected { .. } | Error::Denied { .. } | Error::RateLimited(_)
-            ) {
+            if let Error::Rejected { .. } | Error::Denied { .. } | Error::RateLimited(_) = error {
                 return Err(error);
             }
-            let ask = Request::new(Method::HEAD, self.url(format_args!("blobs/{digest}")));
-            match self.connection.attempt(ask, &scope).await {
-                Ok(_) => Ok(()),
-                Err(_) => Err(error),
-            }
+            let ask = self.blob_request(Method::HEAD, digest);
+            let there = self.connection.attempt(ask, &scope).await;
+            there.map(drop).map_err(|_| error)
         };
         self.connection.retry(put).await
     }
@@ -150,36 +142,4 @@ fn binary(method: Method, url: Url, body: Body) -> Request {
     request.headers_mut().insert(CONTENT_TYPE, media_type);
     *request.body_mut() = Some(body);
     request
-}
-
-/// Appends to the query and leaves the registry's part of it as it is.
-fn add_digest(session: &mut Url, digest: &Digest) {
-    let digest = format!("digest={}%3A{}", digest.algorithm(), digest.hex());
-    let query = match session.query() {
-        Some(own) if !own.is_empty() => format!("{own}&{digest}"),
-        _ => digest,
-    };
-    session.set_query(Some(&query));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_digest_joins_the_query_that_is_there() {
-        let digest = Digest::sha256_of(b"");
-        for (session, joined) in [
-            ("https://r/u/1", "https://r/u/1?digest=sha256%3A"),
-            ("https://r/u/1?", "https://r/u/1?digest=sha256%3A"),
-            (
-                "https://r/u/1?_state=a%2Fb%3D&x",
-                "https://r/u/1?_state=a%2Fb%3D&x&digest=sha256%3A",
-            ),
-        ] {
-            let mut url = Url::parse(session).unwrap();
-            add_digest(&mut url, &digest);
-            assert_eq!(url.as_str(), format!("{joined}{}", digest.hex()));
-        }
-    }
 }

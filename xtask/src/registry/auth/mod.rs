@@ -8,7 +8,7 @@ mod token;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -26,7 +26,7 @@ use crate::credentials::Credentials;
 pub(super) struct Auth {
     host: String,
     credentials: Credentials,
-    challenge: RwLock<Option<Arc<Challenge>>>,
+    challenge: Mutex<Option<Challenge>>,
     tokens: Mutex<HashMap<Scope, Slot>>,
     /// Whether these credentials have ever been accepted.
     accepted: AtomicBool,
@@ -49,7 +49,7 @@ impl Auth {
         Auth {
             host: host.to_owned(),
             credentials,
-            challenge: RwLock::default(),
+            challenge: Mutex::default(),
             tokens: Mutex::default(),
             accepted: AtomicBool::new(false),
             refusal: OnceLock::new(),
@@ -63,15 +63,15 @@ impl Auth {
         scope: &Scope,
     ) -> Result<Option<Authorization>, Error> {
         self.check_login()?;
-        let challenge = self.challenge.read().expect("no holder panics").clone();
-        match challenge.as_deref() {
+        let challenge = self.challenge.lock().expect("no holder panics").clone();
+        match challenge {
             None => Ok(None),
             Some(Challenge::Basic) => {
                 let header = token::basic(&self.credentials);
                 Ok(header.map(|header| Authorization { header, kept: None }))
             }
             Some(Challenge::Bearer { realm, service }) => self
-                .bearer(transport, realm, service.as_deref(), scope)
+                .bearer(transport, &realm, service.as_deref(), scope)
                 .await
                 .map(Some),
         }
@@ -89,12 +89,8 @@ impl Auth {
         }
         let slot = self.slot(scope);
         let mut token = slot.lock().await;
-        if let Some(header) = usable(token.as_ref()) {
-            drop(token);
-            return Ok(Authorization {
-                header,
-                kept: Some(slot),
-            });
+        if let Some(kept) = usable(token.as_ref(), &slot) {
+            return Ok(kept);
         }
         // Whoever held the slot before may have been refused.
         self.check_login()?;
@@ -132,7 +128,7 @@ impl Auth {
                 true
             }
         };
-        *self.challenge.write().expect("no holder panics") = Some(Arc::new(challenge));
+        *self.challenge.lock().expect("no holder panics") = Some(challenge);
         again
     }
 
@@ -142,7 +138,7 @@ impl Auth {
             Credentials::Anonymous => "someone who is not signed in",
             _ => "this user",
         };
-        refusal.into_error(|| (scope.namespace(&self.host), who))
+        refusal.into_error(scope.namespace(&self.host), who)
     }
 
     /// The error for a 401 or 403 to a request that carried the login: until these credentials are accepted once, a
@@ -153,9 +149,8 @@ impl Auth {
         match self.denied(refusal, scope) {
             Error::Denied { response, .. } if !is_known => {
                 let host = self.host.clone();
-                self.refusal
-                    .get_or_init(|| Error::Rejected { host, response })
-                    .clone()
+                let rejected = || Error::Rejected { host, response };
+                self.refusal.get_or_init(rejected).clone()
             }
             error => error,
         }
@@ -167,17 +162,12 @@ impl Auth {
     }
 
     fn check_login(&self) -> Result<(), Error> {
-        self.refusal
-            .get()
-            .map_or(Ok(()), |refusal| Err(refusal.clone()))
+        self.refusal.get().cloned().map_or(Ok(()), Err)
     }
 
     fn slot(&self, scope: &Scope) -> Slot {
         let mut tokens = self.tokens.lock().expect("no holder panics");
-        match tokens.get(scope) {
-            Some(slot) => Arc::clone(slot),
-            None => Arc::clone(tokens.entry(scope.clone()).or_default()),
-        }
+        Arc::clone(tokens.entry(scope.clone()).or_default())
     }
 
     /// A token that may push may pull as well, so one that is there already is used.
@@ -190,16 +180,15 @@ impl Auth {
             access: Access::Push,
         };
         let slot = Arc::clone(self.tokens.lock().expect("no holder panics").get(&push)?);
-        let header = usable(slot.try_lock().ok()?.as_ref())?;
-        Some(Authorization {
-            header,
-            kept: Some(slot),
-        })
+        usable(slot.try_lock().ok()?.as_ref(), &slot)
     }
 }
 
-fn usable(token: Option<&Token>) -> Option<HeaderValue> {
-    token
-        .filter(|token| token.is_usable(Instant::now()))
-        .map(|token| token.header.clone())
+/// The token of `slot`, if it may still be used.
+fn usable(token: Option<&Token>, slot: &Slot) -> Option<Authorization> {
+    let token = token.filter(|token| token.is_usable(Instant::now()))?;
+    Some(Authorization {
+        header: token.header.clone(),
+        kept: Some(Arc::clone(slot)),
+    })
 }

@@ -11,7 +11,6 @@ use url::{Url, form_urlencoded};
 
 use crate::credentials::Credentials;
 use crate::registry::error::Error;
-use crate::secret::public_url;
 
 /// What a request needs to be allowed. Each has a token of its own: one token for all would soon be too long for a
 /// header.
@@ -41,16 +40,12 @@ impl Scope {
     }
 
     fn texts(&self) -> Vec<String> {
-        let name = &self.repository;
+        let pull = |name: &str| format!("repository:{name}:pull");
+        let own = pull(&self.repository);
         match &self.access {
-            Access::Pull => vec![format!("repository:{name}:pull")],
-            Access::Push => vec![format!("repository:{name}:pull,push")],
-            Access::Mount { from } => {
-                vec![
-                    format!("repository:{name}:pull,push"),
-                    format!("repository:{from}:pull"),
-                ]
-            }
+            Access::Pull => vec![own],
+            Access::Push => vec![own + ",push"],
+            Access::Mount { from } => vec![own + ",push", pull(from)],
         }
     }
 }
@@ -72,21 +67,16 @@ impl Token {
             access_token: Option<String>,
             expires_in: Option<u64>,
         }
-        let wrong = |reason: &str| Error::Protocol {
-            url: public_url(realm),
-            reason: reason.to_owned(),
-        };
+        let wrong = |reason| Error::protocol(realm, reason);
         let response: TokenResponse =
             serde_json::from_slice(body).map_err(|_| wrong("not a token response"))?;
-        let text = response
-            .token
-            .filter(|token| !token.is_empty())
-            .or(response.access_token);
-        let text = text.ok_or_else(|| wrong("a response without a token"))?;
+        let token = response.token.filter(|token| !token.is_empty());
+        let token = token.or(response.access_token);
+        let token = token.ok_or_else(|| wrong("a response without a token"))?;
         // 60 s is the specification's default and minimum.
         let lifetime = response.expires_in.unwrap_or(60).clamp(60, 24 * 3600);
         Ok(Token {
-            header: sensitive(format!("Bearer {text}"))
+            header: sensitive(format!("Bearer {token}"))
                 .ok_or_else(|| wrong("a token with illegal characters"))?,
             expires: asked + Duration::from_secs(lifetime),
         })
@@ -105,31 +95,26 @@ pub(super) fn request(
     scope: &Scope,
     credentials: &Credentials,
 ) -> Request {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if let Some(service) = service {
-        query.append_pair("service", service);
-    }
+    let service = service.map(|service| ("service", service));
     if let Credentials::IdentityToken(identity) = credentials {
         // OAuth 2, which takes all scopes in one parameter.
-        query.append_pair("client_id", "xtask");
-        query.append_pair("grant_type", "refresh_token");
-        query.append_pair("scope", &scope.texts().join(" "));
-        query.append_pair("refresh_token", identity.expose());
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(service)
+            .append_pair("client_id", "xtask")
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("scope", &scope.texts().join(" "))
+            .append_pair("refresh_token", identity.expose())
+            .finish();
         let mut request = Request::new(Method::POST, realm.clone());
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request.headers_mut().insert(CONTENT_TYPE, form);
-        *request.body_mut() = Some(query.finish().into());
+        let media_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, media_type);
+        *request.body_mut() = Some(form.into());
         return request;
     }
-    for text in scope.texts() {
-        query.append_pair("scope", &text);
-    }
-    let query = match realm.query() {
-        Some(own) if !own.is_empty() => format!("{own}&{}", query.finish()),
-        _ => query.finish(),
-    };
     let mut url = realm.clone();
-    url.set_query(Some(&query));
+    url.query_pairs_mut()
+        .extend_pairs(service)
+        .extend_pairs(scope.texts().iter().map(|text| ("scope", text)));
     let mut request = Request::new(Method::GET, url);
     if let Some(basic) = basic(credentials) {
         request.headers_mut().insert(AUTHORIZATION, basic);
