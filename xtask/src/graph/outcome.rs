@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
 
 /// How a target ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,22 +43,15 @@ pub struct Row {
 }
 
 impl Row {
-    pub(super) fn ended(target: &str, status: Status, duration: Duration, note: String) -> Self {
+    /// Of a target that did nothing.
+    pub(super) fn idle(target: &str, status: Status, note: &str) -> Self {
         Row {
             target: target.to_owned(),
             status,
-            duration,
-            note,
+            duration: Duration::ZERO,
+            note: note.to_owned(),
             failure: None,
             proceeds: false,
-        }
-    }
-
-    pub(super) fn failed(target: &str, duration: Duration, error: &anyhow::Error) -> Self {
-        let row = Row::ended(target, Status::Failed, duration, exit::sentence(error));
-        Row {
-            failure: Some(exit::code(error)),
-            ..row
         }
     }
 }
@@ -79,24 +72,13 @@ impl Summary {
         if self.interrupted {
             return Exit::Interrupted;
         }
-        let failures: Vec<&Row> = self
-            .rows
-            .iter()
-            .filter(|row| row.status == Status::Failed)
-            .collect();
-        if failures.is_empty() {
-            return Exit::Done;
-        }
-        let alone = failures.iter().all(|row| row.proceeds);
-        if alone
-            && self
-                .rows
-                .iter()
-                .any(|row| row.proceeds && row.status == Status::Succeeded)
-        {
-            return Exit::Partial;
-        }
-        if failures.iter().all(|row| row.failure == Some(Exit::Usage)) {
+        let with = |status| self.rows.iter().filter(move |row| row.status == status);
+        let every = |is: fn(&Row) -> bool| with(Status::Failed).all(is);
+        if with(Status::Failed).next().is_none() {
+            Exit::Done
+        } else if every(|row| row.proceeds) && with(Status::Succeeded).any(|row| row.proceeds) {
+            Exit::Partial
+        } else if every(|row| row.failure == Some(Exit::Usage)) {
             Exit::Usage
         } else {
             Exit::Failed

@@ -77,39 +77,33 @@ impl<'a> Graph<'a> {
             }
         }
         let names = |indices: Vec<usize>| -> Vec<String> {
-            indices
-                .into_iter()
-                .filter(|&i| scheduled[i])
-                .map(|i| self.targets[i].name.clone())
-                .collect()
+            let scheduled = indices.into_iter().filter(|&i| scheduled[i]);
+            scheduled.map(|i| self.targets[i].name.clone()).collect()
         };
-        let steps = self
-            .order()?
-            .into_iter()
-            .filter(|&index| scheduled[index])
-            .map(|index| {
-                let target = &self.targets[index];
-                Step {
-                    target: target.name.clone(),
-                    about: target.about,
-                    requested: requested.contains(&index),
-                    skipped: skip.contains(&index),
-                    waits_for: names(self.all_edges(target)),
-                    needs: names(self.edges(&target.depends_on)),
-                }
-            })
-            .collect();
-        Ok(Plan { steps })
+        let mut order = self.order()?;
+        order.retain(|&index| scheduled[index]);
+        let steps = order.into_iter().map(|index| {
+            let target = &self.targets[index];
+            Step {
+                target: target.name.clone(),
+                about: target.about,
+                requested: requested.contains(&index),
+                skipped: skip.contains(&index),
+                waits_for: names(self.all_edges(target)),
+                needs: names(self.edges(&target.depends_on)),
+            }
+        });
+        Ok(Plan {
+            steps: steps.collect(),
+        })
     }
 
     /// The sentences of all unmet requirements of the plan.
     pub fn unmet(&self, plan: &Plan) -> Vec<String> {
         let mut unmet: Vec<String> = Vec::new();
         for step in plan.steps.iter().filter(|step| !step.skipped) {
-            let target = self
-                .targets
-                .iter()
-                .find(|target| target.name == step.target);
+            let mut targets = self.targets.iter();
+            let target = targets.find(|target| target.name == step.target);
             for (sentence, condition) in target.iter().flat_map(|target| &target.requires) {
                 if !condition() && !unmet.contains(sentence) {
                     unmet.push(sentence.clone());
@@ -120,27 +114,16 @@ impl<'a> Graph<'a> {
     }
 
     fn find(&self, name: &str) -> Result<usize> {
-        let wanted = key(name);
-        if let Some(index) = self
-            .targets
-            .iter()
-            .position(|target| key(&target.name) == wanted)
-        {
+        let mut names = self.names().map(|(name, _)| name);
+        if let Some(index) = names.position(|known| same_name(known, name)) {
             return Ok(index);
         }
-        let names = self.names().map(|(name, _)| name);
-        Err(match nearest(&name.to_lowercase(), names) {
-            Some(nearest) => bad_input(format!(
-                "unknown target `{name}`\nhint: did you mean `{nearest}`?"
-            )),
-            None => {
-                let all: Vec<&str> = self.names().map(|(name, _)| name).collect();
-                bad_input(format!(
-                    "unknown target `{name}`\nhint: the targets are {}",
-                    all.join(", ")
-                ))
-            }
-        })
+        let names: Vec<&str> = self.names().map(|(name, _)| name).collect();
+        let hint = match nearest(&name.to_lowercase(), names.iter().copied()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("the targets are {}", names.join(", ")),
+        };
+        Err(bad_input(format!("unknown target `{name}`\nhint: {hint}")))
     }
 
     fn find_all(&self, names: &[String]) -> Result<Vec<usize>> {
@@ -148,10 +131,8 @@ impl<'a> Graph<'a> {
     }
 
     fn edges(&self, names: &[String]) -> Vec<usize> {
-        names
-            .iter()
-            .filter_map(|name| self.find(name).ok())
-            .collect()
+        let found = names.iter().filter_map(|name| self.find(name).ok());
+        found.collect()
     }
 
     fn all_edges(&self, target: &Target<'_>) -> Vec<usize> {

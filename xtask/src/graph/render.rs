@@ -7,21 +7,12 @@ use super::plan::Plan;
 impl Plan {
     /// One line for each target, in the order in which they may start.
     pub fn to_text(&self) -> String {
-        let width = self
-            .steps
-            .iter()
-            .map(|step| step.target.len())
-            .max()
-            .unwrap_or(0);
+        let widths = self.steps.iter().map(|step| step.target.len());
+        let width = widths.max().unwrap_or(0);
         let mut text = String::new();
-        for (number, step) in self.steps.iter().enumerate() {
-            let _ = write!(
-                text,
-                "{:>2}. {:<width$}  {}",
-                number + 1,
-                step.target,
-                step.about
-            );
+        for (number, step) in (1..).zip(&self.steps) {
+            let (target, about) = (&step.target, step.about);
+            let _ = write!(text, "{number:>2}. {target:<width$}  {about}");
             if step.skipped {
                 text.push_str(" (left out by --skip)");
             }
@@ -39,10 +30,9 @@ impl Plan {
         for step in &self.steps {
             let _ = writeln!(text, "    {0}[{0}]", step.target);
             for before in &step.waits_for {
-                let arrow = if step.needs.contains(before) {
-                    "-->"
-                } else {
-                    "-.->"
+                let arrow = match step.needs.contains(before) {
+                    true => "-->",
+                    false => "-.->",
                 };
                 let _ = writeln!(text, "    {before} {arrow} {}", step.target);
             }

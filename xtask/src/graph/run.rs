@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -12,6 +12,7 @@ use super::event::{Event, Listener};
 use super::outcome::{Row, Status, Summary};
 use super::plan::{Graph, Plan, Step};
 use super::target::{Context, Target, TargetResult};
+use crate::exit;
 
 impl<'a> Graph<'a> {
     /// Runs every step of `plan`. When `cancel` completes, no more steps start, and running ones are dropped.
@@ -28,8 +29,8 @@ impl<'a> Graph<'a> {
             .collect();
         let scheduled = plan.steps.iter().filter(|step| !step.skipped);
         let scheduled: Arc<[String]> = scheduled.map(|step| step.target.clone()).collect();
-        let mut ended: BTreeMap<&str, Row> = BTreeMap::new();
-        let mut started: BTreeMap<&str, Instant> = BTreeMap::new();
+        let mut ended: BTreeMap<String, Row> = BTreeMap::new();
+        let mut started: BTreeMap<String, Instant> = BTreeMap::new();
         let mut running: FuturesUnordered<BoxFuture<'a, Row>> = FuturesUnordered::new();
         let mut cancel = std::pin::pin!(cancel.fuse());
         let mut interrupted = (&mut cancel).now_or_never().is_some();
@@ -38,27 +39,20 @@ impl<'a> Graph<'a> {
             let ready: Vec<&Step> = plan
                 .steps
                 .iter()
-                .filter(|step| !started.contains_key(step.target.as_str()))
-                .filter(|step| {
-                    step.waits_for
-                        .iter()
-                        .all(|name| ended.contains_key(name.as_str()))
-                })
+                .filter(|step| !started.contains_key(&step.target))
+                .filter(|step| step.waits_for.iter().all(|name| ended.contains_key(name)))
                 .collect();
             for step in ready {
-                started.insert(&step.target, Instant::now());
+                started.insert(step.target.clone(), Instant::now());
                 let target = targets
                     .remove(&step.target)
                     .expect("a plan names the targets of its graph");
                 running.push(match skip_reason(step, &target, &ended) {
                     Some(row) => std::future::ready(row).boxed(),
-                    None => perform(
-                        target,
-                        without(step, &ended),
-                        Arc::clone(&scheduled),
-                        listener,
-                    )
-                    .boxed(),
+                    None => {
+                        let scheduled = Arc::clone(&scheduled);
+                        perform(target, without(step, &ended), scheduled, listener).boxed()
+                    }
                 });
             }
             tokio::select! {
@@ -66,30 +60,22 @@ impl<'a> Graph<'a> {
                 () = &mut cancel => interrupted = true,
                 Some(row) = running.next() => {
                     listener.on_event(Event::Finished { row: &row });
-                    let step = plan.steps.iter().find(|step| step.target == row.target);
-                    ended.insert(&step.expect("only steps run").target, row);
+                    ended.insert(row.target.clone(), row);
                 }
             }
         }
         drop(running);
 
         let rows = plan.steps.iter().map(|step| {
-            let name = step.target.as_str();
+            let name = &step.target;
             ended
                 .remove(name)
                 .unwrap_or_else(|| match started.get(name) {
-                    Some(since) => Row::ended(
-                        name,
-                        Status::Aborted,
-                        since.elapsed(),
-                        "interrupted".to_owned(),
-                    ),
-                    None => Row::ended(
-                        name,
-                        Status::NotRun,
-                        Duration::ZERO,
-                        "interrupted before it started".to_owned(),
-                    ),
+                    Some(since) => Row {
+                        duration: since.elapsed(),
+                        ..Row::idle(name, Status::Aborted, "interrupted")
+                    },
+                    None => Row::idle(name, Status::NotRun, "interrupted before it started"),
                 })
         });
         Summary {
@@ -100,44 +86,40 @@ impl<'a> Graph<'a> {
 }
 
 /// The result of a step that is ready but must not run.
-fn skip_reason(step: &Step, target: &Target<'_>, ended: &BTreeMap<&str, Row>) -> Option<Row> {
-    let row = |status, note| Some(Row::ended(&step.target, status, Duration::ZERO, note));
+fn skip_reason(step: &Step, target: &Target<'_>, ended: &BTreeMap<String, Row>) -> Option<Row> {
+    let row = |status, note: &str| Some(Row::idle(&step.target, status, note));
     if step.skipped {
-        return row(Status::Skipped, "left out by --skip".to_owned());
+        return row(Status::Skipped, "left out by --skip");
     }
     for name in &step.needs {
-        let before = &ended[name.as_str()];
-        if before.status == Status::NotRun || before.status == Status::Failed && !before.proceeds {
-            let how = if before.status == Status::Failed {
-                "failed"
-            } else {
-                "did not run"
-            };
-            return row(Status::NotRun, format!("`{name}` {how}"));
-        }
+        let before = &ended[name];
+        let how = match before.status {
+            Status::NotRun => "did not run",
+            Status::Failed if !before.proceeds => "failed",
+            _ => continue,
+        };
+        return row(Status::NotRun, &format!("`{name}` {how}"));
     }
     let failed = failed(step, ended);
-    let succeeded = |name: &String| ended[name.as_str()].status == Status::Succeeded;
+    let succeeded = |name: &String| ended[name].status == Status::Succeeded;
     if target.is_group && !failed.is_empty() && !step.needs.iter().any(succeeded) {
-        return row(Status::NotRun, format!("{} failed", failed.join(", ")));
+        return row(Status::NotRun, &format!("{} failed", failed.join(", ")));
     }
-    let (sentence, _) = target
-        .only_when
-        .iter()
-        .find(|(_, condition)| !condition())?;
-    row(Status::Skipped, sentence.clone())
+    let mut conditions = target.only_when.iter();
+    let (sentence, _) = conditions.find(|(_, condition)| !condition())?;
+    row(Status::Skipped, sentence)
 }
 
 /// The note of a group: which of its targets failed.
-fn without(step: &Step, ended: &BTreeMap<&str, Row>) -> String {
+fn without(step: &Step, ended: &BTreeMap<String, Row>) -> String {
     match &failed(step, ended)[..] {
         [] => String::new(),
         names => format!("without {}", names.join(", ")),
     }
 }
 
-fn failed(step: &Step, ended: &BTreeMap<&str, Row>) -> Vec<String> {
-    let failed = |name: &&String| ended[name.as_str()].status == Status::Failed;
+fn failed(step: &Step, ended: &BTreeMap<String, Row>) -> Vec<String> {
+    let failed = |name: &&String| ended[*name].status == Status::Failed;
     let names = step.needs.iter().filter(failed);
     names.map(|name| format!("`{name}`")).collect()
 }
@@ -153,24 +135,28 @@ async fn perform<'a>(
     let start = Instant::now();
     let result = match target.action {
         Some(action) => {
-            action(Context {
-                target: name.clone(),
+            let target = name.clone();
+            let context = Context {
+                target,
                 listener,
                 scheduled,
-            })
-            .await
+            };
+            action(context).await
         }
         None => Ok(TargetResult::Done(without)),
     };
-    let row = match result {
-        Ok(TargetResult::Done(note)) => Row::ended(&name, Status::Succeeded, start.elapsed(), note),
-        Ok(TargetResult::Skipped(reason)) => {
-            Row::ended(&name, Status::Skipped, start.elapsed(), reason)
-        }
-        Err(error) => Row::failed(&name, start.elapsed(), &error),
+    let failure = result.as_ref().err().map(exit::code);
+    let (status, note) = match result {
+        Ok(TargetResult::Done(note)) => (Status::Succeeded, note),
+        Ok(TargetResult::Skipped(reason)) => (Status::Skipped, reason),
+        Err(error) => (Status::Failed, exit::sentence(&error)),
     };
     Row {
+        target: name,
+        status,
+        duration: start.elapsed(),
+        note,
+        failure,
         proceeds: target.proceed_after_failure,
-        ..row
     }
 }
