@@ -2,6 +2,7 @@
 //! longer than its reader allows. The total time has no limit: a large blob on a slow line takes hours.
 
 use std::error::Error as _;
+use std::iter::successors;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,12 +25,7 @@ pub enum Error {
 impl From<reqwest::Error> for Error {
     /// Keeps the innermost cause, which is the one that helps.
     fn from(error: reqwest::Error) -> Self {
-        let mut innermost: Option<&dyn std::error::Error> = None;
-        let mut next = error.source();
-        while let Some(cause) = next {
-            innermost = Some(cause);
-            next = cause.source();
-        }
+        let innermost = successors(error.source(), |&cause| cause.source()).last();
         let reason = match innermost.filter(|cause| !cause.is::<reqwest::Error>()) {
             Some(cause) => cause.to_string(),
             // reqwest's own text would end in the whole URL.

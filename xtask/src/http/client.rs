@@ -1,6 +1,5 @@
 //! How every client is made: TLS trust, proxy, user agent.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder};
@@ -23,11 +22,10 @@ pub fn client(
             .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT);
-        if is_loopback(base) {
-            configure(builder.no_proxy())
-        } else {
-            configure(builder)
-        }
+        configure(match is_loopback(base) {
+            true => builder.no_proxy(),
+            false => builder,
+        })
     };
     match builder().build() {
         Err(_) if base.scheme() == "http" => builder().tls_certs_only([]).build(),
@@ -39,8 +37,8 @@ pub fn client(
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
 }

@@ -103,14 +103,7 @@ impl<'a> Link<'a> {
             let (name, after) = parameter.split_at(end);
             let (value, after) = match after.strip_prefix('=') {
                 None => (String::new(), after),
-                Some(value) => {
-                    let value = value.trim_start_matches(BLANK);
-                    quoted_string(value).unwrap_or_else(|| {
-                        let end = value.find([';', ',']).unwrap_or(value.len());
-                        let (token, after) = value.split_at(end);
-                        (token.trim_end_matches(BLANK).to_owned(), after)
-                    })
-                }
+                Some(value) => parameter_value(value, &[';', ',']),
             };
             parameters.push((name.trim_end_matches(BLANK).to_ascii_lowercase(), value));
             rest = after;
@@ -137,9 +130,18 @@ impl<'a> Link<'a> {
 /// What may stand around the separators of a header (RFC 9110, 5.6.3).
 const BLANK: [char; 2] = [' ', '\t'];
 
+/// The value of a parameter, a quoted string or a token that goes until one of `ends`, and what follows it.
+pub fn parameter_value<'a>(text: &'a str, ends: &[char]) -> (String, &'a str) {
+    let text = text.trim_start_matches(BLANK);
+    quoted_string(text).unwrap_or_else(|| {
+        let (token, after) = text.split_at(text.find(ends).unwrap_or(text.len()));
+        (token.trim_end_matches(BLANK).to_owned(), after)
+    })
+}
+
 /// The quoted string that `text` begins with, its escapes undone, and what follows it (RFC 9110, 5.6.4). One that
 /// does not end takes everything.
-pub fn quoted_string(text: &str) -> Option<(String, &str)> {
+fn quoted_string(text: &str) -> Option<(String, &str)> {
     let quoted = text.strip_prefix('"')?;
     let mut value = String::new();
     let mut chars = quoted.char_indices();

@@ -9,5 +9,5 @@ mod retry;
 
 pub use body::{Error, Sent, chunk, document, send};
 pub use client::{client, is_loopback};
-pub use headers::{ContentRange, content_range, location, next_page, quoted_string, retry_after};
+pub use headers::{ContentRange, content_range, location, next_page, parameter_value, retry_after};
 pub use retry::{FIRST_WAIT, backoff, retry, transient};

@@ -67,7 +67,7 @@ fn challenges(header: &str) -> Vec<RawChallenge> {
         rest = after;
         match (challenges.last_mut(), after.trim_start().strip_prefix('=')) {
             (Some(challenge), Some(after)) => {
-                let (value, after) = value(after.trim_start());
+                let (value, after) = http::parameter_value(after, &[' ', '\t', ',']);
                 challenge.parameters.push((word.to_owned(), value));
                 rest = after;
             }
@@ -77,14 +77,6 @@ fn challenges(header: &str) -> Vec<RawChallenge> {
             }),
         }
     }
-}
-
-/// A quoted string or a bare token, and what follows it.
-fn value(text: &str) -> (String, &str) {
-    http::quoted_string(text).unwrap_or_else(|| {
-        let (token, rest) = text.split_at(text.find([' ', '\t', ',']).unwrap_or(text.len()));
-        (token.to_owned(), rest)
-    })
 }
 
 #[cfg(test)]
