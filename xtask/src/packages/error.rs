@@ -26,39 +26,9 @@ pub enum Error {
     #[error("the package index `{index}` does not have the expected form: {reason}")]
     Shape { index: String, reason: String },
 
-    #[error(
-        "version `{version}` is not in the package index `{index}`; hint: the newest there: {}",
-        List(.newest)
-    )]
-    NoVersion {
-        version: String,
-        index: String,
-        newest: Vec<String>,
-    },
-
-    #[error(
-        "version `{version}` has no package for `{platform}` (a .zip named with `{wanted}`); hint: it has {}",
-        List(.assets)
-    )]
-    NoPackage {
-        version: String,
-        platform: String,
-        wanted: String,
-        assets: Vec<String>,
-    },
-
-    #[error("version `{version}` has more than one package for `{platform}`: {}", List(.assets))]
-    Ambiguous {
-        version: String,
-        platform: String,
-        assets: Vec<String>,
-    },
-
-    #[error("there is no package for `{platform}` in `{}`; hint: run `cargo xtask download`", .directory.display())]
-    NotDownloaded {
-        directory: PathBuf,
-        platform: String,
-    },
+    /// No package, or more than one, is what was asked for.
+    #[error("{0}")]
+    NoPackage(String),
 
     /// Every source failed; one complaint for each different failure, in order.
     #[error("the package `{name}` cannot be downloaded: {}", .complaints.join("; "))]
@@ -95,6 +65,17 @@ impl Error {
         }
     }
 
+    pub(super) fn ambiguous<'n>(
+        version: impl fmt::Display,
+        platform: &str,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Error {
+        let names = list(names);
+        Error::NoPackage(format!(
+            "version `{version}` has more than one package for `{platform}`: {names}"
+        ))
+    }
+
     pub(super) fn refused(file: &Path, reason: impl fmt::Display) -> Error {
         Error::Refused {
             file: file.to_owned(),
@@ -104,17 +85,11 @@ impl Error {
 }
 
 /// Names for a person: each in backticks, or the word for none.
-struct List<'a>(&'a [String]);
-
-impl fmt::Display for List<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("none");
-        }
-        for (n, name) in self.0.iter().enumerate() {
-            let comma = if n == 0 { "" } else { ", " };
-            write!(f, "{comma}`{}`", name.escape_debug())?;
-        }
-        Ok(())
+pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let quoted = |name: &str| format!("`{}`", name.escape_debug());
+    let names: Vec<String> = names.into_iter().map(quoted).collect();
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
     }
 }

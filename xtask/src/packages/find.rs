@@ -8,7 +8,7 @@ use super::package::{is_for, runtime};
 /// The downloaded package of `platform` (`linux/amd64`) in `directory`.
 ///
 /// # Errors
-/// [`Error::NotDownloaded`], [`Error::Ambiguous`].
+/// [`Error::NoPackage`].
 pub fn find(directory: &Path, platform: &str) -> Result<PathBuf, Error> {
     let wanted = runtime(platform);
     let mut names: Vec<String> = match directory.read_dir() {
@@ -21,14 +21,13 @@ pub fn find(directory: &Path, platform: &str) -> Result<PathBuf, Error> {
     names.sort();
     match &names[..] {
         [name] => Ok(directory.join(name)),
-        [] => Err(Error::NotDownloaded {
-            directory: directory.to_owned(),
-            platform: platform.to_owned(),
-        }),
-        _ => Err(Error::Ambiguous {
-            version: directory.display().to_string(),
-            platform: platform.to_owned(),
-            assets: names,
-        }),
+        [] => Err(Error::NoPackage(format!(
+            "there is no package for `{platform}` in `{}`; hint: run `cargo xtask download`",
+            directory.display()
+        ))),
+        names => {
+            let names = names.iter().map(String::as_str);
+            Err(Error::ambiguous(directory.display(), platform, names))
+        }
     }
 }

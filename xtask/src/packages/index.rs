@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::error::Error;
+use super::error::{Error, list};
 use super::get::{Failure, STALL, TRIES, get};
 use super::package::{Asset, Package, is_for, runtime};
 use super::source::Source;
@@ -52,7 +52,7 @@ impl Index {
     /// The one package of `version` for each of `platforms` (`linux/amd64`).
     ///
     /// # Errors
-    /// [`Error::NoVersion`], [`Error::NoPackage`], [`Error::Ambiguous`]; [`Error::Shape`] for a name or digest that
+    /// [`Error::NoPackage`]; [`Error::Shape`] for a name or digest that
     /// cannot be one.
     pub fn select(
         &self,
@@ -64,15 +64,11 @@ impl Index {
             .versions
             .iter()
             .find(|known| semver(&known.version).as_ref() == Some(version))
-            .ok_or_else(|| Error::NoVersion {
-                version: version.to_string(),
-                index: source.to_string(),
-                newest: self
-                    .newest_first()
-                    .into_iter()
-                    .take(5)
-                    .map(str::to_owned)
-                    .collect(),
+            .ok_or_else(|| {
+                let newest = list(self.newest_first().into_iter().take(5));
+                Error::NoPackage(format!(
+                    "version `{version}` is not in the package index `{source}`; hint: the newest there: {newest}"
+                ))
             })?;
         platforms
             .iter()
@@ -104,22 +100,20 @@ impl Version {
             .copied()
             .filter(|asset| is_for(&asset.name, &wanted))
             .collect();
-        let names = |assets: &[&Asset]| assets.iter().map(|asset| asset.name.clone()).collect();
+        let version = &self.version;
         match fitting[..] {
             [asset] => asset.package(source),
-            [] => Err(Error::NoPackage {
-                version: self.version.clone(),
-                platform: platform.to_owned(),
-                wanted,
-                assets: names(&zips),
-            }),
-            _ => Err(Error::Ambiguous {
-                version: self.version.clone(),
-                platform: platform.to_owned(),
-                assets: names(&fitting),
-            }),
+            [] => Err(Error::NoPackage(format!(
+                "version `{version}` has no package for `{platform}` (a .zip named with `{wanted}`); hint: it has {}",
+                list(names(&zips))
+            ))),
+            _ => Err(Error::ambiguous(version, platform, names(&fitting))),
         }
     }
+}
+
+fn names<'a>(assets: &[&'a Asset]) -> impl Iterator<Item = &'a str> {
+    assets.iter().map(|asset| asset.name.as_str())
 }
 
 fn parse(source: &Source, bytes: &[u8]) -> Result<Index, Error> {
