@@ -6,7 +6,6 @@ use reqwest::header::{HeaderValue, RANGE};
 use reqwest::{Method, Request, Response, StatusCode};
 
 use super::auth::Access;
-use super::connection::is_retryable;
 use super::error::Error;
 use super::repository::{Repository, found};
 use crate::http::{self, Sent};
@@ -77,7 +76,7 @@ impl Blob {
     /// registry's options allow.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         while self.hasher.is_some() {
-            let stall = self.repository.connection.stall.blob;
+            let stall = self.repository.connection.options.stall.blob;
             let error = match http::chunk(&mut self.response, stall).await {
                 Ok(Some(chunk)) => match self.take(chunk)? {
                     Some(chunk) => return Ok(Some(chunk)),
@@ -130,8 +129,7 @@ impl Blob {
     /// Opens the rest of the blob, after `error`.
     async fn resume(&mut self, error: Error) -> Result<(), Error> {
         let (repository, digest, position) = (&self.repository, &self.digest, self.position);
-        let connection = &repository.connection;
-        let mut policy = http::transient(connection.retries, connection.first_wait, is_retryable);
+        let mut policy = repository.connection.policy();
         let mut broken = Some(error);
         let reopen = |_| {
             let broken = broken.take();

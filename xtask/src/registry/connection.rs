@@ -13,7 +13,7 @@ use url::Url;
 
 use super::auth::{Auth, Authorization, Scope};
 use super::error::Error;
-use super::options::{Options, Stall};
+use super::options::Options;
 use super::rate_limiter::{self, RateLimiter};
 use super::transport::Transport;
 use crate::credentials::Credentials;
@@ -22,9 +22,7 @@ use crate::oci::{DOCKER_HUB, ReferenceError, canonical_host};
 
 pub(super) struct Connection {
     pub base: Url,
-    pub stall: Stall,
-    pub retries: u32,
-    pub first_wait: Duration,
+    pub options: Options,
     transport: Transport,
     auth: Auth,
     rate_limiter: RateLimiter,
@@ -45,10 +43,8 @@ impl Connection {
         let base = base_url(&host, options.plain_http)?;
         Ok(Connection {
             base: base.clone(),
-            stall: options.stall,
-            retries: options.retries,
-            first_wait: options.first_wait,
-            transport: Transport::new(base, &options),
+            transport: Transport::new(base, options),
+            options,
             rate_limiter: match host == DOCKER_HUB {
                 true => RateLimiter::docker_hub(),
                 false => RateLimiter::unlimited(),
@@ -74,14 +70,19 @@ impl Connection {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let policy = http::transient(self.retries, self.first_wait, is_retryable);
-        http::retry(policy, |_| attempt()).await
+        http::retry(self.policy(), |_| attempt()).await
+    }
+
+    /// What is tried again, how often and when.
+    pub(super) fn policy(&self) -> impl FnMut(&Error, u32) -> Option<Duration> + use<> {
+        http::transient(self.options.retries, self.options.first_wait, is_retryable)
     }
 
     /// One try at a small request.
     pub(super) async fn attempt(&self, request: Request, scope: &Scope) -> Result<Response, Error> {
         let sent = Sent::default();
-        self.begin(request, scope, self.stall.request, &sent).await
+        self.begin(request, scope, self.options.stall.request, &sent)
+            .await
     }
 
     /// One try at a request that moves a blob, or has the registry check one; its body counts into `sent`.
@@ -91,7 +92,8 @@ impl Connection {
         scope: &Scope,
         sent: &Sent,
     ) -> Result<Response, Error> {
-        self.begin(request, scope, self.stall.blob, sent).await
+        self.begin(request, scope, self.options.stall.blob, sent)
+            .await
     }
 
     /// One try at a response whose body is a document of at most `limit` bytes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::http;
 
 /// What a caller may choose; the default suits any registry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Plain HTTP although the host is not loopback (loopback always is).
     pub plain_http: bool,

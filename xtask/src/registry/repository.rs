@@ -33,7 +33,7 @@ impl Repository {
 
     /// The wait before something is sent again: what this client does not repeat itself waits as long as what it does.
     pub fn first_wait(&self) -> Duration {
-        self.connection.first_wait
+        self.connection.options.first_wait
     }
 
     /// Checks that these credentials may push here: opens an upload and cancels it.

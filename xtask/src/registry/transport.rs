@@ -17,9 +17,7 @@ use crate::secret::public_url;
 
 pub(super) struct Transport {
     base: Url,
-    plain_http: bool,
-    /// Of small requests.
-    stall: Duration,
+    options: Options,
     pinned: PinnedResolver,
     /// Made by the first request: reading the system's certificates takes longer than many a run needs in all.
     client: OnceLock<Client>,
@@ -27,11 +25,10 @@ pub(super) struct Transport {
 
 impl Transport {
     /// For a registry at `base`.
-    pub(super) fn new(base: Url, options: &Options) -> Transport {
+    pub(super) fn new(base: Url, options: Options) -> Transport {
         Transport {
             base,
-            plain_http: options.plain_http,
-            stall: options.stall.request,
+            options,
             pinned: PinnedResolver::default(),
             client: OnceLock::new(),
         }
@@ -39,7 +36,8 @@ impl Transport {
 
     /// Sends a small request and awaits the head of its response.
     pub(super) async fn small(&self, request: Request) -> Result<Response, Error> {
-        self.exchange(request, self.stall, &Sent::default()).await
+        let stall = self.options.stall.request;
+        self.exchange(request, stall, &Sent::default()).await
     }
 
     /// Sends `request`, whose body counts into `sent`, and awaits the head of its response.
@@ -50,7 +48,7 @@ impl Transport {
         sent: &Sent,
     ) -> Result<Response, Error> {
         let url = request.url().clone();
-        if !is_allowed(&url, self.plain_http) {
+        if !is_allowed(&url, self.options.plain_http) {
             return Err(Error::protocol(&url, "it asks for plain http"));
         }
         let request = RequestBuilder::from_parts(self.client()?.clone(), request);
@@ -71,7 +69,7 @@ impl Transport {
         response: &mut Response,
         limit: usize,
     ) -> Result<Bytes, Error> {
-        let body = http::document(response, self.stall, limit).await;
+        let body = http::document(response, self.options.stall.request, limit).await;
         body.map_err(|error| Error::http(response.url(), &error))
     }
 
@@ -95,7 +93,7 @@ impl Transport {
     }
 
     fn configure(&self, builder: ClientBuilder) -> ClientBuilder {
-        let plain_http = self.plain_http;
+        let plain_http = self.options.plain_http;
         builder
             // One HTTP/2 window shared by all bodies throttles parallel blobs (hyperium/hyper#1813).
             .http1_only()
