@@ -113,10 +113,7 @@ impl Repository {
     /// Ends an upload. The registry may have stored the blob and yet time out, or not know the session any more
     /// (GoogleContainerTools/jib#4301), so after a failure the blob itself is asked for.
     async fn commit(&self, mut session: Url, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
-        // Leaves the registry's part of the query as it is.
-        session
-            .query_pairs_mut()
-            .append_pair("digest", digest.as_str());
+        add_digest(&mut session, digest);
         let scope = self.scope(Access::Push);
         let put = async || {
             let request = binary(Method::PUT, session.clone(), bytes.clone().into());
@@ -142,4 +139,32 @@ fn binary(method: Method, url: Url, body: Body) -> Request {
     request.headers_mut().insert(CONTENT_TYPE, media_type);
     *request.body_mut() = Some(body);
     request
+}
+
+/// Appends to the query and leaves the registry's part of it as it is.
+fn add_digest(session: &mut Url, digest: &Digest) {
+    let mut query = session.query_pairs_mut();
+    query.append_pair("digest", digest.as_str());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_joins_the_query_that_is_there() {
+        let digest = Digest::sha256_of(b"");
+        for (session, joined) in [
+            ("https://r/u/1", "https://r/u/1?digest=sha256%3A"),
+            ("https://r/u/1?", "https://r/u/1?digest=sha256%3A"),
+            (
+                "https://r/u/1?_state=a%2Fb%3D&x",
+                "https://r/u/1?_state=a%2Fb%3D&x&digest=sha256%3A",
+            ),
+        ] {
+            let mut url = Url::parse(session).unwrap();
+            add_digest(&mut url, &digest);
+            assert_eq!(url.as_str(), format!("{joined}{}", digest.hex()));
+        }
+    }
 }
