@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -31,24 +31,21 @@ const TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const DIRECTORY: u32 = 0o040_000;
 
-pub(super) struct Archive {
-    path: PathBuf,
+pub(super) struct Archive<'p> {
+    path: &'p Path,
     zip: ZipArchive<BufReader<File>>,
 }
 
-impl Archive {
+impl<'p> Archive<'p> {
     /// Opens a zip and gives each entry its place. No content is read yet, except for links.
     ///
     /// # Errors
     /// [`Error::Refused`] for an archive that is damaged, hostile or empty; [`Error::Io`].
-    pub fn open(path: &Path) -> Result<(Self, Vec<Placed>), Error> {
+    pub fn open(path: &'p Path) -> Result<(Self, Vec<Placed>), Error> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         let length = file.metadata().map_err(Error::io("read", path))?.len();
-        let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| fault(path, error))?;
-        let mut archive = Archive {
-            path: path.to_owned(),
-            zip,
-        };
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(fault(path))?;
+        let mut archive = Archive { path, zip };
         let named = archive.names(length)?;
         let placed = place(named).map_err(|reason| archive.refuse(reason))?;
         if !placed.iter().any(|entry| entry.kind == Kind::File) {
@@ -64,18 +61,15 @@ impl Archive {
         to: &mut dyn Write,
         target: &Path,
     ) -> Result<u64, Error> {
-        let path = &self.path;
-        let mut from = self
-            .zip
-            .by_index(entry.index)
-            .map_err(|error| fault(path, error))?;
+        let fault = fault(self.path);
+        let mut from = self.zip.by_index(entry.index).map_err(fault)?;
         let mut buffer = vec![0; 128 << 10];
         let mut written = 0;
         loop {
             // The reader stops at the declared size, and fails at the end if the CRC is wrong.
             let read = from
                 .read(&mut buffer)
-                .map_err(|error| fault(path, error.into()))?;
+                .map_err(|error| fault(error.into()))?;
             if read == 0 {
                 return Ok(written);
             }
@@ -92,29 +86,22 @@ impl Archive {
         if self.zip.len() > MOST_ENTRIES {
             return Err(self.refuse(format!("it holds more than {MOST_ENTRIES} entries")));
         }
+        let fault = fault(self.path);
         let limit = LARGEST.min(HARMLESS.max(length.saturating_mul(HIGHEST_RATIO)));
         let mut expanded = 0_u64;
         let mut named = Vec::with_capacity(self.zip.len());
         for index in 0..self.zip.len() {
-            let entry = self
-                .zip
-                .by_index_data(index)
-                .map_err(|error| fault(&self.path, error))?;
+            let entry = self.zip.by_index_data(index).map_err(fault)?;
             expanded = expanded.saturating_add(entry.size());
             if expanded > limit {
-                return Err(self.refuse(format!(
-                    "it expands from {length} to more than {limit} bytes"
-                )));
+                let reason = format!("it expands from {length} to more than {limit} bytes");
+                return Err(self.refuse(reason));
             }
-            let name = entry
-                .name()
-                .map_err(|error| fault(&self.path, error))?
-                .into_owned();
+            let name = entry.name().map_err(fault)?.into_owned();
             let (mode, size) = (entry.unix_mode(), entry.size());
+            let of_entry = |problem| format!("its entry `{}` {problem}", name.escape_debug());
             if entry.encrypted() {
-                return Err(
-                    self.refuse(format!("its entry `{}` is encrypted", name.escape_debug()))
-                );
+                return Err(self.refuse(of_entry("is encrypted")));
             }
             let kind = if entry.is_symlink() {
                 Kind::Link(self.target(index, size)?)
@@ -124,10 +111,8 @@ impl Archive {
                     0 | REGULAR if name.ends_with(['/', '\\']) => Kind::Directory,
                     0 | REGULAR => Kind::File,
                     _ => {
-                        return Err(self.refuse(format!(
-                            "its entry `{}` is neither a file, a directory nor a link",
-                            name.escape_debug()
-                        )));
+                        let problem = "is neither a file, a directory nor a link";
+                        return Err(self.refuse(of_entry(problem)));
                     }
                 }
             };
@@ -141,24 +126,19 @@ impl Archive {
         if size > LONGEST_TARGET {
             return Err(self.refuse("it holds a symbolic link with too long a target"));
         }
-        let path = &self.path;
-        let mut target = String::new();
-        self.zip
-            .by_index(index)
-            .map_err(|error| fault(path, error))?
-            .read_to_string(&mut target)
-            .map_err(|error| fault(path, error.into()))?;
-        Ok(target)
+        let fault = fault(self.path);
+        let mut content = self.zip.by_index(index).map_err(fault)?;
+        io::read_to_string(&mut content).map_err(|error| fault(error.into()))
     }
 
     fn refuse(&self, reason: impl std::fmt::Display) -> Error {
-        Error::refused(&self.path, reason)
+        Error::refused(self.path, reason)
     }
 }
 
-/// The archive's fault, unless the operating system says otherwise.
-fn fault(path: &Path, error: ZipError) -> Error {
-    match error {
+/// For `map_err`: the archive's fault, unless the operating system says otherwise.
+fn fault(path: &Path) -> impl Fn(ZipError) -> Error + Copy {
+    move |error| match error {
         ZipError::Io(error) if error.raw_os_error().is_some() => Error::io("read", path)(error),
         ZipError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Error::refused(path, "it is a truncated zip file")

@@ -64,7 +64,7 @@ pub fn extract(zip: &Path, into: &Path) -> Result<Extracted, Error> {
     Ok(extracted)
 }
 
-fn write(archive: &mut Archive, entries: &[Placed], root: &Path) -> Result<Extracted, Error> {
+fn write(archive: &mut Archive<'_>, entries: &[Placed], root: &Path) -> Result<Extracted, Error> {
     let mut extracted = Extracted { files: 0, bytes: 0 };
     directory(root, root)?;
     for entry in entries {

@@ -31,7 +31,7 @@ const LARGEST: usize = 16 << 20;
 /// [`Error::Unreachable`] after a few tries, [`Error::NotJson`], [`Error::Shape`].
 pub async fn fetch_index(client: &reqwest::Client, source: &Source) -> Result<Index, Error> {
     let fetch = async |_| {
-        let mut response = get(client, source.index_url(), 0).await?;
+        let mut response = get(client, &source.index, 0).await?;
         Ok(http::document(&mut response, STALL, LARGEST).await?)
     };
     let policy = http::transient(TRIES - 1, http::FIRST_WAIT, Failure::is_transient);

@@ -15,7 +15,8 @@ use crate::secret::{Secret, public_url};
 pub struct Source {
     /// The directory that holds the packages: ends with `/`, carries the query.
     base: Secret<Url>,
-    index: Secret<Url>,
+    /// With its signature.
+    pub(super) index: Secret<Url>,
 }
 
 impl Source {
@@ -45,11 +46,6 @@ impl Source {
             base: Secret::new(base),
             index: Secret::new(index),
         })
-    }
-
-    /// The address of the index, with its signature.
-    pub fn index_url(&self) -> &Secret<Url> {
-        &self.index
     }
 
     /// The address of a file that the index names by its path; the path cannot climb out of the base.
@@ -97,7 +93,7 @@ mod tests {
     }
 
     fn index(address: &str) -> String {
-        source(address).index_url().expose().to_string()
+        source(address).index.expose().to_string()
     }
 
     #[test]
