@@ -32,7 +32,7 @@ pub struct Asset {
 }
 
 /// What the release became; assets by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
     /// The page of the release.
     pub url: String,

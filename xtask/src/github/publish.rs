@@ -83,9 +83,7 @@ impl Publisher<'_> {
         let mut published = Published {
             url: release.html_url.clone(),
             created,
-            uploaded: Vec::new(),
-            skipped: Vec::new(),
-            replaced: Vec::new(),
+            ..Published::default()
         };
         let stored = self.stored(release).await?;
         for asset in &plan.assets {

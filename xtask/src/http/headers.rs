@@ -157,14 +157,11 @@ fn quoted_string(text: &str) -> Option<(String, &str)> {
 
 /// The value of a header that holds a URL. Bytes that are not ASCII stay the bytes they are, percent-encoded.
 fn url_text(value: &HeaderValue) -> String {
-    let mut text = String::new();
-    for byte in value.as_bytes() {
-        match byte.is_ascii() {
-            true => text.push(char::from(*byte)),
-            false => text += &format!("%{byte:02X}"),
-        }
-    }
-    text
+    let encoded = value.as_bytes().iter().map(|byte| match byte.is_ascii() {
+        true => char::from(*byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }
 
 #[cfg(test)]

@@ -16,15 +16,15 @@ pub struct Registry(Arc<Connection>);
 impl Registry {
     /// The registry `host`, which is not contacted yet.
     pub fn new(host: &str, credentials: Credentials, options: Options) -> Result<Registry, Error> {
-        Ok(Registry(Arc::new(Connection::new(
-            host,
-            credentials,
-            options,
-        )?)))
+        let connection = Connection::new(host, credentials, options)?;
+        Ok(Registry(Arc::new(connection)))
     }
 
     /// The repository at `path`, which is that of a [`RepositoryName`](crate::oci::RepositoryName).
     pub fn repository(&self, path: &str) -> Repository {
-        Repository::new(Arc::clone(&self.0), path)
+        Repository {
+            connection: Arc::clone(&self.0),
+            path: path.into(),
+        }
     }
 }

@@ -24,13 +24,6 @@ pub struct Repository {
 }
 
 impl Repository {
-    pub(super) fn new(connection: Arc<Connection>, path: &str) -> Repository {
-        Repository {
-            connection,
-            path: path.into(),
-        }
-    }
-
     /// The wait before something is sent again: what this client does not repeat itself waits as long as what it does.
     pub fn first_wait(&self) -> Duration {
         self.connection.options.first_wait

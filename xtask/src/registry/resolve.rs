@@ -19,10 +19,6 @@ impl PinnedResolver {
         self.0.lock().expect("no holder panics").clear();
     }
 
-    fn get(&self, name: &str) -> Option<Vec<SocketAddr>> {
-        self.0.lock().expect("no holder panics").get(name).cloned()
-    }
-
     /// Keeps `addresses` unless there are some; returns those that are kept.
     fn keep(&self, name: String, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let mut names = self.0.lock().expect("no holder panics");
@@ -35,7 +31,13 @@ impl Resolve for PinnedResolver {
         let pinned = self.clone();
         let name = name.as_str().to_owned();
         Box::pin(async move {
-            let addresses = match pinned.get(&name) {
+            let kept = pinned
+                .0
+                .lock()
+                .expect("no holder panics")
+                .get(&name)
+                .cloned();
+            let addresses = match kept {
                 Some(addresses) => addresses,
                 None => {
                     let asked = name.clone();

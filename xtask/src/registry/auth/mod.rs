@@ -87,7 +87,10 @@ impl Auth {
         if let Some(wider) = self.token_to_push(scope) {
             return Ok(wider);
         }
-        let slot = self.slot(scope);
+        let slot = {
+            let mut tokens = self.tokens.lock().expect("no holder panics");
+            Arc::clone(tokens.entry(scope.clone()).or_default())
+        };
         let mut token = slot.lock().await;
         if let Some(kept) = usable(token.as_ref(), &slot) {
             return Ok(kept);
@@ -163,11 +166,6 @@ impl Auth {
 
     fn check_login(&self) -> Result<(), Error> {
         self.refusal.get().cloned().map_or(Ok(()), Err)
-    }
-
-    fn slot(&self, scope: &Scope) -> Slot {
-        let mut tokens = self.tokens.lock().expect("no holder panics");
-        Arc::clone(tokens.entry(scope.clone()).or_default())
     }
 
     /// A token that may push may pull as well, so one that is there already is used.
