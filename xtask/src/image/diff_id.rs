@@ -20,22 +20,12 @@ pub(super) fn diff_id(encoding: Encoding, chunks: Receiver<Bytes>) -> io::Result
             reader.chunks.iter().for_each(|chunk| hasher.update(&chunk));
             Ok(())
         }
-        Encoding::Gzip => hash(flate2::read::MultiGzDecoder::new(&mut reader), &mut hasher),
+        Encoding::Gzip => hasher.read_all(flate2::read::MultiGzDecoder::new(&mut reader)),
         Encoding::Zstd => zstd::stream::read::Decoder::new(&mut reader)
-            .and_then(|inflated| hash(inflated, &mut hasher)),
+            .and_then(|inflated| hasher.read_all(inflated)),
     };
     reader.chunks.iter().for_each(drop);
     hashed.map(|()| hasher.finish())
-}
-
-fn hash(mut inflated: impl Read, hasher: &mut Hasher) -> io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match inflated.read(&mut buffer)? {
-            0 => return Ok(()),
-            length => hasher.update(&buffer[..length]),
-        }
-    }
 }
 
 /// The chunks of a channel as one stream.

@@ -1,6 +1,7 @@
 //! Content digests: `sha256:<64 hex>` and `sha512:<128 hex>`, and the hasher that makes them.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256, Sha512};
@@ -106,6 +107,17 @@ impl Hasher {
         match self {
             Hasher::Sha256(hasher) => hasher.update(bytes),
             Hasher::Sha512(hasher) => hasher.update(bytes),
+        }
+    }
+
+    /// Hashes all that is left to read.
+    pub fn read_all(&mut self, mut content: impl Read) -> io::Result<()> {
+        let mut buffer = vec![0; 128 << 10];
+        loop {
+            match content.read(&mut buffer)? {
+                0 => return Ok(()),
+                length => self.update(&buffer[..length]),
+            }
         }
     }
 

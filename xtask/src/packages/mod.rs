@@ -23,4 +23,3 @@ pub use find::find;
 pub use index::{Index, Version, fetch_index};
 pub use package::Package;
 pub use source::Source;
-pub use verify::digest_of;

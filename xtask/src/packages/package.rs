@@ -1,5 +1,5 @@
-//! A package, out of an asset that the index lists. It has a plain file name and at least one source, whatever the index
-//! says.
+//! A package, out of an asset that the index lists. It has a plain file name and at least one source, whatever the
+//! index says.
 
 use std::collections::BTreeSet;
 

@@ -3,14 +3,13 @@
 //! beside it.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use super::archive::Archive;
 use super::error::Error;
 use super::layout::Kind;
 use super::package::Package;
-use crate::oci::{Digest, Hasher};
 
 /// Whether the package is there. A file that is something else is removed.
 ///
@@ -34,7 +33,7 @@ pub(super) async fn verify_or_remove(path: &Path, package: &Package) -> Result<b
 }
 
 fn verify(path: &Path, package: &Package) -> Result<(), Error> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
+    let file = File::open(path).map_err(Error::io("open", path))?;
     let length = file.metadata().map_err(Error::io("read", path))?.len();
     if length != package.size {
         let reason = format!("it has {length} bytes, expected {}", package.size);
@@ -47,22 +46,12 @@ fn verify(path: &Path, package: &Package) -> Result<(), Error> {
         }
         return Ok(());
     };
-    let digest = digest_of(&mut file).map_err(Error::io("read", path))?;
+    let mut hasher = expected.hasher();
+    hasher.read_all(file).map_err(Error::io("read", path))?;
+    let digest = hasher.finish();
     if digest == *expected {
         return Ok(());
     }
     let reason = format!("its digest is `{digest}`, expected `{expected}`");
     Err(Error::refused(path, reason))
-}
-
-/// The SHA-256 of what is left to read.
-pub fn digest_of(file: &mut impl Read) -> io::Result<Digest> {
-    let mut hasher = Hasher::sha256();
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
 }

@@ -17,8 +17,7 @@ use super::run_state::RunState;
 use crate::exit::blame;
 use crate::github::{self, Asset, Event, Github, Plan};
 use crate::graph::{self, TargetResult};
-use crate::oci::{Digest, Reference};
-use crate::packages;
+use crate::oci::{Digest, Hasher, Reference};
 use crate::settings::{GithubSettings, ReleaseSettings, Require};
 
 /// The registries that hold the image, by name.
@@ -152,10 +151,12 @@ fn asset(path: PathBuf) -> Result<Asset> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let mut file = File::open(&path).with_context(|| format!("`{}`", path.display()))?;
+    let file = File::open(&path).with_context(|| format!("`{}`", path.display()))?;
     let size = file.metadata()?.len();
+    let mut hasher = Hasher::sha256();
+    hasher.read_all(file)?;
     Ok(Asset {
-        digest: Some(packages::digest_of(&mut file)?),
+        digest: Some(hasher.finish()),
         path,
         name,
         size,
