@@ -8,7 +8,6 @@ mod error;
 mod plan;
 mod publish;
 mod release;
-mod requests;
 mod response;
 mod retry;
 mod upload;

@@ -4,11 +4,10 @@
 use futures_util::FutureExt as _;
 use reqwest::Method;
 
-use super::client::Github;
+use super::client::{Github, Publisher};
 use super::error::Error;
 use super::plan::{Asset, Event, Plan, Published};
 use super::release::{self, Release, StoredAsset};
-use super::requests::Publisher;
 use crate::http;
 
 impl Github {

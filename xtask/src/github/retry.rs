@@ -25,10 +25,10 @@ impl Error {
             _ if failures >= TRIES => None,
             Error::RateLimited { wait, .. } => (*wait <= LONGEST).then_some(*wait),
             // Something may be there that was not seen before: looking again helps.
-            Error::Exists { .. } | Error::Unreachable { .. } | Error::Unexpected { .. } => {
-                Some(http::backoff(http::FIRST_WAIT, failures))
-            }
-            Error::Refused { status, .. } if *status >= 500 => {
+            Error::Exists { .. }
+            | Error::Unreachable { .. }
+            | Error::Unexpected { .. }
+            | Error::Refused { status: 500.., .. } => {
                 Some(http::backoff(http::FIRST_WAIT, failures))
             }
             _ => None,
