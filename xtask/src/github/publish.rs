@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use super::client::{Github, Publisher};
 use super::error::Error;
-use super::plan::{Asset, Event, Plan, Published};
+use super::plan::{Asset, Plan, Progress, Published};
 use super::release::{self, Release, StoredAsset};
 use crate::http;
 
@@ -17,11 +17,7 @@ impl Github {
     ///
     /// # Errors
     /// [`Error::Unfinished`] when a draft is left, around the reason; otherwise the reason itself.
-    pub async fn publish(
-        &self,
-        plan: &Plan,
-        progress: &(dyn Fn(Event<'_>) + Send + Sync),
-    ) -> Result<Published, Error> {
+    pub async fn publish(&self, plan: &Plan, progress: Progress<'_>) -> Result<Published, Error> {
         plan.check()?;
         let publisher = Publisher {
             github: self,

@@ -92,8 +92,8 @@ struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Asks each willing source in turn for the complete and verified partial file. The failure is transient if a source
-    /// is still willing.
+    /// Asks each willing source in turn for the complete and verified partial file. The failure is transient if a
+    /// source is still willing.
     async fn round(&mut self) -> Result<(), Failure> {
         for source in std::mem::take(&mut self.willing) {
             let mut file = PartialFile::open(self.part, self.package.size, self.progress).await?;
