@@ -75,8 +75,8 @@ impl Table {
     }
 }
 
-/// How wide the last column of a text table may be, in characters, and how narrow where the others leave no room. Longer
-/// words stick out.
+/// How wide the last column of a text table may be, in characters, and how narrow it gets where the others leave no
+/// room. Longer words stick out.
 const WIDEST: usize = 72;
 const NARROWEST: usize = 24;
 
