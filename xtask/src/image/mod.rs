@@ -18,6 +18,7 @@ mod entry_reader;
 mod error;
 mod layer_pipeline;
 mod layer_sink;
+pub mod layers;
 mod options;
 mod partial_image;
 mod read;

@@ -1,0 +1,41 @@
+//! What is wrong with a Dockerfile, and where.
+
+use std::fmt;
+
+/// A problem that only a change of the Dockerfile or of a build argument solves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerfileError {
+    file: String,
+    /// From 1; `None` if the whole file is at fault.
+    line: Option<usize>,
+    problem: String,
+}
+
+impl DockerfileError {
+    pub(super) fn new(file: &str, line: impl Into<Option<usize>>, problem: String) -> Self {
+        DockerfileError {
+            file: file.to_owned(),
+            line: line.into(),
+            problem,
+        }
+    }
+}
+
+impl fmt::Display for DockerfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "`{}`, line {line}: {}", self.file, self.problem),
+            None => write!(f, "`{}`: {}", self.file, self.problem),
+        }
+    }
+}
+
+impl std::error::Error for DockerfileError {}
+
+/// `text` for a message: its beginning.
+pub(super) fn shown(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

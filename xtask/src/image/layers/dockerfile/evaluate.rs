@@ -1,0 +1,235 @@
+//! The Dockerfile for one platform: arguments, stages and what each hands on.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::budget::Budget;
+use super::error::{DockerfileError, shown};
+use super::file::Dockerfile;
+use super::platforms::{build_platform, normal};
+use super::scope::StageScope;
+use super::steps::{Context, evaluate};
+use super::variables::{Variables, expand};
+use crate::image::layers::recipe::{Base, BaseConfig, BuildArgs, Recipe, Stage};
+use crate::oci::{Platform, Reference};
+
+/// What is known of all stages before their steps are evaluated.
+struct Outline {
+    /// The arguments that a stage's `ARG` takes its value from.
+    globals: BTreeMap<String, String>,
+    /// Of each stage, with positions in the Dockerfile; `None` of a stage that the last one does not need.
+    bases: Vec<Option<Base>>,
+}
+
+impl Dockerfile {
+    /// The images that the stages are made from, which [`Dockerfile::recipe`] asks the configs of.
+    pub fn bases(
+        &self,
+        platform: &Platform,
+        build_args: &BuildArgs,
+    ) -> Result<Vec<(Reference, Platform)>, DockerfileError> {
+        let outline = self.outline(platform, build_args, &mut Budget::new())?;
+        let mut images = Vec::new();
+        for base in outline.bases.into_iter().flatten() {
+            if let Base::Image {
+                reference,
+                platform,
+            } = base
+                && !images.contains(&(reference.clone(), platform.clone()))
+            {
+                images.push((reference, platform));
+            }
+        }
+        Ok(images)
+    }
+
+    /// What the image of one platform is made of. `base_config` gives the config of each image that
+    /// [`Dockerfile::bases`] lists: a stage goes on with its variables, its directory and its shell. An `ONBUILD` in
+    /// such a config is the caller's to refuse.
+    pub fn recipe(
+        &self,
+        platform: &Platform,
+        build_args: &BuildArgs,
+        base_config: &dyn Fn(&Reference, &Platform) -> BaseConfig,
+    ) -> Result<Recipe, DockerfileError> {
+        let mut budget = Budget::new();
+        let outline = self.outline(platform, build_args, &mut budget)?;
+        let mut scopes: Vec<StageScope> = Vec::new();
+        let mut stages = Vec::new();
+        // From positions in the Dockerfile to those in the recipe.
+        let mut positions = vec![None; self.stages.len()];
+        for (index, base) in outline.bases.iter().enumerate() {
+            let Some(base) = base else { continue };
+            let (base, scope) = match base {
+                Base::Scratch => (Base::Scratch, StageScope::new(None, BaseConfig::default())),
+                Base::Image {
+                    reference,
+                    platform,
+                } => {
+                    let config = base_config(reference, platform);
+                    (base.clone(), StageScope::new(None, config))
+                }
+                Base::Stage(earlier) => {
+                    let position = positions[*earlier].unwrap_or_default();
+                    let inherited = scopes.get(position).map(StageScope::inherited);
+                    let scope = StageScope::new(Some(position), inherited.unwrap_or_default());
+                    (Base::Stage(position), scope)
+                }
+            };
+            scopes.push(scope);
+            let context = Context {
+                file: self,
+                stage: index,
+                platform,
+                build_args,
+                globals: &outline.globals,
+                positions: &positions,
+            };
+            let steps = evaluate(&context, &mut scopes, &mut budget)?;
+            positions[index] = Some(stages.len());
+            stages.push(Stage { base, steps });
+        }
+        Ok(Recipe { stages })
+    }
+
+    fn outline(
+        &self,
+        platform: &Platform,
+        build_args: &BuildArgs,
+        budget: &mut Budget,
+    ) -> Result<Outline, DockerfileError> {
+        if let (Some(_), Some(engine)) = (self.syntax, self.needs_engine()) {
+            let problem = format!(
+                "{}; hint: an engine builds it, or it goes without that line",
+                engine.reason
+            );
+            return Err(self.fail(engine.line, problem));
+        }
+        let globals = self.globals(platform, build_args, budget)?;
+        let mut bases = Vec::new();
+        for index in 0..self.stages.len() {
+            bases.push(self.base(index, &globals, budget)?);
+        }
+        let needed = self.needed(|stage| bases[stage].stage.into_iter().collect());
+        let resolve = |(index, base): (usize, BaseName)| -> Result<Option<Base>, DockerfileError> {
+            if !needed[index] {
+                return Ok(None);
+            }
+            Ok(Some(match base.stage {
+                Some(stage) => Base::Stage(stage),
+                None if base.name == "scratch" => Base::Scratch,
+                None => Base::Image {
+                    reference: base.name.parse().map_err(|error| {
+                        self.fail(
+                            self.stages[index].line,
+                            format!("`FROM {}`: {error}", shown(&base.name)),
+                        )
+                    })?,
+                    platform: base.platform.unwrap_or_else(|| platform.clone()),
+                },
+            }))
+        };
+        let bases = bases.into_iter().enumerate().map(resolve);
+        Ok(Outline {
+            bases: bases.collect::<Result<_, _>>()?,
+            globals,
+        })
+    }
+
+    /// The automatic arguments and those before the first `FROM`, as far as they have a value.
+    fn globals(
+        &self,
+        platform: &Platform,
+        build_args: &BuildArgs,
+        budget: &mut Budget,
+    ) -> Result<BTreeMap<String, String>, DockerfileError> {
+        let mut globals = BTreeMap::new();
+        for (prefix, platform) in [("TARGET", platform), ("BUILD", &build_platform())] {
+            let platform = normal(platform);
+            let variant = platform.variant.clone().unwrap_or_default();
+            globals.insert(format!("{prefix}PLATFORM"), platform.to_string());
+            globals.insert(format!("{prefix}OS"), platform.os);
+            globals.insert(format!("{prefix}ARCH"), platform.architecture);
+            globals.insert(format!("{prefix}VARIANT"), variant);
+        }
+        for (name, value) in &mut globals {
+            if let Some(given) = build_args.get(name) {
+                value.clone_from(given);
+            }
+        }
+        for (line, arguments) in &self.globals {
+            for (name, default) in arguments {
+                let value = match (build_args.get(name), default) {
+                    (Some(given), _) => given.clone(),
+                    (None, None) => continue,
+                    (None, Some(default)) => {
+                        let variables = Variables {
+                            escape: self.escape,
+                            get: &|name| globals.get(name).map(String::as_str),
+                        };
+                        let value = expand(default, &variables, budget);
+                        value.map_err(|problem| self.fail(*line, problem))?
+                    }
+                };
+                globals.insert(name.clone(), value);
+            }
+        }
+        Ok(globals)
+    }
+
+    /// What the stage's `FROM` says once its variables are expanded.
+    fn base(
+        &self,
+        index: usize,
+        globals: &BTreeMap<String, String>,
+        budget: &mut Budget,
+    ) -> Result<BaseName, DockerfileError> {
+        let stage = &self.stages[index];
+        let unset = RefCell::new(Vec::new());
+        let mut expanded = |text: &str| {
+            let variables = Variables {
+                escape: self.escape,
+                get: &|name| {
+                    let value = globals.get(name).map(String::as_str);
+                    if value.is_none_or(str::is_empty) {
+                        unset.borrow_mut().push(format!("`{name}`"));
+                    }
+                    value
+                },
+            };
+            expand(text, &variables, budget).map_err(|problem| self.fail(stage.line, problem))
+        };
+        let name = expanded(&stage.from.base)?;
+        if name.is_empty() {
+            let unset = unset.borrow().join(", ");
+            let problem = format!(
+                "`FROM {}` names no image: {unset} has no value; hint: give it one as build argument, or with `ARG` \
+                 before the first `FROM`",
+                shown(&stage.from.base)
+            );
+            return Err(self.fail(stage.line, problem));
+        }
+        let platform = match &stage.from.platform {
+            None => None,
+            Some(text) => {
+                let platform = expanded(text)?.parse::<Platform>();
+                let platform = platform.map_err(|error| {
+                    self.fail(stage.line, format!("`--platform={}`: {error}", shown(text)))
+                })?;
+                Some(normal(&platform))
+            }
+        };
+        Ok(BaseName {
+            stage: self.stage_named(&name, index),
+            name,
+            platform,
+        })
+    }
+}
+
+struct BaseName {
+    name: String,
+    /// The stage that bears the name, by its position in the Dockerfile.
+    stage: Option<usize>,
+    platform: Option<Platform>,
+}
