@@ -18,6 +18,7 @@ pub struct Stage {
 
 /// What a stage starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a recipe has few of them")]
 pub enum Base {
     Scratch,
     /// An earlier stage, by its position in [`Recipe::stages`].
@@ -39,6 +40,7 @@ pub struct Step {
 }
 
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a recipe has few of them")]
 pub enum Action {
     Copy(Copy),
     /// Absolute, and otherwise as written (`/app/`, `/a/../b`), as BuildKit puts it into the config. Created with mode
@@ -74,6 +76,7 @@ pub struct Copy {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a recipe has few of them")]
 pub enum Origin {
     Context,
     Stage(usize),

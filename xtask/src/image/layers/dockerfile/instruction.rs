@@ -5,12 +5,12 @@ use super::durations;
 use super::error::shown;
 use super::flags::{flag_name, flag_values};
 use super::lines::Line;
-use super::words::{Pair, json, pairs, plain, quoted};
+use super::words::{Argument, Pair, json, pairs, plain, quoted};
 use crate::image::layers::recipe::Healthcheck;
 
 pub(super) enum Instruction {
     From(FromLine),
-    Arg(Vec<(String, Option<String>)>),
+    Arg(Vec<Argument>),
     Copy(CopyLine),
     Workdir(String),
     Env(Vec<Pair>),
@@ -188,7 +188,7 @@ fn stage_name(name: &str) -> Result<String, String> {
     }
 }
 
-fn arguments(text: &str, escape: char) -> Result<Vec<(String, Option<String>)>, String> {
+fn arguments(text: &str, escape: char) -> Result<Vec<Argument>, String> {
     let argument = |word: String| match word.split_once('=') {
         Some(("", _)) => Err(format!("`{}` has no name before its `=`", shown(&word))),
         Some((name, value)) => Ok((name.to_owned(), Some(value.to_owned()))),

@@ -12,6 +12,7 @@ use super::instruction::{Command, Instruction};
 use super::paths;
 use super::scope::{StageScope, lookup};
 use super::variables::{Variables, expand, expand_words};
+use super::words::Argument;
 use super::{ports, signals};
 use crate::image::layers::recipe::{Action, BuildArgs, Copy, Healthcheck, Origin, Step};
 use crate::oci::Platform;
@@ -168,7 +169,7 @@ impl Evaluation<'_> {
     }
 
     /// A build argument, else the default, else the global argument of the name; else nothing.
-    fn arguments(&mut self, arguments: &[(String, Option<String>)]) -> Result<(), String> {
+    fn arguments(&mut self, arguments: &[Argument]) -> Result<(), String> {
         for (name, default) in arguments {
             let value = match (self.context.build_args.get(name), default) {
                 (Some(given), _) => Some(given.clone()),

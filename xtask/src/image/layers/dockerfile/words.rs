@@ -5,6 +5,9 @@ use super::error::shown;
 /// A name and a value as they are written, with quotes and variables.
 pub(super) type Pair = (String, String);
 
+/// What an `ARG` declares, and its default.
+pub(super) type Argument = (String, Option<String>);
+
 /// Divided at white space that is neither quoted nor escaped; quotes and escapes stay.
 pub(super) fn quoted(text: &str, escape: char) -> Vec<String> {
     let mut words = Vec::new();

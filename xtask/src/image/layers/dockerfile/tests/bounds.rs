@@ -97,7 +97,7 @@ fn no_text_makes_it_panic() {
         usize::try_from(state % limit as u64).unwrap()
     };
     let mut recipes = 0;
-    for _ in 0..20_000 {
+    for _ in 0..4_000 {
         let mut text = String::new();
         if next(4) > 0 {
             text.push_str("ARG A=x/y\nFROM scratch AS a\nARG A\n");
@@ -115,5 +115,5 @@ fn no_text_makes_it_panic() {
         }
         recipes += usize::from(recipe_with(&text, &[("A", "v")]).is_ok());
     }
-    assert!(recipes > 2000, "{recipes} of 20000 were Dockerfiles");
+    assert!(recipes > 400, "{recipes} of 4000 were Dockerfiles");
 }
