@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::budget::Budget;
 use super::error::{DockerfileError, shown};
 use super::file::Dockerfile;
-use super::platforms::{build_platform, normal};
+use super::platforms::{self, build_platform, normal};
 use super::scope::StageScope;
 use super::steps::{Context, evaluate};
 use super::variables::{Variables, expand};
@@ -212,11 +212,11 @@ impl Dockerfile {
         let platform = match &stage.from.platform {
             None => None,
             Some(text) => {
-                let platform = expanded(text)?.parse::<Platform>();
+                let platform = platforms::parse(&expanded(text)?);
                 let platform = platform.map_err(|error| {
                     self.fail(stage.line, format!("`--platform={}`: {error}", shown(text)))
                 })?;
-                Some(normal(&platform))
+                Some(platform)
             }
         };
         Ok(BaseName {

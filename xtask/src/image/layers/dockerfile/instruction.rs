@@ -127,6 +127,9 @@ pub(super) fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
         "VOLUME" => {
             let text = needs_argument()?;
             let volumes = json(&text)?.unwrap_or_else(|| plain(&text));
+            if volumes.is_empty() {
+                return Err("`VOLUME` without a directory".to_owned());
+            }
             let volumes = volumes.iter().map(|volume| volume.trim().to_owned());
             Instruction::Volume(volumes.collect())
         }

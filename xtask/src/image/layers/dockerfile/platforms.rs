@@ -1,6 +1,19 @@
 //! Platforms as Dockerfiles see them.
 
-use crate::oci::Platform;
+use crate::oci::{Platform, PlatformError};
+
+/// A platform, or half of one: `linux` is this machine's architecture, `arm64` is Linux.
+pub(super) fn parse(text: &str) -> Result<Platform, PlatformError> {
+    let platform = match text {
+        "linux" | "windows" | "darwin" | "freebsd" => {
+            format!("{text}/{}", build_platform().architecture).parse()
+        }
+        "386" | "amd64" | "x86_64" | "x86-64" | "arm" | "armel" | "armhf" | "arm64" | "aarch64"
+        | "loong64" | "ppc64le" | "riscv64" | "s390x" => format!("linux/{text}").parse(),
+        text => text.parse(),
+    };
+    platform.map(|platform| normal(&platform))
+}
 
 /// This machine's. Where the layer builder runs nothing it only selects images.
 pub(super) fn build_platform() -> Platform {

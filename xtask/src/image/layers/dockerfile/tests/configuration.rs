@@ -173,12 +173,14 @@ fn ports() {
     let text = "FROM scratch
 ARG MORE=\"7000 7001/udp\"
 EXPOSE 90 80/udp 8000-8002 443/TCP 53/sctp
-EXPOSE $MORE 1:2";
+EXPOSE $MORE 1:2
+EXPOSE 127.0.0.1:80:81 [::1]:1-2:3-4/udp :5";
     assert_eq!(
         history(text),
         [
             "EXPOSE [443/tcp 53/sctp 80/udp 8000/tcp 8001/tcp 8002/tcp 90/tcp]",
             "EXPOSE [7000/tcp 7001/udp 2/tcp]",
+            "EXPOSE [81/tcp 5/tcp 3/udp 4/udp]",
         ]
     );
     let exposed = Action::Expose(strings(&["7000/tcp", "7001/udp", "2/tcp"]));

@@ -246,6 +246,17 @@ fn mistakes_are_told_with_their_line() {
             2,
             "`9-8` is not a port; hint: `80`, `53/udp` or `8000-8010`, at most 65535",
         ),
+        ("FROM a\nVOLUME []", 2, "`VOLUME` without a directory"),
+        (
+            "FROM a\nEXPOSE x:80",
+            2,
+            "`x:80` is not a port; hint: `80`, `53/udp` or `8000-8010`, at most 65535",
+        ),
+        (
+            "FROM a\nEXPOSE here:1:80",
+            2,
+            "`here:1:80` is not a port; hint: `80`, `53/udp` or `8000-8010`, at most 65535",
+        ),
         ("FROM a\nVOLUME [\"\"]", 2, "`VOLUME ` names no directory"),
         (
             "FROM a\nVOLUME $NONE",

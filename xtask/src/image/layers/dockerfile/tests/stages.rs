@@ -55,6 +55,10 @@ fn recipes() {
             "0: docker.io/library/alpine linux/arm64\n",
         ),
         (
+            "FROM --platform=aarch64 alpine",
+            "0: docker.io/library/alpine linux/arm64\n",
+        ),
+        (
             "FROM --platform=$TARGETPLATFORM alpine AS a\nUSER $TARGETARCH.\nARG TARGETARCH\nUSER $TARGETARCH.",
             "0: docker.io/library/alpine linux/amd64\n2 USER .\n4 USER amd64.\n",
         ),
