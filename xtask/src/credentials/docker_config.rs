@@ -1,9 +1,11 @@
 //! Docker's `config.json`: the credentials that `docker login` has left, in the file or with a helper program.
 //!
-//! It refuses to know where the file is; the caller read it. Invariant: a helper's answer is never shown, and what it
-//! is asked for is the host alone.
+//! It refuses to know where the file is. Invariant: a helper's answer is never shown, and what it is asked for is the
+//! host alone.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub struct DockerConfig {
 /// Why the file or a helper gives no credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DockerConfigError {
+    #[error("`{path}`: {reason}")]
+    File { path: String, reason: String },
     #[error("docker's configuration is not readable at line {line}, column {column}")]
     Json { line: usize, column: usize },
     #[error(
@@ -62,8 +66,20 @@ struct Helped {
 }
 
 impl DockerConfig {
-    /// Reads the file's text.
-    pub fn parse(text: &str) -> Result<DockerConfig, DockerConfigError> {
+    /// The file at `path`; without one, there are no credentials.
+    pub fn read(path: &Path) -> Result<DockerConfig, DockerConfigError> {
+        let unreadable = |reason: String| DockerConfigError::File {
+            path: path.display().to_string(),
+            reason,
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => DockerConfig::parse(&text).map_err(|error| unreadable(error.to_string())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(DockerConfig::default()),
+            Err(error) => Err(unreadable(error.to_string())),
+        }
+    }
+
+    fn parse(text: &str) -> Result<DockerConfig, DockerConfigError> {
         serde_json::from_str(text).map_err(|e| DockerConfigError::Json {
             line: e.line(),
             column: e.column(),

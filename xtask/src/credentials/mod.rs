@@ -7,7 +7,7 @@ mod logins;
 mod resolver;
 mod variables;
 
-pub use docker_config::{DockerConfig, DockerConfigError};
+pub use docker_config::DockerConfigError;
 pub use logins::{Logins, Prefix};
 pub use resolver::Resolver;
 pub use variables::Variables;
@@ -48,8 +48,8 @@ pub enum NoLogin {
         variables: Vec<String>,
     },
     /// What is wrong with Docker's configuration, or with a helper that it names.
-    #[error("{0}")]
-    Docker(String),
+    #[error(transparent)]
+    Docker(#[from] DockerConfigError),
 }
 
 fn unset(variables: &[String]) -> String {

@@ -1,10 +1,10 @@
 //! The order in which logins are looked for.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use super::{Credentials, DockerConfig, Login, Logins, NoLogin, Variables};
+use super::docker_config::{DockerConfig, DockerConfigError};
+use super::{Credentials, Login, Logins, NoLogin, Variables};
 use crate::oci::RepositoryName;
 
 /// Finds logins. Docker's configuration is read when nothing else has the login, and its helpers, which are programs,
@@ -15,9 +15,9 @@ pub struct Resolver {
     /// Of a release's registries, by host.
     variables: Vec<(String, Variables)>,
     docker_config: Option<PathBuf>,
-    docker: Option<Result<DockerConfig, NoLogin>>,
+    docker: Option<Result<DockerConfig, DockerConfigError>>,
     /// What Docker's configuration gave, by host.
-    asked: HashMap<String, Result<Credentials, NoLogin>>,
+    asked: HashMap<String, Result<Credentials, DockerConfigError>>,
 }
 
 impl Resolver {
@@ -45,14 +45,9 @@ impl Resolver {
             return Ok(login.clone());
         }
         let host = repository.host();
-        let mut unset = Vec::new();
-        for (_, variables) in self.variables.iter().filter(|(it, _)| it == host) {
-            match variables.login()? {
-                Some(login) => return Ok(login),
-                None => unset.push(variables.names()),
-            }
-        }
-        self.docker_login(host, unset).await
+        let variables = self.variables.iter().filter(|(it, _)| it == host);
+        let variables: Vec<Variables> = variables.map(|(_, it)| it.clone()).collect();
+        self.login(host, &variables).await
     }
 
     /// The login for a registry of the release: of its own variables, else of Docker's configuration.
@@ -61,10 +56,7 @@ impl Resolver {
         host: &str,
         variables: &Variables,
     ) -> Result<Login, NoLogin> {
-        match variables.login()? {
-            Some(login) => Ok(login),
-            None => self.docker_login(host, vec![variables.names()]).await,
-        }
+        self.login(host, std::slice::from_ref(variables)).await
     }
 
     /// The same without starting a program, for a plan: what only a helper can tell is anonymous, and its origin says
@@ -75,38 +67,40 @@ impl Resolver {
         }
         let docker = self.docker()?;
         match docker.helper(host) {
-            Some(program) => Ok(docker_login(
-                Credentials::Anonymous,
-                format!(
+            Some(program) => Ok(Login {
+                credentials: Credentials::Anonymous,
+                plain_http: false,
+                origin: format!(
                     "Docker's login for `{host}`, if `{program}` has one; it is asked in a run"
                 ),
-            )),
-            None => {
-                let stored = docker
-                    .stored(host)
-                    .map_err(|error| NoLogin::Docker(error.to_string()));
-                found(stored?, host, vec![variables.names()])
-            }
+            }),
+            None => found(docker.stored(host)?, host, vec![variables.names()]),
         }
     }
 
-    async fn docker_login(&mut self, host: &str, unset: Vec<String>) -> Result<Login, NoLogin> {
+    async fn login(&mut self, host: &str, variables: &[Variables]) -> Result<Login, NoLogin> {
+        for variables in variables {
+            if let Some(login) = variables.login()? {
+                return Ok(login);
+            }
+        }
         if !self.asked.contains_key(host) {
             let credentials = match self.docker() {
-                Ok(docker) => {
-                    let credentials = docker.credentials(host).await;
-                    credentials.map_err(|error| NoLogin::Docker(error.to_string()))
-                }
+                Ok(docker) => docker.credentials(host).await,
                 Err(problem) => Err(problem),
             };
             self.asked.insert(host.to_owned(), credentials);
         }
+        let unset = variables.iter().map(Variables::names).collect();
         found(self.asked[host].clone()?, host, unset)
     }
 
-    fn docker(&mut self) -> Result<&DockerConfig, NoLogin> {
-        let path = self.docker_config.as_ref();
-        let docker = self.docker.get_or_insert_with(|| read(path));
+    fn docker(&mut self) -> Result<&DockerConfig, DockerConfigError> {
+        let read = || match &self.docker_config {
+            Some(path) => DockerConfig::read(path),
+            None => Ok(DockerConfig::default()),
+        };
+        let docker = self.docker.get_or_insert_with(read);
         docker.as_ref().map_err(Clone::clone)
     }
 }
@@ -115,31 +109,11 @@ fn found(credentials: Credentials, host: &str, variables: Vec<String>) -> Result
     let host = host.to_owned();
     match credentials {
         Credentials::Anonymous => Err(NoLogin::Missing { host, variables }),
-        credentials => Ok(docker_login(
+        credentials => Ok(Login {
             credentials,
-            format!("Docker's login for `{host}`"),
-        )),
-    }
-}
-
-fn docker_login(credentials: Credentials, origin: String) -> Login {
-    Login {
-        credentials,
-        plain_http: false,
-        origin,
-    }
-}
-
-fn read(path: Option<&PathBuf>) -> Result<DockerConfig, NoLogin> {
-    let Some(path) = path else {
-        return Ok(DockerConfig::default());
-    };
-    let problem =
-        |error: &dyn std::fmt::Display| NoLogin::Docker(format!("`{}`: {error}", path.display()));
-    match std::fs::read_to_string(path) {
-        Ok(text) => DockerConfig::parse(&text).map_err(|error| problem(&error)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(DockerConfig::default()),
-        Err(error) => Err(problem(&error)),
+            plain_http: false,
+            origin: format!("Docker's login for `{host}`"),
+        }),
     }
 }
 
