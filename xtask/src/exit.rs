@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 /// How a run ended, as the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -80,16 +82,25 @@ pub fn blame(
     }
 }
 
-/// Completes on Ctrl-C, and on SIGTERM, which runners send when they cancel a job.
-pub async fn interrupted() {
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    let Ok(mut terminate) = terminate else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Completes when the program is asked to stop: by Ctrl-C, or by SIGTERM, which a runner sends when it cancels a job.
+///
+/// The signals are caught from the call on, not from the first poll.
+pub fn interrupted() -> impl Future<Output = ()> {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+    let [interrupt, terminate] = kinds.map(|kind| signal(kind).ok());
+    async move {
+        tokio::select! {
+            () = received(interrupt) => {}
+            () = received(terminate) => {}
+        }
+    }
+}
+
+/// One that cannot be caught ends the program by itself.
+async fn received(signal: Option<Signal>) {
+    match signal {
+        Some(mut signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -21,6 +21,7 @@ use super::resolve::{Resolved, resolve};
 
 /// Makes every destination hold what the files say.
 pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -> Result<Exit> {
+    let mut interrupt = std::pin::pin!(interrupted().fuse());
     if let Some(path) = &args.log {
         console.open_log(path).map_err(bad_input)?;
     }
@@ -44,7 +45,6 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         console.info("nothing failed according to the report: there is nothing to do");
         return Ok(finish(Vec::new(), 0, Exit::Done));
     }
-    let mut interrupt = std::pin::pin!(interrupted().fuse());
     let mut resolved = tokio::select! {
         resolved = async {
             let registries = Registries::open(settings, &request, args.retries).await?;
