@@ -62,17 +62,10 @@ pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
 fn lines(text: &str) -> impl Iterator<Item = (Position, &str)> {
     let text = text.trim_start_matches('\u{feff}');
     text.lines().enumerate().filter_map(|(index, line)| {
-        let end = line
-            .char_indices()
-            .find(|&(at, c)| {
-                c == '#'
-                    && line[..at]
-                        .chars()
-                        .next_back()
-                        .is_none_or(char::is_whitespace)
-            })
-            .map_or(line.len(), |(at, _)| at);
-        let said = line[..end].trim();
+        let begins_comment =
+            |&(at, _): &(usize, &str)| at == 0 || line[..at].ends_with(char::is_whitespace);
+        let comment = line.match_indices('#').find(begins_comment);
+        let said = line[..comment.map_or(line.len(), |(at, _)| at)].trim();
         let column = line.chars().take_while(|c| c.is_whitespace()).count() + 1;
         let position = Position {
             line: index + 1,
