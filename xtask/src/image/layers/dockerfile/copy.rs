@@ -28,7 +28,7 @@ pub(super) fn parse(keyword: &'static str, line: &Line) -> Result<Parsed, String
     let link = flags.remove("link").unwrap_or_default();
     if !matches!(link.to_ascii_lowercase().as_str(), "" | "true" | "false") {
         return Err(format!(
-            "`--link={}`: hint: `true` or `false`",
+            "`--link={}` is neither `true` nor `false`",
             shown(&link)
         ));
     }

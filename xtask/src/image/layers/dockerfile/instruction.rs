@@ -73,9 +73,9 @@ const KNOWN: [(&str, &[&str]); 18] = [
 ];
 
 pub(super) fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
-    let keyword = line.keyword.as_str();
-    let Some((keyword, known)) = KNOWN.iter().find(|(name, _)| *name == keyword) else {
-        return Err(unknown(keyword));
+    let is_meant = |(name, _): &&(&str, _)| line.keyword.eq_ignore_ascii_case(name);
+    let Some((keyword, known)) = KNOWN.iter().find(is_meant) else {
+        return Err(unknown(&line.keyword));
     };
     let needs_argument = || match line.rest.as_str() {
         "" => Err(format!("`{keyword}` without an argument")),
@@ -144,7 +144,10 @@ fn unknown(keyword: &str) -> String {
     let keyword = shown(keyword);
     let names = KNOWN.iter().map(|(name, _)| *name);
     let like = names
-        .map(|name| (strsim::damerau_levenshtein(name, &keyword), name))
+        .map(|name| {
+            let distance = strsim::damerau_levenshtein(name, &keyword.to_ascii_uppercase());
+            (distance, name)
+        })
         .min()
         .filter(|(distance, _)| *distance <= 2);
     match like {
@@ -167,7 +170,12 @@ fn from(line: &Line) -> Result<FromLine, String> {
     let name = match &words[..] {
         [_] => None,
         [_, keyword, name] if keyword.eq_ignore_ascii_case("as") => Some(stage_name(name)?),
-        _ => return Err("hint: it is `FROM image` or `FROM image AS name`".to_owned()),
+        _ => {
+            return Err(format!(
+                "`FROM {}` is not understood; hint: `FROM image` or `FROM image AS name`",
+                shown(&line.rest)
+            ));
+        }
     };
     Ok(FromLine {
         base: words.into_iter().next().unwrap_or_default(),

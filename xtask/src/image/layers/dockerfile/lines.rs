@@ -15,7 +15,7 @@ pub(super) struct Lines {
 pub(super) struct Line {
     /// The first one, from 1.
     pub(super) number: usize,
-    /// In capitals.
+    /// As it is written.
     pub(super) keyword: String,
     /// `--chown=1:2`, unquoted.
     pub(super) flags: Vec<String>,
@@ -123,7 +123,7 @@ fn directives(file: &str, lines: &[&str]) -> Result<Directives, DockerfileError>
             }
             ("escape", value) => {
                 let value = shown(value);
-                format!("`# escape={value}`: hint: it is a backslash or a backtick")
+                format!("`# escape={value}` is neither a backslash nor a backtick")
             }
             _ => return Ok(Directives::Escape(escape.unwrap_or('\\'), index)),
         };
@@ -154,7 +154,7 @@ fn instruction(number: usize, whole: &str, escape: char) -> Line {
     let (flags, rest) = flags(rest, escape);
     Line {
         number,
-        keyword: keyword.to_ascii_uppercase(),
+        keyword: keyword.to_owned(),
         flags,
         rest: rest.trim().to_owned(),
         has_heredoc: false,
@@ -191,9 +191,9 @@ fn flags(text: &str, escape: char) -> (Vec<String>, &str) {
 
 /// The here-documents that begin in the instruction: the line that ends each, and whether tabs before it are left out.
 fn heredocs(line: &Line, whole: &str) -> Vec<(String, bool)> {
-    let keyword = match line.keyword.as_str() {
-        "ONBUILD" => line.rest.split_whitespace().next().unwrap_or_default(),
-        keyword => keyword,
+    let keyword = match line.keyword.eq_ignore_ascii_case("ONBUILD") {
+        true => line.rest.split_whitespace().next().unwrap_or_default(),
+        false => line.keyword.as_str(),
     };
     let takes_heredocs = ["ADD", "COPY", "RUN"]
         .iter()

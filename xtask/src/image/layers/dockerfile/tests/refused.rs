@@ -13,7 +13,7 @@ fn mistakes_are_told_with_their_line() {
         (
             "FROM a\nCMD a &&\n  b",
             3,
-            "unknown instruction `B`; hint: a line that goes on in the next one ends in a backslash",
+            "unknown instruction `b`; hint: a line that goes on in the next one ends in a backslash",
         ),
         (
             "ENV A=1\nFROM a",
@@ -23,12 +23,12 @@ fn mistakes_are_told_with_their_line() {
         (
             "FROM",
             1,
-            "hint: it is `FROM image` or `FROM image AS name`",
+            "`FROM ` is not understood; hint: `FROM image` or `FROM image AS name`",
         ),
         (
             "FROM a b",
             1,
-            "hint: it is `FROM image` or `FROM image AS name`",
+            "`FROM a b` is not understood; hint: `FROM image` or `FROM image AS name`",
         ),
         (
             "FROM a AS 1b",
@@ -127,7 +127,7 @@ fn mistakes_are_told_with_their_line() {
         (
             "FROM a\nCOPY --link=maybe a /",
             2,
-            "`--link=maybe`: hint: `true` or `false`",
+            "`--link=maybe` is neither `true` nor `false`",
         ),
         (
             "FROM a\nCOPY --chown=:5 a /",
@@ -278,7 +278,7 @@ fn mistakes_are_told_with_their_line() {
         (
             "# escape=x\nFROM a",
             1,
-            "`# escape=x`: hint: it is a backslash or a backtick",
+            "`# escape=x` is neither a backslash nor a backtick",
         ),
         (
             "# escape=`\n# escape=`\nFROM a",
