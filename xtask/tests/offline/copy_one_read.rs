@@ -158,7 +158,7 @@ async fn a_dead_destination_fails_alone_and_is_soon_asked_no_more() {
         ..Options::default()
     };
     let targets = [&dead_address(), &resetting, &alive.host].map(|host| {
-        let client = registry_with(host, Credentials::Anonymous, once.clone());
+        let client = registry_with(host, Credentials::Anonymous, once);
         RegistryHost::new(host, client)
     });
     let from = repository(&source.host, "app");
