@@ -153,18 +153,17 @@ impl Console {
     }
 
     pub fn warning(&self, text: &str) {
-        if self.actions.is_some() {
-            self.command("warning", text);
-        } else {
-            self.info(&format!("warning: {text}"));
-        }
+        self.annotate("warning", text);
     }
 
     pub fn error(&self, error: &anyhow::Error) {
-        if self.actions.is_some() {
-            self.command("error", &sentence(error));
-        } else {
-            self.info(&format!("error: {}", sentence(error)));
+        self.annotate("error", &sentence(error));
+    }
+
+    fn annotate(&self, kind: &str, text: &str) {
+        match self.actions {
+            Some(_) => self.command(kind, text),
+            None => self.info(&format!("{kind}: {text}")),
         }
     }
 

@@ -56,20 +56,13 @@ impl Table {
     }
 
     pub fn to_markdown(&self) -> String {
-        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let mut text = line(
-            self.columns
-                .iter()
-                .map(|column| (*column).to_owned())
-                .collect(),
-        );
-        text += &line(vec!["---".to_owned(); self.columns.len()]);
+        let rule = vec!["---"; self.columns.len()];
+        let line = |cells: &str| format!("| {cells} |\n");
+        let mut text = line(&self.columns.join(" | ")) + &line(&rule.join(" | "));
         for row in &self.rows {
-            text += &line(
-                row.iter()
-                    .map(|cell| cell.replace('|', "\\|").replace('\n', "<br>"))
-                    .collect(),
-            );
+            let cells = row.iter().map(|cell| cell.replace('|', "\\|"));
+            let cells: Vec<String> = cells.map(|cell| cell.replace('\n', "<br>")).collect();
+            text += &line(&cells.join(" | "));
         }
         text
     }
