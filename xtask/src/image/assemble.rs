@@ -91,11 +91,8 @@ impl Assembly<'_> {
             }
             Ok(roots)
         } else if let Some(list) = self.contents.document(CLASSIC) {
-            let items: Vec<Classic> =
-                serde_json::from_slice(list).map_err(|error| Error::Damaged {
-                    name: CLASSIC.to_owned(),
-                    reason: error.to_string(),
-                })?;
+            let items: Result<Vec<Classic>, _> = serde_json::from_slice(list);
+            let items = items.map_err(|error| Error::damaged(CLASSIC, error))?;
             items.iter().map(|item| self.classic(item)).collect()
         } else {
             let reason = format!("it has neither `{OCI}` nor `{CLASSIC}`");
@@ -105,15 +102,12 @@ impl Assembly<'_> {
 
     /// One image of a `docker-archive`, as engines before 25 write it.
     fn classic(&mut self, item: &Classic) -> Result<Root, Error> {
-        let missing = |what: &str| Error::Missing {
-            what: what.to_owned(),
-            wanted_by: CLASSIC.to_owned(),
-        };
+        let missing = |what: &str| Error::missing(what, CLASSIC);
         let bytes = self.contents.document(&item.config);
         let bytes = bytes.ok_or_else(|| missing(&item.config))?;
         let digest = Digest::sha256_of(bytes);
         let descriptor = Descriptor::new(media_type::OCI_CONFIG, digest, bytes.len() as u64);
-        let config = config::read(&descriptor, bytes)?.expect("the media type is a config's");
+        let config = config::read(&descriptor.digest, bytes)?;
         let mut diff_ids = Vec::new();
         for name in item.layers.iter().flatten() {
             let layer = self.contents.layer(name).ok_or_else(|| missing(name))?;
@@ -199,11 +193,14 @@ impl Assembly<'_> {
                 self.blob(listed, wanted_by.as_str())?;
                 diff_ids.push(&listed.digest);
             } else if listed.urls.is_none() {
-                return Err(missing(&listed.digest, wanted_by.as_str()));
+                return Err(Error::missing(&listed.digest, wanted_by.as_str()));
             }
         }
         let bytes = self.document(&image.config, wanted_by.as_str())?;
-        let config = config::read(&image.config, bytes)?;
+        let config = match media_type::is_config(&image.config.media_type) {
+            true => Some(config::read(&image.config.digest, bytes)?),
+            false => None,
+        };
         self.blob(&image.config, wanted_by.as_str())?;
         match config {
             Some(config) if !came_compressed => {
@@ -260,7 +257,7 @@ impl Assembly<'_> {
 
     fn document(&self, listed: &Descriptor, wanted_by: &str) -> Result<&Bytes, Error> {
         let bytes = self.contents.document(&blob_name(&listed.digest));
-        let bytes = bytes.ok_or_else(|| missing(&listed.digest, wanted_by))?;
+        let bytes = bytes.ok_or_else(|| Error::missing(&listed.digest, wanted_by))?;
         same_size(listed, bytes.len() as u64)?;
         Ok(bytes)
     }
@@ -287,15 +284,6 @@ fn same_size(listed: &Descriptor, size: u64) -> Result<(), Error> {
     if size == listed.size {
         return Ok(());
     }
-    Err(Error::Damaged {
-        name: listed.digest.to_string(),
-        reason: format!("it has {size} bytes instead of {}", listed.size),
-    })
-}
-
-fn missing(digest: &Digest, wanted_by: &str) -> Error {
-    Error::Missing {
-        what: digest.to_string(),
-        wanted_by: wanted_by.to_owned(),
-    }
+    let reason = format!("it has {size} bytes instead of {}", listed.size);
+    Err(Error::damaged(&listed.digest, reason))
 }

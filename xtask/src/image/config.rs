@@ -1,18 +1,12 @@
 //! Reads an image's config, and compares the layers with it.
 
 use super::error::Error;
-use crate::oci::{Descriptor, Digest, ImageConfig, media_type};
+use crate::oci::{Digest, ImageConfig};
 
-/// Reads a config; `None` if the descriptor's media type is another, such as an artifact's.
-pub(super) fn read(descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<ImageConfig>, Error> {
-    if !media_type::is_config(&descriptor.media_type) {
-        return Ok(None);
-    }
-    let config = serde_json::from_slice(bytes).map_err(|error| Error::Damaged {
-        name: format!("config {}", descriptor.digest),
-        reason: error.to_string(),
-    })?;
-    Ok(Some(config))
+/// Reads the config of that digest.
+pub(super) fn read(digest: &Digest, bytes: &[u8]) -> Result<ImageConfig, Error> {
+    let config = serde_json::from_slice(bytes);
+    config.map_err(|error| Error::damaged(format_args!("config {digest}"), error))
 }
 
 /// Checks that the layers have the diff ids that the config lists.

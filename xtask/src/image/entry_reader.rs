@@ -51,12 +51,8 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
 
     /// Reads a whole tar archive.
     pub fn archive(&mut self, archive: Archive) -> Result<(), Error> {
-        let Archive {
-            reader,
-            source_error,
-        } = archive;
-        let read = self.entries(reader);
-        match source_error.take() {
+        let read = self.entries(archive.reader);
+        match archive.source_error.take() {
             Some(error) => Err(Error::Source(error)),
             None => read,
         }
@@ -123,8 +119,7 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             if let Some(expected) = &digest
                 && expected.same_algorithm(&document) != *expected
             {
-                let reason = "its content has another digest".to_owned();
-                return Err(Error::Damaged { name, reason });
+                return Err(Error::damaged(name, "its content has another digest"));
             }
             self.reserve_memory(name.len() + document.len())?;
             self.report(size)?;
@@ -255,10 +250,7 @@ impl Chunks<'_> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(Error::CutOff(self.name.to_owned()))
             }
-            Err(error) => Err(Error::Damaged {
-                name: self.name.to_owned(),
-                reason: error.to_string(),
-            }),
+            Err(error) => Err(Error::damaged(self.name, error)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with an image archive, and whose fault it is.
 
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
@@ -71,6 +72,20 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) fn damaged(name: impl Display, reason: impl Display) -> Error {
+        Error::Damaged {
+            name: name.to_string(),
+            reason: reason.to_string(),
+        }
+    }
+
+    pub(super) fn missing(what: impl Display, wanted_by: &str) -> Error {
+        Error::Missing {
+            what: what.to_string(),
+            wanted_by: wanted_by.to_owned(),
+        }
+    }
+
     /// Whether the archive is at fault, and not this machine or the engine: reading it again would fail again.
     pub fn is_input(&self) -> bool {
         !matches!(self, Error::Source(_) | Error::Disk { .. })

@@ -109,10 +109,7 @@ impl LayerSink<'_> {
     fn verify(self, stored: Stored) -> Result<(Layer, Option<Blob>), Error> {
         let hint = self.hint;
         let encoding = hint.encoding;
-        let damaged = |reason: String| Error::Damaged {
-            name: hint.name.clone(),
-            reason,
-        };
+        let damaged = |reason: String| Error::damaged(&hint.name, reason);
         let diff_id = self.diff_id.join();
         let diff_id =
             diff_id.unwrap_or_else(|_| Err(io::Error::other("the hashing thread panicked")));
@@ -144,11 +141,7 @@ impl LayerSink<'_> {
             Encoding::Tar => &diff_id,
             _ => &stored.digest,
         };
-        if hint
-            .digest
-            .as_ref()
-            .is_some_and(|expected| expected != actual)
-        {
+        if hint.digest.as_ref().is_some_and(|it| it != actual) {
             return Err(damaged(format!("its digest is {actual}")));
         }
         let descriptor = Descriptor::new(self.media_type, stored.digest, stored.size);

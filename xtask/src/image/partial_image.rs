@@ -11,7 +11,7 @@ use super::contents::blob_name;
 use super::entry_reader::EntryReader;
 use super::error::Error;
 use super::options::PartialImage;
-use crate::oci::{Descriptor, Digest, media_type};
+use crate::oci::{Descriptor, Digest};
 
 /// Gives every file of the images to `reader`.
 pub(super) fn read(images: Vec<PartialImage>, reader: &mut EntryReader) -> Result<(), Error> {
@@ -32,11 +32,9 @@ pub(super) fn read(images: Vec<PartialImage>, reader: &mut EntryReader) -> Resul
         match image.media_type {
             Some(media_type) => manifests.push(Descriptor::new(&media_type, digest, size)),
             None => {
-                let descriptor = Descriptor::new(media_type::OCI_CONFIG, digest, size);
-                let config = config::read(&descriptor, &image.root)?;
-                let config = config.expect("the media type is a config's");
+                let config = config::read(&digest, &image.root)?;
                 let layers: Vec<_> = config.diff_ids().iter().map(blob_name).collect();
-                classic.push(json!({ "Config": blob_name(&descriptor.digest), "Layers": layers }));
+                classic.push(json!({ "Config": blob_name(&digest), "Layers": layers }));
             }
         }
     }

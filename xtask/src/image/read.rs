@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::thread;
 
-use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -16,7 +16,7 @@ use super::error::Error;
 use super::layer_pipeline::LayerPipeline;
 use super::options::{Event, Input, Options};
 use super::partial_image;
-use super::stream::{Archive, StreamReader};
+use super::stream::{Archive, ChunkReader};
 use crate::oci::Manifest;
 
 /// Reads the image at `input`. Returns its manifests, children first; the last is the image's own, an index if it has
@@ -75,13 +75,15 @@ fn read_contents(
                     error => error,
                 })?;
             }
-            Input::Stream(stream) => {
-                let stream = StreamReader {
-                    stream,
-                    rest: Bytes::new(),
-                    runtime,
-                    events: events.clone(),
+            Input::Stream(mut stream) => {
+                let events = events.clone();
+                let mut next = async move || {
+                    tokio::select! {
+                        chunk = stream.next() => chunk.transpose(),
+                        () = events.closed() => Err(io::ErrorKind::ConnectionAborted.into()),
+                    }
                 };
+                let stream = ChunkReader::new(move || runtime.block_on(next()));
                 reader.archive(Archive::open(stream).map_err(Error::Source)?)?;
             }
         }

@@ -7,12 +7,8 @@ use std::io::{self, Cursor, Read};
 use std::rc::Rc;
 
 use bytes::{Buf as _, Bytes};
-use futures_util::StreamExt as _;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::encoding::Encoding;
-use super::options::{ByteStream, Event};
 
 pub(super) struct Archive {
     pub reader: Box<dyn Read>,
@@ -64,25 +60,24 @@ impl<R: Read> Read for ErrorCapture<R> {
     }
 }
 
-/// Reads a stream on a thread that may block. It fails when the receiver of `events` is gone.
-pub(super) struct StreamReader {
-    pub stream: ByteStream,
-    pub rest: Bytes,
-    pub runtime: Handle,
-    pub events: UnboundedSender<Event>,
+/// Chunks as one stream of bytes; `next` gives none at the end.
+pub(super) struct ChunkReader<N> {
+    next: N,
+    rest: Bytes,
 }
 
-impl Read for StreamReader {
+impl<N> ChunkReader<N> {
+    pub fn new(next: N) -> Self {
+        let rest = Bytes::new();
+        ChunkReader { next, rest }
+    }
+}
+
+impl<N: FnMut() -> io::Result<Option<Bytes>>> Read for ChunkReader<N> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
-            let next = self.runtime.block_on(async {
-                tokio::select! {
-                    chunk = self.stream.next() => chunk,
-                    () = self.events.closed() => Some(Err(io::ErrorKind::ConnectionAborted.into())),
-                }
-            });
-            match next {
-                Some(chunk) => self.rest = chunk?,
+            match (self.next)()? {
+                Some(chunk) => self.rest = chunk,
                 None => return Ok(0),
             }
         }
