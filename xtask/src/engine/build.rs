@@ -98,30 +98,24 @@ impl Engine {
                 Err(error) => break Some(error),
             }
         };
-        match (failure, image) {
-            (None, Some(Ok(id))) => Ok(id),
-            (failure, _) => {
-                if let Ok(error) = context_error.try_recv() {
-                    return Err(error);
-                }
-                let reason = match failure {
-                    None => "the engine ended without naming an image".to_owned(),
-                    Some(StreamError::Reported(_, reason)) => reason,
-                    Some(error) => {
-                        return Err(Error::from_stream(
-                            format!("build of `{}`", plan.tag),
-                            error,
-                        ));
-                    }
-                };
-                let log = build_log.into_tail();
-                Err(Error::Build { reason, log })
-            }
+        if let (None, Some(Ok(id))) = (&failure, image) {
+            return Ok(id);
         }
+        if let Ok(error) = context_error.try_recv() {
+            return Err(error);
+        }
+        let reason = match failure {
+            None => "the engine ended without naming an image".to_owned(),
+            Some(StreamError::Reported(_, reason)) => reason,
+            Some(error) => {
+                let what = format!("build of `{}`", plan.tag);
+                return Err(Error::from_stream(what, error));
+            }
+        };
+        let log = build_log.into_tail();
+        Err(Error::Build { reason, log })
     }
-}
 
-impl Engine {
     /// Whether the steps that run something have no network of their own to run in, as in an engine inside a container
     /// that may not make one. They would fail, also those that need no network.
     async fn has_no_bridge(&self) -> bool {

@@ -21,6 +21,7 @@ pub(super) struct BuildLog<'a> {
     steps: HashMap<String, Step>,
 }
 
+#[derive(Default)]
 struct Step {
     number: usize,
     named: bool,
@@ -90,13 +91,12 @@ impl<'a> BuildLog<'a> {
         if !rest.is_empty() {
             self.write(&vertex.digest, &text(&rest));
         }
-        if !vertex.error.is_empty() {
-            self.write(&vertex.digest, &format!("ERROR: {}", vertex.error));
-        } else if vertex.cached {
-            self.write(&vertex.digest, "CACHED");
-        } else {
-            self.write(&vertex.digest, "DONE");
-        }
+        let end = match (&*vertex.error, vertex.cached) {
+            ("", true) => "CACHED",
+            ("", false) => "DONE",
+            (error, _) => &format!("ERROR: {error}"),
+        };
+        self.write(&vertex.digest, end);
     }
 
     fn output(&mut self, vertex: &str, bytes: &[u8]) {
@@ -130,10 +130,7 @@ impl<'a> BuildLog<'a> {
         let number = self.steps.len() + 1;
         self.steps.entry(vertex.to_owned()).or_insert_with(|| Step {
             number,
-            named: false,
-            ended: false,
-            done: HashSet::new(),
-            partial: Vec::new(),
+            ..Step::default()
         })
     }
 }

@@ -15,14 +15,9 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// What each layer has of it.
 #[derive(Debug, Default)]
-pub(super) struct Layers(Vec<Layer>);
-
-#[derive(Debug)]
-struct Layer {
-    total: u64,
-    current: u64,
-}
+pub(super) struct Layers(Vec<Progress>);
 
 impl Layers {
     /// Adds the numbers of one line.
@@ -38,7 +33,7 @@ impl Layers {
             .max_by_key(|layer| layer.current);
         match furthest {
             Some(layer) => layer.current = current,
-            None => self.0.push(Layer { total, current }),
+            None => self.0.push(Progress { current, total }),
         }
     }
 
