@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::stream::StreamError;
 use crate::image::context::ContextError;
+use crate::oci::Reference;
 
 /// Why an engine did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +27,6 @@ pub enum Error {
     /// The engine holds no image of that name.
     #[error("the engine has no image `{0}`")]
     NoSuchImage(String),
-    /// A reference without the tag that it needs.
-    #[error("`{0}` names no tag; hint: append one, as in `{0}:1.2.3`")]
-    NoTag(String),
     /// The registry refuses the user or the password, or requires them and got none.
     #[error("the registry refused the credentials for `{reference}`: {reason}")]
     CredentialsRefused { reference: String, reason: String },
@@ -68,12 +66,12 @@ impl Error {
     }
 
     /// The error of a push, by what the engine reports.
-    pub(super) fn push(reference: &str, error: StreamError) -> Error {
+    pub(super) fn push(reference: &Reference, error: StreamError) -> Error {
         let (status, reason) = match error {
             StreamError::Reported(status, reason) => (status, reason),
             error => return Error::from_stream(format!("push of `{reference}`"), error),
         };
-        let reference = reference.to_owned();
+        let reference = reference.to_string();
         match kind(status, &reason) {
             Kind::NoSuchImage => Error::NoSuchImage(reference),
             Kind::Credentials => Error::CredentialsRefused { reference, reason },

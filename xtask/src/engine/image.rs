@@ -5,7 +5,7 @@ use bollard::query_parameters::TagImageOptionsBuilder;
 
 use super::error::Error;
 use super::{Engine, stream::StreamError};
-use crate::oci::{Digest, DigestError};
+use crate::oci::{Digest, DigestError, Reference};
 
 /// An image as the engine describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +39,10 @@ impl Engine {
     }
 
     /// Gives `image` another name, such as `127.0.0.1:5000/ns/app:1.2.3`, and takes that name from any other image.
-    pub async fn tag(&self, image: &Digest, reference: &str) -> Result<(), Error> {
-        let (repository, tag) = repository_and_tag(reference)?;
+    pub async fn tag(&self, image: &Digest, reference: &Reference) -> Result<(), Error> {
         let options = TagImageOptionsBuilder::default()
-            .repo(repository)
-            .tag(tag)
+            .repo(&reference.repository.to_string())
+            .tag(reference.tag_or_latest().as_str())
             .build();
         match self.docker.tag_image(image.as_str(), Some(options)).await {
             Err(error) if is_not_found(&error) => Err(Error::NoSuchImage(image.to_string())),
@@ -56,20 +55,6 @@ impl Engine {
     }
 }
 
-/// `127.0.0.1:5000/ns/app:1.2.3` as `127.0.0.1:5000/ns/app` and `1.2.3`.
-///
-/// A missing tag is an error because the engine would tag it as `latest`, and would push every tag of the repository.
-pub(super) fn repository_and_tag(reference: &str) -> Result<(&str, &str), Error> {
-    match reference.rsplit_once(':') {
-        Some((repository, tag))
-            if !repository.is_empty() && !tag.is_empty() && !tag.contains('/') =>
-        {
-            Ok((repository, tag))
-        }
-        _ => Err(Error::NoTag(reference.to_owned())),
-    }
-}
-
 pub(super) fn is_not_found(error: &Bollard) -> bool {
     matches!(
         error,
@@ -78,23 +63,4 @@ pub(super) fn is_not_found(error: &Bollard) -> bool {
             ..
         }
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_is_not_a_tag() {
-        assert_eq!(
-            repository_and_tag("127.0.0.1:5000/ns/app:1.2.3").unwrap(),
-            ("127.0.0.1:5000/ns/app", "1.2.3")
-        );
-        for reference in ["127.0.0.1:5000/ns/app", "app", "app:", ":1"] {
-            assert!(
-                matches!(repository_and_tag(reference), Err(Error::NoTag(_))),
-                "{reference}"
-            );
-        }
-    }
 }

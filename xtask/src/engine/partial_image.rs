@@ -68,7 +68,8 @@ impl Engine {
         });
         let registry = registry.ok()?;
         let name = &registry.reference;
-        self.tag(&image.id, name).await.ok()?;
+        let reference = name.parse().ok()?;
+        self.tag(&image.id, &reference).await.ok()?;
         let listener = |line| {
             if let Some((_, size)) = counts(&line) {
                 registry.layer_reported(size);
@@ -80,7 +81,7 @@ impl Engine {
                 image = registry.captured() => Some(image),
                 () = registry.idle(IDLE) => None,
                 // The engine does not reach this process, or gave up.
-                _ = self.push_lines(name, &Credentials::Anonymous, listener) => None,
+                _ = self.push_lines(&reference, &Credentials::Anonymous, listener) => None,
             }
         };
         let untag = async {

@@ -10,12 +10,11 @@ use bollard::auth::DockerCredentials;
 use bollard::models::PushImageInfo;
 use bollard::query_parameters::PushImageOptionsBuilder;
 
-use super::image::repository_and_tag;
 use super::progress::Layers;
 use super::stream::next;
 use super::{Engine, Error, Progress};
 use crate::credentials::Credentials;
-use crate::oci::Digest;
+use crate::oci::{DOCKER_HUB, Digest, Reference, RepositoryName};
 
 /// A push that reports nothing for this long is stuck.
 const IDLE: Duration = Duration::from_secs(600);
@@ -30,7 +29,7 @@ pub struct Pushed {
 }
 
 impl Engine {
-    /// Pushes the image that the engine knows as `reference` (`127.0.0.1:5000/ns/app:1.2.3`).
+    /// Pushes the image that the engine knows as `reference`.
     ///
     /// The engine itself retries a failed layer for about a minute.
     ///
@@ -39,11 +38,11 @@ impl Engine {
     /// registry, [`Error::NoSuchImage`] and [`Error::Stalled`] from the engine.
     pub async fn push(
         &self,
-        reference: &str,
+        reference: &Reference,
         credentials: &Credentials,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Pushed, Error> {
-        let (_, tag) = repository_and_tag(reference)?;
+        let tag = reference.tag_or_latest();
         let mut layers = Layers::default();
         let mut proof = None;
         let listener = |line: PushImageInfo| {
@@ -52,12 +51,12 @@ impl Engine {
                 progress(layers.progress());
             }
             if let Some(status) = line.status {
-                proof = digest_line(&status, tag).or(proof.take());
+                proof = digest_line(&status, tag.as_str()).or(proof.take());
             }
         };
         self.push_lines(reference, credentials, listener).await?;
         let digest = proof.ok_or_else(|| Error::Transient {
-            reference: reference.to_owned(),
+            reference: reference.to_string(),
             reason: "the engine ended without naming a digest".to_owned(),
         })?;
         Ok(Pushed {
@@ -69,15 +68,16 @@ impl Engine {
     /// Pushes, and gives every line of the response to `listener`. `Ok` alone does not prove success.
     pub(super) async fn push_lines(
         &self,
-        reference: &str,
+        reference: &Reference,
         credentials: &Credentials,
         mut listener: impl FnMut(PushImageInfo),
     ) -> Result<(), Error> {
-        let (repository, tag) = repository_and_tag(reference)?;
-        let options = PushImageOptionsBuilder::default().tag(tag).build();
-        let credentials = for_engine(credentials, server_address(repository));
+        let repository = reference.repository.to_string();
+        let tag = reference.tag_or_latest();
+        let options = PushImageOptionsBuilder::default().tag(tag.as_str()).build();
+        let credentials = for_engine(credentials, server_address(&reference.repository));
         let docker = self.with_long_timeout();
-        let mut stream = pin!(docker.push_image(repository, Some(options), credentials));
+        let mut stream = pin!(docker.push_image(&repository, Some(options), credentials));
         loop {
             match next(&mut stream, IDLE).await {
                 Ok(Some(line)) => listener(line),
@@ -126,13 +126,11 @@ fn digest_line(status: &str, tag: &str) -> Option<Digest> {
 }
 
 /// The registry of the credentials: an engine with the containerd image store sends them to no other.
-fn server_address(repository: &str) -> &str {
-    /// Docker Hub's name in credentials since its first version.
-    const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-    match repository.split_once('/') {
-        Some(("docker.io" | "index.docker.io", _)) => DOCKER_HUB,
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-        _ => DOCKER_HUB,
+fn server_address(repository: &RepositoryName) -> &str {
+    match repository.host() {
+        // Its name in credentials since the first version.
+        DOCKER_HUB => "https://index.docker.io/v1/",
+        host => host,
     }
 }
 
@@ -168,7 +166,8 @@ mod tests {
             ("localhost/app", "localhost"),
             ("hagicode.azurecr.io/app", "hagicode.azurecr.io"),
         ] {
-            assert_eq!(server_address(repository), address, "{repository}");
+            let repository = repository.parse().unwrap();
+            assert_eq!(server_address(&repository), address, "{repository}");
         }
     }
 

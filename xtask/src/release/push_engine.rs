@@ -14,7 +14,7 @@ use crate::credentials::Credentials;
 use crate::engine::{self, Engine};
 use crate::graph;
 use crate::http;
-use crate::oci::{Manifest, TagOrDigest, index_of};
+use crate::oci::{Manifest, Reference, TagOrDigest, index_of};
 use crate::registry::Repository;
 
 /// How often a push is tried if it fails in a transient way.
@@ -92,7 +92,7 @@ impl Push<'_> {
             }
             Existing::Other(_) | Existing::Nothing => {}
         }
-        let reference = self.plan.repository.at(image.tag.clone()).to_string();
+        let reference = self.plan.repository.at(image.tag.clone());
         self.engine.tag(&local.id, &reference).await?;
         let pushed = self.push(&reference, before).await?;
         let at = TagOrDigest::Digest(pushed.digest);
@@ -103,7 +103,7 @@ impl Push<'_> {
         Ok((manifest, Some(pushed.bytes)))
     }
 
-    async fn push(&self, reference: &str, before: u64) -> Result<engine::Pushed> {
+    async fn push(&self, reference: &Reference, before: u64) -> Result<engine::Pushed> {
         let progress = |progress: engine::Progress| {
             self.context
                 .progress(before + progress.current, before + progress.total);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use xtask::credentials::Credentials;
 use xtask::engine::{BuildPlan, Engine, Error, Progress};
-use xtask::oci::Digest;
+use xtask::oci::{Digest, Reference};
 use xtask::secret::Secret;
 
 use crate::servers::distribution::Distribution;
@@ -82,11 +82,12 @@ impl Sample {
     }
 
     /// Builds the sample and gives the image a name in `registry`.
-    async fn build_for(&mut self, engine: &Engine, registry: &str) -> String {
+    async fn build_for(&mut self, engine: &Engine, registry: &str) -> Reference {
         let image = self.build(engine).await;
         let reference = format!("{registry}/ns/{}", self.plan.tag);
+        let reference: Reference = reference.parse().unwrap();
         engine.tag(&image, &reference).await.unwrap();
-        self.names.push(reference.clone());
+        self.names.push(reference.to_string());
         reference
     }
 }
@@ -264,13 +265,14 @@ async fn a_push_is_proven_by_the_digest_the_registry_answers() {
         assert_eq!(pushed.bytes, last.current);
         assert!((800_000..900_000).contains(&last.total), "{last:?}");
         assert!(seen.is_sorted_by_key(|progress| progress.current));
-        let (repository, _) = reference.rsplit_once(':').unwrap();
+        let repository = &reference.repository;
+        let name = reference.to_string();
         let format = "{{join .RepoDigests \" \"}}";
         assert_eq!(
-            docker(&["inspect", "--format", format, &reference]),
+            docker(&["inspect", "--format", format, &name]),
             format!("{repository}@{}", pushed.digest)
         );
-        let held = manifest_digest(&reference, "robot$release", password);
+        let held = manifest_digest(&name, "robot$release", password);
         assert_eq!(pushed.digest.as_str(), held);
 
         let again = engine
@@ -316,14 +318,15 @@ async fn a_registry_that_does_not_answer_is_worth_another_try() {
 async fn an_image_that_is_not_there_is_said_so() {
     let registry = Distribution::open();
     let engine = engine().await;
-    let reference = format!("{}/ns/never-built:1", registry.host);
-    assert_eq!(engine.image(&reference).await.unwrap(), None);
+    let name = format!("{}/ns/never-built:1", registry.host);
+    assert_eq!(engine.image(&name).await.unwrap(), None);
+    let reference = name.parse().unwrap();
     let error = engine
         .push(&reference, &Credentials::Anonymous, &|_| ())
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::NoSuchImage(name) if *name == reference),
+        matches!(&error, Error::NoSuchImage(missing) if *missing == name),
         "{error:?}"
     );
 }
