@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// OCI image index, `platform`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
     pub architecture: String,
     pub os: String,
@@ -47,22 +47,19 @@ impl FromStr for Platform {
                     .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
         };
         let parts: Vec<&str> = text.split('/').collect();
-        let (os, architecture, variant) = match parts[..] {
-            [os, architecture] => (os, architecture, None),
-            [os, architecture, variant] => (os, architecture, Some(variant)),
-            _ => return Err(PlatformError(text.to_owned())),
-        };
-        if !parts.iter().all(is_valid) {
-            return Err(PlatformError(text.to_owned()));
+        match parts[..] {
+            [os, architecture, ref variant @ ..]
+                if variant.len() <= 1 && parts.iter().all(is_valid) =>
+            {
+                Ok(Platform {
+                    architecture: architecture.to_owned(),
+                    os: os.to_owned(),
+                    variant: variant.first().map(ToString::to_string),
+                    ..Platform::default()
+                })
+            }
+            _ => Err(PlatformError(text.to_owned())),
         }
-        Ok(Platform {
-            architecture: architecture.to_owned(),
-            os: os.to_owned(),
-            os_version: None,
-            os_features: None,
-            variant: variant.map(str::to_owned),
-            features: None,
-        })
     }
 }
 
