@@ -18,15 +18,15 @@ pub(super) struct Filtered {
 
 /// Applies `policy`; the bytes stay the same if it leaves nothing out. Attestations follow their subject.
 ///
-/// The manifest of a single image lists no platforms; the caller compares its platform.
-pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered, ManifestError> {
-    let untouched = Filtered {
-        manifest: manifest.clone(),
-        missing_platforms: Vec::new(),
-        available_platforms: Vec::new(),
-    };
-    let Content::Index(index) = manifest.content()? else {
-        return Ok(untouched);
+/// The manifest of a single image lists no platforms: `own` is its platform.
+pub(super) fn filtered(
+    manifest: &Manifest,
+    policy: &Policy,
+    own: Option<Platform>,
+) -> Result<Filtered, ManifestError> {
+    let children = match manifest.content()? {
+        Content::Index(index) => index.manifests,
+        Content::Image(_) => Vec::new(),
     };
     let wants = |platform: &Platform| {
         policy.platforms.is_empty() || policy.platforms.iter().any(|it| fits(it, platform))
@@ -37,44 +37,36 @@ pub(super) fn filtered(manifest: &Manifest, policy: &Policy) -> Result<Filtered,
                 it.digest.as_str() == subject && it.platform.as_ref().is_some_and(wants)
             };
             policy.attestations != Attestations::Strip
-                && (policy.platforms.is_empty() || index.manifests.iter().any(is_image))
+                && (policy.platforms.is_empty() || children.iter().any(is_image))
         }
         (None, Some(platform)) => wants(platform),
         (None, None) => policy.platforms.is_empty(),
     };
-    let kept: Vec<bool> = index.manifests.iter().map(stays).collect();
-    let platforms = || {
-        index
-            .manifests
-            .iter()
-            .filter(|child| subject(child).is_none())
-            .filter_map(|it| it.platform.as_ref())
-    };
-    let missing_platforms: Vec<Platform> = policy
-        .platforms
-        .iter()
-        .filter(|wanted| !platforms().any(|it| fits(wanted, it)))
-        .cloned()
-        .collect();
-    let available_platforms = platforms().cloned().collect();
-    if kept.iter().all(|kept| *kept) {
-        return Ok(Filtered {
-            missing_platforms,
-            available_platforms,
-            ..untouched
-        });
-    }
+    let kept: Vec<bool> = children.iter().map(stays).collect();
+    let images = children.iter().filter(|child| subject(child).is_none());
+    let platforms = images.filter_map(|image| image.platform.clone());
+    let available_platforms: Vec<Platform> = platforms.chain(own).collect();
+    let is_missing = |wanted: &&Platform| !available_platforms.iter().any(|it| fits(wanted, it));
+    let missing_platforms = policy.platforms.iter().filter(is_missing).cloned();
+    Ok(Filtered {
+        manifest: match kept.contains(&false) {
+            true => reduced(manifest, &kept),
+            false => manifest.clone(),
+        },
+        missing_platforms: missing_platforms.collect(),
+        available_platforms,
+    })
+}
+
+/// The index with the children that are `kept`.
+fn reduced(manifest: &Manifest, kept: &[bool]) -> Manifest {
     let mut document: Value =
         serde_json::from_slice(manifest.bytes()).expect("`content` parsed it");
     if let Some(Value::Array(children)) = document.get_mut("manifests") {
         let mut kept = kept.iter();
         children.retain(|_| *kept.next().unwrap_or(&true));
     }
-    Ok(Filtered {
-        manifest: Manifest::new(manifest.media_type(), format!("{document:#}").into()),
-        missing_platforms,
-        available_platforms,
-    })
+    Manifest::new(manifest.media_type(), format!("{document:#}").into())
 }
 
 /// Whether `manifest` is an index that lists attestations.
@@ -168,30 +160,38 @@ mod tests {
 
     #[test]
     fn an_empty_policy_keeps_the_bytes() {
-        let filtered = filtered(&index(), &policy(&[], Attestations::Auto)).unwrap();
+        let filtered = filtered(&index(), &policy(&[], Attestations::Auto), None).unwrap();
         assert_eq!(filtered.manifest, index());
     }
 
     #[test]
     fn chosen_platforms_stay_with_their_attestations_and_everything_unknown() {
-        let kept = filtered(&index(), &policy(&["linux/amd64"], Attestations::Keep))
-            .unwrap()
-            .manifest;
+        let kept = filtered(
+            &index(),
+            &policy(&["linux/amd64"], Attestations::Keep),
+            None,
+        )
+        .unwrap()
+        .manifest;
         assert_eq!(fills(&kept), "ac");
         let document: Value = serde_json::from_slice(kept.bytes()).unwrap();
         assert_eq!(
             (&document["annotations"]["kept"], &document["x-unknown"][0]),
             (&json!("yes"), &json!(1))
         );
-        let kept = filtered(&index(), &policy(&["linux/arm64"], Attestations::Keep))
-            .unwrap()
-            .manifest;
+        let kept = filtered(
+            &index(),
+            &policy(&["linux/arm64"], Attestations::Keep),
+            None,
+        )
+        .unwrap()
+        .manifest;
         assert_eq!(fills(&kept), "b");
     }
 
     #[test]
     fn stripping_removes_only_the_attestations() {
-        let kept = filtered(&index(), &policy(&[], Attestations::Strip))
+        let kept = filtered(&index(), &policy(&[], Attestations::Strip), None)
             .unwrap()
             .manifest;
         assert_eq!(fills(&kept), "abd");
@@ -203,6 +203,7 @@ mod tests {
         let filtered = filtered(
             &index(),
             &policy(&["linux/amd64", "linux/s390x"], Attestations::Keep),
+            None,
         )
         .unwrap();
         assert_eq!(filtered.missing_platforms, ["linux/s390x".parse().unwrap()]);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::error::SourceError;
-use super::spool::Spool;
+use super::spool::{Spool, Store};
 use crate::oci::{Descriptor, Digest, Manifest};
 
 /// Read half; clones share it.
@@ -25,6 +25,12 @@ struct State {
     result: Option<Result<Vec<Manifest>, String>>,
 }
 
+impl State {
+    fn blob(&self, digest: &Digest) -> Option<&Arc<Spool>> {
+        self.blobs.iter().find(|it| it.blob().digest == *digest)
+    }
+}
+
 /// Both halves of an image that is about to be made.
 pub fn pending_image() -> (PendingImageWriter, PendingImage) {
     let (writer, image) = watch::channel(State::default());
@@ -34,12 +40,12 @@ pub fn pending_image() -> (PendingImageWriter, PendingImage) {
 impl PendingImageWriter {
     /// Adds a blob whose verified content is in `file`, which is read by position.
     pub fn file(&self, blob: Descriptor, file: Arc<File>) {
-        self.add(Spool::of_file(blob, file));
+        self.add(Spool::verified(blob, Store::File(file)));
     }
 
     /// Adds a small blob with its verified content.
     pub fn bytes(&self, blob: Descriptor, bytes: Bytes) {
-        self.add(Spool::of_bytes(blob, bytes));
+        self.add(Spool::verified(blob, Store::Memory(bytes)));
     }
 
     /// Ends the image, after all its blobs: its manifests, children first and the root last, or why it failed.
@@ -49,11 +55,7 @@ impl PendingImageWriter {
 
     fn add(&self, spool: Arc<Spool>) {
         self.0.send_modify(|state| {
-            if !state
-                .blobs
-                .iter()
-                .any(|it| it.blob().digest == spool.blob().digest)
-            {
+            if state.blob(&spool.blob().digest).is_none() {
                 state.blobs.push(spool);
             }
         });
@@ -78,31 +80,26 @@ impl PendingImage {
 
     /// The manifest of the image itself.
     pub(super) async fn root(&self) -> Result<Manifest, SourceError> {
-        let last = |manifests: &[Manifest]| manifests.last().cloned();
-        self.manifests(last).await?.ok_or_else(writer_dropped)
+        let last = self.manifests().await?.pop();
+        last.ok_or_else(writer_dropped)
     }
 
     /// A manifest that another lists.
     pub(super) async fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>, SourceError> {
-        let find = |all: &[Manifest]| all.iter().find(|it| it.digest() == digest).cloned();
-        self.manifests(find).await
+        let mut all = self.manifests().await?.into_iter();
+        Ok(all.find(|it| it.digest() == digest))
     }
 
     /// The blob, if it is ready by now.
     pub(super) fn blob(&self, digest: &Digest) -> Option<Arc<Spool>> {
-        let state = self.0.borrow();
-        state
-            .blobs
-            .iter()
-            .find(|it| it.blob().digest == *digest)
-            .cloned()
+        self.0.borrow().blob(digest).cloned()
     }
 
-    async fn manifests<T>(&self, pick: impl Fn(&[Manifest]) -> T) -> Result<T, SourceError> {
+    async fn manifests(&self) -> Result<Vec<Manifest>, SourceError> {
         let mut state = self.0.clone();
         let state = state.wait_for(|state| state.result.is_some()).await;
         match &state.map_err(|_| writer_dropped())?.result {
-            Some(Ok(manifests)) => Ok(pick(manifests)),
+            Some(Ok(manifests)) => Ok(manifests.clone()),
             Some(Err(reason)) => Err(SourceError::Pending(reason.clone())),
             None => Err(writer_dropped()),
         }

@@ -78,16 +78,13 @@ impl SourceImage {
     /// The image without what `policy` leaves out.
     pub async fn filtered(&self, policy: &Policy) -> Result<Filtered, SourceError> {
         let root = self.root().await?;
-        let mut filtered = filter::filtered(root, policy).map_err(Error::from)?;
-        if let Ok(Content::Image(image)) = root.content()
-            && !policy.platforms.is_empty()
-        {
-            let platform = self.platform(&image.config).await?;
-            let others = policy.platforms.iter();
-            let others = others.filter(|it| !filter::fits(it, &platform)).cloned();
-            filtered.missing_platforms.extend(others);
-            filtered.available_platforms.push(platform);
-        }
+        let own = match root.content() {
+            Ok(Content::Image(image)) if !policy.platforms.is_empty() => {
+                Some(self.platform(&image.config).await?)
+            }
+            _ => None,
+        };
+        let filtered = filter::filtered(root, policy, own).map_err(Error::from)?;
         if !filtered.missing_platforms.is_empty()
             && (!policy.lenient || filtered.missing_platforms.len() == policy.platforms.len())
         {

@@ -35,7 +35,8 @@ pub(super) struct Spool {
     state: watch::Sender<State>,
 }
 
-enum Store {
+/// Where the bytes are.
+pub(super) enum Store {
     Memory(Bytes),
     File(Arc<File>),
 }
@@ -105,27 +106,22 @@ impl Spool {
         spool
     }
 
-    /// A verified blob in a file.
-    pub fn of_file(blob: Descriptor, file: Arc<File>) -> Arc<Spool> {
-        Spool::new(blob, Some(Store::File(file)), State::Full)
-    }
-
-    /// A small verified blob.
-    pub fn of_bytes(blob: Descriptor, bytes: Bytes) -> Arc<Spool> {
-        Spool::new(blob, Some(Store::Memory(bytes)), State::Full)
+    /// A blob that was verified.
+    pub fn verified(blob: Descriptor, store: Store) -> Arc<Spool> {
+        Spool::new(blob, OnceLock::from(store), State::Full)
     }
 
     /// A blob that the source does not have.
     pub fn missing(blob: Descriptor) -> Arc<Spool> {
         let error = SourceError::NoBlob(blob.digest.clone());
-        Spool::new(blob, None, State::Failed(error))
+        Spool::new(blob, OnceLock::new(), State::Failed(error))
     }
 
-    fn new(blob: Descriptor, store: Option<Store>, state: State) -> Arc<Spool> {
+    fn new(blob: Descriptor, store: OnceLock<Store>, state: State) -> Arc<Spool> {
         Arc::new(Spool {
             blob,
             reservation: Reservation::External,
-            store: store.map_or_else(OnceLock::new, OnceLock::from),
+            store,
             state: watch::Sender::new(state),
         })
     }

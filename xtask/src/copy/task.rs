@@ -26,12 +26,6 @@ pub(super) struct Task {
     pub listener: Arc<dyn Listener>,
 }
 
-struct Done {
-    status: CopyStatus,
-    diff: Diff,
-    bytes: Bytes,
-}
-
 impl Task {
     pub async fn run(self) -> CopyResult {
         let start = Instant::now();
@@ -53,16 +47,16 @@ impl Task {
         let mut result = CopyResult::unfinished(&self.image.job, &self.destination);
         result.seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         match copied {
-            Ok(done) => {
+            Ok((diff, bytes)) => {
+                result.status = status(&diff);
+                result.reason = note(&diff);
                 if self.destination.tags.is_empty() {
-                    result.reference = self.destination.repository.at(done.diff.root.clone());
+                    result.reference = self.destination.repository.at(diff.root.clone());
                 }
-                result.status = done.status;
-                result.digest = Some(done.diff.root.clone());
-                result.diff = done.diff.tags.iter().map(TagState::diff).collect();
-                result.bytes = done.bytes;
-                result.incomplete = !done.diff.missing_platforms.is_empty();
-                result.reason = note(&done);
+                result.diff = diff.tags.iter().map(TagState::diff).collect();
+                result.incomplete = !diff.missing_platforms.is_empty();
+                result.digest = Some(diff.root);
+                result.bytes = bytes;
             }
             Err(error) => {
                 result.http_status = error.status();
@@ -72,7 +66,7 @@ impl Task {
         result
     }
 
-    async fn copy(&self) -> Result<Done, CopyError> {
+    async fn copy(&self) -> Result<(Diff, Bytes), CopyError> {
         let mut policy = self.image.job.policy.clone();
         let mut force = self.options.force;
         let mut round = 0;
@@ -95,11 +89,7 @@ impl Task {
                 diff.tags.iter_mut().for_each(|tag| tag.is_stale = false);
                 diff.root = stripped;
                 diff.stripped = true;
-                return Ok(Done {
-                    status: CopyStatus::Degraded,
-                    bytes: Bytes::default(),
-                    diff,
-                });
+                return Ok((diff, Bytes::default()));
             }
             diff.stripped = policy.attestations != self.image.job.policy.attestations;
             if round > 0 {
@@ -120,12 +110,7 @@ impl Task {
                     bytes.uploaded += as_ready.uploaded;
                     bytes.mounted += as_ready.mounted;
                     bytes.skipped = bytes.skipped.saturating_sub(sent);
-                    let status = status(&diff);
-                    return Ok(Done {
-                        status,
-                        bytes,
-                        diff,
-                    });
+                    return Ok((diff, bytes));
                 }
                 Err(CopyError::Destination(Error::ChildMissing(_))) if round < MAX_FORCED => {
                     force = true;
@@ -217,14 +202,14 @@ fn status(diff: &Diff) -> CopyStatus {
     }
 }
 
-fn note(done: &Done) -> Option<String> {
-    let root = &done.diff.root;
-    if !done.diff.missing_platforms.is_empty() {
-        let missing = filter::list(&done.diff.missing_platforms);
+fn note(diff: &Diff) -> Option<String> {
+    let root = &diff.root;
+    if !diff.missing_platforms.is_empty() {
+        let missing = filter::list(&diff.missing_platforms);
         return Some(format!(
             "the source has no image for {missing}; {root} is without"
         ));
     }
-    (done.status == CopyStatus::Degraded)
+    diff.stripped
         .then(|| format!("the registry refuses the attestations; {root} is without them"))
 }
