@@ -75,7 +75,7 @@ impl Engine {
         let repository = reference.repository.to_string();
         let tag = reference.tag_or_latest();
         let options = PushImageOptionsBuilder::default().tag(tag.as_str()).build();
-        let credentials = for_engine(credentials, server_address(&reference.repository));
+        let credentials = for_engine(credentials, &reference.repository);
         let docker = self.with_long_timeout();
         let mut stream = pin!(docker.push_image(&repository, Some(options), credentials));
         loop {
@@ -89,23 +89,20 @@ impl Engine {
 }
 
 /// The credentials as the engine takes them.
-fn for_engine(credentials: &Credentials, server: &str) -> Option<DockerCredentials> {
-    let for_server = DockerCredentials {
-        serveraddress: Some(server.to_owned()),
+fn for_engine(credentials: &Credentials, repository: &RepositoryName) -> Option<DockerCredentials> {
+    let mut sent = DockerCredentials {
+        serveraddress: Some(server_address(repository).to_owned()),
         ..DockerCredentials::default()
     };
     match credentials {
-        Credentials::Anonymous => None,
-        Credentials::Basic { username, password } => Some(DockerCredentials {
-            username: Some(username.clone()),
-            password: Some(password.expose().clone()),
-            ..for_server
-        }),
-        Credentials::IdentityToken(token) => Some(DockerCredentials {
-            identitytoken: Some(token.expose().clone()),
-            ..for_server
-        }),
+        Credentials::Anonymous => return None,
+        Credentials::Basic { username, password } => {
+            sent.username = Some(username.clone());
+            sent.password = Some(password.expose().clone());
+        }
+        Credentials::IdentityToken(token) => sent.identitytoken = Some(token.expose().clone()),
     }
+    Some(sent)
 }
 
 /// The bytes of a layer that the engine has read, and the layer's size.
@@ -173,11 +170,12 @@ mod tests {
 
     #[test]
     fn a_token_goes_to_the_engine_as_one() {
+        let repository = "a.example/app".parse().unwrap();
         let token = Credentials::IdentityToken(Secret::new("long".to_owned()));
-        let credentials = for_engine(&token, "a.example").unwrap();
+        let credentials = for_engine(&token, &repository).unwrap();
         assert_eq!(credentials.identitytoken.as_deref(), Some("long"));
         assert_eq!(credentials.serveraddress.as_deref(), Some("a.example"));
         assert!(credentials.password.is_none());
-        assert!(for_engine(&Credentials::Anonymous, "a.example").is_none());
+        assert!(for_engine(&Credentials::Anonymous, &repository).is_none());
     }
 }

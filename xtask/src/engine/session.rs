@@ -31,6 +31,8 @@ use tonic::codegen::Service as _;
 use tonic::{Request as Call, Response, Status, Streaming};
 use url::Url;
 
+use crate::image::ByteStream;
+
 /// The methods that are served here, as announced to the engine.
 const METHODS: [&str; 2] = [
     "/moby.upload.v1.Upload/Pull",
@@ -120,8 +122,6 @@ async fn upgrade(
         _ => None,
     }
 }
-
-type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// The build context, until it is fetched.
 struct Context(Mutex<Option<ByteStream>>);
