@@ -42,13 +42,7 @@ fn begins_tar(block: &[u8]) -> bool {
     if block.iter().all(|byte| *byte == 0) {
         return true;
     }
-    let digits = block[SUM]
-        .trim_ascii_start()
-        .split(|byte| !byte.is_ascii_digit())
-        .next();
-    let stated = digits
-        .and_then(|digits| std::str::from_utf8(digits).ok())
-        .and_then(|digits| u32::from_str_radix(digits, 8).ok());
+    let stated = tar::Header::from_byte_slice(block).cksum().ok();
     // The checksum's own bytes count as spaces.
     let rest = block[..SUM.start].iter().chain(&block[SUM.end..]);
     stated == Some(rest.map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32)

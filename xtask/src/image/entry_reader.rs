@@ -200,11 +200,8 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
 
     /// Collects the layers that are written, or waits for all of them.
     fn collect_finished(&mut self, all: bool) -> Result<(), Error> {
-        while let Some((name, thread)) = self.unfinished.pop_front() {
-            if !all && !thread.is_finished() {
-                self.unfinished.push_front((name, thread));
-                break;
-            }
+        let is_due = |it: &mut (String, LayerThread)| all || it.1.is_finished();
+        while let Some((name, thread)) = self.unfinished.pop_front_if(is_due) {
             match thread.join() {
                 Ok(layer) => self.contents.layers.insert(name, layer?),
                 Err(panic) => std::panic::resume_unwind(panic),
