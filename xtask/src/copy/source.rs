@@ -114,13 +114,10 @@ impl SourceImage {
 
     /// A manifest that an index of this image lists.
     pub async fn manifest(&self, child: &Descriptor) -> Result<Manifest, SourceError> {
-        let cell = Arc::clone(
-            self.manifests
-                .lock()
-                .expect("no holder panics")
-                .entry(child.digest.clone())
-                .or_default(),
-        );
+        let cell = {
+            let mut manifests = self.manifests.lock().expect("no holder panics");
+            Arc::clone(manifests.entry(child.digest.clone()).or_default())
+        };
         let read = || async {
             let manifest = match &self.job.source {
                 Source::Pending { image, .. } => image.manifest(&child.digest).await?,

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::diff::Diff;
 use super::error::CopyError;
@@ -45,14 +45,10 @@ impl Uploader<'_> {
             destination: &host.name,
             bytes: diff.blobs.iter().map(|blob| blob.size).sum(),
         });
-        let transfers = diff.blobs.iter().map(|blob| async {
-            let transfer = self.transfer(blob).await?;
-            Ok::<_, CopyError>((blob.size, transfer))
-        });
+        let transfers = diff.blobs.iter().map(|blob| self.transfer(blob));
         let mut transfers: FuturesUnordered<_> = transfers.collect();
         let mut bytes = Bytes::default();
-        while let Some(transfer) = transfers.next().await {
-            let (size, transfer) = transfer?;
+        while let Some((size, transfer)) = transfers.try_next().await? {
             bytes.add(size, &transfer);
         }
         bytes.skipped += diff.present;
@@ -92,7 +88,7 @@ impl Uploader<'_> {
             destination: &host.name,
             bytes: blob.size,
         });
-        Ok((blob.size, self.transfer(&blob).await?))
+        self.transfer(&blob).await
     }
 
     /// What [`Self::apply`] would return. The blobs count as uploaded from now on, so that other images mount them.
@@ -140,7 +136,7 @@ impl Uploader<'_> {
         Ok(())
     }
 
-    async fn transfer(&self, blob: &Descriptor) -> Result<Transfer, CopyError> {
+    async fn transfer(&self, blob: &Descriptor) -> Result<(u64, Transfer), CopyError> {
         let path = self.destination.repository.path();
         let locations = self.destination.host.blob(&blob.digest);
         // Concurrent uploads of one digest fail or corrupt it at some registries (docker/buildx#3731), and the second
@@ -153,7 +149,7 @@ impl Uploader<'_> {
         };
         locations.add(path);
         progress.reached(blob.size);
-        Ok(transfer)
+        Ok((blob.size, transfer))
     }
 
     /// Mounts the blob, or uploads it, with retries.
