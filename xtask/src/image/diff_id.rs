@@ -19,8 +19,9 @@ pub(super) fn diff_id(encoding: Encoding, chunks: Receiver<Bytes>) -> io::Result
             Ok(())
         }
         Encoding::Gzip => hasher.read_all(flate2::read::MultiGzDecoder::new(reader)),
-        Encoding::Zstd => zstd::stream::read::Decoder::new(reader)
-            .and_then(|inflated| hasher.read_all(inflated)),
+        Encoding::Zstd => {
+            zstd::stream::read::Decoder::new(reader).and_then(|inflated| hasher.read_all(inflated))
+        }
     };
     chunks.iter().for_each(drop);
     hashed.map(|()| hasher.finish())
