@@ -140,6 +140,17 @@ impl<'scope> LayerWriter<'_, 'scope> {
         }
     }
 
+    /// Hashes bytes of the layer for its diff id only; their compressed form follows in [`LayerWriter::write`].
+    pub fn hash(&self, bytes: Bytes) -> bool {
+        self.hash.send(bytes).is_ok()
+    }
+
+    /// Writes bytes of a member as they are.
+    pub fn write(&self, compressed: Bytes) -> bool {
+        let (done, chunk) = sync_channel(1);
+        done.send(Ok(compressed)).is_ok() && self.write.send(Chunk::Data(chunk)).is_ok()
+    }
+
     /// Marks the layer as complete.
     pub fn finish(self) -> LayerThread<'scope> {
         // Fails if the layer failed; the thread has the error.

@@ -16,6 +16,7 @@ mod directory;
 mod encoding;
 mod entry_reader;
 mod error;
+mod glob;
 mod layer_pipeline;
 mod layer_sink;
 pub mod layers;

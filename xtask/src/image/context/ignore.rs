@@ -4,9 +4,7 @@
 //! where that page is silent, moby/patternmatcher): they are relative to the context's root, match whole names, and
 //! cover everything below a directory that they match; the last rule that applies decides.
 
-use std::iter::Peekable;
-use std::ops::RangeInclusive;
-use std::str::Chars;
+use crate::image::glob::{DoubleStar, Token, compile, matches};
 
 /// An ordered list of rules.
 #[derive(Debug, Default)]
@@ -19,21 +17,6 @@ struct Rule {
     /// `!pattern`: includes what it matches.
     exception: bool,
     pattern: Vec<Token>,
-}
-
-#[derive(Debug, PartialEq)]
-enum Token {
-    Char(char),
-    /// `?`
-    AnyChar,
-    /// `*`
-    AnyName,
-    /// `**/`: no directory, or some
-    Directories,
-    /// `**` at the end
-    Everything,
-    /// `[a-z]`, `[^a-z]`
-    Class(bool, Vec<RangeInclusive<char>>),
 }
 
 impl Ignore {
@@ -57,8 +40,11 @@ impl Ignore {
                 Some(rest) => (true, rest.trim()),
                 None => (false, line),
             };
-            let pattern =
-                compile(pattern).map_err(|why| format!("line {}: `{line}` {why}", number + 1))?;
+            if pattern.is_empty() {
+                return Err(format!("line {}: `{line}` is not a pattern", number + 1));
+            }
+            let pattern = compile(&cleaned(pattern), DoubleStar::Directories)
+                .map_err(|why| format!("line {}: `{line}` {why}", number + 1))?;
             ignore.rules.push(Rule { exception, pattern });
         }
         Ok(ignore)
@@ -115,77 +101,6 @@ impl Rule {
         }
         true
     }
-}
-
-fn matches(pattern: &[Token], path: &[char]) -> bool {
-    let Some((token, rest)) = pattern.split_first() else {
-        return path.is_empty();
-    };
-    let one = |fits: bool| fits && matches(rest, &path[1..]);
-    match token {
-        Token::Char(own) => one(path.first() == Some(own)),
-        Token::AnyChar => one(path.first().is_some_and(|c| *c != '/')),
-        Token::Class(negated, ranges) => one(path
-            .first()
-            .is_some_and(|c| ranges.iter().any(|range| range.contains(c)) != *negated)),
-        Token::AnyName => {
-            let name = path.iter().take_while(|c| **c != '/').count();
-            (0..=name).any(|end| matches(rest, &path[end..]))
-        }
-        Token::Directories => {
-            let below = (0..path.len()).filter(|at| path[*at] == '/');
-            matches(rest, path) || below.map(|at| at + 1).any(|at| matches(rest, &path[at..]))
-        }
-        Token::Everything => true,
-    }
-}
-
-fn compile(pattern: &str) -> Result<Vec<Token>, &'static str> {
-    if pattern.is_empty() {
-        return Err("is not a pattern");
-    }
-    let pattern = cleaned(pattern);
-    let mut tokens = Vec::new();
-    let mut chars = pattern.chars().peekable();
-    while let Some(c) = chars.next() {
-        tokens.push(match c {
-            '*' if chars.next_if_eq(&'*').is_some() => {
-                chars.next_if_eq(&'/');
-                match chars.peek() {
-                    Some(_) => Token::Directories,
-                    None => Token::Everything,
-                }
-            }
-            '*' => Token::AnyName,
-            '?' => Token::AnyChar,
-            '[' => class(&mut chars)?,
-            '\\' => Token::Char(chars.next().ok_or("ends in a lone backslash")?),
-            c => Token::Char(c),
-        });
-    }
-    Ok(tokens)
-}
-
-/// The rest of a `[…]`.
-fn class(chars: &mut Peekable<Chars>) -> Result<Token, &'static str> {
-    let negated = chars.next_if_eq(&'^').is_some();
-    let mut ranges = Vec::new();
-    loop {
-        let first = match chars.next() {
-            Some(']') if !ranges.is_empty() => return Ok(Token::Class(negated, ranges)),
-            c => unescaped(c, chars)?,
-        };
-        let last = match chars.next_if_eq(&'-') {
-            Some(_) => unescaped(chars.next(), chars)?,
-            None => first,
-        };
-        ranges.push(first..=last);
-    }
-}
-
-fn unescaped(c: Option<char>, chars: &mut Peekable<Chars>) -> Result<char, &'static str> {
-    let c = if c == Some('\\') { chars.next() } else { c };
-    c.ok_or("has a `[` without its `]`")
 }
 
 /// A pattern as Go's `filepath.Clean` leaves it, without the slash in front: `/a//b/../c/` is `a/c`.

@@ -1,9 +1,32 @@
 //! Images made from a build context and a Dockerfile that runs nothing, without an engine.
+//!
+//! A [`Dockerfile`] is evaluated to a [`Recipe`] for one platform, which is carried out on [`FileTree`]s and gives a
+//! [`Plan`]; the layers of all plans are built together. This module does not know registries: whoever calls it brings
+//! the files of base images, and takes the layers.
 
+mod base_layer;
+mod build;
+mod content;
+mod copy_step;
 mod dockerfile;
+mod error;
+mod file_part;
+mod owner;
+mod plan;
 mod recipe;
+mod tar_header;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod zip_origin;
 
+pub use base_layer::Contents;
+pub use build::{BuiltLayer, build_layers};
 pub use dockerfile::{Dockerfile, DockerfileError, EngineReason};
+pub use error::BuildError;
+pub use plan::{BaseImage, Inputs, Plan, PlannedLayer, plan};
 pub use recipe::{
     Action, Base, BaseConfig, BuildArgs, Copy, Healthcheck, Origin, Owner, Recipe, Stage, Step,
 };
+pub use tree::FileTree;
+pub use zip_origin::{Origins, ZipOrigin};

@@ -1,0 +1,210 @@
+//! Reads the layers of a base image into a file tree (OCI image specification, "Image Layer Filesystem Changeset").
+
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::sync::Arc;
+
+use tar::EntryType;
+
+use super::content::{FileContent, Source};
+use super::tree::{FileTree, Node, NodeKind, clean, file_name, join, parent};
+use crate::oci::Hasher;
+
+/// Larger user databases are not read.
+const MAX_DATABASE: u64 = 1 << 20;
+
+const WHITEOUT: &str = ".wh.";
+const OPAQUE: &str = ".wh..wh..opq";
+
+/// What becomes of the contents of a layer's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// They are hashed, to be compared with what is copied over them. Those of the user database are kept in memory.
+    Compared,
+    /// They are also kept in a temporary file, to be copied to other images.
+    Kept,
+}
+
+enum Found {
+    Node(Node),
+    HardLink(String),
+    /// It removes a path, or all that is below one.
+    Whiteout,
+    Opaque,
+}
+
+impl FileTree {
+    /// Applies a layer, an uncompressed tar archive, to the tree.
+    ///
+    /// # Errors
+    /// An archive that cannot be read, or names that are not UTF-8.
+    pub fn apply(&mut self, layer: impl Read, contents: Contents) -> io::Result<()> {
+        let mut kept = match contents {
+            Contents::Compared => None,
+            Contents::Kept => Some(Kept {
+                file: Arc::new(tempfile::tempfile()?),
+                end: 0,
+            }),
+        };
+        let mut found = Vec::new();
+        for entry in tar::Archive::new(layer).entries()? {
+            let mut entry = entry?;
+            let path = clean(&text(&entry.path_bytes())?);
+            if path.is_empty() {
+                continue;
+            }
+            let name = file_name(&path);
+            let what = if name == OPAQUE {
+                (parent(&path).to_owned(), Found::Opaque)
+            } else if let Some(name) = name.strip_prefix(WHITEOUT) {
+                (join(parent(&path), name), Found::Whiteout)
+            } else {
+                let found = match &mut kept {
+                    Some(kept) => read(&mut entry, &mut Keep::Disk(kept))?,
+                    None if is_user_database(&path, entry.size()) => {
+                        read(&mut entry, &mut Keep::Memory)?
+                    }
+                    None => read(&mut entry, &mut Keep::Nothing)?,
+                };
+                (path, found)
+            };
+            found.push(what);
+        }
+        // Whiteouts concern the layers below, wherever they are in this one.
+        for (path, what) in &found {
+            let path = self.at(path)?;
+            match what {
+                Found::Whiteout => self.remove(&path),
+                Found::Opaque => self.remove_below(&path),
+                _ => {}
+            }
+        }
+        for (path, what) in found {
+            let path = self.at(&path)?;
+            let node = match what {
+                Found::Node(node) => node,
+                Found::HardLink(target) => {
+                    let target = self.at(&target)?;
+                    let node = self.get(&target).cloned();
+                    node.ok_or_else(|| invalid(format!("`{path}` is a link to nothing")))?
+                }
+                Found::Whiteout | Found::Opaque => continue,
+            };
+            self.add_parents(&path)?;
+            if !node.is_directory() {
+                self.remove(&path);
+            }
+            self.put(&path, node)?;
+        }
+        Ok(())
+    }
+
+    /// The path with the links of its directories followed.
+    fn at(&self, path: &str) -> io::Result<String> {
+        let directory = self.follow(parent(path)).map_err(invalid)?;
+        Ok(join(&directory, file_name(path)))
+    }
+
+    fn add_parents(&mut self, path: &str) -> io::Result<()> {
+        let directory = parent(path);
+        if !self.is_directory(directory) {
+            self.add_parents(directory)?;
+            let node = Node {
+                kind: NodeKind::Directory,
+                mode: 0o755,
+                uid: 0,
+                gid: 0,
+            };
+            self.put(directory, node)?;
+        }
+        Ok(())
+    }
+}
+
+/// The contents of a layer, one after another.
+struct Kept {
+    file: Arc<File>,
+    end: u64,
+}
+
+/// What becomes of one file's bytes.
+enum Keep<'a> {
+    Nothing,
+    Memory,
+    Disk(&'a mut Kept),
+}
+
+fn is_user_database(path: &str, size: u64) -> bool {
+    matches!(path, "etc/passwd" | "etc/group") && size <= MAX_DATABASE
+}
+
+fn read(entry: &mut tar::Entry<impl Read>, keep: &mut Keep) -> io::Result<Found> {
+    let target = match entry.link_name_bytes() {
+        Some(target) => text(&target)?,
+        None => String::new(),
+    };
+    let kind = match entry.header().entry_type() {
+        EntryType::Directory => NodeKind::Directory,
+        EntryType::Symlink => NodeKind::Link(target),
+        EntryType::Link => return Ok(Found::HardLink(clean(&target))),
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            NodeKind::File(content(entry, keep)?)
+        }
+        _ => NodeKind::Device,
+    };
+    let header = entry.header();
+    Ok(Found::Node(Node {
+        kind,
+        mode: header.mode()? & 0o7777,
+        uid: header.uid()?,
+        gid: header.gid()?,
+    }))
+}
+
+fn content(entry: &mut impl Read, keep: &mut Keep) -> io::Result<FileContent> {
+    if let Keep::Memory = keep {
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        return Ok(FileContent {
+            size: bytes.len() as u64,
+            source: Source::Memory(bytes.into()),
+        });
+    }
+    let mut hasher = Hasher::sha256();
+    let mut size = 0;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let length = entry.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        hasher.update(&buffer[..length]);
+        size += length as u64;
+        if let Keep::Disk(kept) = keep {
+            (&*kept.file).write_all(&buffer[..length])?;
+        }
+    }
+    let digest = hasher.finish();
+    let source = match keep {
+        Keep::Disk(kept) => {
+            let offset = kept.end;
+            kept.end += size;
+            Source::Kept {
+                file: Arc::clone(&kept.file),
+                offset,
+                digest,
+            }
+        }
+        _ => Source::Compared(digest),
+    };
+    Ok(FileContent { size, source })
+}
+
+fn text(bytes: &[u8]) -> io::Result<String> {
+    let text = String::from_utf8(bytes.to_vec());
+    text.map_err(|_| invalid(format!("`{}` is not UTF-8", String::from_utf8_lossy(bytes))))
+}
+
+fn invalid(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
