@@ -128,7 +128,7 @@ fn write(
     archive.add(&[0; 2 * BLOCK]);
     archive.flush();
     let stored = archive.writer.finish().join();
-    let stored = stored.unwrap_or_else(|_| Err(image::Error::CutOff(name)));
+    let stored = stored.unwrap_or(Err(image::Error::CutOff(name)));
     Ok(stored?)
 }
 
