@@ -23,13 +23,6 @@ struct HostQueue {
 }
 
 impl HostQueue {
-    fn new(concurrency: usize) -> Self {
-        Self {
-            permits: Semaphore::new(concurrency.max(1)),
-            waiting: Mutex::default(),
-        }
-    }
-
     fn waiting(&self) -> MutexGuard<'_, VecDeque<(usize, Task)>> {
         self.waiting.lock().expect("no holder panics")
     }
@@ -51,7 +44,12 @@ pub async fn run(
             .or_default() += destination.tags.len();
         queues
             .entry(destination.host.name.clone())
-            .or_insert_with(|| Arc::new(HostQueue::new(options.concurrency)));
+            .or_insert_with(|| {
+                Arc::new(HostQueue {
+                    permits: Semaphore::new(options.concurrency.max(1)),
+                    waiting: Mutex::default(),
+                })
+            });
     }
     let cache = BlobCache::new(Arc::clone(&listener));
     let options = Arc::new(options.clone());

@@ -24,6 +24,7 @@ pub(super) struct SourceImage {
     head: OnceCell<Digest>,
     root: OnceCell<Manifest>,
     manifests: Mutex<HashMap<Digest, Arc<OnceCell<Manifest>>>>,
+    /// Keeps them in the cache.
     spools: Mutex<HashMap<Digest, Arc<Spool>>>,
 }
 
@@ -42,17 +43,16 @@ impl SourceImage {
     /// The digest of the image at the source, by one HEAD.
     pub async fn digest(&self) -> Result<&Digest, SourceError> {
         let ask = || async {
-            match (&self.job.source, self.root.get()) {
-                (_, Some(root)) => Ok(root.digest().clone()),
-                (Source::Pending { .. }, None) => Ok(self.root().await?.digest().clone()),
-                (Source::Registry { at, repository }, None) => match at {
-                    TagOrDigest::Digest(digest) => Ok(digest.clone()),
-                    TagOrDigest::Tag(_) => match repository.head_manifest(at).await? {
-                        Some(head) => Ok(head.digest),
-                        None => Err(SourceError::NoImage(self.job.name.clone())),
-                    },
-                },
+            if self.root.get().is_none()
+                && let Source::Registry { repository, at } = &self.job.source
+            {
+                if let TagOrDigest::Digest(digest) = at {
+                    return Ok(digest.clone());
+                }
+                let head = repository.head_manifest(at).await?;
+                return Ok(head.ok_or_else(|| self.no_image())?.digest);
             }
+            Ok(self.root().await?.digest().clone())
         };
         self.head.get_or_try_init(ask).await
     }
@@ -70,9 +70,13 @@ impl SourceImage {
                 .get()
                 .map_or_else(|| at.clone(), |it| TagOrDigest::Digest(it.clone()));
             let manifest = repository.get_manifest(&at).await?;
-            manifest.ok_or_else(|| SourceError::NoImage(self.job.name.clone()))
+            manifest.ok_or_else(|| self.no_image())
         };
         self.root.get_or_try_init(read).await
+    }
+
+    fn no_image(&self) -> SourceError {
+        SourceError::NoImage(self.job.name.clone())
     }
 
     /// The image without what `policy` leaves out.
@@ -141,13 +145,9 @@ impl SourceImage {
             },
             Source::Registry { repository, .. } => repository,
         };
-        let mut spools = self.spools.lock().expect("no holder panics");
-        let found = spools.get(&blob.digest);
-        if let Some(spool) = found.filter(|spool| spool.failure().is_none()) {
-            return Arc::clone(spool);
-        }
         let spool = self.cache.spool(repository, blob);
         if spool.is_cached() {
+            let mut spools = self.spools.lock().expect("no holder panics");
             spools.insert(blob.digest.clone(), Arc::clone(&spool));
         }
         spool

@@ -142,7 +142,11 @@ impl Uploader<'_> {
         // Concurrent uploads of one digest fail or corrupt it at some registries (docker/buildx#3731), and the second
         // task may mount what the first uploaded.
         let _alone = locations.upload_lock.lock().await;
-        let progress = Progress::new(self);
+        let progress = Arc::new(Progress {
+            listener: Arc::clone(self.listener),
+            host: self.destination.host.name.clone(),
+            reported: AtomicU64::new(0),
+        });
         let transfer = match locations.mount_source(path) {
             _ if locations.contains(path) => Transfer::Skipped,
             from => self.mount_or_upload(blob, from, &progress).await?,
@@ -218,14 +222,6 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(uploader: &Uploader<'_>) -> Arc<Progress> {
-        Arc::new(Progress {
-            listener: Arc::clone(uploader.listener),
-            host: uploader.destination.host.name.clone(),
-            reported: AtomicU64::new(0),
-        })
-    }
-
     fn reached(&self, position: u64) {
         let reported = self.reported.fetch_max(position, Ordering::Relaxed);
         if position > reported {

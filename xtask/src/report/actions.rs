@@ -36,12 +36,11 @@ pub(super) fn summary(outcome: &Outcome, tables: &[Table]) -> String {
 
 /// `name=value` lines; a value of several lines is refused by the format, so it is joined.
 pub(super) fn outputs(outcome: &Outcome) -> String {
-    let code = ("exit_code", (outcome.exit as u8).to_string());
-    let lines = [&code]
-        .into_iter()
-        .chain(&outcome.outputs)
-        .map(|(name, value)| format!("{name}={}\n", value.replace(['\r', '\n'], " ")));
-    lines.collect()
+    let mut text = format!("exit_code={}\n", outcome.exit as u8);
+    for (name, value) in &outcome.outputs {
+        text += &format!("{name}={}\n", value.replace(['\r', '\n'], " "));
+    }
+    text
 }
 
 #[cfg(test)]
