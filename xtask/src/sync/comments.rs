@@ -5,10 +5,12 @@
 /// White space and the byte order mark.
 const BLANK: fn(char) -> bool = |c| c.is_whitespace() || c == '\u{feff}';
 
-/// `text` without its comments, if it begins with a bracket. A comment has white space before it: in YAML, `//` is also
-/// part of an unquoted URL.
+/// `text` without its comments, if it begins with a bracket or with comments before one. A comment has white space
+/// before it: in YAML, `//` is also part of an unquoted URL.
 pub(super) fn without_comments(text: &str) -> String {
-    if !text.trim_start_matches(BLANK).starts_with(['{', '[']) {
+    let lines = text.lines().map(|line| line.trim_start_matches(BLANK));
+    let first = lines.skip_while(|line| line.is_empty() || line.starts_with("//"));
+    if !first.take(1).any(|line| line.starts_with(['{', '['])) {
         return text.to_owned();
     }
     let mut out = String::with_capacity(text.len());
@@ -22,7 +24,10 @@ pub(super) fn without_comments(text: &str) -> String {
                 continue;
             }
             '"' => quoted = !quoted,
-            '/' if !quoted && chars.peek() == Some(&'/') && out.ends_with(BLANK) => {
+            '/' if !quoted
+                && chars.peek() == Some(&'/')
+                && (out.is_empty() || out.ends_with(BLANK)) =>
+            {
                 while chars.next_if(|&c| c != '\n').is_some() {}
                 continue;
             }
@@ -44,6 +49,8 @@ mod tests {
             ("\u{feff} [\n// a", "\u{feff} [\n"),
             ("{\"a\": \"x // y\"}", "{\"a\": \"x // y\"}"),
             ("{\"a\": \"\\\" // y\"}", "{\"a\": \"\\\" // y\"}"),
+            ("// a\n\n  // b [\n{}", "\n\n  \n{}"),
+            ("// a\nb: c", "// a\nb: c"),
             ("{a: http://x}", "{a: http://x}"),
             ("a: b // c", "a: b // c"),
         ] {

@@ -31,6 +31,11 @@ const CASES: &[Case] = &[
         "`in.yaml`, line 1, column 25: ",
     ),
     (
+        "// ours\n{\"source\": \"source.io/app\", \"targets\": \"one.io/app\", \"tag\": \"v1\"}",
+        &[],
+        "line 2, column 69: unknown key `tag`; hint: did you mean `tags`?",
+    ),
+    (
         "source: source.io/app\ntargets: one.io/app\nplatform: linux/amd64",
         &[],
         "line 3, column 1: unknown key `platform`; hint: did you mean `platforms`?",

@@ -13,6 +13,7 @@ mod plain_list;
 mod rule;
 
 use crate::credentials::Logins;
+use crate::sync::comments::without_comments;
 use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::{Node, Value};
 use crate::sync::reader::ConfigReader;
@@ -30,7 +31,7 @@ pub(super) struct Parsed {
 /// Adds the content of `text`, in whichever format.
 pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
     let (rules, problems) = (found.rules.len(), reader.problems.len());
-    if plain_list::is_list(text) {
+    if plain_list::is_list(&without_comments(text)) {
         plain_list::read(reader, text, found);
     } else if let Some(document) = reader.document(text) {
         tree(reader, &document, found);
