@@ -40,8 +40,8 @@ impl Failures {
         Ok(Failures(failed.collect()))
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// Leaves nothing else to do.

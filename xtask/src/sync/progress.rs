@@ -90,11 +90,12 @@ impl ProgressReporter {
             return;
         }
         let what = word(result.status, self.mode);
-        let bytes = result.bytes.uploaded + result.bytes.mounted;
-        let moved = match bytes {
-            0 => String::new(),
-            bytes => format!(", {}", DecimalBytes(bytes)),
-        };
+        let bytes = &result.bytes;
+        let moved = [(bytes.uploaded, "uploaded"), (bytes.mounted, "mounted")];
+        let moved = moved.iter().filter(|(bytes, _)| *bytes > 0);
+        let moved: String = moved
+            .map(|(bytes, how)| format!(", {} {how}", DecimalBytes(*bytes)))
+            .collect();
         let reason = result.reason.as_ref();
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         let line = format!(

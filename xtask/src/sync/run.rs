@@ -41,7 +41,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         .as_deref()
         .map(Failures::read)
         .transpose()?;
-    if failures.as_ref().is_some_and(Failures::is_empty) {
+    if failures.as_ref().is_some_and(|it| it.count() == 0) {
         console.info("nothing failed according to the report: there is nothing to do");
         return Ok(finish(Vec::new(), 0, Exit::Done));
     }
@@ -55,6 +55,12 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     };
     if let Some(failures) = failures {
         failures.keep(&mut resolved);
+        let is_nothing = resolved.jobs.is_empty() && resolved.failed.is_empty();
+        if is_nothing && !interrupt.is_terminated() {
+            let count = failures.count();
+            let problem = format!("none of the {count} failed images of the report is in the file");
+            return Err(bad_input(problem));
+        }
     }
     for warning in &resolved.warnings {
         console.warning(warning);

@@ -129,6 +129,18 @@ async fn only_what_failed_is_tried_again() {
     let (nothing, asked) = run().await;
     nothing.expect(0, &["nothing failed according to the report"]);
     assert!(asked.is_empty(), "{asked:?}");
+
+    let fault = Fault::Respond(400, &[], "");
+    pair.there.fault(Method::PUT, "/manifests/v3", fault);
+    let again = ["sync.yaml", "--force", "--report", "r.json"];
+    fixture.sync(&again).await.expect(3, &[]);
+    fixture.workspace.write(
+        "r.json",
+        &fixture.workspace.read("r.json").replace(":v3", ":v4"),
+    );
+    let (nothing, _) = run().await;
+    let none = "none of the 1 failed images of the report is in the file";
+    nothing.expect(2, &[none]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
