@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use crate::credentials::{Login, NoLogin, Resolver};
 use crate::settings::RegistrySettings;
 
+/// The error that nothing can be pushed anywhere.
+pub const NO_CREDENTIALS: &str = "no registry has credentials\nhint: set the user and password of at least one, see \
+    `.env.example`, or use `docker login`";
+
 /// By the names of the registries.
 pub type RegistryLogins = BTreeMap<String, Result<Login, NoLogin>>;
 

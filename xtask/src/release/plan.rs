@@ -10,6 +10,7 @@ use super::logins::RegistryLogins;
 use super::tags::Tags;
 use super::transport::{Location, Transport};
 use crate::cli::Via;
+use crate::credentials::NoLogin;
 use crate::engine::BuildPlan;
 use crate::exit::bad_input;
 use crate::graph;
@@ -66,6 +67,11 @@ pub struct PushedImage {
 impl PushPlan {
     pub fn tags(&self) -> impl Iterator<Item = &Tag> {
         std::iter::once(&self.immutable).chain(&self.moving)
+    }
+
+    /// The requirement that is not met where a push needs a login.
+    pub fn no_login(&self, why: &NoLogin) -> String {
+        format!("`{}`: {why}", self.target)
     }
 }
 
@@ -154,6 +160,7 @@ impl ReleasePlan {
         steps: &graph::Plan,
         settings: &ReleaseSettings,
         logins: &RegistryLogins,
+        unmet: &[String],
     ) -> String {
         let mut text = match settings.release {
             Some(_) => format!("release {} as `{}`\n", self.version, self.git_tag),
@@ -166,7 +173,7 @@ impl ReleasePlan {
             let lines = if step.skipped {
                 vec!["left out by --skip".to_owned()]
             } else {
-                self.lines(&step.target, settings, logins)
+                self.lines(&step.target, settings, logins, unmet)
             };
             let _ = writeln!(text, "\n{}", step.target);
             for line in lines {
@@ -189,6 +196,7 @@ impl ReleasePlan {
         target: &str,
         settings: &ReleaseSettings,
         logins: &RegistryLogins,
+        unmet: &[String],
     ) -> Vec<String> {
         let relative = |path: &Path| {
             path.strip_prefix(&settings.root)
@@ -197,7 +205,7 @@ impl ReleasePlan {
                 .to_string()
         };
         if let Some(push) = self.pushes.iter().find(|push| push.target == target) {
-            return push_lines(push, logins, &self.transport);
+            return push_lines(push, logins, unmet, &self.transport);
         }
         if let Some(reason) = self.transport.skip()
             && matches!(target, "download" | "extract" | "docker-build")
@@ -225,8 +233,12 @@ impl ReleasePlan {
                 } else {
                     "prerelease"
                 };
+                let packages = match self.transport.image {
+                    Some(_) => "the packages that are there",
+                    None => "the packages",
+                };
                 vec![format!(
-                    "{kind} `{}` of {} with the packages",
+                    "{kind} `{}` of {} with {packages}",
                     self.git_tag, self.github_repository
                 )]
             }
@@ -258,7 +270,12 @@ fn build_line(build: &BuildPlan) -> String {
     )
 }
 
-fn push_lines(push: &PushPlan, logins: &RegistryLogins, transport: &Transport) -> Vec<String> {
+fn push_lines(
+    push: &PushPlan,
+    logins: &RegistryLogins,
+    unmet: &[String],
+    transport: &Transport,
+) -> Vec<String> {
     let mut lines = Vec::new();
     if transport.via == Via::Direct {
         let compression = transport.compression;
@@ -276,6 +293,7 @@ fn push_lines(push: &PushPlan, logins: &RegistryLogins, transport: &Transport) -
     }
     lines.push(match &logins[&push.registry] {
         Ok(login) => format!("login: {}", login.origin),
+        Err(why) if unmet.contains(&push.no_login(why)) => format!("no login: {why}"),
         Err(why) => format!("would be skipped: {why}"),
     });
     lines

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
+use clap::CommandFactory as _;
 use futures_util::FutureExt as _;
 
 use super::clients::Clients;
@@ -12,9 +13,9 @@ use super::push::Pushes;
 use super::run_state::RunState;
 use super::transport::Transport;
 use super::{digests, download, lock, preflight, report, targets};
-use crate::cli::{PlanFormat, ReleaseArgs, Via};
+use crate::cli::{Cli, PlanFormat, ReleaseArgs, Via};
 use crate::credentials::{Login, Resolver};
-use crate::exit::{Exit, bad_input, interrupted};
+use crate::exit::{Exit, bad_input, interrupted, nearest};
 use crate::graph::Graph;
 use crate::image::Compression;
 use crate::report::Console;
@@ -29,6 +30,9 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     let outline = Graph::new(targets::outline(&plan))?;
     if requested.is_empty() {
         return Err(no_target(&outline, args));
+    }
+    for name in requested {
+        not_a_command(&outline, name)?;
     }
     let steps = outline.plan(requested, &args.skip)?;
     if let Some(format) = args.plan {
@@ -59,7 +63,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     ))?;
     let unmet = graph.unmet(&steps);
     if args.dry_run {
-        console.print(&plan.to_text(&steps, settings, &logins));
+        console.print(&plan.to_text(&steps, settings, &logins, &unmet));
         for sentence in unmet {
             console.print(&format!("it would not start: {sentence}\n"));
         }
@@ -90,6 +94,23 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     digests::compare(&state, console);
     let outcome = report::outcome(&plan, &state, &summary, exit);
     Ok(console.finish(outcome, args.report.as_deref()))
+}
+
+/// # Errors
+/// [`BadInput`](crate::exit::BadInput): `name` is a subcommand after something else, or nearly one.
+fn not_a_command(graph: &Graph<'_>, name: &str) -> Result<()> {
+    let cli = Cli::command();
+    let commands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+    let targets = graph.names().map(|(target, _)| target);
+    match nearest(
+        &name.to_lowercase(),
+        targets.chain(commands.iter().copied()),
+    ) {
+        Some(command) if commands.contains(&command) => Err(bad_input(format!(
+            "unknown target `{name}`\nhint: did you mean `{command}`? It is a command of its own: `cargo xtask {command}`"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn transport(args: &ReleaseArgs) -> Result<Transport> {

@@ -1,6 +1,7 @@
 //! The whole graph, on one screen.
 
 use super::clients::{Clients, RegistryClient};
+use super::logins::NO_CREDENTIALS;
 use super::plan::{PushPlan, ReleasePlan};
 use super::push::Pushes;
 use super::run_state::RunState;
@@ -53,13 +54,12 @@ pub fn targets<'a>(
         match &clients.registries.get(&push.registry).login {
             Ok(_) => target,
             Err(why) if named(&push.target) || strict => {
-                target.requires(format!("`{}`: {why}", push.target), || false)
+                target.requires(push.no_login(why), || false)
             }
             Err(why) => target.only_when(why.to_string(), || false),
         }
     };
-    let complete = |target: Target<'a>| {
-        match target.name() {
+    let complete = |target: Target<'a>| match target.name() {
         "download" => made(target)
             .does(move |context| async move { download::download(settings, plan, &context).await }),
         "extract" => made(target).does(move |_| build::extract(plan)),
@@ -67,11 +67,9 @@ pub fn targets<'a>(
             let docker = settings.root.join("docker");
             build::build(docker, plan, clients, &context).await
         }),
-        "docker-push-all" => target.requires(
-            "no registry has credentials\nhint: set the user and password of at least one, see `.env.example`, or use \
-             `docker login`",
-            || clients.registries.iter().any(RegistryClient::is_signed_in),
-        ),
+        "docker-push-all" => target.requires(NO_CREDENTIALS, || {
+            clients.registries.iter().any(RegistryClient::is_signed_in)
+        }),
         "github-release" => target
             .requires("`github-release`: `GITHUB_TOKEN` is not set", || {
                 settings.github.token.is_some()
@@ -83,7 +81,6 @@ pub fn targets<'a>(
             Some(plan) => push(target, plan),
             None => target,
         },
-    }
     };
     outline(plan).into_iter().map(complete).collect()
 }

@@ -80,9 +80,13 @@ async fn the_likely_errors() {
         ("DOCKER_USERNAME", USER),
     ];
     let password = [login[0], login[1], ("DOCKER_PASSWORD", "wrong")];
-    let cases: [(&[(&str, &str)], &str); 12] = [
+    let cases: [(&[(&str, &str)], &str); 16] = [
         (&[], ""),
         (&[], "relaese"),
+        (&[], "Check"),
+        (&[], "release check"),
+        (&[], "snyc images.yaml"),
+        (&[], "verfy report.json"),
         (&[("RELEASE_VERSION", "")], "download"),
         (&login, "docker-push"),
         (&[], "docker-push-all"),
