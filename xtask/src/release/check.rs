@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use super::clients::Registries;
+use super::logins::NO_CREDENTIALS;
 use super::plan::ReleasePlan;
 use super::transport::Transport;
 use super::{logins, preflight};
 use crate::cli::CommonArgs;
 use crate::credentials::{Login, NoLogin};
-use crate::exit::Exit;
+use crate::exit::{Exit, bad_input, no_problems};
 use crate::report::{Console, Table};
 use crate::settings::Settings;
 
@@ -26,12 +27,14 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
         columns: vec!["registry", "repository", "login", "answer"],
         rows: Vec::new(),
     };
-    let (mut accepted, mut refused, mut wrong) = (0, 0, 0);
+    let (mut accepted, mut refused, mut wrong) = (0, 0, Vec::new());
     for registry in &settings.registries {
         let (origin, answer) = match &logins[&registry.name] {
             Err(problem) => {
                 let is_half = matches!(problem, NoLogin::Half { .. });
-                wrong += usize::from(is_half || args.strict);
+                if is_half || args.strict {
+                    wrong.push(format!("registry `{}`: {problem}", registry.name));
+                }
                 ("none", format!("not asked: {problem}"))
             }
             Ok(login) => {
@@ -42,7 +45,9 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
                 let problem = answer.problem();
                 match &problem {
                     None => accepted += 1,
-                    Some(_) if answer.is_rejected() => wrong += 1,
+                    Some(_) if answer.is_rejected() => {
+                        wrong.push(format!("registry `{}` refuses the login", registry.name));
+                    }
                     Some(_) => refused += 1,
                 }
                 let answer = problem.unwrap_or_else(|| "accepts the push".to_owned());
@@ -60,14 +65,18 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
     console.info(
         "a login is looked for in the registry's variables, then in Docker's own configuration and its helpers",
     );
-    Ok(match (wrong, refused, accepted) {
-        (1.., _, _) => Exit::Usage,
-        (_, 0, 1..) => Exit::Done,
-        (_, 0, 0) => {
-            console.info("no registry has credentials: nothing was checked");
-            Exit::Usage
-        }
-        (_, _, 0) => Exit::Failed,
-        _ => Exit::Partial,
-    })
+    if settings.github.token.is_some() {
+        console.info("`GITHUB_TOKEN` is set; GitHub was not asked about it");
+    } else if args.strict {
+        wrong.push("`GITHUB_TOKEN` is not set".to_owned());
+    } else {
+        console.info("`GITHUB_TOKEN` is not set: `github-release` and `release` would not start");
+    }
+    no_problems(&wrong)?;
+    match (refused, accepted) {
+        (0, 0) => Err(bad_input(NO_CREDENTIALS)),
+        (0, _) => Ok(Exit::Done),
+        (_, 0) => Ok(Exit::Failed),
+        _ => Ok(Exit::Partial),
+    }
 }

@@ -32,6 +32,12 @@ impl RegistryClient<'_> {
 
     /// The error that the credentials were refused, naming where to look.
     pub fn login_refused(&self, sentence: String) -> anyhow::Error {
+        // The hint of the registry's client knows less.
+        let sentence = sentence
+            .split("; hint: ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         match &self.login {
             Ok(login) => bad_input(format!("{sentence}\nhint: check {}", login.origin)),
             Err(_) => anyhow!(sentence),

@@ -167,7 +167,10 @@ fn emit(context: &graph::Context<'_>, event: &Event<'_>) {
     match event {
         Event::Sent { sent, size, .. } => context.progress(*sent, *size),
         Event::Waiting { reason, wait } => {
-            context.warn(&format!("{reason}; trying again in {} s", wait.as_secs()));
+            context.warn(&format!(
+                "{reason}; trying again in {:.1} s",
+                wait.as_secs_f64()
+            ));
         }
     }
 }

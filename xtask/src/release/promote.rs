@@ -6,10 +6,10 @@ use anyhow::{Result, anyhow, bail};
 use futures_util::future::{join_all, try_join_all};
 
 use super::clients::{Registries, RegistryClient};
-use super::logins;
+use super::logins::{self, NO_CREDENTIALS};
 use super::registry_state::resolve_tag_at;
 use crate::cli::PromoteArgs;
-use crate::credentials::{Login, NoLogin};
+use crate::credentials::Login;
 use crate::exit::{Exit, bad_input};
 use crate::oci::{Digest, Tag, TagOrDigest};
 use crate::registry;
@@ -33,11 +33,13 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     }
     console.mask(logins.values().flatten().filter_map(Login::secret));
     let registries = Registries::new(&settings, &logins)?;
-    for registry in registries.iter() {
-        if let Err(problem @ NoLogin::Docker(_)) = &registry.login {
-            let name = &registry.settings.name;
-            console.warning(&format!("registry `{name}` is left out: {problem}"));
-        }
+    let skipped: Vec<_> = registries
+        .iter()
+        .filter_map(|it| Some((it, it.login.as_ref().err()?)))
+        .collect();
+    for (registry, why) in &skipped {
+        let name = &registry.settings.name;
+        console.warning(&format!("registry `{name}` is skipped: {why}"));
     }
     let moved = move_tag(&registries, &version, &tag).await?;
 
@@ -47,14 +49,18 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
         failed if failed == moved.len() => Exit::Failed,
         _ => Exit::Partial,
     };
-    let rows = moved.iter().map(|(registry, result)| {
-        let result = match result {
-            Ok(digest) => digest.to_string(),
-            Err(error) => format!("failed: {error}"),
-        };
+    let moved = moved.into_iter().map(|(registry, result)| {
+        let digest = result.map(|digest| digest.to_string());
+        let result = digest.unwrap_or_else(|error| format!("failed: {error}"));
+        (registry, result)
+    });
+    let skipped = skipped.into_iter();
+    let skipped = skipped.map(|(registry, why)| (registry, format!("skipped: {why}")));
+    let rows = moved.chain(skipped).map(|(registry, result)| {
+        let reference = registry.settings.repository.at(tag.clone());
         vec![
             registry.settings.name.clone(),
-            registry.settings.repository.at(tag.clone()).to_string(),
+            reference.to_string(),
             result,
         ]
     });
@@ -86,13 +92,16 @@ async fn move_tag<'r>(
             Ok(None) => bail!(
                 "`{repository}` does not hold `{version}`; nothing was moved\nhint: push it there first"
             ),
+            Err(error @ registry::Error::Rejected { .. }) => {
+                return Err(registry.login_refused(error.to_string()));
+            }
             Err(error) => {
                 bail!("`{repository}` cannot be asked for `{version}`; nothing was moved: {error}")
             }
         }
     }
     if sources.is_empty() {
-        bail!("no registry has credentials; nothing was moved");
+        return Err(bad_input(NO_CREDENTIALS));
     }
     let digests: BTreeSet<&Digest> = sources.iter().map(|(_, digest)| digest).collect();
     if digests.len() > 1 {

@@ -174,8 +174,11 @@ impl Console {
         self.live.clear();
         let tables = outcome.tables.iter().filter(|table| !table.rows.is_empty());
         let tables: Vec<Table> = tables.map(|table| self.redacted(table)).collect();
+        // Only what does work has printed lines before.
+        let gap = outcome.content.as_ref().map_or("", |_| "\n");
         for table in &tables {
-            self.info(&format!("\n{}", table.to_text(self.columns).trim_end()));
+            let text = table.to_text(self.columns);
+            self.info(&format!("{gap}{}", text.trim_end()));
         }
         for (path, text) in std::mem::take(&mut outcome.files) {
             self.written(file::replace(&path, &self.redact(&text)));

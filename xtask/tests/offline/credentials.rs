@@ -136,6 +136,82 @@ async fn a_refused_login_says_whose_it_is() {
     assert!(!push.to_string().contains("Wrong-1234"), "{push}");
     let check = fixture.workspace.run(&["check"]).await;
     check.expect(2, &["refuses the credentials", &hint]);
+    let promote = ["promote", "1.2.3", "--tag", "stable"];
+    let promote = fixture.workspace.run(&promote).await;
+    promote.expect(2, &["refused the login", &hint]);
+    assert_eq!(promote.stderr.matches("hint:").count(), 1, "{promote}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_names_the_registries_without_a_login() {
+    let fixture = Fixture::new().await;
+    let promote = ["promote", "1.2.3", "--tag", "stable"];
+    let run = fixture.workspace.run(&promote).await;
+    run.expect(2, &["no registry has credentials", "hint: "]);
+    fixture.sign_in_by_docker(0, PASSWORD);
+    let push = fixture.release(&["docker-push-one"]).await;
+    push.expect(0, &[]);
+    let run = fixture.workspace.run(&promote).await;
+    let why = "skipped: `TWO_USERNAME` and `TWO_PASSWORD` are not set";
+    run.expect(0, &["warning: registry `two` is skipped: ", why]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_names_what_was_not_published_and_a_missing_login_once() {
+    let mut fixture = Fixture::new().await;
+    fixture.sign_in_by_variables("ONE");
+    let arguments = ["docker-push-all", "--report", "report.json"];
+    fixture.release(&arguments).await.expect(0, &[]);
+    let verify = async |fixture: &Fixture| {
+        let arguments = ["verify", "report.json"];
+        fixture.workspace.run(&arguments).await
+    };
+    let skipped = "not published: skipped in the reported run";
+    let run = verify(&fixture).await;
+    run.expect(0, &["4 tags as reported, 0 not", skipped]);
+
+    let report = fixture.workspace.read("report.json");
+    let (one, others) = report.split_once("\"registries\"").unwrap();
+    let others = others.replacen("\"skipped\"", "\"failed\"", 1);
+    let report = format!("{one}\"registries\"{others}");
+    fixture.workspace.write("report.json", &report);
+    let failed = "not published: failed in the reported run";
+    verify(&fixture).await.expect(3, &[failed, skipped]);
+
+    fixture.workspace.set("ONE_USERNAME", "");
+    fixture.workspace.set("ONE_PASSWORD", "");
+    let run = verify(&fixture).await;
+    run.expect(1, &["0 tags as reported, 4 not", "hint: "]);
+    let asked = run.stderr.matches("requires authentication").count();
+    assert_eq!(asked, 1, "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_why_it_fails() {
+    let mut fixture = Fixture::new().await;
+    let unset = "error: registry `one`: `ONE_USERNAME` and `ONE_PASSWORD` are not set";
+    let check = async |fixture: &Fixture, arguments: &[&str]| {
+        let arguments = [&["check"], arguments].concat();
+        fixture.workspace.run(&arguments).await
+    };
+    let none = ["error: no registry has credentials"];
+    check(&fixture, &[]).await.expect(2, &none);
+    let strict = check(&fixture, &["--strict"]).await;
+    strict.expect(2, &[unset, "\n`GITHUB_TOKEN` is not set"]);
+
+    for prefix in ["ONE", "TWO", "THREE"] {
+        fixture.sign_in_by_variables(prefix);
+    }
+    let run = check(&fixture, &[]).await;
+    run.expect(0, &["`GITHUB_TOKEN` is not set: `github-release`"]);
+    let no_token = ["error: `GITHUB_TOKEN` is not set"];
+    check(&fixture, &["--strict"]).await.expect(2, &no_token);
+    fixture.workspace.set("GITHUB_TOKEN", "token-1234");
+    let run = check(&fixture, &["--strict"]).await;
+    run.expect(0, &["`GITHUB_TOKEN` is set"]);
+    fixture.workspace.set("TWO_PASSWORD", "");
+    let half = ["error: registry `two`: `TWO_USERNAME` is set and `TWO_PASSWORD` is not"];
+    check(&fixture, &[]).await.expect(2, &half);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,4 +258,15 @@ async fn a_helper_is_asked_in_a_run_and_not_for_a_plan() {
         0,
         &["would be skipped: `ONE_USERNAME` and `ONE_PASSWORD` are not set"],
     );
+    let dry_run = ["docker-push-one", "github-release", "--dry-run"];
+    let dry_run = fixture.release(&dry_run).await;
+    dry_run.expect(
+        0,
+        &[
+            "    no login: `ONE_USERNAME`",
+            "it would not start: `docker-push-one`",
+            "with the packages that are there",
+        ],
+    );
+    assert!(!dry_run.stdout.contains("would be skipped"), "{dry_run}");
 }
