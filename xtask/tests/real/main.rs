@@ -8,6 +8,7 @@ mod engine;
 mod engine_build;
 mod engine_part;
 mod fake_registry;
+mod layers;
 mod promote;
 mod registry_client;
 mod release;

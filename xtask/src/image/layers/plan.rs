@@ -169,7 +169,7 @@ fn workdir(path: &str, done: &mut Done) -> Result<Vec<String>, StepError> {
 }
 
 /// What was changed, and the directories that it is in: an engine that unpacks a layer without these makes them anew,
-/// as private ones.
+/// as root's with mode 755, whatever lower layers say (tried with 20.10 and 28.5).
 fn entries(tree: &FileTree, changed: &[String]) -> Vec<(String, Node)> {
     let mut paths = BTreeSet::new();
     for path in changed {

@@ -69,7 +69,7 @@ impl Node {
 impl FileTree {
     /// The files of a build context, all owned by root.
     pub fn of_context(context: &Context, origins: &Origins) -> FileTree {
-        let mut usable = Usable::new(origins);
+        let usable = Usable::new(origins);
         let nodes = context.entries.iter().map(|entry| {
             let kind = match &entry.kind {
                 Kind::Directory => NodeKind::Directory,

@@ -55,7 +55,7 @@ impl<'a> Usable<'a> {
     }
 
     /// The origin of a file of the context.
-    pub fn origin(&mut self, name: &str, size: u64, modified: SystemTime) -> Option<ZipOrigin> {
+    pub fn origin(&self, name: &str, size: u64, modified: SystemTime) -> Option<ZipOrigin> {
         let origin = self.origins.get(name)?;
         let is_unchanged = (origin.size, origin.modified) == (size, modified);
         let zip = self.zips.get(&origin.zip)?;
