@@ -84,6 +84,9 @@ pub struct ReleaseArgs {
     /// Print the targets in order, as text, a Mermaid chart or JSON, and do nothing
     #[arg(long, value_name = "FORMAT")]
     pub plan: Option<PlanFormat>,
+    /// Who makes the image: the engine, or this program, layer by layer, if the Dockerfile runs nothing
+    #[arg(long, value_name = "BUILDER", default_value = "engine")]
+    pub builder: Builder,
     /// Who compresses and uploads: this program, once for all registries, or the engine, for each of them
     #[arg(long, value_name = "TRANSPORT", default_value = "direct")]
     pub via: Via,
@@ -208,6 +211,14 @@ pub enum Via {
 pub enum TagsWhen {
     Require,
     Any,
+}
+
+/// Who makes the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Builder {
+    #[default]
+    Engine,
+    Layers,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

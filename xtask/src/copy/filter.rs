@@ -29,7 +29,7 @@ pub(super) fn filtered(
         Content::Image(_) => Vec::new(),
     };
     let wants = |platform: &Platform| {
-        policy.platforms.is_empty() || policy.platforms.iter().any(|it| fits(it, platform))
+        policy.platforms.is_empty() || policy.platforms.iter().any(|it| it.fits(platform))
     };
     let stays = |child: &Descriptor| match (subject(child), &child.platform) {
         (Some(subject), _) => {
@@ -46,7 +46,7 @@ pub(super) fn filtered(
     let images = children.iter().filter(|child| subject(child).is_none());
     let platforms = images.filter_map(|image| image.platform.clone());
     let available_platforms: Vec<Platform> = platforms.chain(own).collect();
-    let is_missing = |wanted: &&Platform| !available_platforms.iter().any(|it| fits(wanted, it));
+    let is_missing = |wanted: &&Platform| !available_platforms.iter().any(|it| wanted.fits(it));
     let missing_platforms = policy.platforms.iter().filter(is_missing).cloned();
     Ok(Filtered {
         manifest: match kept.contains(&false) {
@@ -87,13 +87,6 @@ fn subject(child: &Descriptor) -> Option<&str> {
             .get("vnd.docker.reference.digest")
             .map_or("", String::as_str)
     })
-}
-
-/// Whether `platform` is `wanted`; the variant is compared only if `wanted` has one.
-pub(super) fn fits(wanted: &Platform, platform: &Platform) -> bool {
-    wanted.os == platform.os
-        && wanted.architecture == platform.architecture
-        && (wanted.variant.is_none() || wanted.variant == platform.variant)
 }
 
 /// For people.
@@ -209,12 +202,5 @@ mod tests {
         assert_eq!(filtered.missing_platforms, ["linux/s390x".parse().unwrap()]);
         let available = list(&filtered.available_platforms);
         assert_eq!(available, "linux/amd64, linux/arm64/v8");
-    }
-
-    #[test]
-    fn a_variant_counts_only_when_asked_for() {
-        let fits = |a: &str, b: &str| fits(&a.parse().unwrap(), &b.parse().unwrap());
-        assert!(fits("linux/arm", "linux/arm/v7") && fits("linux/arm/v7", "linux/arm/v7"));
-        assert!(!fits("linux/arm/v6", "linux/arm/v7") && !fits("linux/arm/v7", "linux/arm"));
     }
 }

@@ -33,3 +33,4 @@ pub use compression::{Compression, CompressionError};
 pub use error::Error;
 pub use options::{ByteStream, Event, Input, Options, PartialImage};
 pub use read::read;
+pub use rewrite::oci_layer;

@@ -44,8 +44,8 @@ pub(super) fn manifest(
 pub(super) const GZIP_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub(super) const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
-/// A reused layer may have been pushed by an engine, with Docker's media type.
-fn oci_layer(layer: &Descriptor) -> Descriptor {
+/// The descriptor in an OCI manifest of a layer that may have been pushed by an engine, with Docker's media type.
+pub fn oci_layer(layer: &Descriptor) -> Descriptor {
     let media_type = match Encoding::of_media_type(&layer.media_type) {
         Encoding::Gzip => GZIP_LAYER,
         Encoding::Zstd => ZSTD_LAYER,

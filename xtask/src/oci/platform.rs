@@ -36,6 +36,15 @@ pub struct Platform {
 )]
 pub struct PlatformError(String);
 
+impl Platform {
+    /// Whether `other` is what this asks for; the variant is compared only if this has one.
+    pub fn fits(&self, other: &Platform) -> bool {
+        self.os == other.os
+            && self.architecture == other.architecture
+            && (self.variant.is_none() || self.variant == other.variant)
+    }
+}
+
 impl FromStr for Platform {
     type Err = PlatformError;
 
@@ -92,5 +101,15 @@ mod tests {
         let json = r#"{"architecture":"amd64","os":"windows","os.version":"10.0.17763.1"}"#;
         let platform: Platform = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&platform).unwrap(), json);
+    }
+
+    #[test]
+    fn a_variant_counts_only_when_asked_for() {
+        let fits = |a: &str, b: &str| {
+            let [a, b]: [Platform; 2] = [a, b].map(|it| it.parse().unwrap());
+            a.fits(&b)
+        };
+        assert!(fits("linux/arm", "linux/arm/v7") && fits("linux/arm/v7", "linux/arm/v7"));
+        assert!(!fits("linux/arm/v6", "linux/arm/v7") && !fits("linux/arm/v7", "linux/arm"));
     }
 }

@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 
 use super::clients::Clients;
-use super::download;
 use super::plan::{ReleasePlan, join};
+use super::{build_layers, download};
+use crate::cli::Builder;
 use crate::engine;
 use crate::exit::bad_input;
 use crate::graph::{self, TargetResult};
@@ -39,6 +40,9 @@ pub async fn build(
     let staged = plan.context.clone();
     let libs: Vec<PathBuf> = plan.platforms.iter().map(|it| plan.lib(it)).collect();
     tokio::task::spawn_blocking(move || stage(&docker, &staged, &libs)).await??;
+    if plan.transport.builder == Builder::Layers {
+        return build_layers::build(plan, clients, context).await;
+    }
     let engine = clients.engine().await?;
     let mut built = Vec::new();
     for build in &plan.builds {

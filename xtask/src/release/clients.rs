@@ -1,14 +1,15 @@
 //! The clients of a run: one for each registry, one for the engine, and HTTP for packages and GitHub.
 
 use anyhow::{Context as _, Result, anyhow};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use super::logins::RegistryLogins;
-use crate::credentials::{Credentials, Login, NoLogin};
+use crate::credentials::{Credentials, Login, NoLogin, Resolver};
 use crate::engine::Engine;
 use crate::exit::bad_input;
 use crate::http;
+use crate::oci::RepositoryName;
 use crate::registry::{Options, Registry, Repository};
 use crate::settings::{RegistrySettings, ReleaseSettings};
 
@@ -92,15 +93,43 @@ pub struct Clients<'s> {
     pub registries: Registries<'s>,
     docker_host: Option<&'s str>,
     engine: OnceCell<Engine>,
+    /// For registries that base images come from.
+    resolver: Mutex<Resolver>,
 }
 
 impl<'s> Clients<'s> {
-    pub fn new(settings: &'s ReleaseSettings, logins: &RegistryLogins) -> Result<Self> {
+    pub fn new(
+        settings: &'s ReleaseSettings,
+        logins: &RegistryLogins,
+        resolver: Resolver,
+    ) -> Result<Self> {
         Ok(Clients {
+            resolver: Mutex::new(resolver),
             registries: Registries::new(&settings.registries, logins)?,
             docker_host: settings.docker_host.as_deref(),
             engine: OnceCell::new(),
         })
+    }
+
+    /// A repository that base images come from: at one of the registries of the settings, or at any other.
+    ///
+    /// # Errors
+    /// [`BadInput`](crate::exit::BadInput): half a login, or a helper that fails.
+    pub async fn base_repository(&self, name: &RepositoryName) -> Result<Repository> {
+        let host = name.host();
+        let own = self.registries.iter();
+        let mut own = own.filter(|it| it.is_signed_in() && it.settings.repository.host() == host);
+        if let Some(registry) = own.next() {
+            return Ok(registry.registry.repository(name.path()));
+        }
+        let credentials = match self.resolver.lock().await.find(name).await {
+            Ok(login) => login.credentials,
+            Err(NoLogin::Missing { .. }) => Credentials::Anonymous,
+            Err(problem) => return Err(bad_input(problem)),
+        };
+        let registry = Registry::new(host, credentials, Options::default())
+            .with_context(|| format!("registry `{host}`"))?;
+        Ok(registry.repository(name.path()))
     }
 
     /// The engine; the first call connects to it.

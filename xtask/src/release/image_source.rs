@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +19,7 @@ use super::plan::{PushPlan, ReleasePlan};
 use super::registry_state::find_whole;
 use super::reuse::{self, Candidate};
 use super::transport::Location;
+use crate::cli::Builder;
 use crate::copy::{self, Copier, Source};
 use crate::engine::{self, Engine, Image};
 use crate::exit::bad_input;
@@ -122,6 +124,7 @@ async fn images(plan: &ReleasePlan, clients: &Clients<'_>) -> Result<Vec<Image>>
 /// The image's names in the engine, one for each platform.
 fn names(plan: &ReleasePlan) -> Vec<String> {
     match plan.transport.image.as_ref().map(|it| &it.location) {
+        None if plan.transport.builder == Builder::Layers => Vec::new(),
         None => plan.builds.iter().map(|it| it.tag.clone()).collect(),
         Some(Location::Engine(name)) => vec![name.clone()],
         Some(Location::Directory(_) | Location::File(_)) => Vec::new(),
@@ -159,6 +162,17 @@ async fn existing(
     join_all(ask).await.into_iter().flatten().collect()
 }
 
+/// The layout that the layer builder left.
+fn built(plan: &ReleasePlan) -> Result<PathBuf> {
+    match plan.layout.join("index.json").is_file() {
+        true => Ok(plan.layout.clone()),
+        false => Err(bad_input(format!(
+            "there is no image in `{}`\nhint: run `cargo xtask docker-build --builder layers`",
+            plan.layout.display()
+        ))),
+    }
+}
+
 /// Where the image is read from.
 enum Origin {
     Archive(Input),
@@ -192,6 +206,9 @@ async fn read(
     let origin = match plan.transport.image.as_ref().map(|it| &it.location) {
         Some(Location::Directory(path)) => Origin::Archive(Input::Directory(path.clone())),
         Some(Location::File(path)) => Origin::Archive(Input::File(path.clone())),
+        None if plan.transport.builder == Builder::Layers => {
+            Origin::Archive(Input::Directory(built(plan)?))
+        }
         None | Some(Location::Engine(_)) => {
             Origin::Engine(clients.engine().await?.clone(), names(plan))
         }

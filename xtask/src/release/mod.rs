@@ -3,7 +3,9 @@
 //! [`targets`] is the whole graph on one screen; each action beside it obeys the plan, which is plain data and is all
 //! that a dry run needs.
 
+mod base_image;
 mod build;
+mod build_layers;
 mod check;
 mod clients;
 mod digests;

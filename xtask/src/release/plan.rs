@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::logins::RegistryLogins;
 use super::tags::Tags;
 use super::transport::{Location, Transport};
-use crate::cli::Via;
+use crate::cli::{Builder, Via};
 use crate::credentials::NoLogin;
 use crate::engine::BuildPlan;
 use crate::exit::bad_input;
@@ -33,6 +33,8 @@ pub struct ReleasePlan {
     pub packages: PathBuf,
     /// Where the build context is staged, with one `lib-<arch>/` for each platform.
     pub context: PathBuf,
+    /// Where the layer builder leaves the image, as an OCI layout.
+    pub layout: PathBuf,
     /// One image for each platform.
     pub builds: Vec<BuildPlan>,
     pub pushes: Vec<PushPlan>,
@@ -144,6 +146,7 @@ impl ReleasePlan {
             pushes: pushes.collect(),
             github_repository: settings.github.repository.clone(),
             version: version.clone(),
+            layout: output.join("image"),
             context,
             transport,
         })
@@ -181,6 +184,9 @@ impl ReleasePlan {
             }
         }
         let made = match &self.transport.image {
+            None if self.transport.builder == Builder::Layers => {
+                "that the packages exist and that the Dockerfile runs nothing"
+            }
             None => "that the packages exist, that an engine answers and the image builds",
             Some(_) => "that the image is whole",
         };
@@ -226,7 +232,12 @@ impl ReleasePlan {
                 .iter()
                 .map(|platform| format!("{platform} into {}", relative(&self.lib(platform))))
                 .collect(),
-            "docker-build" => self.builds.iter().map(build_line).collect(),
+            "docker-build" => {
+                let builds = self.builds.iter();
+                builds
+                    .map(|it| build_line(it, self.transport.builder))
+                    .collect()
+            }
             "github-release" => {
                 let kind = if self.version.pre.is_empty() {
                     "release"
@@ -256,18 +267,20 @@ pub fn join(names: &[impl std::fmt::Display]) -> String {
         .join(", ")
 }
 
-fn build_line(build: &BuildPlan) -> String {
+fn build_line(build: &BuildPlan, builder: Builder) -> String {
     let args: Vec<String> = build
         .args
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    format!(
-        "{} as {} with {}",
-        build.platform,
-        build.tag,
-        args.join(" ")
-    )
+    let args = args.join(" ");
+    match builder {
+        Builder::Engine => format!("{} as {} with {args}", build.platform, build.tag),
+        Builder::Layers => format!(
+            "{} layer by layer, without an engine, into output/image with {args}",
+            build.platform
+        ),
+    }
 }
 
 fn push_lines(
@@ -319,7 +332,8 @@ fn labels(settings: &ReleaseSettings, version: &semver::Version) -> BTreeMap<Str
         .collect()
 }
 
-fn rfc3339(seconds: u64) -> String {
+/// Seconds since 1970 as a date.
+pub fn rfc3339(seconds: u64) -> String {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
     humantime::format_rfc3339_seconds(time).to_string()
 }

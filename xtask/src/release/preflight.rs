@@ -89,7 +89,9 @@ pub async fn run(
     let transport = &plan.transport;
     let pushes = |registry: &RegistrySettings| targets.contains(&&*registry.target);
     let builds = targets.contains(&"docker-build") && transport.image.is_none();
-    if builds || settings.registries.iter().any(pushes) && transport.needs_engine() {
+    if builds && transport.needs_engine()
+        || settings.registries.iter().any(pushes) && transport.needs_engine()
+    {
         let engine = clients.engine().await?;
         if let Some(Location::Engine(name)) = transport.image.as_ref().map(|it| &it.location)
             && engine.image(name).await?.is_none()

@@ -13,7 +13,7 @@ use super::push::Pushes;
 use super::run_state::RunState;
 use super::transport::Transport;
 use super::{digests, download, lock, preflight, report, targets};
-use crate::cli::{Cli, PlanFormat, ReleaseArgs, Via};
+use crate::cli::{Builder, Cli, PlanFormat, ReleaseArgs, Via};
 use crate::credentials::{Login, Resolver};
 use crate::exit::{Exit, bad_input, interrupted, nearest};
 use crate::graph::Graph;
@@ -56,7 +56,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     }
     console.mask(logins.values().flatten().filter_map(Login::secret));
     let state = RunState::default();
-    let clients = Clients::new(settings, &logins)?;
+    let clients = Clients::new(settings, &logins, resolver)?;
     let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
     let graph = Graph::new(targets::targets(
         settings, &plan, &clients, &state, &pushes, requested, strict,
@@ -119,8 +119,14 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
             "`--compression {text}` is for `--via direct`; an engine compresses as it likes"
         )));
     }
+    if (args.builder, args.via) == (Builder::Layers, Via::Engine) {
+        return Err(bad_input(
+            "`--builder layers` leaves the engine no image that it could push; hint: `--via direct`",
+        ));
+    }
     let transport = Transport {
         via: args.via,
+        builder: args.builder,
         compression: match &args.compression {
             Some(text) => text.parse().map_err(bad_input)?,
             None => Compression::default(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::cli::Via;
+use crate::cli::{Builder, Via};
 use crate::exit::bad_input;
 use crate::image::Compression;
 
@@ -14,6 +14,7 @@ pub struct Transport {
     pub via: Via,
     /// For layers that are not compressed yet, with `--via direct`.
     pub compression: Compression,
+    pub builder: Builder,
     /// Published instead of building an image.
     pub image: Option<PrebuiltImage>,
 }
@@ -78,8 +79,10 @@ impl fmt::Display for PrebuiltImage {
 impl Transport {
     /// Whether the image comes out of the engine.
     pub fn needs_engine(&self) -> bool {
-        let location = self.image.as_ref().map(|image| &image.location);
-        matches!(location, None | Some(Location::Engine(_)))
+        match self.image.as_ref().map(|image| &image.location) {
+            None => self.builder == Builder::Engine,
+            Some(location) => matches!(location, Location::Engine(_)),
+        }
     }
 
     /// The error for an image that the engine does not have.

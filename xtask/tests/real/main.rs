@@ -17,6 +17,7 @@ mod release_direct;
 mod release_engine;
 mod release_image;
 mod release_image_bad;
+mod release_layers;
 mod release_said;
 mod report_examples;
 mod servers;

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use tar::EntryType;
 
 use super::content::{FileContent, Source};
 use super::tree::{FileTree, Node, NodeKind, clean, file_name, join, parent};
+use crate::image::encoding::Encoding;
 use crate::oci::Hasher;
 
 /// Larger user databases are not read.
@@ -34,6 +36,24 @@ enum Found {
 }
 
 impl FileTree {
+    /// Applies a layer in whichever encoding its file has.
+    ///
+    /// # Errors
+    /// Those of [`FileTree::apply`].
+    pub fn apply_compressed(&mut self, layer: &File, contents: Contents) -> io::Result<()> {
+        let mut head = [0; 512];
+        let length = layer.read_at(&mut head, 0)?;
+        let layer = io::BufReader::with_capacity(256 << 10, layer);
+        match Encoding::of(&head[..length]) {
+            Encoding::Gzip => self.apply(flate2::bufread::MultiGzDecoder::new(layer), contents),
+            Encoding::Zstd => {
+                self.apply(zstd::stream::read::Decoder::with_buffer(layer)?, contents)
+            }
+            Encoding::Tar => self.apply(layer, contents),
+            Encoding::Other => Err(invalid("it is no tar archive".to_owned())),
+        }
+    }
+
     /// Applies a layer, an uncompressed tar archive, to the tree.
     ///
     /// # Errors

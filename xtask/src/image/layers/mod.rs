@@ -4,13 +4,16 @@
 //! [`Plan`]; the layers of all plans are built together. This module does not know registries: whoever calls it brings
 //! the files of base images, and takes the layers.
 
+mod assemble;
 mod base_layer;
 mod build;
+mod config;
 mod content;
 mod copy_step;
 mod dockerfile;
 mod error;
 mod file_part;
+mod layout;
 mod owner;
 mod plan;
 mod recipe;
@@ -20,10 +23,13 @@ mod tests;
 mod tree;
 mod zip_origin;
 
+pub use assemble::{Release, StepLayer, base, config, manifest};
 pub use base_layer::Contents;
 pub use build::{BuiltLayer, build_layers};
+pub use config::ConfigDocument;
 pub use dockerfile::{Dockerfile, DockerfileError, EngineReason};
 pub use error::BuildError;
+pub use layout::LayoutWriter;
 pub use plan::{BaseImage, Inputs, Plan, PlannedLayer, plan};
 pub use recipe::{
     Action, Base, BaseConfig, BuildArgs, Copy, Healthcheck, Origin, Owner, Recipe, Stage, Step,
