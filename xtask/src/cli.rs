@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     args_conflicts_with_subcommands = true
 )]
 #[command(
-    after_help = "Exit codes: 0 all done, 1 failed, 2 usage or configuration, 3 some registries failed, 130 interrupted.\n\
+    after_help = "Exit codes: 0 all done, 1 failed, 2 usage or configuration, 3 something failed and the rest was completed, 130 interrupted.\n\
                         Without a target, the targets are listed. Settings come from the environment and `.env`: see `.env.example`."
 )]
 pub struct Cli {

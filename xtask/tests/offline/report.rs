@@ -198,6 +198,25 @@ async fn a_file_that_fails_later_costs_only_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn partly_done_is_the_same_sentence_everywhere() {
+    let (_registry, fixture) = sync_fixture().await;
+    let help = fixture.workspace.run(&["--help"]).await.stdout;
+    let file = |name: &str| {
+        let path = format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).unwrap()
+    };
+    let texts = [
+        (help, 1),
+        (file("README.md"), 2),
+        (file("docs/report.md"), 1),
+    ];
+    for (text, count) in texts {
+        let sentence = "3 something failed and the rest was completed, 130 interrupted";
+        assert_eq!(text.matches(sentence).count(), count, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_not_taken_for_another() {
     let (_registry, fixture) = sync_fixture().await;
     fixture

@@ -52,12 +52,13 @@ fn each_example_finds_something() {
         .filter(|line| line.starts_with("jq "))
         .collect();
     assert!(examples.len() >= 8, "the examples were not found");
-    for example in examples {
-        let shell = Command::new("sh")
-            .args(["-c", example])
-            .current_dir(directory.path())
-            .output()
-            .unwrap();
+    let run = |example: &str| {
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", example]).current_dir(directory.path());
+        shell.output().unwrap()
+    };
+    for &example in &examples {
+        let shell = run(example);
         let error = String::from_utf8_lossy(&shell.stderr);
         assert!(
             shell.status.success(),
@@ -68,4 +69,12 @@ fn each_example_finds_something() {
             "{example} prints nothing"
         );
     }
+
+    // A registry without the image does not hold the same as the others.
+    let release = directory.path().join("release-report.json");
+    let report = std::fs::read_to_string(&release).unwrap();
+    let digest = format!("\"sha256:{}\"", "ab".repeat(32));
+    std::fs::write(&release, report.replace(&digest, "null")).unwrap();
+    let one_image = examples.iter().find(|it| it.contains("unique")).unwrap();
+    assert_eq!(run(one_image).status.code(), Some(1), "{one_image}");
 }
