@@ -169,6 +169,7 @@ async fn verify_names_what_was_not_published_and_a_missing_login_once() {
     let skipped = "not published: skipped in the reported run";
     let run = verify(&fixture).await;
     run.expect(0, &["4 tags as reported, 0 not", skipped]);
+    assert!(run.stderr.starts_with("REGISTRY"), "{run}");
 
     let report = fixture.workspace.read("report.json");
     let (one, others) = report.split_once("\"registries\"").unwrap();

@@ -171,7 +171,8 @@ async fn what_is_said_is_as_much_as_asked_for_and_in_the_log_too() {
         "sync.yaml",
         "source: source.io/app\ntargets: one.io/app\ntags: [v1, v9]\n",
     );
-    let (created, failed) = ("created source.io/app:v1", "failed source.io/app:v9");
+    let created = "created source.io/app:v1 -> one.io/app:v1, 200.";
+    let failed = "failed source.io/app:v9";
     let run = fixture.sync(&["sync.yaml", "--log", "sync.log"]).await;
     run.expect(3, &[created, failed]);
     let log = fixture.read("sync.log");
@@ -180,6 +181,8 @@ async fn what_is_said_is_as_much_as_asked_for_and_in_the_log_too() {
         "{log}"
     );
     assert!(log.lines().all(|line| line.starts_with("20")), "{log}");
+    let line = log.lines().find(|line| line.contains(created));
+    assert!(line.unwrap().ends_with(" kB uploaded"), "{log}");
 
     let run = fixture
         .sync(&["sync.yaml", "--log-level", "error", "--force"])
