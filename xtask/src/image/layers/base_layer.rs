@@ -57,7 +57,7 @@ impl FileTree {
     /// Applies a layer, an uncompressed tar archive, to the tree.
     ///
     /// # Errors
-    /// An archive that cannot be read, or names that are not UTF-8.
+    /// An archive that cannot be read, or names that are not UTF-8 if the contents are kept.
     pub fn apply(&mut self, layer: impl Read, contents: Contents) -> io::Result<()> {
         let mut kept = match contents {
             Contents::Compared => None,
@@ -69,7 +69,7 @@ impl FileTree {
         let mut found = Vec::new();
         for entry in tar::Archive::new(layer).entries()? {
             let mut entry = entry?;
-            let path = clean(&text(&entry.path_bytes())?);
+            let path = clean(&text(&entry.path_bytes(), contents)?);
             if path.is_empty() {
                 continue;
             }
@@ -79,14 +79,16 @@ impl FileTree {
             } else if let Some(name) = name.strip_prefix(WHITEOUT) {
                 (join(parent(&path), name), Found::Whiteout)
             } else {
-                let found = match &mut kept {
-                    Some(kept) => read(&mut entry, &mut Keep::Disk(kept))?,
-                    None if is_user_database(&path, entry.size()) => {
-                        read(&mut entry, &mut Keep::Memory)?
-                    }
-                    None => read(&mut entry, &mut Keep::Nothing)?,
+                let target = match entry.link_name_bytes() {
+                    Some(target) => text(&target, contents)?,
+                    None => String::new(),
                 };
-                (path, found)
+                let mut keep = match &mut kept {
+                    Some(kept) => Keep::Disk(kept),
+                    None if is_user_database(&path, entry.size()) => Keep::Memory,
+                    None => Keep::Nothing,
+                };
+                (path, read(&mut entry, target, &mut keep)?)
             };
             found.push(what);
         }
@@ -158,11 +160,7 @@ fn is_user_database(path: &str, size: u64) -> bool {
     matches!(path, "etc/passwd" | "etc/group") && size <= MAX_DATABASE
 }
 
-fn read(entry: &mut tar::Entry<impl Read>, keep: &mut Keep) -> io::Result<Found> {
-    let target = match entry.link_name_bytes() {
-        Some(target) => text(&target)?,
-        None => String::new(),
-    };
+fn read(entry: &mut tar::Entry<impl Read>, target: String, keep: &mut Keep) -> io::Result<Found> {
     let kind = match entry.header().entry_type() {
         EntryType::Directory => NodeKind::Directory,
         EntryType::Symlink => NodeKind::Link(target),
@@ -220,9 +218,15 @@ fn content(entry: &mut impl Read, keep: &mut Keep) -> io::Result<FileContent> {
     Ok(FileContent { size, source })
 }
 
-fn text(bytes: &[u8]) -> io::Result<String> {
-    let text = String::from_utf8(bytes.to_vec());
-    text.map_err(|_| invalid(format!("`{}` is not UTF-8", String::from_utf8_lossy(bytes))))
+/// A name. One that is not UTF-8 is in the way of none that a Dockerfile has, but cannot be copied as it is.
+fn text(bytes: &[u8], contents: Contents) -> io::Result<String> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    match contents {
+        Contents::Kept if text.as_bytes() != bytes => {
+            Err(invalid(format!("the name `{text}` is not UTF-8")))
+        }
+        _ => Ok(text),
+    }
 }
 
 fn invalid(reason: String) -> io::Error {

@@ -104,7 +104,8 @@ impl FileContent {
         }
     }
 
-    fn digest(&self) -> io::Result<Digest> {
+    /// The sha256 digest of the bytes.
+    pub fn digest(&self) -> io::Result<Digest> {
         match &self.source {
             Source::Kept { digest, .. } | Source::Compared(digest) => Ok(digest.clone()),
             Source::Disk(_) | Source::Memory(_) => {
