@@ -199,6 +199,20 @@ async fn what_is_said_is_as_much_as_asked_for_and_in_the_log_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_mounted_is_not_called_uploaded() {
+    let registry = FakeRegistry::start(Behavior {
+        mount: Some(201),
+        ..Behavior::default()
+    })
+    .await;
+    let fixture = SyncFixture::between(&[("one.io", &registry.host)]);
+    fixture.publish("one.io/app:v1", &ONE).await;
+    fixture.write("sync.yaml", "one.io/app:v1: [one.io/a, one.io/b]\n");
+    let run = fixture.sync(&["sync.yaml"]).await;
+    run.expect(0, &[" uploaded\n", " mounted\n"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_readme_shows_every_option_and_forms_that_are_read() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
