@@ -27,15 +27,16 @@ pub struct ContentRange {
     pub size: Option<u64>,
 }
 
-/// `Content-Range: bytes 100-199/200`, or `/*` for an unknown size (RFC 9110, 14.4).
+/// `Content-Range: bytes 100-199/200` (RFC 9110, 14.4); the size may be unknown or missing, as some servers have it.
 pub fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let value = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim();
     let (unit, range) = value.split_once(' ')?;
-    let (span, size) = range.trim().split_once('/')?;
+    let (span, size) = range.trim().split_once('/').unwrap_or((range.trim(), "*"));
     let (first, last) = span.split_once('-')?;
+    let is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
     let range = ContentRange {
         first: first.parse().ok()?,
-        last: last.parse().ok()?,
+        last: is_number.then(|| last.parse().unwrap_or(u64::MAX))?,
         size: match size {
             "*" => None,
             size => Some(size.parse().ok()?),
@@ -70,7 +71,7 @@ pub fn next_page(headers: &HeaderMap, here: &Url) -> Result<Option<Url>, String>
                     false => break,
                 }
             };
-            if link.is("next", here) {
+            if link.is_next(here) {
                 let next = here.join(link.target);
                 return next
                     .map(Some)
@@ -112,18 +113,19 @@ impl<'a> Link<'a> {
         is_end.then_some((Link { target, parameters }, rest))
     }
 
-    /// Whether it relates `here` to its target by `relation`.
-    fn is(&self, relation: &str, here: &Url) -> bool {
-        let parameter = |wanted: &str| {
-            let mut all = self.parameters.iter();
-            all.find_map(|(name, value)| (name == wanted).then_some(value.as_str()))
+    /// Whether it leads from `here` to the next page. Read generously, because a list that ends early is worse than a
+    /// page too many: any `rel` counts, in single quotes too, and a link without parameters, as registries mean nothing
+    /// else.
+    fn is_next(&self, here: &Url) -> bool {
+        let values = |wanted: &'static str| {
+            let all = self.parameters.iter();
+            all.filter_map(move |(name, value)| (name == wanted).then_some(value.as_str()))
         };
-        let is_ours = match parameter("anchor") {
-            None => true,
-            Some(anchor) => here.join(anchor).is_ok_and(|it| it == *here),
-        };
-        let mut relations = parameter("rel").unwrap_or_default().split_whitespace();
-        is_ours && relations.any(|it| it.eq_ignore_ascii_case(relation))
+        let anchor = values("anchor").next().map(|anchor| here.join(anchor));
+        let is_ours = anchor.is_none_or(|it| it.is_ok_and(|it| it.path() == here.path()));
+        let mut relations = values("rel").flat_map(|it| it.trim_matches('\'').split_whitespace());
+        let is_next = relations.any(|it| it.eq_ignore_ascii_case("next"));
+        is_ours && (is_next || self.parameters.is_empty())
     }
 }
 
@@ -196,6 +198,10 @@ mod tests {
             r#"<list?last=x&n=2>; title="a, b; rel=prev"; rel="next""#,
             r#"<list?last=x&n=2>; title="a \" b"; flag; rel="last next""#,
             r#"<list?last=x&n=2>; rel=next; rel=prev, </x>; rel=last"#,
+            "<list?last=x&n=2>; rel=prev; rel=next",
+            "<list?last=x&n=2>; rel='next'",
+            "<list?last=x&n=2>",
+            r#"<list?last=x&n=2>; rel="next"; anchor="/v2/a/tags/list""#,
             r#",, <list?last=x&n=2>; rel=next; anchor="",,"#,
             r#"</x>; rel=next; anchor="/other", <list?last=x&n=2>;;rel=next"#,
             r#"</x>; rev=next, <list?last=x&n=2>; rel="https://example.com/rel next""#,
@@ -218,15 +224,7 @@ mod tests {
 
     #[test]
     fn other_links_are_no_next_page() {
-        for link in [
-            "",
-            r#"</x>; rel="prev""#,
-            "</x>; rel=nextish",
-            "</x>; rel=prev; rel=next",
-            "</x>",
-            "nonsense",
-            r#"</x>; title="next""#,
-        ] {
+        for link in ["", r#"</x>; rel="prev""#, "</x>; rel=nextish", "nonsense"] {
             assert_eq!(next(&[link]), Ok(None), "{link}");
         }
         assert_eq!(next(&[]), Ok(None));

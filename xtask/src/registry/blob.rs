@@ -50,6 +50,26 @@ impl Repository {
         self.connection.attempt_blob(request, &scope, &sent).await
     }
 
+    /// The blob from `position` on, and how many bytes before it come again: all of them where the rest alone cannot be
+    /// had.
+    async fn blob_after(&self, digest: &Digest, position: u64) -> Result<(Response, u64), Error> {
+        let is_refused = |error: &Error| matches!(error.status(), Some(400 | 416));
+        match self.blob_from(digest, position).await {
+            Err(error) if !is_refused(&error) || position == 0 => return Err(error),
+            Err(_) => {}
+            Ok(response) if response.status() != StatusCode::PARTIAL_CONTENT => {
+                return Ok((response, position));
+            }
+            Ok(response) => {
+                let range = http::content_range(response.headers());
+                if let Some(range) = range.filter(|range| range.first <= position) {
+                    return Ok((response, position - range.first));
+                }
+            }
+        }
+        Ok((self.blob_from(digest, 0).await?, position))
+    }
+
     pub(super) fn blob_request(&self, method: Method, digest: &Digest) -> Request {
         Request::new(method, self.url(format_args!("blobs/{digest}")))
     }
@@ -136,7 +156,7 @@ impl Blob {
             async move {
                 match broken {
                     Some(error) => Err(error),
-                    None => repository.blob_from(digest, position).await,
+                    None => repository.blob_after(digest, position).await,
                 }
             }
         };
@@ -144,23 +164,7 @@ impl Blob {
             self.failures += 1;
             policy(error, self.failures)
         };
-        let response = http::retry(count, reopen).await?;
-        self.skip = self.overlap(&response)?;
-        self.response = response;
+        (self.response, self.skip) = http::retry(count, reopen).await?;
         Ok(())
-    }
-
-    /// How many bytes of `response` were handed out already: all of them if the range was ignored.
-    fn overlap(&self, response: &Response) -> Result<u64, Error> {
-        if response.status() != StatusCode::PARTIAL_CONTENT {
-            return Ok(self.position);
-        }
-        match http::content_range(response.headers()) {
-            Some(range) if range.first <= self.position => Ok(self.position - range.first),
-            _ => {
-                let reason = format!("another range than from {}", self.position);
-                Err(Error::protocol(response.url(), reason))
-            }
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a repository holds: its tags, and what refers to a manifest. A list is complete, to its last page, or an error.
 
+use std::collections::HashSet;
+
 use reqwest::{Method, Request};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -55,6 +57,7 @@ impl Repository {
         let scope = self.scope(Access::Pull);
         let mut pages = Vec::new();
         let mut next = Some(first);
+        let mut seen = HashSet::new();
         while let Some(url) = next {
             let wrong = |reason| Error::protocol(&url, reason);
             if pages.len() == MOST_PAGES {
@@ -67,7 +70,16 @@ impl Repository {
             let (response, body) = self.connection.retry(get).await?;
             let page = serde_json::from_slice(&body);
             pages.push(page.map_err(|e| wrong(format!("not the list that was asked for: {e}")))?);
-            next = http::next_page(response.headers(), response.url()).map_err(wrong)?;
+            let following = http::next_page(response.headers(), response.url()).map_err(wrong)?;
+            if following
+                .as_ref()
+                .is_some_and(|it| *it == url || !seen.insert(it.clone()))
+            {
+                return Err(wrong(
+                    "the list leads to a page that was read before".to_owned(),
+                ));
+            }
+            next = following;
         }
         Ok(pages)
     }

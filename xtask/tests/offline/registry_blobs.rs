@@ -305,3 +305,16 @@ async fn a_mount_that_is_granted_uploads_nothing() {
     ));
     assert!(target.has_blob(&blob.digest).await.unwrap());
 }
+
+#[tokio::test]
+async fn a_rest_that_cannot_be_had_alone_is_read_from_the_beginning() {
+    let wrong: &'static [_] = &[("content-range", "bytes 7-8")];
+    for (status, headers) in [(416, &[][..]), (400, &[]), (206, &[]), (206, wrong)] {
+        let (server, repository, blob) = holding_content(Behavior::default()).await;
+        server.fault(Method::GET, "blobs", Fault::Truncate(4));
+        server.fault(Method::GET, "blobs", Fault::Respond(status, headers, "x"));
+        let found = repository.get_blob(&blob).await.unwrap();
+        let found = read(found.expect("it is there")).await;
+        assert_eq!(found.unwrap(), CONTENT, "{status} {headers:?}");
+    }
+}
