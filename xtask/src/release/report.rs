@@ -1,7 +1,6 @@
 //! What a release did: the table for people, the outputs for the workflow, and the report.
 
 use indicatif::DecimalBytes;
-use serde_json::json;
 
 use super::plan::{PushPlan, ReleasePlan, join};
 use super::run_state::{Published, RunState};
@@ -27,11 +26,7 @@ pub fn outcome(plan: &ReleasePlan, state: &RunState, summary: &Summary, exit: Ex
         title: format!("release {version}"),
         exit,
         tables: vec![report::targets(summary), table(&registries)],
-        outputs: vec![
-            ("version", version.clone()),
-            ("digest", digest),
-            ("registries", json!(registries).to_string()),
-        ],
+        outputs: vec![("version", version.clone()), ("digest", digest)],
         files: Vec::new(),
         content: Some(Content::Release(ReleaseReport {
             version: Some(version),

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
 
+use serde_json::json;
+
 use super::live::Live;
 use super::outcome::Outcome;
 use super::schema::{Content, Report};
@@ -181,7 +183,17 @@ impl Console {
             self.info(&format!("{gap}{}", text.trim_end()));
         }
         for (path, text) in std::mem::take(&mut outcome.files) {
-            self.written(file::replace(&path, &self.redact(&text)));
+            self.written(file::replace(&path, &text));
+        }
+        if let Some(content) = &mut outcome.content {
+            // Before they are JSON: a secret that is a number or a word would break it.
+            for text in content.texts() {
+                *text = self.redact(text);
+            }
+            if let Content::Release(report) = content {
+                let registries = json!(report.registries).to_string();
+                outcome.outputs.push(("registries", registries));
+            }
         }
         outcome.exit = self.exit(outcome.exit);
         if let (Some(path), Some(content)) = (report, outcome.content.take()) {
@@ -195,8 +207,7 @@ impl Console {
             }
             if let Some(path) = &actions.output {
                 outcome.exit = self.exit(outcome.exit);
-                let text = actions::outputs(&outcome);
-                self.written(file::append(path, &self.redact(&text)));
+                self.written(file::append(path, &actions::outputs(&outcome)));
             }
         }
         outcome.exit = self.exit(outcome.exit);
@@ -214,14 +225,14 @@ impl Console {
         if let Some((path, content)) = report
             && file::check_writable([path]).is_ok()
         {
-            self.report(path, exit, Some(sentence(error)), content);
+            self.report(path, exit, Some(self.redact(&sentence(error))), content);
         }
         exit
     }
 
     fn report(&self, path: &Path, exit: Exit, error: Option<String>, content: Content) {
         let report = Report::new(self.started, exit, error, content);
-        self.written(file::replace(path, &self.redact(&report.to_json())));
+        self.written(file::replace(path, &report.to_json()));
     }
 
     fn written(&self, result: anyhow::Result<()>) {

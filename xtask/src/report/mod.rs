@@ -1,6 +1,7 @@
 //! All printing: to a terminal, a log, GitHub Actions and files.
 //!
-//! stdout is for data, stderr for people. Every text passes the [`Redactor`](crate::secret::Redactor) on its way out.
+//! stdout is for data, stderr for people. Every text passes the [`Redactor`](crate::secret::Redactor) on its way out;
+//! references, digests, numbers and the words of a schema stay as they are.
 
 mod actions;
 mod console;

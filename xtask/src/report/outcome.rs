@@ -16,9 +16,9 @@ pub struct Outcome {
     pub tables: Vec<Table>,
     /// For `--report`.
     pub content: Option<Content>,
-    /// Other files to write, with their texts.
+    /// Other files to write, with their texts: references only.
     pub files: Vec<(PathBuf, String)>,
-    /// For the later steps of a workflow, besides `exit_code`.
+    /// For the later steps of a workflow, besides `exit_code`: names, digests and numbers.
     pub outputs: Vec<(&'static str, String)>,
 }
 

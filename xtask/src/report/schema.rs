@@ -6,9 +6,9 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::copy::CopyResult;
+use crate::copy::{CopyResult, CopyStatus};
 use crate::exit::Exit;
 use crate::graph::{Row, Status};
 use crate::oci::{Digest, Reference, Tag};
@@ -46,6 +46,23 @@ pub struct Report {
 pub enum Content {
     Release(ReleaseReport),
     Sync(SyncReport),
+}
+
+impl Content {
+    /// What others have said: it may hold secrets. The rest is names, words and numbers, which are not to be masked.
+    pub(super) fn texts(&mut self) -> Vec<&mut String> {
+        match self {
+            Content::Release(report) => {
+                let targets = report.targets.iter_mut().map(|it| &mut it.note);
+                let registries = report.registries.iter_mut().map(|it| &mut it.note);
+                targets.chain(registries).collect()
+            }
+            Content::Sync(report) => {
+                let images = report.images.iter_mut();
+                images.filter_map(|it| it.reason.as_mut()).collect()
+            }
+        }
+    }
 }
 
 /// What a release did.
@@ -117,7 +134,26 @@ pub struct SyncReport {
     /// Bytes of blobs read from the sources.
     pub bytes_read: u64,
     /// Every image at every destination.
+    #[serde(serialize_with = "with_verdicts")]
+    #[cfg_attr(test, schemars(with = "Vec<ImageReport<'static>>"))]
     pub images: Vec<CopyResult>,
+}
+
+/// One image at one destination.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ImageReport<'r> {
+    #[serde(flatten)]
+    result: &'r CopyResult,
+    /// The same as `status`, for readers of reports that were written before there was a `schema`.
+    verdict: CopyStatus,
+}
+
+fn with_verdicts<S: Serializer>(images: &[CopyResult], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(images.iter().map(|result| ImageReport {
+        result,
+        verdict: result.status,
+    }))
 }
 
 impl Report {

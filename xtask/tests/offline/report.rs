@@ -66,6 +66,46 @@ async fn a_report_says_what_was_done_and_when() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_masked_in_free_text_only() {
+    let (_registry, mut fixture) = sync_fixture().await;
+    let list = "one.io/app: one.io/copy\none.io/no-such: one.io/x\n";
+    fixture.write("two.yaml", list);
+    fixture.workspace.set("GITHUB_ACTIONS", "true");
+    fixture.workspace.set("GITHUB_OUTPUT", "output.txt");
+    let year = humantime::format_rfc3339(std::time::SystemTime::now()).to_string();
+    for password in [
+        "null",
+        &year[..4],
+        "sync",
+        "sha256",
+        "false",
+        "copy",
+        "such",
+    ] {
+        fixture.workspace.set("DOCKER_PASSWORD", password);
+        let run = fixture.sync(&["two.yaml", "--report", "r.json"]).await;
+        run.expect(3, &[]);
+        let report = fixture.report("r.json");
+        assert_eq!(report["kind"], "sync");
+        assert_eq!(report["error"], serde_json::Value::Null);
+        assert!(humantime::parse_rfc3339(report["started"].as_str().unwrap()).is_ok());
+        let images = report["images"].as_array().unwrap();
+        for image in images {
+            assert_eq!(image["verdict"], image["status"]);
+            assert_eq!(image["incomplete"], false);
+        }
+        let copied = images.iter().find(|it| it["reference"] == "one.io/copy:v1");
+        let digest = copied.unwrap()["digest"].as_str().unwrap();
+        assert!(digest.starts_with("sha256:"), "{digest}");
+        let failed = images.iter().find(|it| it["image"] == "one.io/no-such");
+        let reason = failed.unwrap()["reason"].as_str().unwrap();
+        assert!(!reason.contains(password), "{reason}");
+    }
+    let list = ["two.yaml", "--only-failed", "r.json"];
+    fixture.sync(&list).await.expect(1, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_cannot_begin_reports_why() {
     let (_registry, fixture) = sync_fixture().await;
     fixture.write("wrong.yaml", "source: one.io/app\ntargets: 1.2.3.4.5:x/y\n");
