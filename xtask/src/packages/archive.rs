@@ -3,10 +3,10 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use zip::ZipArchive;
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::error::Error;
 use super::layout::{Kind, Named, Placed, place};
@@ -31,6 +31,20 @@ const TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const DIRECTORY: u32 = 0o040_000;
 
+/// A file whose content is a deflate stream in the zip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeflatedFile {
+    /// Relative to the directory it was extracted to.
+    pub path: PathBuf,
+    /// Of the stream in the zip, in bytes.
+    pub offset: u64,
+    /// The length of the stream.
+    pub compressed: u64,
+    /// The length of the file.
+    pub size: u64,
+    pub crc: u32,
+}
+
 pub(super) struct Archive<'p> {
     path: &'p Path,
     zip: ZipArchive<BufReader<File>>,
@@ -52,6 +66,21 @@ impl<'p> Archive<'p> {
             return Err(archive.refuse("it holds no files"));
         }
         Ok((archive, placed))
+    }
+
+    /// Where the content of a file is, if it is deflated.
+    pub fn deflated(&mut self, entry: &Placed) -> Result<Option<DeflatedFile>, Error> {
+        let file = self.zip.by_index_raw(entry.index);
+        let file = file.map_err(fault(self.path))?;
+        let is_deflated = file.compression() == CompressionMethod::Deflated;
+        let offset = file.data_start().filter(|_| is_deflated);
+        Ok(offset.map(|offset| DeflatedFile {
+            path: entry.path.clone(),
+            offset,
+            compressed: file.compressed_size(),
+            size: file.size(),
+            crc: file.crc32(),
+        }))
     }
 
     /// Copies the content of a file to `to`; `target` is what its errors name. Returns the bytes written.

@@ -5,15 +5,17 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::archive::Archive;
+use super::archive::{Archive, DeflatedFile};
 use super::error::Error;
 use super::layout::{Kind, Placed};
 
 /// What was extracted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extracted {
     pub files: usize,
     pub bytes: u64,
+    /// Where in the zip the content of the deflated files is.
+    pub deflated: Vec<DeflatedFile>,
 }
 
 /// Extracts `zip` and puts the result in place of `into`, whose parent is made if need be.
@@ -65,7 +67,7 @@ pub fn extract(zip: &Path, into: &Path) -> Result<Extracted, Error> {
 }
 
 fn write(archive: &mut Archive<'_>, entries: &[Placed], root: &Path) -> Result<Extracted, Error> {
-    let mut extracted = Extracted { files: 0, bytes: 0 };
+    let mut extracted = Extracted::default();
     directory(root, root)?;
     for entry in entries {
         let path = root.join(&entry.path);
@@ -83,6 +85,7 @@ fn write(archive: &mut Archive<'_>, entries: &[Placed], root: &Path) -> Result<E
                     .map_err(Error::io("create", &path))?;
                 extracted.bytes += archive.copy(entry, &mut file, &path)?;
                 extracted.files += 1;
+                extracted.deflated.extend(archive.deflated(entry)?);
                 permit(&path, entry.mode)?;
             }
             Kind::Link(target) => {

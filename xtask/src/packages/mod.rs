@@ -16,6 +16,7 @@ mod partial_file;
 mod source;
 mod verify;
 
+pub use archive::DeflatedFile;
 pub use download::download;
 pub use error::Error;
 pub use extract::{Extracted, extract};

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 
 use super::clients::Clients;
 use super::plan::{ReleasePlan, join};
-use super::{build_layers, download};
+use super::{build_layers, download, origins};
 use crate::cli::Builder;
 use crate::engine;
 use crate::exit::bad_input;
@@ -19,8 +19,13 @@ pub async fn extract(plan: &ReleasePlan) -> Result<TargetResult> {
     let unpacked = plan.platforms.iter().map(|platform| async move {
         let zip = download::package(plan, platform)?;
         let into = plan.lib(platform);
-        let extracted = tokio::task::spawn_blocking(move || packages::extract(&zip, &into)).await?;
-        extracted.map_err(download::fault)
+        let record = origins::path(plan, platform);
+        let extracted = tokio::task::spawn_blocking(move || {
+            let extracted = packages::extract(&zip, &into).map_err(download::fault)?;
+            origins::save(&record, &zip, &into, &extracted.deflated)?;
+            anyhow::Ok(extracted)
+        });
+        extracted.await?
     });
     let unpacked = try_join_all(unpacked).await?;
     let files: usize = unpacked.iter().map(|it| it.files).sum();

@@ -3,12 +3,12 @@
 //! The result is an OCI layout in `output/image/`, which the pushes read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
 use super::base_image::{FetchedBase, fetch};
 use super::clients::Clients;
+use super::origins;
 use super::plan::{ReleasePlan, rfc3339};
 use crate::engine::BuildPlan;
 use crate::exit::bad_input;
@@ -16,7 +16,7 @@ use crate::graph::{self, TargetResult};
 use crate::image::context::Context;
 use crate::image::layers::{
     self, Base, BaseConfig, BaseImage, ConfigDocument, Dockerfile, FileTree, Inputs, LayoutWriter,
-    Origins, Recipe, Release, StepLayer,
+    Recipe, Release, StepLayer,
 };
 use crate::image::{Compression, Content, oci_layer};
 use crate::oci::{Descriptor, Manifest, Platform, Reference, index_of};
@@ -58,18 +58,25 @@ pub async fn build(
         target.note(&format!("`{reference}` is {}", fetched.digest));
         bases.insert((reference, platform), fetched);
     }
-    let (builds, context) = (plan.builds.clone(), plan.context.clone());
+    let (builds, context, origins) = (
+        plan.builds.clone(),
+        plan.context.clone(),
+        origins::load(plan),
+    );
     let (tag, compression) = (plan.version.to_string(), plan.transport.compression);
     let made = tokio::task::spawn_blocking(move || {
-        make(
+        let context = Context::read(&context, "Dockerfile").map_err(bad_input)?;
+        let tree = FileTree::of_context(&context, &origins);
+        let made = make(
             &dockerfile,
             &builds,
-            &context,
+            &tree,
             &bases,
             compression,
             layout,
             &tag,
-        )
+        );
+        made.map(|(image, warnings)| (image, [context.warnings, warnings].concat()))
     });
     let (image, warnings) = made.await??;
     for warning in warnings {
@@ -85,21 +92,19 @@ pub async fn build(
 fn make(
     dockerfile: &Dockerfile,
     builds: &[BuildPlan],
-    directory: &Path,
+    context: &FileTree,
     bases: &Bases,
     compression: Compression,
     layout: LayoutWriter,
     tag: &str,
 ) -> Result<(Descriptor, Vec<String>)> {
-    let context = Context::read(directory, "Dockerfile").map_err(bad_input)?;
-    let mut warnings = context.warnings.clone();
-    let tree = FileTree::of_context(&context, &Origins::default());
+    let mut warnings = Vec::new();
     let images: HashMap<(Reference, Platform), BaseImage> = bases
         .iter()
         .map(|(key, base)| (key.clone(), base.image.clone()))
         .collect();
     let inputs = Inputs {
-        context: &tree,
+        context,
         images: &images,
     };
     let base_config = |reference: &Reference, platform: &Platform| -> BaseConfig {

@@ -14,6 +14,7 @@ mod github_release;
 mod image_source;
 mod lock;
 mod logins;
+mod origins;
 mod plan;
 mod preflight;
 mod promote;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::file_part::FilePart;
 use crate::image::layer_pipeline::LayerWriter;
@@ -20,7 +21,7 @@ use crate::image::layer_pipeline::LayerWriter;
 pub type Origins = HashMap<String, ZipOrigin>;
 
 /// A deflated entry of a zip, and the file that was extracted from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZipOrigin {
     pub zip: PathBuf,
     /// Of the entry's compressed bytes.
