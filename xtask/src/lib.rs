@@ -107,5 +107,8 @@ fn start(
     }
     let console = Console::new(redactor, cli.verbose(), settings.columns(), actions);
     report::show_logs(&console);
+    if let Some(why) = &settings.foreign_dotenv {
+        console.warning(&format!("nothing of `.env` is used: {why}"));
+    }
     Ok((settings, console))
 }

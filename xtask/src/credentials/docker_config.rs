@@ -89,12 +89,16 @@ impl DockerConfig {
     /// The credentials for `host`, [`Credentials::Anonymous`] if there are none. Docker's order: the host's own
     /// helper, the general one, the file itself.
     pub async fn credentials(&self, host: &str) -> Result<Credentials, DockerConfigError> {
-        if let Some(program) = self.helper(host)
-            && let Some(credentials) = ask(&program, key(host)).await?
-        {
-            return Ok(credentials);
+        let asked = match self.helper(host) {
+            Some(program) => ask(&program, key(host)).await,
+            None => Ok(None),
+        };
+        match (asked, self.stored(host)?) {
+            (Ok(Some(credentials)), _) => Ok(credentials),
+            // What is left of another machine's helper stops nobody who has a login here.
+            (Err(failure), Credentials::Anonymous) => Err(failure),
+            (_, stored) => Ok(stored),
         }
-        self.stored(host)
     }
 
     /// The program that keeps the credentials for `host`, if there is one.
@@ -183,7 +187,7 @@ async fn ask(program: &str, host: &str) -> Result<Option<Credentials>, DockerCon
             .arg("get")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
         if let Some(mut stdin) = helper.stdin.take() {
@@ -202,12 +206,16 @@ async fn ask(program: &str, host: &str) -> Result<Option<Credentials>, DockerCon
             .map_err(|_| failed("its answer is not readable".to_owned()))?;
         return Ok(Some(login(&answer.username, &answer.secret)));
     }
-    let said = String::from_utf8_lossy(&output.stdout);
-    match said.trim() {
-        // The words of the protocol, on standard output with status 1.
-        "credentials not found in native keychain" => Ok(None),
-        said => Err(failed(format!("{}: {said}", output.status))),
+    // The words of the protocol, on standard output with status 1. Nothing else of it is looked at or quoted: there
+    // the secret would stand.
+    if output.stdout.starts_with(b"credentials not found") {
+        return Ok(None);
     }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().next().unwrap_or_default().chars();
+    let said: String = said.filter(|c| !c.is_control()).take(200).collect();
+    let separator = if said.is_empty() { "" } else { ": " };
+    Err(failed(format!("{}{separator}{said}", output.status)))
 }
 
 #[cfg(test)]
@@ -256,10 +264,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_helper_that_is_not_installed_is_named() {
-        let config = DockerConfig::parse(r#"{"credsStore": "nowhere-to-be-found"}"#)
-            .ok()
-            .unwrap();
+    async fn a_helper_that_is_not_installed_is_named_where_the_file_has_no_login() {
+        let config =
+            r#"{"credsStore": "nowhere-to-be-found", "auths": {"b.io": {"auth": "dTpw"}}}"#;
+        let config = DockerConfig::parse(config).ok().unwrap();
+        assert_eq!(config.credentials("b.io").await, Ok(basic("u", "p")));
         let error = config.credentials("ghcr.io").await.unwrap_err().to_string();
         assert!(
             error.contains("`docker-credential-nowhere-to-be-found`")
@@ -277,7 +286,8 @@ mod tests {
             case "$1 $host" in
             "get ghcr.io") echo '{"ServerURL":"x","Username":"u","Secret":"s"}';;
             "get token.example") echo '{"Username":"<token>","Secret":"t"}';;
-            "get locked.example") echo 'locked'; exit 1;;
+            "get locked.example") echo '{"Username":"u","Secret":"hunter22"}'; printf 'lo\033cked\nmore\n' >&2; exit 1;;
+            "get silent.example") exit 2;;
             *) echo 'credentials not found in native keychain'; exit 1;;
             esac"#;
         // Written by another process: a file that this one has open for writing while it forks cannot be run.
@@ -298,6 +308,8 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.ends_with("exit status: 1: locked"), "{error}");
+        let error = ask(program, "silent.example").await.unwrap_err();
+        assert!(error.to_string().ends_with("exit status: 2"), "{error}");
     }
 
     #[test]

@@ -58,7 +58,11 @@ impl Prefix {
         })
     }
 
-    fn holds(&self, repository: &RepositoryName) -> bool {
+    pub(super) fn is_at(&self, host: &str) -> bool {
+        self.host == host
+    }
+
+    pub(super) fn holds(&self, repository: &RepositoryName) -> bool {
         let rest = repository.path().strip_prefix(&self.path);
         self.host == repository.host()
             && (self.path.is_empty()

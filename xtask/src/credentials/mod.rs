@@ -9,7 +9,7 @@ mod variables;
 
 pub use docker_config::DockerConfigError;
 pub use logins::{Logins, Prefix};
-pub use resolver::Resolver;
+pub use resolver::{ReleaseRegistry, Resolver};
 pub use variables::Variables;
 
 use crate::secret::Secret;
@@ -56,6 +56,14 @@ fn unset(variables: &[String]) -> String {
     match variables {
         [] => String::new(),
         variables => format!("{} are not set, and ", variables.join(" and ")),
+    }
+}
+
+impl NoLogin {
+    /// Whether there may be a login that its helper did not give. It is a failure for who writes; reading goes on
+    /// without it.
+    pub fn is_helper_failure(&self) -> bool {
+        matches!(self, NoLogin::Docker(DockerConfigError::Helper { .. }))
     }
 }
 

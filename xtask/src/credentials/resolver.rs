@@ -1,10 +1,12 @@
 //! The order in which logins are looked for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
+use futures_util::future::join_all;
+
 use super::docker_config::{DockerConfig, DockerConfigError};
-use super::{Credentials, Login, Logins, NoLogin, Variables};
+use super::{Credentials, Login, Logins, NoLogin, Prefix, Variables};
 use crate::oci::RepositoryName;
 
 /// Finds logins. Docker's configuration is read when nothing else has the login, and its helpers, which are programs,
@@ -12,19 +14,26 @@ use crate::oci::RepositoryName;
 #[derive(Default)]
 pub struct Resolver {
     logins: Logins,
-    /// Of a release's registries, by host.
-    variables: Vec<(String, Variables)>,
+    registries: Vec<ReleaseRegistry>,
     docker_config: Option<PathBuf>,
     docker: Option<Result<DockerConfig, DockerConfigError>>,
     /// What Docker's configuration gave, by host.
     asked: HashMap<String, Result<Credentials, DockerConfigError>>,
 }
 
+/// A registry of the release, as far as it matters for who signs in.
+pub struct ReleaseRegistry {
+    pub name: String,
+    /// Its host and its namespace there.
+    pub prefix: Prefix,
+    pub variables: Variables,
+}
+
 impl Resolver {
-    /// `variables` are those of a release's registries, by host; `docker_config` is where Docker's own file may be.
-    pub fn new(variables: Vec<(String, Variables)>, docker_config: Option<PathBuf>) -> Self {
+    /// `registries` are those of a release; `docker_config` is where Docker's own file may be.
+    pub fn new(registries: Vec<ReleaseRegistry>, docker_config: Option<PathBuf>) -> Self {
         Resolver {
-            variables,
+            registries,
             docker_config,
             ..Resolver::default()
         }
@@ -38,16 +47,53 @@ impl Resolver {
     /// The login for a repository that somebody names:
     ///
     /// 1. of the files: `--auth`, then the default registry's variables (`REGISTRY_USER`), the longest prefix first;
-    /// 2. the variables of the release's registries at that host, such as `AZURE_ACR_USERNAME`;
+    /// 2. the variables of the release's registries at that host, such as `AZURE_ACR_USERNAME`, first of the one whose
+    ///    namespace the repository is in;
     /// 3. Docker's own configuration and its helpers.
     pub async fn find(&mut self, repository: &RepositoryName) -> Result<Login, NoLogin> {
         if let Some(login) = self.logins.find(repository) {
             return Ok(login.clone());
         }
         let host = repository.host();
-        let variables = self.variables.iter().filter(|(it, _)| it == host);
-        let variables: Vec<Variables> = variables.map(|(_, it)| it.clone()).collect();
-        self.login(host, &variables).await
+        let registries = self.registries.iter().filter(|it| it.prefix.is_at(host));
+        let (own, others): (Vec<_>, Vec<_>) =
+            registries.partition(|it| it.prefix.holds(repository));
+        let mut half = None;
+        for (is_own, it) in own
+            .iter()
+            .map(|it| (true, it))
+            .chain(others.iter().map(|it| (false, it)))
+        {
+            match it.variables.login() {
+                Ok(Some(login)) => return Ok(login),
+                Ok(None) => {}
+                Err(problem) if is_own => return Err(problem),
+                Err(problem) => half = Some(problem),
+            }
+        }
+        if let Some(half) = half {
+            return Err(half);
+        }
+        let unset = own.iter().chain(&others).map(|it| it.variables.names());
+        let unset = unset.collect();
+        self.dockers_login(host, unset).await
+    }
+
+    /// The login for what a report says of a registry: its own one, if the release still has it there.
+    pub async fn find_reported(
+        &mut self,
+        registry: &str,
+        repository: &RepositoryName,
+    ) -> Result<Login, NoLogin> {
+        let host = repository.host();
+        let mut own = self.registries.iter();
+        match own.find(|it| it.name == registry && it.prefix.is_at(host)) {
+            Some(own) => {
+                let variables = own.variables.clone();
+                self.for_registry(host, &variables).await
+            }
+            None => self.find(repository).await,
+        }
     }
 
     /// The login for a registry of the release: of its own variables, else of Docker's configuration.
@@ -56,7 +102,10 @@ impl Resolver {
         host: &str,
         variables: &Variables,
     ) -> Result<Login, NoLogin> {
-        self.login(host, std::slice::from_ref(variables)).await
+        match variables.login()? {
+            Some(login) => Ok(login),
+            None => self.dockers_login(host, vec![variables.names()]).await,
+        }
     }
 
     /// The same without starting a program, for a plan: what only a helper can tell is anonymous, and its origin says
@@ -65,7 +114,7 @@ impl Resolver {
         if let Some(login) = variables.login()? {
             return Ok(login);
         }
-        let docker = self.docker()?;
+        let docker = self.docker().as_ref().map_err(Clone::clone)?;
         match docker.helper(host) {
             Some(program) => Ok(Login {
                 credentials: Credentials::Anonymous,
@@ -78,30 +127,34 @@ impl Resolver {
         }
     }
 
-    async fn login(&mut self, host: &str, variables: &[Variables]) -> Result<Login, NoLogin> {
-        for variables in variables {
-            if let Some(login) = variables.login()? {
-                return Ok(login);
-            }
-        }
-        if !self.asked.contains_key(host) {
-            let credentials = match self.docker() {
-                Ok(docker) => docker.credentials(host).await,
-                Err(problem) => Err(problem),
+    /// Asks Docker's configuration for these hosts, all at once, so that no login has to wait for another's helper.
+    pub async fn ask(&mut self, hosts: impl IntoIterator<Item = &str>) {
+        let hosts = hosts.into_iter().map(str::to_owned);
+        let hosts: BTreeSet<String> = hosts.filter(|it| !self.asked.contains_key(it)).collect();
+        let docker = self.docker();
+        let answers = hosts.into_iter().map(|host| async move {
+            let credentials = match docker {
+                Ok(docker) => docker.credentials(&host).await,
+                Err(problem) => Err(problem.clone()),
             };
-            self.asked.insert(host.to_owned(), credentials);
-        }
-        let unset = variables.iter().map(Variables::names).collect();
+            (host, credentials)
+        });
+        let answers = join_all(answers).await;
+        self.asked.extend(answers);
+    }
+
+    /// `unset` are the variables that could have said it.
+    async fn dockers_login(&mut self, host: &str, unset: Vec<String>) -> Result<Login, NoLogin> {
+        self.ask([host]).await;
         found(self.asked[host].clone()?, host, unset)
     }
 
-    fn docker(&mut self) -> Result<&DockerConfig, DockerConfigError> {
+    fn docker(&mut self) -> &Result<DockerConfig, DockerConfigError> {
         let read = || match &self.docker_config {
             Some(path) => DockerConfig::read(path),
             None => Ok(DockerConfig::default()),
         };
-        let docker = self.docker.get_or_insert_with(read);
-        docker.as_ref().map_err(Clone::clone)
+        self.docker.get_or_insert_with(read)
     }
 }
 
@@ -129,6 +182,14 @@ mod tests {
         Variables::read(username, password, lookup)
     }
 
+    fn registry(name: &str, host: &str, namespace: &str, variables: Variables) -> ReleaseRegistry {
+        ReleaseRegistry {
+            name: name.to_owned(),
+            prefix: Prefix::new(host, namespace).unwrap(),
+            variables,
+        }
+    }
+
     fn user(login: &Login) -> &str {
         match &login.credentials {
             Credentials::Basic { username, .. } => username,
@@ -152,8 +213,8 @@ mod tests {
     #[tokio::test]
     async fn files_count_before_variables_and_those_before_dockers() {
         let (_directory, path) = docker_config(AUTHS);
-        let of_hosts =
-            ["file.io", "variables.io"].map(|host| (host.to_owned(), variables("A", "variable")));
+        let of_hosts = ["file.io", "variables.io"]
+            .map(|host| registry("a", host, "team", variables("A", "variable")));
         let mut logins = Logins::default();
         let login = variables("F", "file").login().unwrap().unwrap();
         assert!(logins.add(Prefix::new("file.io", "team").unwrap(), login));
@@ -182,7 +243,7 @@ mod tests {
     async fn a_registry_of_the_release_has_its_own_variables() {
         let (_directory, path) = docker_config(AUTHS);
         let host = "docker.example".to_owned();
-        let others = vec![(host.clone(), variables("OTHER", "other"))];
+        let others = vec![registry("o", &host, "", variables("OTHER", "other"))];
         let mut resolver = Resolver::new(others, path);
         let own = variables("OWN", "own");
         assert_eq!(
@@ -202,6 +263,31 @@ mod tests {
         let half = Variables::read("U", "P", |name| (name == "P").then(|| "p".to_owned()));
         let half = resolver.for_registry(&host, &half).await.unwrap_err();
         assert_eq!(half.to_string(), "`P` is set and `U` is not");
+    }
+
+    #[tokio::test]
+    async fn registries_at_one_host_do_not_lend_their_logins() {
+        let half = Variables::read("U", "P", |name| (name == "P").then(|| "p".to_owned()));
+        let tables = vec![
+            registry("half", "a.io", "teamh", half),
+            registry("one", "a.io", "teama", variables("ONE", "one")),
+            registry("two", "a.io", "teamb", variables("TWO", "two")),
+        ];
+        let mut resolver = Resolver::new(tables, None);
+        for (name, expected) in [
+            ("a.io/teama/app", Some("one")),
+            ("a.io/teamb/app", Some("two")),
+            ("a.io/elsewhere/app", Some("one")),
+            ("a.io/teamh/app", None),
+        ] {
+            let login = resolver.find(&name.parse().unwrap()).await.ok();
+            assert_eq!(login.as_ref().map(user), expected, "{name}");
+        }
+        let moved = "a.io/moved/app".parse().unwrap();
+        let login = resolver.find_reported("two", &moved).await.unwrap();
+        assert_eq!(user(&login), "two");
+        let elsewhere = "b.io/teamb/app".parse().unwrap();
+        resolver.find_reported("two", &elsewhere).await.unwrap_err();
     }
 
     #[tokio::test]

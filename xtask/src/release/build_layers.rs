@@ -52,7 +52,9 @@ pub async fn build(
     let mut bases = Bases::new();
     for (reference, platform) in wanted {
         target.note(&format!("reading `{reference}` for {platform}"));
-        let repository = clients.base_repository(&reference.repository).await?;
+        let repository = clients
+            .base_repository(&reference.repository, target)
+            .await?;
         let fetched = fetch(&repository, &reference, &platform, &layout).await;
         let fetched = fetched.with_context(|| format!("base image `{reference}`"))?;
         target.note(&format!("`{reference}` is {}", fetched.digest));

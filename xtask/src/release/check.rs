@@ -15,11 +15,11 @@ use crate::settings::Settings;
 
 /// Asks every registry with credentials; changes nothing.
 pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) -> Result<Exit> {
-    let mut resolver = settings.resolver()?;
+    let (mut resolver, _) = settings.resolver();
     let settings = &settings.release(args.release_version.as_deref())?;
     // Settings that no plan can be made of are wrong, too.
     ReleasePlan::new(settings, Transport::default())?;
-    let logins = logins::find(&settings.registries, &mut resolver).await;
+    let logins = logins::find(&settings.registries, &mut resolver, |_| true).await;
     console.mask(logins.values().flatten().filter_map(Login::secret));
     let registries = Registries::new(&settings.registries, &logins)?;
     let answers = preflight::ask(&registries, |_| true).await;
@@ -32,7 +32,7 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
         let (origin, answer) = match &logins[&registry.name] {
             Err(problem) => {
                 let is_half = matches!(problem, NoLogin::Half { .. });
-                if is_half || args.strict {
+                if is_half || problem.is_helper_failure() || args.strict {
                     wrong.push(format!("registry `{}`: {problem}", registry.name));
                 }
                 ("none", format!("not asked: {problem}"))

@@ -8,6 +8,7 @@ use super::logins::RegistryLogins;
 use crate::credentials::{Credentials, Login, NoLogin, Resolver};
 use crate::engine::Engine;
 use crate::exit::bad_input;
+use crate::graph;
 use crate::http;
 use crate::oci::RepositoryName;
 use crate::registry::{Options, Registry, Repository};
@@ -114,8 +115,12 @@ impl<'s> Clients<'s> {
     /// A repository that base images come from: at one of the registries of the settings, or at any other.
     ///
     /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): half a login, or a helper that fails.
-    pub async fn base_repository(&self, name: &RepositoryName) -> Result<Repository> {
+    /// [`BadInput`](crate::exit::BadInput): half a login.
+    pub async fn base_repository(
+        &self,
+        name: &RepositoryName,
+        target: &graph::Context<'_>,
+    ) -> Result<Repository> {
         let host = name.host();
         let own = self.registries.iter();
         let mut own = own.filter(|it| it.is_signed_in() && it.settings.repository.host() == host);
@@ -125,6 +130,10 @@ impl<'s> Clients<'s> {
         let credentials = match self.resolver.lock().await.find(name).await {
             Ok(login) => login.credentials,
             Err(NoLogin::Missing { .. }) => Credentials::Anonymous,
+            Err(failed) if failed.is_helper_failure() => {
+                target.warn(&format!("`{host}` is read without a login: {failed}"));
+                Credentials::Anonymous
+            }
             Err(problem) => return Err(bad_input(problem)),
         };
         let registry = Registry::new(host, credentials, Options::default())

@@ -12,12 +12,29 @@ pub const NO_CREDENTIALS: &str = "no registry has credentials\nhint: set the use
 /// By the names of the registries.
 pub type RegistryLogins = BTreeMap<String, Result<Login, NoLogin>>;
 
-/// Finds them all: also a registry that gets nothing may hold what the others lack.
-pub async fn find(registries: &[RegistrySettings], resolver: &mut Resolver) -> RegistryLogins {
+/// Finds them. A helper is asked only for those that are `needed`: as far as this run knows, the others have no login.
+pub async fn find(
+    registries: &[RegistrySettings],
+    resolver: &mut Resolver,
+    needed: impl Fn(&RegistrySettings) -> bool,
+) -> RegistryLogins {
+    let unset = registries
+        .iter()
+        .filter(|it| needed(it) && matches!(it.variables.login(), Ok(None)));
+    resolver.ask(unset.map(|it| it.repository.host())).await;
     let mut logins = RegistryLogins::new();
     for it in registries {
-        let login = resolver.for_registry(it.repository.host(), &it.variables);
-        logins.insert(it.name.clone(), login.await);
+        let host = it.repository.host();
+        let login = match needed(it) {
+            true => resolver.for_registry(host, &it.variables).await,
+            false => it.variables.login().and_then(|login| {
+                login.ok_or_else(|| NoLogin::Missing {
+                    host: host.to_owned(),
+                    variables: vec![it.variables.names()],
+                })
+            }),
+        };
+        logins.insert(it.name.clone(), login);
     }
     logins
 }

@@ -9,7 +9,7 @@ use super::clients::{Registries, RegistryClient};
 use super::logins::{self, NO_CREDENTIALS};
 use super::registry_state::resolve_tag_at;
 use crate::cli::PromoteArgs;
-use crate::credentials::Login;
+use crate::credentials::{Login, NoLogin};
 use crate::exit::{Exit, bad_input};
 use crate::oci::{Digest, Tag, TagOrDigest};
 use crate::registry;
@@ -24,29 +24,29 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     };
     let version = parse(args.version.strip_prefix('v').unwrap_or(&args.version))?;
     let tag = parse(&args.tag)?;
-    let mut resolver = settings.resolver()?;
+    let (mut resolver, _) = settings.resolver();
     let settings = settings.registries()?;
-    let logins = logins::find(&settings, &mut resolver).await;
+    let logins = logins::find(&settings, &mut resolver, |_| true).await;
     let halves = logins::halves(&settings, &logins);
     if !halves.is_empty() {
         return Err(bad_input(halves.join("\n")));
     }
     console.mask(logins.values().flatten().filter_map(Login::secret));
     let registries = Registries::new(&settings, &logins)?;
-    let skipped: Vec<_> = registries
+    let (broken, skipped): (Vec<_>, Vec<_>) = registries
         .iter()
         .filter_map(|it| Some((it, it.login.as_ref().err()?)))
-        .collect();
+        .partition(|(_, why)| why.is_helper_failure());
     for (registry, why) in &skipped {
         let name = &registry.settings.name;
         console.warning(&format!("registry `{name}` is skipped: {why}"));
     }
     let moved = move_tag(&registries, &version, &tag).await?;
 
-    let failed = moved.iter().filter(|(_, result)| result.is_err()).count();
-    let exit = match failed {
+    let refused = moved.iter().filter(|(_, result)| result.is_err()).count();
+    let exit = match refused + broken.len() {
         0 => Exit::Done,
-        failed if failed == moved.len() => Exit::Failed,
+        _ if refused == moved.len() => Exit::Failed,
         _ => Exit::Partial,
     };
     let moved = moved.into_iter().map(|(registry, result)| {
@@ -54,16 +54,21 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
         let result = digest.unwrap_or_else(|error| format!("failed: {error}"));
         (registry, result)
     });
+    let broken = broken.into_iter();
+    let broken = broken.map(|(registry, why)| (registry, format!("failed: {why}")));
     let skipped = skipped.into_iter();
     let skipped = skipped.map(|(registry, why)| (registry, format!("skipped: {why}")));
-    let rows = moved.chain(skipped).map(|(registry, result)| {
-        let reference = registry.settings.repository.at(tag.clone());
-        vec![
-            registry.settings.name.clone(),
-            reference.to_string(),
-            result,
-        ]
-    });
+    let rows = moved
+        .chain(broken)
+        .chain(skipped)
+        .map(|(registry, result)| {
+            let reference = registry.settings.repository.at(tag.clone());
+            vec![
+                registry.settings.name.clone(),
+                reference.to_string(),
+                result,
+            ]
+        });
     let table = Table {
         columns: vec!["registry", "reference", "digest, or why not"],
         rows: rows.collect(),
@@ -100,7 +105,9 @@ async fn move_tag<'r>(
             }
         }
     }
-    if sources.is_empty() {
+    let is_broken =
+        |it: &RegistryClient<'_>| it.login.as_ref().is_err_and(NoLogin::is_helper_failure);
+    if sources.is_empty() && !registries.iter().any(is_broken) {
         return Err(bad_input(NO_CREDENTIALS));
     }
     let digests: BTreeSet<&Digest> = sources.iter().map(|(_, digest)| digest).collect();

@@ -15,15 +15,17 @@ use super::transport::Transport;
 use super::{digests, download, lock, preflight, report, targets};
 use crate::cli::{Builder, Cli, PlanFormat, ReleaseArgs, Via};
 use crate::credentials::{Login, Resolver};
-use crate::exit::{Exit, bad_input, interrupted, nearest};
+use crate::exit::{Exit, bad_input, interrupted, nearest, no_problems};
 use crate::graph::Graph;
 use crate::image::Compression;
 use crate::report::Console;
-use crate::settings::{ReleaseSettings, Settings};
+use crate::settings::{RegistrySettings, ReleaseSettings, Require, Settings};
 
 /// Runs the targets that `args` names, or prints what they would do.
 pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> Result<Exit> {
-    let mut resolver = settings.resolver()?;
+    // Shared, because every wait of the run must see an interrupt.
+    let cancel = interrupted().shared();
+    let (mut resolver, _) = settings.resolver();
     let settings = &settings.release(args.common.release_version.as_deref())?;
     let plan = ReleasePlan::new(settings, transport(args)?)?;
     let (requested, strict) = (&args.targets, args.common.strict);
@@ -49,11 +51,20 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         .filter(|step| !step.skipped)
         .map(|step| step.target.as_str())
         .collect();
-    let may_ask = !args.dry_run && settings.release.is_some();
-    let logins = logins(settings, &mut resolver, &scheduled, may_ask).await?;
+    let planned = planned(settings, &mut resolver, &scheduled)?;
     if settings.release.is_none() && !args.dry_run {
-        return Err(download::no_version(settings).await);
+        return tokio::select! {
+            problem = download::no_version(settings) => Err(problem),
+            () = cancel => Ok(Exit::Interrupted),
+        };
     }
+    let logins = match args.dry_run {
+        true => planned,
+        false => tokio::select! {
+            logins = logins(settings, &mut resolver, &scheduled) => logins,
+            () = cancel.clone() => planned,
+        },
+    };
     console.mask(logins.values().flatten().filter_map(Login::secret));
     let state = RunState::default();
     let clients = Clients::new(settings, &logins, resolver)?;
@@ -72,11 +83,10 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     if !unmet.is_empty() {
         return Err(bad_input(unmet.join("\n")));
     }
-    // Shared, because the graph must also see an interrupt during the preflight.
-    let cancel = interrupted().shared();
     let warnings = tokio::select! {
-        warnings = preflight::run(settings, &plan, &clients, &state, &scheduled) => Some(warnings?),
+        biased;
         () = cancel.clone() => None,
+        warnings = preflight::run(settings, &plan, &clients, &state, &scheduled) => Some(warnings?),
     };
     let output = settings.root.join("output");
     let _lock = warnings
@@ -140,26 +150,44 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
     Ok(transport)
 }
 
-/// The logins of the registries. Helpers are asked for them only if that is allowed and a scheduled target needs one.
+/// The logins as far as they are known before a helper is asked.
+///
+/// # Errors
+/// [`BadInput`](crate::exit::BadInput): half a login where this run pushes to.
+fn planned(
+    settings: &ReleaseSettings,
+    resolver: &mut Resolver,
+    scheduled: &[&str],
+) -> Result<RegistryLogins> {
+    let registries = &settings.registries;
+    let pushed_to = registries
+        .iter()
+        .filter(|it| scheduled.contains(&&*it.target));
+    let planned = logins::planned(registries, resolver);
+    no_problems(&logins::halves(pushed_to, &planned))?;
+    Ok(planned)
+}
+
+/// The logins of the registries. A helper is asked where a scheduled target pushes to, or asks what is there.
 async fn logins(
     settings: &ReleaseSettings,
     resolver: &mut Resolver,
     scheduled: &[&str],
-    may_ask: bool,
-) -> Result<RegistryLogins> {
-    let registries = &settings.registries;
+) -> RegistryLogins {
     let is_scheduled = |target: &str| scheduled.contains(&target);
-    let pushed_to = || registries.iter().filter(|it| is_scheduled(&it.target));
-    let planned = logins::planned(registries, resolver);
-    let halves = logins::halves(pushed_to(), &planned);
-    if !halves.is_empty() {
-        return Err(bad_input(halves.join("\n")));
-    }
-    let is_asked = pushed_to().next().is_some() || is_scheduled("github-release");
-    Ok(match is_asked && may_ask {
-        true => logins::find(registries, resolver).await,
-        false => planned,
-    })
+    let pushes = settings
+        .registries
+        .iter()
+        .any(|it| is_scheduled(&it.target));
+    let needed = |it: &RegistrySettings| {
+        let is_required = match &settings.require {
+            Require::Any => false,
+            Require::All => true,
+            Require::These(names) => names.contains(&it.name),
+        };
+        is_scheduled(&it.target) || is_scheduled("github-release") || pushes && is_required
+    };
+    logins::find(&settings.registries, resolver, needed).await
 }
 
 /// The error that no target is named, with the names of all.

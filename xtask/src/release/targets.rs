@@ -1,5 +1,7 @@
 //! The whole graph, on one screen.
 
+use anyhow::bail;
+
 use super::clients::{Clients, RegistryClient};
 use super::logins::NO_CREDENTIALS;
 use super::plan::{PushPlan, ReleasePlan};
@@ -53,6 +55,9 @@ pub fn targets<'a>(
         let target = target.does(move |context| async move { pushes.target(push, &context).await });
         match &clients.registries.get(&push.registry).login {
             Ok(_) => target,
+            Err(why) if why.is_helper_failure() => {
+                target.does(move |_| async move { bail!("{why}") })
+            }
             Err(why) if named(&push.target) || strict => {
                 target.requires(push.no_login(why), || false)
             }
@@ -68,7 +73,11 @@ pub fn targets<'a>(
             build::build(docker, plan, clients, &context).await
         }),
         "docker-push-all" => target.requires(NO_CREDENTIALS, || {
-            clients.registries.iter().any(RegistryClient::is_signed_in)
+            let may_sign_in = |it: &RegistryClient<'_>| match &it.login {
+                Ok(_) => true,
+                Err(why) => why.is_helper_failure(),
+            };
+            clients.registries.iter().any(may_sign_in)
         }),
         "github-release" => target
             .requires("`github-release`: `GITHUB_TOKEN` is not set", || {

@@ -94,13 +94,21 @@ async fn repositories(
     console: &Console,
     published: &[&RegistryReport],
 ) -> Result<Vec<(Repository, Option<NoLogin>)>> {
-    let mut resolver = settings.resolver()?;
+    let (mut resolver, wrong) = settings.resolver();
+    wrong.iter().for_each(|it| console.warning(it));
     let (mut repositories, mut problems) = (Vec::new(), Vec::new());
     for it in published {
         let name = &it.reference.repository;
-        let (credentials, no_login) = match resolver.find(name).await {
+        let (credentials, no_login) = match resolver.find_reported(&it.registry, name).await {
             Ok(login) => (login.credentials, None),
             Err(missing @ NoLogin::Missing { .. }) => (Credentials::Anonymous, Some(missing)),
+            Err(failed) if failed.is_helper_failure() => {
+                console.warning(&format!(
+                    "`{}` is read without a login: {failed}",
+                    name.host()
+                ));
+                (Credentials::Anonymous, Some(failed))
+            }
             Err(problem) => {
                 problems.push(problem.to_string());
                 continue;

@@ -104,10 +104,12 @@ struct Metadata<T> {
     release: T,
 }
 
-/// Whether the file at `path` has the table at all.
-pub(super) fn holds_facts(path: &Path) -> bool {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    toml::from_str::<Manifest<toml::Table>>(&text).is_ok()
+/// Whether the file at `path` has the table, or may have it: who needs it hears what is wrong with the file.
+pub(super) fn may_hold_facts(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| {
+        text.parse::<toml::Table>().is_err()
+            || toml::from_str::<Manifest<toml::Table>>(&text).is_ok()
+    })
 }
 
 /// The facts of the release whose workspace is `root`, or part of them.

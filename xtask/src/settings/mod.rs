@@ -35,6 +35,8 @@ pub struct Settings {
     directory: PathBuf,
     /// The directory of the `Cargo.toml` with the facts of a release, if there is one.
     workspace: Option<PathBuf>,
+    /// Why the `.env` of a directory that is no workspace of a release is not used: it is for somebody else then.
+    pub foreign_dotenv: Option<String>,
 }
 
 /// The files through which a step of GitHub Actions speaks.
@@ -48,11 +50,22 @@ impl Settings {
     /// Completes the environment by `.env`, from the workspace of the release, else from `directory`.
     ///
     /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): `.env` is not readable.
+    /// [`BadInput`](crate::exit::BadInput): the workspace's `.env` is not readable.
     pub fn load(environment: Environment, directory: &Path) -> Result<Self> {
         let workspace = workspace(directory, &environment);
         let dotenv = workspace.as_deref().unwrap_or(directory).join(".env");
-        let environment = environment.with_dotenv(&dotenv)?;
+        let is_special = std::fs::metadata(&dotenv).is_ok_and(|it| !it.is_file());
+        let (environment, foreign_dotenv) = match workspace {
+            Some(_) => (environment.with_dotenv(&dotenv)?, None),
+            None if is_special => (
+                environment,
+                Some(format!("`{}` is no regular file", dotenv.display())),
+            ),
+            None => match environment.clone().with_dotenv(&dotenv) {
+                Ok(environment) => (environment, None),
+                Err(problem) => (environment, Some(problem.to_string())),
+            },
+        };
         Ok(Settings {
             actions: (environment.get("GITHUB_ACTIONS") == Some("true")).then(|| Actions {
                 summary: environment.get("GITHUB_STEP_SUMMARY").map(PathBuf::from),
@@ -61,6 +74,7 @@ impl Settings {
             directory: directory.to_owned(),
             workspace,
             environment,
+            foreign_dotenv,
         })
     }
 
@@ -94,19 +108,24 @@ impl Settings {
         Ok(registries)
     }
 
-    /// What finds logins. The variables of a release's registries count where a release is set up.
-    ///
-    /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): the table of registries is not readable.
-    pub fn resolver(&self) -> Result<Resolver> {
-        let variables = match &self.workspace {
-            Some(workspace) => {
-                let facts: RegistriesMetadata = metadata::read(workspace)?;
-                registries::by_host(&facts.registries, &self.environment)
-            }
-            None => Vec::new(),
-        };
-        Ok(Resolver::new(variables, docker_config(&self.environment)))
+    /// What finds logins, and what is wrong with a release's registries, whose variables count where a release is set
+    /// up. Who needs these registries hears of the problems from [`release`](Self::release) or
+    /// [`registries`](Self::registries).
+    pub fn resolver(&self) -> (Resolver, Vec<String>) {
+        let mut problems = Vec::new();
+        let facts = self.workspace.as_deref().map(metadata::read);
+        let facts: RegistriesMetadata = facts
+            .transpose()
+            .unwrap_or_else(|error| {
+                problems.push(error.to_string());
+                None
+            })
+            .unwrap_or_default();
+        let registries = registries::logins(&facts.registries, &self.environment, &mut problems);
+        (
+            Resolver::new(registries, docker_config(&self.environment)),
+            problems,
+        )
     }
 
     fn workspace(&self) -> Result<&Path> {
@@ -126,7 +145,7 @@ fn workspace(directory: &Path, environment: &Environment) -> Option<PathBuf> {
     directory
         .ancestors()
         .chain(package.into_iter().flat_map(Path::ancestors))
-        .find(|directory| metadata::holds_facts(&directory.join("Cargo.toml")))
+        .find(|directory| metadata::may_hold_facts(&directory.join("Cargo.toml")))
         .map(Path::to_owned)
 }
 

@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 
 use super::env::Environment;
 use super::metadata::RegistryMetadata;
-use crate::credentials::Variables;
-use crate::oci::RepositoryName;
+use crate::credentials::{Prefix, ReleaseRegistry, Variables};
+use crate::oci::{ReferenceError, RepositoryName};
 
 /// One registry that the image is published to.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(super) fn all(
             ));
         }
         let host = table.host(environment);
-        let path = match table.setting("NAMESPACE", table.namespace.as_deref(), environment) {
+        let path = match table.namespace(environment) {
             "" => image.to_owned(),
             namespace => format!("{namespace}/{image}"),
         };
@@ -67,27 +67,31 @@ pub(super) fn all(
                 repository,
                 variables: table.variables(environment),
             }),
-            Err(error) => problems.push(format!(
-                "registry `{name}`: {error}\nhint: see `{}`, `{}` and `image`",
-                table.variable("REGISTRY"),
-                table.variable("NAMESPACE")
-            )),
+            Err(error) => problems.push(table.problem(name, &error)),
         }
     }
     registries
 }
 
-/// The variables of each table by its host, in its canonical spelling.
-pub(super) fn by_host(
+/// Who signs in to each table's registry. One that nothing says the host of is none that anybody asks for.
+pub(super) fn logins(
     tables: &IndexMap<String, RegistryMetadata>,
     environment: &Environment,
-) -> Vec<(String, Variables)> {
-    let variables = tables.values().filter_map(|table| {
-        // Only the host counts here; one that cannot be is none that anybody asks for.
-        let any = RepositoryName::new(table.host(environment), "a/a").ok()?;
-        Some((any.host().to_owned(), table.variables(environment)))
-    });
-    variables.collect()
+    problems: &mut Vec<String>,
+) -> Vec<ReleaseRegistry> {
+    let mut registries = Vec::new();
+    let tables = tables.iter();
+    for (name, table) in tables.filter(|(_, it)| !it.host(environment).is_empty()) {
+        match Prefix::new(table.host(environment), table.namespace(environment)) {
+            Ok(prefix) => registries.push(ReleaseRegistry {
+                name: name.clone(),
+                prefix,
+                variables: table.variables(environment),
+            }),
+            Err(error) => problems.push(table.problem(name, &error)),
+        }
+    }
+    registries
 }
 
 /// Whether the name, as text, is understood as one on that host.
@@ -113,6 +117,18 @@ impl RegistryMetadata {
 
     fn host<'s>(&'s self, environment: &'s Environment) -> &'s str {
         self.setting("REGISTRY", self.registry.as_deref(), environment)
+    }
+
+    fn namespace<'s>(&'s self, environment: &'s Environment) -> &'s str {
+        self.setting("NAMESPACE", self.namespace.as_deref(), environment)
+    }
+
+    fn problem(&self, name: &str, error: &ReferenceError) -> String {
+        format!(
+            "registry `{name}`: {error}\nhint: see `{}`, `{}` and `image`",
+            self.variable("REGISTRY"),
+            self.variable("NAMESPACE")
+        )
     }
 
     fn variables(&self, environment: &Environment) -> Variables {

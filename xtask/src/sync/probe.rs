@@ -26,6 +26,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Registries {
     by_name: HashMap<RepositoryName, usize>,
     connections: Vec<Connection>,
+    /// What is wrong with the settings, and logins that reading does without.
+    pub warnings: IndexSet<String>,
 }
 
 /// A registry with a login.
@@ -54,10 +56,12 @@ impl Registries {
     /// # Errors
     /// [`BadInput`]: half a login, or refused ones, all told together.
     pub async fn open(settings: &Settings, request: &Request, retries: u32) -> Result<Registries> {
-        let mut resolver = settings.resolver()?.with_logins(request.logins.clone());
+        let (resolver, warnings) = settings.resolver();
+        let mut resolver = resolver.with_logins(request.logins.clone());
         let mut registries = Registries {
             by_name: HashMap::new(),
             connections: Vec::new(),
+            warnings: warnings.into_iter().collect(),
         };
         let mut problems = Vec::new();
         for rule in &request.rules {
@@ -67,9 +71,27 @@ impl Registries {
                     continue;
                 }
                 match resolver.find(name).await {
-                    Ok(login) => registries.add(name, login, retries)?,
+                    Ok(login) => {
+                        registries.add(name, login, retries)?;
+                    }
                     Err(NoLogin::Missing { host, variables }) => {
                         registries.add(name, anonymous(&host, variables), retries)?;
+                    }
+                    Err(failed) if failed.is_helper_failure() => {
+                        let login = anonymous(name.host(), Vec::new());
+                        let reason = failed.to_string();
+                        if *name == rule.source {
+                            registries.warnings.insert(format!(
+                                "`{}` is read without a login: {reason}",
+                                name.host()
+                            ));
+                        }
+                        // Its images fail alone; nobody may write there without the login that there may be.
+                        let refusal = Unavailable {
+                            reason,
+                            status: None,
+                        };
+                        registries.add(name, login, retries)?.push_error = Some(refusal);
                     }
                     Err(problem) => problems.push(problem.to_string()),
                 }
@@ -94,7 +116,12 @@ impl Registries {
         &self.connections[self.by_name[name]]
     }
 
-    fn add(&mut self, name: &RepositoryName, login: Login, retries: u32) -> Result<()> {
+    fn add(
+        &mut self,
+        name: &RepositoryName,
+        login: Login,
+        retries: u32,
+    ) -> Result<&mut Connection> {
         let host = name.host();
         let is_it = |it: &Connection| {
             it.host.name == host
@@ -122,7 +149,7 @@ impl Registries {
             }
         };
         self.by_name.insert(name.clone(), at);
-        Ok(())
+        Ok(&mut self.connections[at])
     }
 }
 
@@ -161,7 +188,8 @@ impl Connection {
             }
             // Another repository of it may be readable by everyone, but none is writable.
             Err(error @ Error::Denied { .. })
-                if self.login.credentials == Credentials::Anonymous =>
+                if self.login.credentials == Credentials::Anonymous
+                    && self.push_error.is_none() =>
             {
                 self.push_error = Some(Unavailable {
                     reason: format!("`{host}` requires authentication; hint: {origin}"),

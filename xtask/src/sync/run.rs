@@ -49,6 +49,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         resolved = async {
             let registries = Registries::open(settings, &request, args.retries).await?;
             console.mask(registries.secrets());
+            registries.warnings.iter().for_each(|it| console.warning(it));
             resolve(&request, &registries).await
         } => resolved?,
         () = &mut interrupt => Resolved::default(),

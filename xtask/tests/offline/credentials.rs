@@ -18,13 +18,17 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Fixture {
-        let closed = || {
+        Fixture::with(AuthMode::Basic).await
+    }
+
+    async fn with(auth: AuthMode) -> Fixture {
+        let start = || {
             FakeRegistry::start(Behavior {
-                auth: AuthMode::Basic,
+                auth,
                 ..Behavior::default()
             })
         };
-        let registries = [closed().await, closed().await, closed().await];
+        let registries = [start().await, start().await, start().await];
         let [one, two, three] = [0, 1, 2].map(|number: usize| &*registries[number].host);
         let mut workspace = Workspace::new(
             &["linux/amd64"],
@@ -64,8 +68,11 @@ impl Fixture {
     /// Leaves a credential helper in the path, which also tells that it was started.
     fn install_helper(&mut self) {
         let answer = json!({"Username": USER, "Secret": PASSWORD});
-        let script = format!("touch \"$0.started\"\necho '{answer}'\n");
-        self.workspace.install(HELPER, &script);
+        self.install_script(&format!("touch \"$0.started\"\necho '{answer}'\n"));
+    }
+
+    fn install_script(&mut self, script: &str) {
+        self.workspace.install(HELPER, script);
         self.docker_config(r#"{"credsStore": "tells"}"#);
     }
 
@@ -270,4 +277,104 @@ async fn a_helper_is_asked_in_a_run_and_not_for_a_plan() {
         ],
     );
     assert!(!dry_run.stdout.contains("would be skipped"), "{dry_run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_that_fails_is_a_failure_of_its_registry_and_shows_no_secret() {
+    let mut fixture = Fixture::new().await;
+    let answer = r#"{"Username":"u","Secret":"hunter22secret"}"#;
+    fixture.install_script(&format!("echo '{answer}'\necho locked >&2\nexit 1\n"));
+    fixture.sign_in_by_variables("TWO");
+    let push = ["docker-push-all", "--report", "report.json"];
+    let promote = ["promote", "1.2.3", "--tag", "stable"];
+    let failed = "gave no credentials for `127.0.0.1";
+    let locked = "exit status: 1: locked";
+    let silent = |run: &Run| assert!(!run.to_string().contains("hunter22secret"), "{run}");
+
+    let run = fixture.release(&push).await;
+    run.expect(3, &["docker-push-one    failed", failed, locked]);
+    silent(&run);
+    let report = fixture.workspace.read("report.json");
+    assert!(report.contains(locked) && !report.contains("hunter22secret"));
+    let run = fixture.workspace.run(&promote).await;
+    run.expect(3, &["failed: the credential helper", locked]);
+    silent(&run);
+    let run = fixture.workspace.run(&["check"]).await;
+    run.expect(2, &["error: registry `one`: the credential helper", locked]);
+    silent(&run);
+
+    fixture.workspace.set("TWO_USERNAME", "");
+    fixture.workspace.set("TWO_PASSWORD", "");
+    fixture.release(&push).await.expect(1, &[failed, locked]);
+    let run = fixture.workspace.run(&promote).await;
+    run.expect(1, &["failed: the credential helper", locked]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_helper_does_not_stop_reading() {
+    let mut fixture = Fixture::with(AuthMode::Open).await;
+    fixture.sign_in_by_variables("ONE");
+    let push = ["docker-push-one", "--report", "report.json"];
+    fixture.release(&push).await.expect(0, &[]);
+    fixture.workspace.set("ONE_USERNAME", "");
+    fixture.workspace.set("ONE_PASSWORD", "");
+    let [one, two, three] = fixture.registries.each_ref().map(|it| &it.host);
+    let gone = json!({"credHelpers": {one: "gone", two: "gone"}});
+    fixture.docker_config(&gone.to_string());
+    let gone = "the credential helper `docker-credential-gone` gave no credentials";
+    let read = format!("warning: `{one}` is read without a login: {gone}");
+    let run = fixture.workspace.run(&["verify", "report.json"]).await;
+    run.expect(0, &["4 tags as reported, 0 not", &read]);
+
+    // A sync reads there, and does not write there.
+    let image = format!("{one}/team/{}:1.2.3", fixture.workspace.image);
+    let file = format!("{image}:\n  - {two}/copy\n  - {three}/copy\n");
+    fixture.workspace.write("images.yaml", &file);
+    let run = fixture.workspace.run(&["sync", "images.yaml"]).await;
+    run.expect(
+        3,
+        &["1 of 2 in place", &read, &format!("`{two}`: No such file")],
+    );
+    assert!(fixture.registries[1].tags().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_while_a_helper_hangs_is_reported() {
+    let mut fixture = Fixture::new().await;
+    fixture.install_script("kill -INT $PPID\nexec sleep 100\n");
+    let push = ["docker-push-all", "--report", "report.json"];
+    let run = fixture.release(&push).await;
+    run.expect(130, &["interrupted before it started"]);
+    let report = fixture.workspace.read("report.json");
+    assert!(report.contains("\"exit_code\": 130"), "{report}");
+    assert!(fixture.registries.iter().all(|it| it.requests().is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_helper_of_a_registry_that_is_pushed_to_is_asked() {
+    let mut fixture = Fixture::new().await;
+    fixture.install_helper();
+    fixture.sign_in_by_variables("TWO");
+    let host = &fixture.registries[0].host;
+    fixture.docker_config(&json!({"credHelpers": {host: "tells"}}).to_string());
+    fixture.release(&["docker-push-two"]).await.expect(0, &[]);
+    assert!(!fixture.workspace.was_started(HELPER));
+    fixture.release(&["docker-push-one"]).await.expect(0, &[]);
+    assert!(fixture.workspace.was_started(HELPER));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registries_at_one_host_are_verified_with_their_own_logins() {
+    let mut fixture = Fixture::new().await;
+    let [one, two, _] = fixture.registries.each_ref().map(|it| &*it.host);
+    let facts = fixture.workspace.read("Cargo.toml").replace(two, one);
+    fixture.workspace.write("Cargo.toml", &facts);
+    fixture.workspace.set("TWO_NAMESPACE", "teamb");
+    fixture.sign_in_by_variables("TWO");
+    let push = ["docker-push-two", "--report", "report.json"];
+    fixture.release(&push).await.expect(0, &[]);
+    fixture.workspace.set("ONE_USERNAME", USER);
+    fixture.workspace.set("ONE_PASSWORD", "Wrong-1234");
+    let verify = fixture.workspace.run(&["verify", "report.json"]).await;
+    verify.expect(0, &["4 tags as reported, 0 not"]);
 }

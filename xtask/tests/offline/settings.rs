@@ -69,6 +69,48 @@ async fn a_sync_needs_no_workspace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_for_a_sync_does_not_stop_it() {
+    let (_registry, mut fixture) = sync_fixture().await;
+    let done = async |fixture: &SyncFixture, warning: &str| {
+        let run = fixture.sync(&["sync.yaml"]).await;
+        run.expect(0, &["1 of 1 in place", "warning: ", warning]);
+        assert_eq!(run.stderr.matches("warning: ").count(), 1, "{run}");
+    };
+    fixture
+        .workspace
+        .set("DOCKER_REGISTRY", "http://localhost:5000");
+    done(&fixture, "registry `dockerhub`: ").await;
+    let facts = fixture.workspace.read("Cargo.toml");
+    let torn = format!("{facts}\n<<<<<<< HEAD\n");
+    fixture.workspace.write("Cargo.toml", &torn);
+    done(&fixture, "Cargo.toml`: TOML parse error").await;
+    for arguments in [
+        &["check"][..],
+        &["promote", "1.2.3", "--tag", "latest"],
+        &["release"],
+    ] {
+        let run = fixture.workspace.run(arguments).await;
+        run.expect(2, &["Cargo.toml`: TOML parse error"]);
+    }
+
+    fixture.workspace.write("Cargo.toml", &facts);
+    fixture.workspace.set("DOCKER_REGISTRY", "");
+    let compose = "A=1\nDATA=${HOME}/x\n";
+    fixture.workspace.write(".env", compose);
+    let line = ".env`: line 2";
+    fixture.sync(&["sync.yaml"]).await.expect(2, &[line]);
+    std::fs::remove_file(fixture.workspace.path().join("Cargo.toml")).unwrap();
+    done(&fixture, line).await;
+    let file = fixture.workspace.path().join(".env");
+    std::fs::write(&file, b"A=\xff\n").unwrap();
+    done(&fixture, ".env` cannot be read").await;
+    std::fs::remove_file(&file).unwrap();
+    let fifo = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(fifo.unwrap().success());
+    done(&fixture, ".env` is no regular file").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn verify_and_promote_need_the_registries_alone() {
     let (_registry, mut fixture) = sync_fixture().await;
     let host = fixture.addressed("one.io");
