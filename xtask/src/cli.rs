@@ -26,10 +26,20 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The file of `--report`. A dry run of a release does nothing that could be reported.
+    /// Whether the run ends with an outcome, for the files of a step too: a dry run of a release does nothing that
+    /// could be reported.
+    pub fn has_outcome(&self) -> bool {
+        match &self.command {
+            None => !self.release.dry_run && self.release.plan.is_none(),
+            Some(Command::Check(_)) => false,
+            Some(Command::Sync(_) | Command::Verify(_) | Command::Promote(_)) => true,
+        }
+    }
+
+    /// The file of `--report`.
     pub fn report(&self) -> Option<&Path> {
         match &self.command {
-            None if self.release.dry_run || self.release.plan.is_some() => None,
+            None if !self.has_outcome() => None,
             None => self.release.report.as_deref(),
             Some(Command::Sync(args)) => args.report.as_deref(),
             Some(Command::Check(_) | Command::Verify(_) | Command::Promote(_)) => None,

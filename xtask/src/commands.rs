@@ -27,6 +27,7 @@ pub async fn run(cli: &Cli, settings: &Settings, console: &Arc<Console>) -> Resu
 pub fn report(cli: &Cli) -> Option<(&Path, Content)> {
     let content = match &cli.command {
         None => Content::Release(ReleaseReport::default()),
+        Some(Command::Sync(args)) if sync::keeps_report(args) => return None,
         Some(Command::Sync(args)) => Content::Sync(SyncReport {
             dry_run: args.dry_run,
             ..SyncReport::default()

@@ -78,7 +78,8 @@ pub async fn run(
             };
         }
     };
-    let early = Console::new(environment.redactor(), cli.verbose(), None, None);
+    let actions = environment.is_actions().then(ActionsFiles::default);
+    let early = Console::new(environment.redactor(), cli.verbose(), None, actions);
     let (console, ended) = match start(environment, directory, &cli) {
         Ok((settings, console)) => {
             let ended = commands::run(&cli, &settings, &console).await;
@@ -101,7 +102,7 @@ fn start(
         summary: files.summary.clone(),
         output: files.output.clone(),
     });
-    if let Some(files) = &actions {
+    if let Some(files) = actions.as_ref().filter(|_| cli.has_outcome()) {
         let files = files.summary.iter().chain(&files.output);
         report::check_writable(files.map(PathBuf::as_path))?;
     }

@@ -32,6 +32,7 @@ pub struct Console {
 }
 
 /// The files of a step of GitHub Actions.
+#[derive(Default)]
 pub struct ActionsFiles {
     pub summary: Option<PathBuf>,
     pub output: Option<PathBuf>,

@@ -2,10 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,13 +32,18 @@ pub fn check_writable<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<(
 
 fn try_write(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
-        // Opening a pipe waits for its reader.
-        Ok(found) if !found.is_file() && !found.is_dir() => Ok(()),
-        Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
+        Ok(found) => {
+            let file = open_append(path)?;
+            if found.file_type().is_fifo() {
+                // Its reader would take a close for the end of the text, so it stays open.
+                std::mem::forget(file);
+            }
+            Ok(())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let trial = directory(path).join(format!("{HIDDEN}{}", std::process::id()));
-            File::create_new(&trial)?;
-            fs::remove_file(&trial)
+            let directory = directory(&followed(path)?);
+            let mut trial = tempfile::Builder::new();
+            trial.prefix(HIDDEN).tempfile_in(directory)?.close()
         }
         Err(error) => Err(error),
     }
@@ -44,38 +52,99 @@ fn try_write(path: &Path) -> io::Result<()> {
 /// Puts `text` in the place of the file at once: whoever reads it, or kills the program, has the old file or the new
 /// one. Where that is not possible (a device, a file mounted into a container) it is written in place.
 pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
-    let written = match fs::metadata(path) {
-        Ok(found) if !found.is_file() => fs::write(path, text),
-        found => replace_file(path, found.ok().as_ref(), text).or_else(|_| fs::write(path, text)),
-    };
+    let written = followed(path).and_then(|path| match fs::metadata(&path) {
+        Ok(found) if !found.is_file() || is_descriptor(&path) => {
+            open_append(&path)?.write_all(text.as_bytes())
+        }
+        found => match replace_file(&path, found.ok().as_ref(), text) {
+            Err(error) if is_in_place_only(&error) => fs::write(&path, text),
+            written => written,
+        },
+    });
     written.map_err(|error| unwritable(path, &error))
 }
 
+/// Whether the file may be writable although nothing can be renamed over it. On a full disk it must not be tried: that
+/// would cost the old text too.
+fn is_in_place_only(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    let kinds = [
+        K::CrossesDevices,
+        K::ResourceBusy,
+        K::PermissionDenied,
+        K::ReadOnlyFilesystem,
+    ];
+    kinds.contains(&error.kind())
+}
+
 fn replace_file(path: &Path, found: Option<&fs::Metadata>, text: &str) -> io::Result<()> {
-    // What a link names is replaced, not the link.
-    let path = match found {
-        Some(_) => fs::canonicalize(path)?,
-        None => path.to_owned(),
-    };
     let mode = found.map_or(0o666, |found| found.permissions().mode());
     let mut file = tempfile::Builder::new()
         .prefix(HIDDEN)
         .permissions(fs::Permissions::from_mode(mode))
-        .tempfile_in(directory(&path))?;
+        .tempfile_in(directory(path))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(&path)?;
+    file.persist(path)?;
     Ok(())
 }
 
-/// Adds `text` to the file.
+/// What `path` stands for: what a link names is written, not the link, also if it is not there yet.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let name = match path.file_name() {
+            Some(name) if !path.as_os_str().as_bytes().ends_with(b"/") => name,
+            _ => return Err(io::ErrorKind::IsADirectory.into()),
+        };
+        path = fs::canonicalize(directory(&path))?.join(name);
+        match fs::read_link(&path) {
+            Ok(link) if !is_descriptor(&path) => path = directory(&path).join(link),
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many links"))
+}
+
+/// As many as Linux follows.
+const LINKS: usize = 40;
+
+/// Whether it is a file that this or another process has open, such as stdout: its text goes on.
+fn is_descriptor(path: &Path) -> bool {
+    let directory = directory(path);
+    directory == Path::new("/dev/fd") || directory.starts_with("/proc") && directory.ends_with("fd")
+}
+
+/// Adds `text` to the file, on a line of its own.
 pub(super) fn append(path: &Path, text: &str) -> Result<()> {
+    let is_file = fs::metadata(path).is_ok_and(|found| found.is_file());
+    let old = if is_file { fs::read(path).ok() } else { None };
+    let is_open = old.is_some_and(|old| !old.is_empty() && !old.ends_with(b"\n"));
+    let text = format!("{}{text}", if is_open { "\n" } else { "" });
     let written = open_append(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| unwritable(path, &error))
 }
 
+/// Does not wait for the reader of a pipe.
 pub(super) fn open_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path).map_err(|error| {
+        let is_fifo = || fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+        match Errno::from_io_error(&error) {
+            Some(Errno::NXIO) if is_fifo() => io::Error::other("nobody reads it"),
+            _ => error,
+        }
+    })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+/// Whether both are one file that is there.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(|path| fs::canonicalize(path).ok());
+    one.is_some() && one == other
 }
 
 pub(super) fn unwritable(path: &Path, error: &io::Error) -> anyhow::Error {
@@ -229,6 +298,90 @@ mod tests {
         fs::write(&plain, "").unwrap();
         let mode = |path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&file), mode(&plain));
+    }
+
+    #[test]
+    fn a_link_to_nothing_makes_its_target() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::create_dir(path("new")).unwrap();
+        symlink("new/r", path("link")).unwrap();
+        symlink("no/r", path("lost")).unwrap();
+        check_writable([&*path("link")]).unwrap();
+        replace(&path("link"), "text").unwrap();
+        assert_eq!(fs::read_to_string(path("new/r")).unwrap(), "text");
+        assert!(fs::symlink_metadata(path("link")).unwrap().is_symlink());
+        for wrong in ["lost", "r/"] {
+            check_writable([&*path(wrong)]).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn an_open_file_is_written_where_it_ends() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, "old\n").unwrap();
+        let path = format!(
+            "/dev/fd/{}",
+            std::os::fd::AsRawFd::as_raw_fd(file.as_file())
+        );
+        check_writable([Path::new(&path)]).unwrap();
+        replace(Path::new(&path), "new\n").unwrap();
+        let text = io::read_to_string(file.as_file()).unwrap();
+        assert_eq!(text, "old\nnew\n");
+    }
+
+    #[test]
+    fn a_full_disk_is_no_reason_to_write_in_place() {
+        for (errno, expected) in [
+            (Errno::XDEV, true),
+            (Errno::BUSY, true),
+            (Errno::ACCESS, true),
+            (Errno::PERM, true),
+            (Errno::ROFS, true),
+            (Errno::NOSPC, false),
+            (Errno::DQUOT, false),
+            (Errno::IO, false),
+        ] {
+            assert_eq!(is_in_place_only(&errno.into()), expected, "{errno}");
+        }
+    }
+
+    #[test]
+    fn what_is_appended_begins_a_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (old, new) in [
+            ("", "a=1\n"),
+            ("b=2", "b=2\na=1\n"),
+            ("b=2\n", "b=2\na=1\n"),
+        ] {
+            fs::write(&file, old).unwrap();
+            append(file.path(), "a=1\n").unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), new);
+        }
+    }
+
+    #[test]
+    fn the_trial_of_a_pipe_is_not_the_end_of_its_text() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let mut options = OpenOptions::new();
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut reader = options.read(true).custom_flags(flags).open(&path).unwrap();
+        check_writable([&*path]).unwrap();
+        let mut text = [0; 8];
+        let nothing = io::Read::read(&mut reader, &mut text).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        replace(&path, "text").unwrap();
+        let count = io::Read::read(&mut reader, &mut text).unwrap();
+        assert_eq!(&text[..count], b"text");
+        drop(reader);
+        let error = replace(&path, "text").unwrap_err().to_string();
+        assert!(
+            error.ends_with("cannot be written: nobody reads it"),
+            "{error}"
+        );
     }
 
     #[test]

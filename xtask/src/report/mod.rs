@@ -14,7 +14,7 @@ mod schema;
 mod table;
 
 pub use console::{ActionsFiles, Console};
-pub use file::check_writable;
+pub use file::{check_writable, is_same_file};
 pub use log::show_logs;
 pub use outcome::{Outcome, targets};
 pub use schema::{

@@ -41,6 +41,11 @@ impl Environment {
             .collect()
     }
 
+    /// Whether the program is a step of GitHub Actions.
+    pub fn is_actions(&self) -> bool {
+        self.get("GITHUB_ACTIONS") == Some("true")
+    }
+
     /// Adds what the file at `path` says and the environment does not. No file is no problem.
     ///
     /// # Errors

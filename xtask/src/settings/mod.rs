@@ -67,7 +67,7 @@ impl Settings {
             },
         };
         Ok(Settings {
-            actions: (environment.get("GITHUB_ACTIONS") == Some("true")).then(|| Actions {
+            actions: environment.is_actions().then(|| Actions {
                 summary: environment.get("GITHUB_STEP_SUMMARY").map(PathBuf::from),
                 output: environment.get("GITHUB_OUTPUT").map(PathBuf::from),
             }),

@@ -27,7 +27,7 @@ mod tags;
 
 pub use read::{Inputs, read};
 pub use request::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
-pub use run::run;
+pub use run::{keeps_report, run};
 pub use tags::{PatternError, Select, TagFilter};
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::cli::SyncArgs;
 use crate::copy::{self, Mode, Options};
 use crate::exit::interrupted;
 use crate::exit::{Exit, bad_input};
-use crate::report::Console;
+use crate::report::{Console, is_same_file};
 use crate::settings::Settings;
 
 use super::files::Failures;
@@ -29,10 +29,10 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         true => Mode::DryRun,
         false => Mode::Apply,
     };
-    let finish = |images, bytes_read, exit| {
+    let finish = |images, bytes_read, exit, report| {
         let succeeded = args.succeeded.as_deref();
         let outcome = super::report::outcome(images, bytes_read, mode, exit, succeeded);
-        console.finish(outcome, args.report.as_deref())
+        console.finish(outcome, report)
     };
     let request = request(settings, args)?;
     console.mask(request.logins.secrets());
@@ -43,7 +43,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         .transpose()?;
     if failures.as_ref().is_some_and(|it| it.count() == 0) {
         console.info("nothing failed according to the report: there is nothing to do");
-        return Ok(finish(Vec::new(), 0, Exit::Done));
+        return Ok(finish(Vec::new(), 0, Exit::Done, args.report.as_deref()));
     }
     let mut resolved = tokio::select! {
         resolved = async {
@@ -54,10 +54,11 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         } => resolved?,
         () = &mut interrupt => Resolved::default(),
     };
+    let is_unknown = interrupt.is_terminated();
     if let Some(failures) = failures {
         failures.keep(&mut resolved);
         let is_nothing = resolved.jobs.is_empty() && resolved.failed.is_empty();
-        if is_nothing && !interrupt.is_terminated() {
+        if is_nothing && !is_unknown {
             let count = failures.count();
             let problem = format!("none of the {count} failed images of the report is in the file");
             return Err(bad_input(problem));
@@ -83,7 +84,15 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     } else {
         super::report::exit(&rows)
     };
-    Ok(finish(rows, watch.read(), exit))
+    let report = args.report.as_deref();
+    let report = report.filter(|_| !(is_unknown && keeps_report(args)));
+    Ok(finish(rows, watch.read(), exit, report))
+}
+
+/// Whether a run that did not come to know its images leaves the report as it was: it is the list of what failed.
+pub fn keeps_report(args: &SyncArgs) -> bool {
+    let files = args.report.as_deref().zip(args.only_failed.as_deref());
+    files.is_some_and(|(report, failed)| is_same_file(report, failed))
 }
 
 fn request(settings: &Settings, args: &SyncArgs) -> Result<Request> {

@@ -16,6 +16,7 @@ mod registry_blobs;
 mod registry_faults;
 mod release_client;
 mod report;
+mod report_files;
 mod settings;
 mod shown;
 mod snapshots;

@@ -1,6 +1,6 @@
 //! The files a run writes: tried before the work, whole at any time, and written however the run ends.
 
-use std::os::unix::net::UnixListener;
+use std::io::Write as _;
 
 use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
@@ -11,7 +11,7 @@ use crate::support::sync_fixture::SyncFixture;
 use crate::support::workspace::Workspace;
 
 /// `sync.yaml` copies an image to a registry that takes everything.
-async fn sync_fixture() -> (FakeRegistry, SyncFixture) {
+pub async fn sync_fixture() -> (FakeRegistry, SyncFixture) {
     let registry = FakeRegistry::start(Behavior::default()).await;
     let fixture = SyncFixture::between(&[("one.io", &registry.host)]);
     fixture.publish("one.io/app:v1", &["linux/amd64"]).await;
@@ -27,12 +27,23 @@ async fn waiting(registry: &FakeRegistry, fixture: &SyncFixture, arguments: &[&s
     child
 }
 
-fn send(signal: &str, child: &Child) {
-    let process = child.id().unwrap().to_string();
-    let kill = std::process::Command::new("sh")
-        .args(["-c", &format!("kill -{signal} {process}")])
+pub fn shell(script: &str) {
+    let status = std::process::Command::new("sh")
+        .args(["-c", script])
         .status();
-    assert!(kill.unwrap().success());
+    assert!(status.unwrap().success());
+}
+
+pub fn make_fifo(fixture: &SyncFixture, name: &str) {
+    shell(&format!(
+        "mkfifo '{}'",
+        fixture.workspace.path().join(name).display()
+    ));
+}
+
+pub fn send(signal: &str, child: &Child) {
+    let process = child.id().unwrap().to_string();
+    shell(&format!("kill -{signal} {process}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,15 +231,23 @@ async fn what_cannot_be_written_is_found_before_the_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_fails_later_costs_only_itself() {
     let (_registry, mut fixture) = sync_fixture().await;
-    // It is there, and nobody can write to it.
-    let _socket = UnixListener::bind(fixture.workspace.path().join("socket")).unwrap();
     fixture.workspace.set("GITHUB_ACTIONS", "true");
     fixture.workspace.set("GITHUB_OUTPUT", "output.txt");
-    fixture.workspace.set("GITHUB_STEP_SUMMARY", "socket");
-    let arguments = ["sync.yaml", "--report", "r.json", "--succeeded", "socket"];
-    let run = fixture.sync(&arguments).await;
+    fixture.workspace.set("GITHUB_STEP_SUMMARY", "lost");
+    let sync = fixture.read("sync.yaml");
+    make_fifo(&fixture, "list");
+    let arguments = ["list", "--report", "r.json", "--succeeded", "lost"];
+    let child = fixture.command(&arguments).spawn().unwrap();
+    // It can be opened when the program reads it: after the trial.
+    let list = fixture.workspace.path().join("list");
+    let writer = tokio::task::spawn_blocking(|| std::fs::File::create(list).unwrap());
+    let mut writer = writer.await.unwrap();
+    std::fs::create_dir(fixture.workspace.path().join("lost")).unwrap();
+    write!(writer, "{}", fixture.addressed(&sync)).unwrap();
+    drop(writer);
+    let run = fixture.ended(child.wait_with_output().await.unwrap());
     run.expect(1, &["1 of 1 in place"]);
-    let lost = run.stderr.matches("::error::`socket` cannot be written: ");
+    let lost = run.stderr.matches("::error::`lost` cannot be written: ");
     assert_eq!(lost.count(), 2, "{run}");
     let report = fixture.report("r.json");
     assert_eq!(report["exit_code"], 1);
