@@ -96,6 +96,17 @@ pub fn interrupted() -> impl Future<Output = ()> {
     }
 }
 
+/// Lets an interrupt end the process at once from now on: what follows may wait for others.
+pub fn end_on_interrupt() {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let interrupt = interrupted();
+        runtime.spawn(async {
+            interrupt.await;
+            std::process::exit(Exit::Interrupted as i32)
+        });
+    }
+}
+
 /// One that cannot be caught ends the program by itself.
 async fn received(signal: Option<Signal>) {
     match signal {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::schema::{Content, ReleaseReport, Report, SCHEMA, SyncReport};
-use crate::exit::{bad_input, no_problems};
+use crate::exit::{bad_input, end_on_interrupt, no_problems};
 
 /// How the names of files begin that are there for a moment.
 const HIDDEN: &str = ".xtask-";
@@ -53,9 +53,7 @@ fn try_write(path: &Path) -> io::Result<()> {
 /// one. Where that is not possible (a device, a file mounted into a container) it is written in place.
 pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
     let written = followed(path).and_then(|path| match fs::metadata(&path) {
-        Ok(found) if !found.is_file() || is_descriptor(&path) => {
-            open_append(&path)?.write_all(text.as_bytes())
-        }
+        Ok(found) if !found.is_file() || is_descriptor(&path) => write_on(&path, text),
         found => match replace_file(&path, found.ok().as_ref(), text) {
             Err(error) if is_in_place_only(&error) => fs::write(&path, text),
             written => written,
@@ -121,8 +119,16 @@ pub(super) fn append(path: &Path, text: &str) -> Result<()> {
     let old = if is_file { fs::read(path).ok() } else { None };
     let is_open = old.is_some_and(|old| !old.is_empty() && !old.ends_with(b"\n"));
     let text = format!("{}{text}", if is_open { "\n" } else { "" });
-    let written = open_append(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| unwritable(path, &error))
+    write_on(path, &text).map_err(|error| unwritable(path, &error))
+}
+
+fn write_on(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = open_append(path)?;
+    if !file.metadata()?.is_file() {
+        // The reader of a pipe may have stopped to read.
+        end_on_interrupt();
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// Does not wait for the reader of a pipe.

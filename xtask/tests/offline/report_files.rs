@@ -1,11 +1,14 @@
 //! Files of a run that are no plain files, cannot be written, or hold what the next run needs.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::process::Stdio;
+use std::time::Duration;
 
 use fakes::registry::Fault;
 use hyper::Method;
+use rustix::fs::OFlags;
 
 use crate::report::{make_fifo, send, sync_fixture};
 use crate::support::names;
@@ -27,6 +30,26 @@ async fn what_nobody_reads_is_found_before_the_work() {
     fixture.workspace.set("GITHUB_OUTPUT", "fifo");
     fixture.sync(&["sync.yaml"]).await.expect(2, &[nobody]);
     fixture.workspace.set("GITHUB_OUTPUT", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_does_not_read_stops_no_interrupt() {
+    let (_registry, fixture) = sync_fixture().await;
+    make_fifo(&fixture, "fifo");
+    let mut options = std::fs::File::options();
+    options
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let mut reader = options.open(fixture.workspace.path().join("fifo")).unwrap();
+    // Its error is longer than what a pipe holds.
+    let name = "n".repeat(100_000);
+    let mut command = fixture.command(&[&name, "--report", "fifo"]);
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    while !matches!(reader.read(&mut [0]), Ok(1)) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    send("INT", &child);
+    assert_eq!(child.wait().await.unwrap().code(), Some(130));
 }
 
 #[tokio::test(flavor = "multi_thread")]
