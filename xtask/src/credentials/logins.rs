@@ -20,11 +20,9 @@ pub struct Prefix {
 impl Logins {
     /// The login with the longest prefix of `repository`, counted in whole segments.
     pub fn find(&self, repository: &RepositoryName) -> Option<&Login> {
-        let fitting = self
-            .entries
-            .iter()
-            .filter(|(prefix, _)| prefix.holds(repository));
-        let best = fitting.max_by_key(|(prefix, _)| prefix.path.len());
+        let fitting = self.entries.iter();
+        let fitting = fitting.filter_map(|(prefix, it)| Some((prefix.fit(repository)?, it)));
+        let best = fitting.max_by_key(|(fit, _)| *fit);
         best.map(|(_, login)| login)
     }
 
@@ -62,10 +60,10 @@ impl Prefix {
         self.host == host
     }
 
-    pub(super) fn holds(&self, repository: &RepositoryName) -> bool {
-        let rest = repository.path().strip_prefix(&self.path);
-        self.host == repository.host()
-            && (self.path.is_empty()
-                || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    /// The length of the prefix, if `repository` begins with it.
+    pub(super) fn fit(&self, repository: &RepositoryName) -> Option<usize> {
+        let rest = repository.path().strip_prefix(&self.path)?;
+        let is_whole = self.path.is_empty() || rest.is_empty() || rest.starts_with('/');
+        (self.host == repository.host() && is_whole).then_some(self.path.len())
     }
 }

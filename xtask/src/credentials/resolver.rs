@@ -1,5 +1,6 @@
 //! The order in which logins are looked for.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
@@ -47,8 +48,8 @@ impl Resolver {
     /// The login for a repository that somebody names:
     ///
     /// 1. of the files: `--auth`, then the default registry's variables (`REGISTRY_USER`), the longest prefix first;
-    /// 2. the variables of the release's registries at that host, such as `AZURE_ACR_USERNAME`, first of the one whose
-    ///    namespace the repository is in;
+    /// 2. the variables of the release's registries at that host, such as `AZURE_ACR_USERNAME`, first of the one with
+    ///    the longest namespace that the repository is in;
     /// 3. Docker's own configuration and its helpers.
     pub async fn find(&mut self, repository: &RepositoryName) -> Result<Login, NoLogin> {
         if let Some(login) = self.logins.find(repository) {
@@ -56,26 +57,23 @@ impl Resolver {
         }
         let host = repository.host();
         let registries = self.registries.iter().filter(|it| it.prefix.is_at(host));
-        let (own, others): (Vec<_>, Vec<_>) =
-            registries.partition(|it| it.prefix.holds(repository));
+        let mut registries: Vec<_> = registries
+            .map(|it| (it.prefix.fit(repository), &it.variables))
+            .collect();
+        registries.sort_by_key(|(fit, _)| Reverse(*fit));
         let mut half = None;
-        for (is_own, it) in own
-            .iter()
-            .map(|it| (true, it))
-            .chain(others.iter().map(|it| (false, it)))
-        {
-            match it.variables.login() {
+        for (fit, variables) in &registries {
+            match variables.login() {
                 Ok(Some(login)) => return Ok(login),
                 Ok(None) => {}
-                Err(problem) if is_own => return Err(problem),
+                Err(problem) if fit.is_some() => return Err(problem),
                 Err(problem) => half = Some(problem),
             }
         }
         if let Some(half) = half {
             return Err(half);
         }
-        let unset = own.iter().chain(&others).map(|it| it.variables.names());
-        let unset = unset.collect();
+        let unset = registries.iter().map(|(_, it)| it.names()).collect();
         self.dockers_login(host, unset).await
     }
 
@@ -270,6 +268,7 @@ mod tests {
         let half = Variables::read("U", "P", |name| (name == "P").then(|| "p".to_owned()));
         let tables = vec![
             registry("half", "a.io", "teamh", half),
+            registry("all", "a.io", "", variables("ALL", "all")),
             registry("one", "a.io", "teama", variables("ONE", "one")),
             registry("two", "a.io", "teamb", variables("TWO", "two")),
         ];
@@ -277,7 +276,7 @@ mod tests {
         for (name, expected) in [
             ("a.io/teama/app", Some("one")),
             ("a.io/teamb/app", Some("two")),
-            ("a.io/elsewhere/app", Some("one")),
+            ("a.io/elsewhere/app", Some("all")),
             ("a.io/teamh/app", None),
         ] {
             let login = resolver.find(&name.parse().unwrap()).await.ok();

@@ -1,5 +1,6 @@
 //! `[workspace.metadata.release]`: the facts of a release that are committed with the project.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Result;
@@ -106,16 +107,20 @@ struct Metadata<T> {
 
 /// Whether the file at `path` has the table, or may have it: who needs it hears what is wrong with the file.
 pub(super) fn may_hold_facts(path: &Path) -> bool {
-    std::fs::read_to_string(path).is_ok_and(|text| {
-        text.parse::<toml::Table>().is_err()
-            || toml::from_str::<Manifest<toml::Table>>(&text).is_ok()
-    })
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            text.parse::<toml::Table>().is_err()
+                || toml::from_str::<Manifest<toml::Table>>(&text).is_ok()
+        }
+        Err(error) => error.kind() == ErrorKind::InvalidData,
+    }
 }
 
 /// The facts of the release whose workspace is `root`, or part of them.
 pub(super) fn read<T: DeserializeOwned>(root: &Path) -> Result<T> {
     let path = root.join("Cargo.toml");
-    let text = std::fs::read_to_string(&path)?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| bad_input(format!("`{}`: {error}", path.display())))?;
     let manifest: Manifest<T> = toml::from_str(&text)
         .map_err(|error| bad_input(format!("`{}`: {error}", path.display())))?;
     Ok(manifest.workspace.metadata.release)
