@@ -277,6 +277,43 @@ mod tests {
     }
 
     #[test]
+    fn the_report_and_the_output_of_a_release_are_json_whatever_the_secrets_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let mut redactor = Redactor::default();
+        for secret in ["null", "release", "pushed", "1234"] {
+            redactor.add(&Secret::new(secret.to_owned()));
+        }
+        let files = ActionsFiles {
+            summary: None,
+            output: Some(path("output")),
+        };
+        let console = Console::new(redactor, 0, None, Some(files));
+        let registry = json!({
+            "registry": "one", "reference": "one.io/app:1234", "status": "pushed", "tags": ["1234"],
+            "digest": null, "bytes": 1234, "seconds": 0.0, "note": "it said 1234"
+        });
+        let content = json!({
+            "kind": "release", "version": null, "git_tag": null, "targets": [], "registries": [registry]
+        });
+        let mut outcome = Outcome::table("it".to_owned(), Exit::Done, Table::default());
+        outcome.content = Some(serde_json::from_value(content.clone()).unwrap());
+        assert_eq!(console.finish(outcome, Some(&path("r.json"))), Exit::Done);
+        let mut masked = content["registries"].clone();
+        masked[0]["note"] = "it said ***".into();
+        let text = std::fs::read(path("r.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(
+            (&report["kind"], &report["registries"]),
+            (&content["kind"], &masked)
+        );
+        let output = std::fs::read_to_string(path("output")).unwrap();
+        let (_, registries) = output.split_once("registries=").unwrap();
+        let registries: serde_json::Value = serde_json::from_str(registries).unwrap();
+        assert_eq!(registries, masked);
+    }
+
+    #[test]
     fn a_log_that_cannot_be_written_on_is_lost_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");

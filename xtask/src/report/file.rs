@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::IntoRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ fn try_write(path: &Path) -> io::Result<()> {
             let file = open_append(path)?;
             if found.file_type().is_fifo() {
                 // Its reader would take a close for the end of the text, so it stays open.
-                std::mem::forget(file);
+                let _ = file.into_raw_fd();
             }
             Ok(())
         }
