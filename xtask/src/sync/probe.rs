@@ -54,7 +54,7 @@ impl Registries {
     /// Finds the logins and tries each.
     ///
     /// # Errors
-    /// [`BadInput`]: half a login, or refused ones, all told together.
+    /// [`BadInput`](crate::exit::BadInput): half a login, or refused ones, all told together.
     pub async fn open(settings: &Settings, request: &Request, retries: u32) -> Result<Registries> {
         let (resolver, warnings) = settings.resolver();
         let mut resolver = resolver.with_logins(request.logins.clone());
