@@ -233,7 +233,7 @@ async fn the_readme_shows_every_option_and_forms_that_are_read() {
     }
 
     let (_, table) = section
-        .split_once("| form | example |\n|---|---|\n")
+        .split_once("| format | example |\n|---|---|\n")
         .unwrap();
     let rows: Vec<&str> = table
         .lines()
