@@ -208,7 +208,8 @@ async fn what_is_mounted_is_not_called_uploaded() {
     let fixture = SyncFixture::between(&[("one.io", &registry.host)]);
     fixture.publish("one.io/app:v1", &ONE).await;
     fixture.write("sync.yaml", "one.io/app:v1: [one.io/a, one.io/b]\n");
-    let run = fixture.sync(&["sync.yaml"]).await;
+    // One after the other: at once, each would mount some of what the other uploads.
+    let run = fixture.sync(&["sync.yaml", "--proc", "1"]).await;
     run.expect(0, &[" uploaded\n", " mounted\n"]);
 }
 
