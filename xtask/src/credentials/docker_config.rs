@@ -1,7 +1,6 @@
 //! Docker's `config.json`: the credentials that `docker login` has left, in the file or with a helper program.
 //!
-//! It refuses to know where the file is. Invariant: a helper's answer is never shown, and what it is asked for is the
-//! host alone.
+//! A helper is asked for the host alone, and its answer is never shown.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;

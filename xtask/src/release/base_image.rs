@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::exit::bad_input;
 use crate::image::layers::{BaseImage, ConfigDocument, Contents, FileTree, LayoutWriter};
-use crate::oci::{Content, Descriptor, Digest, Image, Manifest, Platform, Reference, TagOrDigest};
+use crate::oci::{
+    Content, Descriptor, Digest, Image, ImageConfig, Manifest, Platform, Reference, TagOrDigest,
+};
 use crate::registry::Repository;
 
 /// The largest config that is read, in bytes.
@@ -49,6 +51,11 @@ pub async fn fetch(
         download(repository, blob, layout).await?;
     }
     let config = tokio::fs::read(layout.blob(&image.config.digest)).await?;
+    // An image without an index says its platform only here.
+    let own = serde_json::from_slice::<ImageConfig>(&config)?.platform;
+    if !platform.fits(&own) {
+        return Err(no_platform(reference, platform, &format!("`{own}`")));
+    }
     let document = ConfigDocument::of_base(&config)?;
     if document.has_triggers() {
         return Err(bad_input(format!(
@@ -99,10 +106,7 @@ async fn select(
             .filter(|it| it.os != "unknown")
             .map(|it| format!("`{it}`"))
             .collect();
-        return Err(bad_input(format!(
-            "`{reference}` has no image for `{platform}`\nhint: it has {}",
-            has.join(", ")
-        )));
+        return Err(no_platform(reference, platform, &has.join(", ")));
     };
     let at = TagOrDigest::Digest(child.digest.clone());
     let manifest = repository.get_manifest(&at).await?;
@@ -110,6 +114,12 @@ async fn select(
         Content::Image(image) => Ok(image),
         Content::Index(_) => bail!("`{reference}` lists an index within an index"),
     }
+}
+
+fn no_platform(reference: &Reference, platform: &Platform, has: &str) -> anyhow::Error {
+    bad_input(format!(
+        "`{reference}` has no image for `{platform}`\nhint: it has {has}"
+    ))
 }
 
 /// Stores a blob, unless it is there already; its digest is checked on the way.

@@ -111,6 +111,8 @@ async fn a_base_image_is_read_with_the_logins_of_its_registry() {
     fixture.workspace.set("DOCKER_HOST", NO_ENGINE);
     fixture.workspace.set("DOCKER_BASE_IMAGE", &base);
     let push = ["docker-push-all", "--builder", "layers"];
+    let run = fixture.workspace.run(&push).await;
+    run.expect(2, &["has no image for `linux/", "hint: it has `linux/"]);
     // The sample's base is of this machine's platform only.
     let cargo = fixture.workspace.read("Cargo.toml");
     let one = format!("platforms = [\"linux/{ARCHITECTURE}\"]");

@@ -21,7 +21,6 @@ mod tar_header;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod tree_file;
 mod zip_origin;
 
 pub use assemble::{Release, StepLayer, base, config, manifest};

@@ -153,30 +153,6 @@ fn a_base_gives_its_users_and_keeps_what_a_copy_does_not_change() {
 }
 
 #[test]
-fn a_tree_can_be_remembered() {
-    let layer = tar(&[
-        (b'0', 0o644, "etc/passwd", "app:x:7:8::/:\n"),
-        (b'0', 0o4755, "srv/file", "same"),
-        (b'2', 0o777, "lib", "usr/lib"),
-        (b'4', 0o600, "dev/sda", ""),
-    ]);
-    let mut tree = FileTree::default();
-    tree.apply(&*layer, Contents::Compared).unwrap();
-    let mut written = Vec::new();
-    tree.write(&mut written).unwrap();
-    let mut read = FileTree::read(&*written).unwrap();
-    let mut again = Vec::new();
-    read.write(&mut again).unwrap();
-    assert_eq!(written, again);
-    assert_eq!(paths(&read), paths(&tree));
-    // The same file makes no difference.
-    let same = tree.get("srv/file").unwrap().clone();
-    assert!(!read.put("srv/file", same).unwrap());
-    assert!(FileTree::read(&b"2\n"[..]).is_err());
-    assert!(FileTree::read(&written[..written.len() - 9]).is_err());
-}
-
-#[test]
 fn a_stage_hands_on_its_layers_and_user() {
     let files = ["a\t644\tA"];
     let layers = layers(&files, "USER 3:4\nCOPY a /\nFROM stage 0\nWORKDIR /w");
