@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -15,7 +16,9 @@ import lab
 
 
 def seconds(source, repository, tag, targets):
-    """How long the layers of an image take to every host of `targets`; fetched from `source` beforehand."""
+    """How long the layers of an image take to every host of `targets` that lacks them; fetched from `source` beforehand.
+
+    Of an index: those of all its images."""
     with contextlib.ExitStack() as stack:
         layers = [(stack.enter_context(file), digest) for file, digest in _layers(source, repository, tag)]
         sends = [
@@ -34,19 +37,31 @@ def seconds(source, repository, tag, targets):
 
 def _layers(host, repository, tag):
     connection = http.client.HTTPConnection(host)
-    connection.request("GET", f"/v2/{repository}/manifests/{tag}", headers={"Accept": lab.MANIFESTS})
-    for layer in json.loads(connection.getresponse().read())["layers"]:
-        connection.request("GET", f"/v2/{repository}/blobs/{layer['digest']}")
+    for digest in sorted(_listed(connection, repository, tag)):
+        connection.request("GET", f"/v2/{repository}/blobs/{digest}")
+        answer = connection.getresponse()
         file = tempfile.TemporaryFile()
-        file.write(connection.getresponse().read())
+        shutil.copyfileobj(answer, file)
         file.flush()
-        yield file, layer["digest"]
+        yield file, digest
     connection.close()
 
 
+def _listed(connection, repository, tag):
+    connection.request("GET", f"/v2/{repository}/manifests/{tag}", headers={"Accept": lab.MANIFESTS})
+    manifest = json.loads(connection.getresponse().read())
+    children = [_listed(connection, repository, child["digest"]) for child in manifest.get("manifests", [])]
+    return {layer["digest"] for layer in manifest.get("layers", [])}.union(*children)
+
+
 def _send(host, repository, file, digest):
-    """As docker's engine uploads: opened, one PATCH, committed."""
+    """As docker's engine uploads: asked for, opened, one PATCH, committed."""
     connection = http.client.HTTPConnection(host)
+    connection.request("HEAD", f"/v2/{repository}/blobs/{digest}")
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status == 200:
+        return connection.close()
     size = os.fstat(file.fileno()).st_size
     location = _ask(connection, "POST", f"/v2/{repository}/blobs/uploads/", 202)
     connection.putrequest("PATCH", location)

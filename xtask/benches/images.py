@@ -1,4 +1,4 @@
-"""The images of the sync benchmark, made of noise and put into a registry.
+"""The images of the sync benchmark and the base of the build benchmark, made of noise and put into a registry.
 
 It refuses to know who copies them. Invariant: the same bytes, and so the same digests, on every run.
 """
@@ -24,6 +24,10 @@ MANY_TAGS = [f"1.0.{number}" for number in range(200)]
 SHARED_LAYERS = [4, 2, 1]  # MiB
 OWN_LAYER = 16 * 1024  # bytes
 
+BASE = "bench/base"
+BASE_TAG = "1"
+BASE_LAYERS = [45, 15]  # MiB, for each platform
+
 
 def put_large(host):
     """One image of eight layers. Returns its tag, in a list."""
@@ -40,13 +44,20 @@ def put_many(host):
     with _Repository(host, MANY) as repository:
         shared = [repository.put_layer(number, size * MIB) for number, size in enumerate(SHARED_LAYERS)]
         for tag in MANY_TAGS:
-            children = []
-            for architecture in PLATFORMS:
-                own = repository.put_layer(f"{tag} {architecture}", OWN_LAYER)
-                child = repository.put_image(None, architecture, [*shared, own])
-                children.append({**child, "platform": {"architecture": architecture, "os": "linux"}})
-            repository.put_manifest(tag, "application/vnd.oci.image.index.v1+json", {"manifests": children})
+            own = {it: repository.put_layer(f"{tag} {it}", OWN_LAYER) for it in PLATFORMS}
+            repository.put_index(tag, {it: [*shared, layer] for it, layer in own.items()})
     return MANY_TAGS
+
+
+def put_base(host):
+    """An image of two layers for each platform. Returns its reference."""
+    with _Repository(host, BASE) as repository:
+        sizes = list(enumerate(BASE_LAYERS))
+        layers = {
+            it: [repository.put_layer(f"{it} {number}", size * MIB) for number, size in sizes] for it in PLATFORMS
+        }
+        repository.put_index(BASE_TAG, layers)
+    return f"{host}/{BASE}:{BASE_TAG}"
 
 
 class _Repository:
@@ -85,6 +96,14 @@ class _Repository:
         config = self._put_blob("application/vnd.oci.image.config.v1+json", io.BytesIO(data), _digest(data))
         parts = {"config": config, "layers": [descriptor for descriptor, _ in layers]}
         return self.put_manifest(tag, "application/vnd.oci.image.manifest.v1+json", parts)
+
+    def put_index(self, tag, platforms):
+        """An image for each platform, of the layers that it has in `platforms`."""
+        children = []
+        for architecture, layers in platforms.items():
+            child = self.put_image(None, architecture, layers)
+            children.append({**child, "platform": {"architecture": architecture, "os": "linux"}})
+        self.put_manifest(tag, "application/vnd.oci.image.index.v1+json", {"manifests": children})
 
     def put_manifest(self, tag, media_type, parts):
         # As Go writes it: image-syncer writes an index anew, and an index of any other form gets another digest there.

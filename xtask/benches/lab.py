@@ -39,6 +39,7 @@ class Failed(Exception):
 class Sample:
     seconds: float
     mebibytes: float  # peak resident memory
+    processor: float = 0.0  # seconds of it
 
 
 class Registry:
@@ -91,38 +92,44 @@ def workplace():
         yield Path(directory)
 
 
-def measure(work, commands, at_once=False):
+def measure(work, commands, at_once=False, directory=ROOT):
     """Runs commands in turn or all at once. Memory is that of the largest, or of all together when they run at once."""
     os.sync()  # what was written before is not charged to these
     begin = time.monotonic()
     if at_once:
-        running = [_start(work, number, command) for number, command in enumerate(commands)]
-        peaks = [_finish(work, number, process) for number, process in enumerate(running)]
+        running = [_start(work, number, command, directory) for number, command in enumerate(commands)]
+        costs = [_finish(work, number, process) for number, process in enumerate(running)]
     else:
-        peaks = [_finish(work, 0, _start(work, 0, command)) for command in commands]
+        costs = [_finish(work, 0, _start(work, 0, command, directory)) for command in commands]
     seconds = time.monotonic() - begin
-    return Sample(seconds, (sum(peaks) if at_once else max(peaks)) / 1024)
+    peaks = [peak for peak, *_ in costs]
+    processor = sum(user + system for _, user, system in costs)
+    return Sample(seconds, (sum(peaks) if at_once else max(peaks)) / 1024, processor)
 
 
-def _start(work, number, command):
+def _start(work, number, command, directory):
     # GNU time and not our own getrusage: a child begins with the peak of the interpreter that forked it.
-    timed = ["/usr/bin/time", "--quiet", "--format=%M", f"--output={work}/peak{number}", *command]
+    timed = ["/usr/bin/time", "--quiet", "--format=%M %U %S", f"--output={work}/cost{number}", *command]
     variables = {name: os.environ[name] for name in ("PATH", "DOCKER_HOST", "TMPDIR") if name in os.environ}
     variables["HOME"] = str(work)
     with open(work / f"said{number}", "wb") as said:
-        return subprocess.Popen(timed, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        return subprocess.Popen(timed, cwd=directory, env=variables, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
 
 
 def _finish(work, number, process):
     if process.wait():
         said = (work / f"said{number}").read_text(errors="replace").split("\n")
         raise Failed(f"exit {process.returncode}: " + " / ".join(filter(None, said))[-300:])
-    return int((work / f"peak{number}").read_text().split()[-1])
+    return [float(it) for it in (work / f"cost{number}").read_text().split()[-3:]]
 
 
 def summary(samples):
     """The median of the times, and the highest of the peaks."""
-    return Sample(statistics.median(s.seconds for s in samples), max(s.mebibytes for s in samples))
+    return Sample(
+        statistics.median(s.seconds for s in samples),
+        max(s.mebibytes for s in samples),
+        statistics.median(s.processor for s in samples),
+    )
 
 
 def show(sample):
