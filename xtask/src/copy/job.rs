@@ -25,11 +25,7 @@ pub enum Source {
         repository: Repository,
         at: TagOrDigest,
     },
-    Pending {
-        image: PendingImage,
-        /// Has the blobs of the image that are not made again.
-        fallback: Option<Repository>,
-    },
+    Pending(PendingImage),
 }
 
 impl Source {
@@ -37,7 +33,7 @@ impl Source {
     pub fn at(&self) -> Option<&TagOrDigest> {
         match self {
             Source::Registry { at, .. } => Some(at),
-            Source::Pending { .. } => None,
+            Source::Pending(_) => None,
         }
     }
 }

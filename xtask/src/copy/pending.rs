@@ -1,6 +1,7 @@
 //! An image that is still being made: its blobs as they become ready, its manifests at the end.
 //!
-//! Reads wait for what is not ready yet, and fail once the writer failed or was dropped.
+//! Reads wait for what is not ready yet, and fail once the writer failed or was dropped. A blob that is not made here, such
+//! as a layer of its base image, is listed with the repository that holds it.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use super::error::SourceError;
 use super::spool::{Spool, Store};
 use crate::oci::{Descriptor, Digest, Manifest};
+use crate::registry::Repository;
 
 /// Read half; clones share it.
 #[derive(Clone)]
@@ -21,13 +23,22 @@ pub struct PendingImageWriter(watch::Sender<State>);
 
 #[derive(Default)]
 struct State {
-    blobs: Vec<Arc<Spool>>,
+    blobs: Vec<(Descriptor, Place)>,
     result: Option<Result<Vec<Manifest>, String>>,
 }
 
+/// Where a blob of a pending image is.
+#[derive(Clone)]
+pub(super) enum Place {
+    Here(Arc<Spool>),
+    Elsewhere(Repository),
+}
+
 impl State {
-    fn blob(&self, digest: &Digest) -> Option<&Arc<Spool>> {
-        self.blobs.iter().find(|it| it.blob().digest == *digest)
+    fn place(&self, digest: &Digest) -> Option<&Place> {
+        let mut blobs = self.blobs.iter();
+        let found = blobs.find(|(blob, _)| blob.digest == *digest);
+        found.map(|(_, place)| place)
     }
 }
 
@@ -40,12 +51,20 @@ pub fn pending_image() -> (PendingImageWriter, PendingImage) {
 impl PendingImageWriter {
     /// Adds a blob whose verified content is in `file`, which is read by position.
     pub fn file(&self, blob: Descriptor, file: Arc<File>) {
-        self.add(Spool::verified(blob, Store::File(file)));
+        let spool = Spool::verified(blob.clone(), Store::File(file));
+        self.add(blob, Place::Here(spool));
     }
 
     /// Adds a small blob with its verified content.
     pub fn bytes(&self, blob: Descriptor, bytes: Bytes) {
-        self.add(Spool::verified(blob, Store::Memory(bytes)));
+        let spool = Spool::verified(blob.clone(), Store::Memory(bytes));
+        self.add(blob, Place::Here(spool));
+    }
+
+    /// Adds a blob that is not made here; `holder` has it. It is read from there, once for all, if a destination lacks it
+    /// and cannot mount it.
+    pub fn elsewhere(&self, blob: Descriptor, holder: Repository) {
+        self.add(blob, Place::Elsewhere(holder));
     }
 
     /// Ends the image, after all its blobs: its manifests, children first and the root last, or why it failed.
@@ -53,10 +72,11 @@ impl PendingImageWriter {
         self.0.send_modify(|state| state.result = Some(result));
     }
 
-    fn add(&self, spool: Arc<Spool>) {
+    /// The first place counts.
+    fn add(&self, blob: Descriptor, place: Place) {
         self.0.send_modify(|state| {
-            if state.blob(&spool.blob().digest).is_none() {
-                state.blobs.push(spool);
+            if state.place(&blob.digest).is_none() {
+                state.blobs.push((blob, place));
             }
         });
     }
@@ -75,7 +95,7 @@ impl PendingImage {
             return Err(SourceError::Pending(reason.clone()));
         }
         let new = state.blobs[seen..].iter();
-        Ok(new.map(|spool| spool.blob().clone()).collect())
+        Ok(new.map(|(blob, _)| blob.clone()).collect())
     }
 
     /// The manifest of the image itself.
@@ -90,9 +110,9 @@ impl PendingImage {
         Ok(all.find(|it| it.digest() == digest))
     }
 
-    /// The blob, if it is ready by now.
-    pub(super) fn blob(&self, digest: &Digest) -> Option<Arc<Spool>> {
-        self.0.borrow().blob(digest).cloned()
+    /// Where the blob is, if that is known by now.
+    pub(super) fn place(&self, digest: &Digest) -> Option<Place> {
+        self.0.borrow().place(digest).cloned()
     }
 
     async fn manifests(&self) -> Result<Vec<Manifest>, SourceError> {
@@ -129,7 +149,9 @@ mod tests {
         }
         assert_eq!(image.blobs_after(0).await.unwrap().len(), 2);
         let (wanted, _) = blob(b"b");
-        let spool = image.blob(&wanted.digest).unwrap();
+        let Some(Place::Here(spool)) = image.place(&wanted.digest) else {
+            panic!("it was made here");
+        };
         assert_eq!(spool.whole().await.unwrap(), "b");
         let root = Manifest::new("application/vnd.oci.image.index.v1+json", "{}".into());
         writer.finish(Ok(vec![root.clone()]));

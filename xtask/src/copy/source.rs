@@ -11,9 +11,10 @@ use super::blob_cache::BlobCache;
 use super::error::SourceError;
 use super::filter::{self, Filtered};
 use super::job::{Job, Policy, Source};
+use super::pending::Place;
 use super::spool::Spool;
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, TagOrDigest};
-use crate::registry::Error;
+use crate::registry::{Error, Repository};
 
 /// The largest config, in bytes, that is read into memory to find out its platform.
 const LARGEST_CONFIG: u64 = 8 << 20;
@@ -61,7 +62,7 @@ impl SourceImage {
     pub async fn root(&self) -> Result<&Manifest, SourceError> {
         let read = || async {
             let (repository, at) = match &self.job.source {
-                Source::Pending { image, .. } => return image.root().await,
+                Source::Pending(image) => return image.root().await,
                 Source::Registry { repository, at } => (repository, at),
             };
             // By digest once it is known: the tag may have moved since.
@@ -124,7 +125,7 @@ impl SourceImage {
         };
         let read = || async {
             let manifest = match &self.job.source {
-                Source::Pending { image, .. } => image.manifest(&child.digest).await?,
+                Source::Pending(image) => image.manifest(&child.digest).await?,
                 Source::Registry { repository, .. } => {
                     let at = TagOrDigest::Digest(child.digest.clone());
                     repository.get_manifest(&at).await?
@@ -138,18 +139,30 @@ impl SourceImage {
     /// The spool of a blob of this image; the first call starts to read it.
     pub fn spool(&self, blob: &Descriptor) -> Arc<Spool> {
         let repository = match &self.job.source {
-            Source::Pending { image, fallback } => match (image.blob(&blob.digest), fallback) {
-                (Some(spool), _) => return spool,
-                (None, Some(fallback)) => fallback,
-                (None, None) => return Spool::missing(blob.clone()),
+            Source::Pending(image) => match image.place(&blob.digest) {
+                Some(Place::Here(spool)) => return spool,
+                Some(Place::Elsewhere(holder)) => holder,
+                None => return Spool::missing(blob.clone()),
             },
-            Source::Registry { repository, .. } => repository,
+            Source::Registry { repository, .. } => repository.clone(),
         };
-        let spool = self.cache.spool(repository, blob);
+        let spool = self.cache.spool(&repository, blob);
         if spool.is_cached() {
             let mut spools = self.spools.lock().expect("no holder panics");
             spools.insert(blob.digest.clone(), Arc::clone(&spool));
         }
         spool
+    }
+    /// The repository at the registry of `destination` that has a blob which a pending image did not make.
+    pub fn mount_source(&self, blob: &Descriptor, destination: &Repository) -> Option<String> {
+        let Source::Pending(image) = &self.job.source else {
+            return None;
+        };
+        match image.place(&blob.digest) {
+            Some(Place::Elsewhere(holder)) if holder.is_at_registry_of(destination) => {
+                (holder.path() != destination.path()).then(|| holder.path().to_owned())
+            }
+            _ => None,
+        }
     }
 }

@@ -126,10 +126,6 @@ impl Spool {
         })
     }
 
-    pub fn blob(&self) -> &Descriptor {
-        &self.blob
-    }
-
     /// Whether it may be kept for destinations that have not asked for it yet.
     pub fn is_cached(&self) -> bool {
         !matches!(self.reservation, Reservation::Uncached)

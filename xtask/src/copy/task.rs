@@ -71,7 +71,7 @@ impl Task {
         let mut force = self.options.force;
         let mut round = 0;
         let mut as_ready = Bytes::default();
-        if let Source::Pending { image, .. } = &self.image.job.source {
+        if let Source::Pending(image) = &self.image.job.source {
             as_ready = self.uploader().upload_as_ready(image).await?;
         }
         loop {

@@ -149,7 +149,10 @@ impl Uploader<'_> {
         });
         let transfer = match locations.mount_source(path) {
             _ if locations.contains(path) => Transfer::Skipped,
-            from => self.mount_or_upload(blob, from, &progress).await?,
+            from => {
+                let from = from.or_else(|| self.image.mount_source(blob, &self.repository));
+                self.mount_or_upload(blob, from, &progress).await?
+            }
         };
         locations.add(path);
         progress.reached(blob.size);

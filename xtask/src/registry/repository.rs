@@ -24,6 +24,16 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// Its path at the registry: `library/nginx`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether both are at the same registry, with whatever logins.
+    pub fn is_at_registry_of(&self, other: &Repository) -> bool {
+        self.connection.base == other.connection.base
+    }
+
     /// The wait before something is sent again: what this client does not repeat itself waits as long as what it does.
     pub fn first_wait(&self) -> Duration {
         self.connection.options.first_wait

@@ -24,7 +24,7 @@ use crate::copy::{self, Copier, Source};
 use crate::engine::{self, Engine, Image};
 use crate::exit::bad_input;
 use crate::image::{self, Content, Event, Input, PartialImage};
-use crate::oci::{Descriptor, Digest, Manifest, TagOrDigest};
+use crate::oci::{self, Descriptor, Digest, Manifest, TagOrDigest};
 use crate::registry::Repository;
 
 /// How often a lost upload is started again.
@@ -198,6 +198,11 @@ async fn read(
         .filter(|candidate| candidate.is_target || images.is_empty())
         .collect();
     let reusable = reuse::layers(&candidates, &plan.version).await;
+    let reused: BTreeSet<Digest> = reusable
+        .layers
+        .values()
+        .map(|it| it.digest.clone())
+        .collect();
     let options = image::Options {
         compression: plan.transport.compression,
         workers: None,
@@ -229,7 +234,15 @@ async fn read(
             }
         };
         let end = match read {
-            Ok(manifests) => Ok(manifests),
+            Ok(manifests) => {
+                if let Some(holder) = reusable.holder {
+                    let layers = manifests.iter().flat_map(layers);
+                    for layer in layers.filter(|it| reused.contains(&it.digest)) {
+                        writer.elsewhere(layer, holder.clone());
+                    }
+                }
+                Ok(manifests)
+            }
             Err(error) => {
                 let reason = error.to_string();
                 let _ = reading.failure.set(error);
@@ -238,10 +251,15 @@ async fn read(
         };
         writer.finish(end);
     });
-    Ok(Source::Pending {
-        image: pending,
-        fallback: reusable.holder,
-    })
+    Ok(Source::Pending(pending))
+}
+
+/// The layers of an image; none of an index.
+fn layers(manifest: &Manifest) -> Vec<Descriptor> {
+    match manifest.content() {
+        Ok(oci::Content::Image(image)) => image.layers,
+        _ => Vec::new(),
+    }
 }
 
 /// Reads the images without their reusable layers, or if the engine cannot do that, as a whole.
