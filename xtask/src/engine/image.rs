@@ -7,35 +7,19 @@ use super::error::Error;
 use super::{Engine, stream::StreamError};
 use crate::oci::{Digest, DigestError, Reference};
 
-/// An image as the engine describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// The digest of the image's config or, in an engine with the containerd image store, of its manifest. Only the
-    /// same engine knows the image by it.
-    pub id: Digest,
-    /// Its tags: `repository:tag`.
-    pub names: Vec<String>,
-    /// The digests of its layers before compression, from the bottom.
-    pub diff_ids: Vec<Digest>,
-}
-
 impl Engine {
-    /// The image of that name or id, or `None` when the engine has none.
-    pub async fn image(&self, name: &str) -> Result<Option<Image>, Error> {
+    /// The id of the image of that name, or `None` when the engine has none: the digest of its config or, in an engine
+    /// with the containerd image store, of its manifest or index. Only the same engine knows the image by it.
+    pub async fn image_id(&self, name: &str) -> Result<Option<Digest>, Error> {
         let failed = |error| Error::from_stream(format!("inspection of `{name}`"), error);
         let image = match self.docker.inspect_image(name).await {
             Ok(image) => image,
             Err(error) if is_not_found(&error) => return Ok(None),
             Err(error) => return Err(failed(error.into())),
         };
-        let layers = image.root_fs.and_then(|it| it.layers).unwrap_or_default();
         let unreadable = |error: DigestError| failed(StreamError::Disconnected(error.to_string()));
-        let diff_ids: Result<_, DigestError> = layers.iter().map(|it| it.parse()).collect();
-        Ok(Some(Image {
-            id: image.id.unwrap_or_default().parse().map_err(unreadable)?,
-            names: image.repo_tags.unwrap_or_default(),
-            diff_ids: diff_ids.map_err(unreadable)?,
-        }))
+        let id = image.id.unwrap_or_default();
+        id.parse().map(Some).map_err(unreadable)
     }
 
     /// Gives `image` another name, such as `127.0.0.1:5000/ns/app:1.2.3`, and takes that name from any other image.

@@ -1,4 +1,4 @@
-//! The container engine behind our own verbs: connect, build, inspect, tag, push, export, take apart.
+//! The container engine behind our own verbs: connect, build, inspect, tag, push, export.
 //!
 //! Only this room names bollard, and works around its bugs and those of the engines 20.10 to 29. It does not know
 //! versions, settings, or what is released; it never prints, and never retries: the caller decides that, by
@@ -6,25 +6,20 @@
 //!
 //! Dropping the future of a verb cancels it: the connection closes, and the engine stops the build or push.
 
-mod address;
 mod build;
 mod build_log;
-mod capture_registry;
 mod connect;
 mod context;
 mod error;
 mod export;
 mod image;
-mod partial_image;
 mod progress;
 mod push;
 mod session;
 mod stream;
-mod upload;
 
 pub use build::BuildPlan;
 pub use connect::Engine;
 pub use error::Error;
-pub use image::Image;
 pub use progress::Progress;
 pub use push::Pushed;

@@ -45,16 +45,21 @@ impl Engine {
         let tag = reference.tag_or_latest();
         let mut layers = Layers::default();
         let mut proof = None;
-        let listener = |line: PushImageInfo| {
+        let options = PushImageOptionsBuilder::default().tag(tag.as_str()).build();
+        let repository = reference.repository.to_string();
+        let credentials = for_engine(credentials, &reference.repository);
+        let docker = self.with_long_timeout();
+        let mut lines = pin!(docker.push_image(&repository, Some(options), credentials));
+        let failed = |error| Error::push(reference, error);
+        while let Some(line) = next(&mut lines, IDLE).await.map_err(failed)? {
             if let Some((current, total)) = counts(&line) {
                 layers.observe(current, total);
                 progress(layers.progress());
             }
             if let Some(status) = line.status {
-                proof = digest_line(&status, tag.as_str()).or(proof.take());
+                proof = digest_line(&status, tag.as_str()).or(proof);
             }
-        };
-        self.push_lines(reference, credentials, listener).await?;
+        }
         let digest = proof.ok_or_else(|| Error::Transient {
             reference: reference.to_string(),
             reason: "the engine ended without naming a digest".to_owned(),
@@ -63,28 +68,6 @@ impl Engine {
             digest,
             bytes: layers.progress().current,
         })
-    }
-
-    /// Pushes, and gives every line of the response to `listener`. `Ok` alone does not prove success.
-    pub(super) async fn push_lines(
-        &self,
-        reference: &Reference,
-        credentials: &Credentials,
-        mut listener: impl FnMut(PushImageInfo),
-    ) -> Result<(), Error> {
-        let repository = reference.repository.to_string();
-        let tag = reference.tag_or_latest();
-        let options = PushImageOptionsBuilder::default().tag(tag.as_str()).build();
-        let credentials = for_engine(credentials, &reference.repository);
-        let docker = self.with_long_timeout();
-        let mut stream = pin!(docker.push_image(&repository, Some(options), credentials));
-        loop {
-            match next(&mut stream, IDLE).await {
-                Ok(Some(line)) => listener(line),
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(Error::push(reference, error)),
-            }
-        }
     }
 }
 
@@ -106,7 +89,7 @@ fn for_engine(credentials: &Credentials, repository: &RepositoryName) -> Option<
 }
 
 /// The bytes of a layer that the engine has read, and the layer's size.
-pub(super) fn counts(line: &PushImageInfo) -> Option<(u64, u64)> {
+fn counts(line: &PushImageInfo) -> Option<(u64, u64)> {
     let bytes = |count: i64| u64::try_from(count).unwrap_or_default();
     let detail = line.progress_detail.as_ref()?;
     let total = detail.total.unwrap_or_default();

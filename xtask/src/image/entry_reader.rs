@@ -1,17 +1,16 @@
 //! Reads an archive in one pass: documents into memory, up to a limit, and layers through the [`LayerPipeline`].
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, Read};
 
 use bytes::Bytes;
 
 use super::compression::MEMBER;
-use super::contents::{Contents, blob_name, digest_in};
+use super::contents::{Contents, digest_in};
 use super::encoding::Encoding;
 use super::error::Error;
 use super::layer_pipeline::{LayerPipeline, LayerThread};
-use super::layer_sink::{Layer, LayerHint};
+use super::layer_sink::LayerHint;
 use super::options::Options;
 use super::stream::Archive;
 use crate::oci::Digest;
@@ -91,17 +90,6 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
 
     /// Reads one file of `size` bytes.
     pub fn file(&mut self, name: String, size: u64, content: &mut dyn Read) -> Result<(), Error> {
-        self.spooled_file(name, size, content, None)
-    }
-
-    /// The same. `spooled` is the file that `content` reads, if its digest is verified and nobody else writes to it.
-    pub fn spooled_file(
-        &mut self,
-        name: String,
-        size: u64,
-        content: &mut dyn Read,
-        spooled: Option<File>,
-    ) -> Result<(), Error> {
         self.collect_finished(false)?;
         let mut content = Chunks {
             content,
@@ -128,25 +116,9 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
         }
         // Skip other files: the archive may not be an image at all.
         if digest.is_some() || (encoding != Encoding::Other && name.contains(".tar")) {
-            let spooled = spooled.filter(|_| encoding != Encoding::Tar);
-            self.layer(name.clone(), encoding, digest, first, content, spooled)?;
+            self.layer(name.clone(), encoding, digest, first, content)?;
         }
         Ok(())
-    }
-
-    /// Adds the reusable layers, so that they need not be in the input.
-    pub fn add_reusable(&mut self) {
-        for (diff_id, descriptor) in &self.options.reusable {
-            let layer = Layer {
-                encoding: Encoding::of_media_type(&descriptor.media_type),
-                diff_id: diff_id.clone(),
-                descriptor: descriptor.clone(),
-            };
-            for digest in [diff_id, &descriptor.digest] {
-                let layers = &mut self.contents.layers;
-                layers.entry(blob_name(digest)).or_insert(layer.clone());
-            }
-        }
     }
 
     fn layer(
@@ -156,7 +128,6 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
         digest: Option<Digest>,
         first: Bytes,
         mut content: Chunks,
-        spooled: Option<File>,
     ) -> Result<(), Error> {
         self.reserve_memory(name.len())?;
         let reusable = &self.options.reusable;
@@ -177,7 +148,6 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             encoding,
             digest,
             reused,
-            spooled,
         });
         let mut chunk = first;
         loop {

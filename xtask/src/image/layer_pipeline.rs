@@ -72,7 +72,7 @@ impl<'scope, 'env> LayerPipeline<'scope, 'env> {
         let (hash, unhashed) = sync_channel(HASH_QUEUE);
         let (write, chunks) = sync_channel(self.write_queue);
         let encoding = hint.encoding;
-        let is_stored = hint.reused.is_none() && hint.spooled.is_none();
+        let is_stored = hint.reused.is_none();
         // The diff id of a reused layer is known: hash the content as it is.
         let hashed_as = match hint.reused {
             Some(_) => Encoding::Tar,

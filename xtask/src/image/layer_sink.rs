@@ -25,12 +25,10 @@ pub(super) struct LayerHint {
     pub digest: Option<Digest>,
     /// The diff id and descriptor of a reusable layer: the content is hashed, not stored.
     pub reused: Option<(Digest, Descriptor)>,
-    /// The content, if it is compressed and in a file already: it is not stored again.
-    pub spooled: Option<File>,
 }
 
 /// A layer that was read to its end.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Layer {
     /// In the archive.
     pub encoding: Encoding,
@@ -129,14 +127,6 @@ impl LayerSink<'_> {
             };
             return Ok((layer, None));
         }
-        let stored = match (hint.spooled, &hint.digest) {
-            (Some(file), Some(digest)) => Stored {
-                file: Some(file),
-                digest: digest.clone(),
-                size: hint.size,
-            },
-            _ => stored,
-        };
         let actual = match encoding {
             Encoding::Tar => &diff_id,
             _ => &stored.digest,

@@ -1,7 +1,6 @@
 //! Where an image is, how it is read, and what is reported meanwhile.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -21,25 +20,9 @@ pub enum Input {
     File(PathBuf),
     /// An OCI image layout.
     Directory(PathBuf),
-    /// One for each platform; the layers that they lack are in [`Options::reusable`].
-    Partial(Vec<PartialImage>),
 }
 
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
-
-/// An image without some of its layers.
-#[derive(Default)]
-pub struct PartialImage {
-    /// The content that the image's id is the digest of: its config, or its manifest or index.
-    pub root: Bytes,
-    /// The media type of a manifest or index; `None` for a config.
-    pub media_type: Option<String>,
-    /// Manifests below an index.
-    pub manifests: Vec<Bytes>,
-    /// Uncompressed layers by diff id if the root is a config, otherwise blobs by digest. Each is verified, and read
-    /// from the beginning of its file.
-    pub blobs: HashMap<Digest, File>,
-}
 
 /// How an image is read.
 #[derive(Clone, Debug, Default)]

@@ -15,7 +15,6 @@ use super::entry_reader::EntryReader;
 use super::error::Error;
 use super::layer_pipeline::LayerPipeline;
 use super::options::{Event, Input, Options};
-use super::partial_image;
 use super::stream::{Archive, ChunkReader};
 use crate::oci::Manifest;
 
@@ -62,7 +61,6 @@ fn read_contents(
         let mut reader = EntryReader::new(&pipeline, options, &progress);
         match input {
             Input::Directory(path) => directory::read(&path, &mut reader)?,
-            Input::Partial(images) => partial_image::read(images, &mut reader)?,
             Input::File(path) => {
                 let failed = |error| Error::Open {
                     path: path.clone(),

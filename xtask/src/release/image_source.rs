@@ -3,7 +3,7 @@
 //! If a registry holds it already, from an earlier run in which others failed, that registry is the source for the
 //! others: nothing is compressed again, and the digest is the same.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +21,9 @@ use super::reuse::{self, Candidate};
 use super::transport::Location;
 use crate::cli::Builder;
 use crate::copy::{self, Copier, Source};
-use crate::engine::{self, Engine, Image};
+use crate::engine;
 use crate::exit::bad_input;
-use crate::image::{self, Content, Event, Input, PartialImage};
+use crate::image::{self, Content, Event, Input};
 use crate::oci::{self, Descriptor, Digest, Manifest, TagOrDigest};
 use crate::registry::Repository;
 
@@ -55,8 +55,8 @@ impl ImageSource {
         clients: &Clients<'_>,
         targets: Vec<&str>,
     ) -> Result<ImageSource> {
-        let images = images(plan, clients).await?;
-        let existing = existing(plan, clients, &images).await;
+        let ids = ids(plan, clients).await?;
+        let existing = existing(plan, clients, &ids).await;
         let reading = Arc::new(Reading::default());
         let mut reader = JoinSet::new();
         let source = match existing.first_key_value() {
@@ -69,7 +69,7 @@ impl ImageSource {
                     plan,
                     clients,
                     &targets,
-                    images,
+                    &ids,
                     Arc::clone(&reading),
                     &mut reader,
                 )
@@ -111,14 +111,14 @@ impl ImageSource {
     }
 }
 
-/// The images as the engine describes them; none if the image is in a file.
-async fn images(plan: &ReleasePlan, clients: &Clients<'_>) -> Result<Vec<Image>> {
-    let mut images = Vec::new();
+/// The ids of the images in the engine; none if the image is in a file.
+async fn ids(plan: &ReleasePlan, clients: &Clients<'_>) -> Result<BTreeSet<Digest>> {
+    let mut ids = BTreeSet::new();
     for name in names(plan) {
-        let image = clients.engine().await?.image(&name).await?;
-        images.push(image.ok_or_else(|| plan.transport.no_such_image(&name))?);
+        let id = clients.engine().await?.image_id(&name).await?;
+        ids.insert(id.ok_or_else(|| plan.transport.no_such_image(&name))?);
     }
-    Ok(images)
+    Ok(ids)
 }
 
 /// The image's names in the engine, one for each platform.
@@ -148,13 +148,11 @@ fn signed_in<'c>(
 async fn existing(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
-    images: &[Image],
+    ids: &BTreeSet<Digest>,
 ) -> BTreeMap<String, Manifest> {
-    if images.is_empty() {
+    if ids.is_empty() {
         return BTreeMap::new();
     }
-    let ids: BTreeSet<Digest> = images.iter().map(|image| image.id.clone()).collect();
-    let ids = &ids;
     let ask = signed_in(plan, clients).map(|(push, repository)| async move {
         let whole = find_whole(&repository, &push.immutable, ids).await;
         whole.map(|manifest| (push.registry.clone(), manifest))
@@ -173,19 +171,12 @@ fn built(plan: &ReleasePlan) -> Result<PathBuf> {
     }
 }
 
-/// Where the image is read from.
-enum Origin {
-    Archive(Input),
-    /// By these names.
-    Engine(Engine, Vec<String>),
-}
-
 /// Starts to read the image; its blobs can be copied as soon as each is ready.
 async fn read(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
     targets: &[&str],
-    images: Vec<Image>,
+    ids: &BTreeSet<Digest>,
     reading: Arc<Reading>,
     reader: &mut JoinSet<()>,
 ) -> Result<Source> {
@@ -195,7 +186,7 @@ async fn read(
     });
     // An image in the engine was looked for at all registries: the others do not hold it.
     let candidates: Vec<_> = candidates
-        .filter(|candidate| candidate.is_target || images.is_empty())
+        .filter(|candidate| candidate.is_target || ids.is_empty())
         .collect();
     let reusable = reuse::layers(&candidates, &plan.version).await;
     let reused: BTreeSet<Digest> = reusable
@@ -208,14 +199,13 @@ async fn read(
         workers: None,
         reusable: reusable.layers,
     };
-    let origin = match plan.transport.image.as_ref().map(|it| &it.location) {
-        Some(Location::Directory(path)) => Origin::Archive(Input::Directory(path.clone())),
-        Some(Location::File(path)) => Origin::Archive(Input::File(path.clone())),
-        None if plan.transport.builder == Builder::Layers => {
-            Origin::Archive(Input::Directory(built(plan)?))
-        }
+    let input = match plan.transport.image.as_ref().map(|it| &it.location) {
+        Some(Location::Directory(path)) => Input::Directory(path.clone()),
+        Some(Location::File(path)) => Input::File(path.clone()),
+        None if plan.transport.builder == Builder::Layers => Input::Directory(built(plan)?),
         None | Some(Location::Engine(_)) => {
-            Origin::Engine(clients.engine().await?.clone(), names(plan))
+            let export = clients.engine().await?.export(&names(plan));
+            Input::Stream(Box::pin(export.map_err(io::Error::other)))
         }
     };
     let (writer, pending) = copy::pending_image();
@@ -227,13 +217,7 @@ async fn read(
                 Content::Memory(bytes) => writer.bytes(blob.descriptor, bytes),
             },
         };
-        let read = match origin {
-            Origin::Archive(input) => image::read(input, options, &listener).await,
-            Origin::Engine(engine, names) => {
-                from_engine(&engine, &names, &images, options, &listener).await
-            }
-        };
-        let end = match read {
+        let end = match image::read(input, options, &listener).await {
             Ok(manifests) => {
                 if let Some(holder) = reusable.holder {
                     let layers = manifests.iter().flat_map(layers);
@@ -260,34 +244,4 @@ fn layers(manifest: &Manifest) -> Vec<Descriptor> {
         Ok(oci::Content::Image(image)) => image.layers,
         _ => Vec::new(),
     }
-}
-
-/// Reads the images without their reusable layers, or if the engine cannot do that, as a whole.
-async fn from_engine(
-    engine: &Engine,
-    names: &[String],
-    images: &[Image],
-    options: image::Options,
-    listener: &(dyn Fn(Event) + Send + Sync),
-) -> Result<Vec<Manifest>, image::Error> {
-    if let Some(parts) = parts(engine, images, &options.reusable).await
-        && let Ok(read) = image::read(Input::Partial(parts), options.clone(), listener).await
-    {
-        return Ok(read);
-    }
-    let export = engine.export(names).map_err(io::Error::other);
-    image::read(Input::Stream(Box::pin(export)), options, listener).await
-}
-
-/// The images without the `reusable` layers, if the engine can do that.
-async fn parts(
-    engine: &Engine,
-    images: &[Image],
-    reusable: &HashMap<Digest, Descriptor>,
-) -> Option<Vec<PartialImage>> {
-    let mut parts = Vec::new();
-    for image in images {
-        parts.push(engine.partial_image(image, reusable).await?);
-    }
-    Some(parts)
 }

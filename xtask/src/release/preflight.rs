@@ -94,7 +94,7 @@ pub async fn run(
     {
         let engine = clients.engine().await?;
         if let Some(Location::Engine(name)) = transport.image.as_ref().map(|it| &it.location)
-            && engine.image(name).await?.is_none()
+            && engine.image_id(name).await?.is_none()
         {
             return Err(transport.no_such_image(name));
         }

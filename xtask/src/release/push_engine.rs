@@ -81,11 +81,11 @@ impl Push<'_> {
     /// Pushes the image of one platform unless it is there; returns its manifest, and the bytes uploaded if it was
     /// pushed. `before` bytes were uploaded for other platforms.
     async fn image(&self, image: &PushedImage, before: u64) -> Result<(Manifest, Option<u64>)> {
-        let Some(local) = self.engine.image(&image.local).await? else {
+        let Some(id) = self.engine.image_id(&image.local).await? else {
             return Err(self.transport.no_such_image(&image.local));
         };
-        let id = BTreeSet::from([local.id.clone()]);
-        match find_existing(&self.repository, &image.tag, &id).await? {
+        let ids = BTreeSet::from([id.clone()]);
+        match find_existing(&self.repository, &image.tag, &ids).await? {
             Existing::Same(manifest, _) => return Ok((manifest, None)),
             Existing::Other(digest) if image.tag == self.plan.immutable => {
                 tagging::warn_of_replacement(self.context, &image.tag, &digest);
@@ -93,7 +93,7 @@ impl Push<'_> {
             Existing::Other(_) | Existing::Nothing => {}
         }
         let reference = self.plan.repository.at(image.tag.clone());
-        self.engine.tag(&local.id, &reference).await?;
+        self.engine.tag(&id, &reference).await?;
         let pushed = self.push(&reference, before).await?;
         let at = TagOrDigest::Digest(pushed.digest);
         let manifest = self.repository.get_manifest(&at).await?.ok_or_else(|| {

@@ -144,8 +144,8 @@ async fn one_dockerfile_builds_for_every_platform() {
 
         let id = engine.build(&sample.plan, &log).await.unwrap();
 
-        let image = engine.image(&sample.plan.tag).await.unwrap().unwrap();
-        assert_eq!(image.id, id);
+        let of_tag = engine.image_id(&sample.plan.tag).await.unwrap();
+        assert_eq!(of_tag, Some(id));
         let name = &sample.plan.tag;
         let platform = docker(&["inspect", "--format", "{{.Os}}/{{.Architecture}}", name]);
         assert_eq!(platform, format!("linux/{architecture}"));
@@ -319,7 +319,7 @@ async fn an_image_that_is_not_there_is_said_so() {
     let registry = Distribution::open();
     let engine = engine().await;
     let name = format!("{}/ns/never-built:1", registry.host);
-    assert_eq!(engine.image(&name).await.unwrap(), None);
+    assert_eq!(engine.image_id(&name).await.unwrap(), None);
     let reference = name.parse().unwrap();
     let error = engine
         .push(&reference, &Credentials::Anonymous, &|_| ())

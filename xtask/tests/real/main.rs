@@ -6,7 +6,6 @@ mod copy_kinds;
 mod copy_large;
 mod engine;
 mod engine_build;
-mod engine_part;
 mod fake_registry;
 mod layers;
 mod promote;

@@ -109,7 +109,6 @@ fn write(
         encoding: Encoding::Tar,
         digest: None,
         reused: None,
-        spooled: None,
     };
     let writer = pipeline.start_layer(hint);
     let mut archive = Archive {

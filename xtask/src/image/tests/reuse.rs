@@ -1,12 +1,10 @@
 //! Layers that the destinations have already.
 
 use std::collections::HashMap;
-use std::io::{Seek as _, Write as _};
 
 use super::classic::classic;
 use super::layout::Layout;
 use super::*;
-use crate::image::contents::blob_name;
 
 /// The layers of an earlier release by diff id.
 fn reusable(earlier: &Published) -> HashMap<Digest, oci::Descriptor> {
@@ -85,49 +83,6 @@ async fn a_reusable_layer_that_comes_compressed_is_not_handed_out_but_verified()
     let error = read_from(delivered(&tar(&files)), options()).await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains(" instead of sha256:"), "{error}");
-}
-
-#[tokio::test]
-async fn a_reusable_layer_of_a_partial_image_need_not_come() {
-    let sample = Sample::new();
-    let earlier = released(&sample, gzip).await;
-
-    let next = next(&sample);
-    let mut layout = Layout::default();
-    let image = layout.image(&next, gzip);
-    let files: HashMap<String, Vec<u8>> = layout
-        .with(std::slice::from_ref(&image))
-        .into_iter()
-        .map(|(name, content)| (name, content.unwrap()))
-        .collect();
-    let root = image["digest"].as_str().unwrap().parse().unwrap();
-    let in_file = |content: &[u8]| {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(content).unwrap();
-        file.rewind().unwrap();
-        (Digest::sha256_of(content), file)
-    };
-    let part = |blobs: &[&[u8]]| PartialImage {
-        root: files[&blob_name(&root)].clone().into(),
-        media_type: Some(oci::media_type::OCI_MANIFEST.to_owned()),
-        manifests: Vec::new(),
-        blobs: blobs.iter().map(|content| in_file(content)).collect(),
-    };
-    let options = || Options {
-        reusable: reusable(&earlier),
-        ..Options::default()
-    };
-    let (new, config) = (gzip(next.layers.last().unwrap()), next.config());
-    let parts = Input::Partial(vec![part(&[&new, &config])]);
-    let partial = read_from(parts, options()).await.unwrap();
-    assert_eq!(*partial.manifest().digest(), root);
-    let new_digest = Digest::sha256_of(&new);
-    assert!(partial.blobs.len() == 2 && partial.blobs.contains_key(&new_digest));
-
-    let parts = Input::Partial(vec![part(&[&config])]);
-    let error = read_from(parts, options()).await.unwrap_err();
-    let lacks = format!("lacks `{new_digest}`");
-    assert!(error.to_string().contains(&lacks), "{error}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 use xtask::engine::{BuildPlan, Engine};
+use xtask::oci::Digest;
 
 use super::release_fixture::docker;
 
@@ -63,6 +64,13 @@ impl EngineImage {
         let sample = EngineImage { name, directory };
         engine.build(&plan, &|_| ()).await.unwrap();
         sample
+    }
+
+    /// The digests of its layers before compression, from the bottom, as the engine tells them.
+    pub fn diff_ids(&self) -> Vec<Digest> {
+        let format = "{{json .RootFS.Layers}}";
+        let layers = docker(&["image", "inspect", "--format", format, &self.name]);
+        serde_json::from_str(&layers).unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
