@@ -9,6 +9,7 @@ import functools
 import http.server
 import json
 import os
+import random
 import stat
 import sys
 import threading
@@ -19,7 +20,7 @@ from pathlib import Path
 import lab
 
 RUNTIMES = {"amd64": "x64", "arm64": "arm64"}  # what a package's name calls a platform
-LARGEST = 20_000_000  # bytes of one file
+SIZES = range(50_000, 20_000_000)  # bytes of a file: what weighs something
 
 
 def real_files():
@@ -36,12 +37,14 @@ def real_files():
 
 
 def make(directory, versions, megabytes, changed):
-    """Packages of about so many MB for each platform, in two versions that differ in `changed` bytes of their files."""
-    files = (path for path in real_files() if path.stat().st_size <= LARGEST)
+    """Packages of about so many MB for each platform, in two versions that differ in `changed` bytes of their files.
+
+    As the product's, they are twice as large when they are unpacked: half of each zip is noise, which stands for what is
+    compressed already: pictures, fonts, archives."""
+    files = (path for path in real_files() if path.stat().st_size in SIZES)
     jobs = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for runtime in RUNTIMES.values():
-            chosen = _choose(files, megabytes * 1_000_000)
+        for runtime, chosen in _choose(files, megabytes * 1_000_000).items():
             for version, differing in zip(versions, (0, changed), strict=True):
                 zip_file = directory / version / f"product-{version}-linux-{runtime}-nort.zip"
                 zip_file.parent.mkdir(exist_ok=True)
@@ -61,26 +64,35 @@ def make(directory, versions, megabytes, changed):
 
 
 def _choose(files, size):
-    """The next files, as many as fill a zip of this size."""
-    chosen = []
-    while size > 0:
+    """Files for each platform, in turn, as many as fill a zip of this size; numbers stand for noise."""
+    chosen = {runtime: [] for runtime in RUNTIMES.values()}
+    left = dict.fromkeys(chosen, size)
+    while runtime := next((it for it in sorted(left, key=left.get, reverse=True) if left[it] > 0), None):
         path = next(files)
-        chosen.append(path)
         # Level 1 is a third faster, and a tenth larger.
-        size -= len(zlib.compress(path.read_bytes(), 1)) * 0.91
+        weight = len(zlib.compress(path.read_bytes(), 1)) * 0.91
+        chosen[runtime] += [path, round(weight)]
+        left[runtime] -= 2 * weight
     return chosen
 
 
 def _pack(zip_file, files, differing):
+    noise = random.Random(zip_file.name.partition("linux")[2])
     with zipfile.ZipFile(zip_file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for path in files:
-            content = path.read_bytes()
+        for number, file in enumerate(files):
+            # Not its own path: no two may differ only in case.
+            name = f"lib/{number // 50}/{number}"
+            if isinstance(file, int):
+                content = noise.randbytes(file)
+            else:
+                content = file.read_bytes()
+                name += f"-{file.name}"
             if differing > 0:
                 differing -= len(content)
                 content = content[::-1]  # as large when it is compressed
-            entry = zipfile.ZipInfo(f"lib{path}")
+            entry = zipfile.ZipInfo(name)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = (stat.S_IFREG | (0o755 if os.access(path, os.X_OK) else 0o644)) << 16
+            entry.external_attr = (stat.S_IFREG | (0o755 if number % 50 == 0 else 0o644)) << 16
             archive.writestr(entry, content)
 
 
