@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 
 /// Release one container image to many registries.
 #[derive(Debug, Parser)]
@@ -94,9 +95,10 @@ pub struct ReleaseArgs {
     /// Print the targets in order, as text, a Mermaid chart or JSON, and do nothing
     #[arg(long, value_name = "FORMAT")]
     pub plan: Option<PlanFormat>,
-    /// Who makes the image: the engine, or this program, layer by layer, if the Dockerfile runs nothing
-    #[arg(long, value_name = "BUILDER", default_value = "engine")]
-    pub builder: Builder,
+    /// Who makes the image: this program, layer by layer, or the engine; `auto` if not given: the engine only if the
+    /// Dockerfile runs something
+    #[arg(long, value_name = "BUILDER")]
+    pub builder: Option<BuilderChoice>,
     /// Who compresses and uploads: this program, once for all registries, or the engine, for each of them
     #[arg(long, value_name = "TRANSPORT", default_value = "direct")]
     pub via: Via,
@@ -224,11 +226,25 @@ pub enum TagsWhen {
 }
 
 /// Who makes the image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Builder {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum BuilderChoice {
+    // Not documented: the help of the option says it.
     #[default]
-    Engine,
+    Auto,
     Layers,
+    Engine,
+}
+
+impl BuilderChoice {
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            BuilderChoice::Auto => "auto",
+            BuilderChoice::Layers => "layers",
+            BuilderChoice::Engine => "engine",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -18,7 +18,7 @@
 //! | [`packages`] | package index, download, extract | http, oci, secret |
 //! | [`github`] | releases and assets | http, oci, secret |
 //! | [`graph`] | a target graph: plan, run, outcome | exit |
-//! | [`settings`] | everything read from outside | credentials, exit, oci, secret |
+//! | [`settings`] | everything read from outside | cli, credentials, exit, oci, secret |
 //! | [`report`] | all printing, and the report | copy, exit, graph, oci, secret |
 //! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, settings |
 //! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, exit, graph, oci, registry, report, secret, settings |

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 
+use super::builder::Builder;
 use super::clients::Clients;
 use super::plan::{ReleasePlan, join};
 use super::{build_layers, download, origins};
-use crate::cli::Builder;
 use crate::engine;
 use crate::exit::bad_input;
 use crate::graph::{self, TargetResult};
@@ -45,6 +45,7 @@ pub async fn build(
     let staged = plan.context.clone();
     let libs: Vec<PathBuf> = plan.platforms.iter().map(|it| plan.lib(it)).collect();
     tokio::task::spawn_blocking(move || stage(&docker, &staged, &libs)).await??;
+    context.note(&plan.transport.made());
     if plan.transport.builder == Builder::Layers {
         return build_layers::build(plan, clients, context).await;
     }

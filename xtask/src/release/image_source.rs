@@ -14,12 +14,12 @@ use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
+use super::builder::Builder;
 use super::clients::Clients;
 use super::plan::{PushPlan, ReleasePlan};
 use super::registry_state::find_whole;
 use super::reuse::{self, Candidate};
 use super::transport::Location;
-use crate::cli::Builder;
 use crate::copy::{self, Copier, Source};
 use crate::engine;
 use crate::exit::bad_input;
@@ -165,7 +165,7 @@ fn built(plan: &ReleasePlan) -> Result<PathBuf> {
     match plan.layout.join("index.json").is_file() {
         true => Ok(plan.layout.clone()),
         false => Err(bad_input(format!(
-            "there is no image in `{}`\nhint: run `cargo xtask docker-build --builder layers`",
+            "there is no image in `{}`\nhint: run `cargo xtask docker-build`",
             plan.layout.display()
         ))),
     }

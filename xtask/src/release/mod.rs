@@ -6,6 +6,7 @@
 mod base_image;
 mod build;
 mod build_layers;
+mod builder;
 mod check;
 mod clients;
 mod digests;

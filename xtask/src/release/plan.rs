@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::builder::Builder;
 use super::logins::RegistryLogins;
 use super::tags::Tags;
 use super::transport::{Location, Transport};
-use crate::cli::{Builder, Via};
+use crate::cli::Via;
 use crate::credentials::NoLogin;
 use crate::engine::BuildPlan;
 use crate::exit::bad_input;
@@ -152,6 +153,12 @@ impl ReleasePlan {
         })
     }
 
+    /// Whether `targets` make the image, or push what was made.
+    pub fn makes_image(&self, targets: &[&str]) -> bool {
+        let pushes = || self.pushes.iter().any(|it| targets.contains(&&*it.target));
+        self.transport.image.is_none() && (targets.contains(&"docker-build") || pushes())
+    }
+
     /// The build context's directory for one platform: `lib-amd64` for `linux/amd64`, as `TARGETARCH` has it.
     pub fn lib(&self, platform: &Platform) -> PathBuf {
         self.context.join(format!("lib-{}", platform.architecture))
@@ -185,7 +192,7 @@ impl ReleasePlan {
         }
         let made = match &self.transport.image {
             None if self.transport.builder == Builder::Layers => {
-                "that the packages exist and that the Dockerfile runs nothing"
+                "that the packages and the base images exist"
             }
             None => "that the packages exist, that an engine answers and the image builds",
             Some(_) => "that the image is whole",
@@ -234,8 +241,9 @@ impl ReleasePlan {
                 .collect(),
             "docker-build" => {
                 let builds = self.builds.iter();
-                builds
-                    .map(|it| build_line(it, self.transport.builder))
+                let builds = builds.map(|it| build_line(it, self.transport.builder));
+                std::iter::once(self.transport.made())
+                    .chain(builds)
                     .collect()
             }
             "github-release" => {
@@ -276,10 +284,7 @@ fn build_line(build: &BuildPlan, builder: Builder) -> String {
     let args = args.join(" ");
     match builder {
         Builder::Engine => format!("{} as {} with {args}", build.platform, build.tag),
-        Builder::Layers => format!(
-            "{} layer by layer, without an engine, into output/image with {args}",
-            build.platform
-        ),
+        Builder::Layers => format!("{} into output/image with {args}", build.platform),
     }
 }
 

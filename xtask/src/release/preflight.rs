@@ -4,7 +4,7 @@
 //! Refused credentials stop everything, because only a person can mend them; a registry that cannot be reached or
 //! denies the push fails alone, later, as its own target.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
 
 use super::clients::{Clients, Registries};
@@ -92,7 +92,13 @@ pub async fn run(
     if builds && transport.needs_engine()
         || settings.registries.iter().any(pushes) && transport.needs_engine()
     {
-        let engine = clients.engine().await?;
+        let engine = match &transport.image {
+            Some(_) => clients.engine().await?,
+            None => clients.engine().await.with_context(|| {
+                let why = &transport.builder_reason;
+                format!("the image is made by the engine ({why})")
+            })?,
+        };
         if let Some(Location::Engine(name)) = transport.image.as_ref().map(|it| &it.location)
             && engine.image_id(name).await?.is_none()
         {

@@ -12,8 +12,8 @@ use super::plan::ReleasePlan;
 use super::push::Pushes;
 use super::run_state::RunState;
 use super::transport::Transport;
-use super::{digests, download, lock, preflight, report, targets};
-use crate::cli::{Builder, Cli, PlanFormat, ReleaseArgs, Via};
+use super::{builder, digests, download, lock, preflight, report, targets};
+use crate::cli::{Cli, PlanFormat, ReleaseArgs, Via};
 use crate::credentials::{Login, Resolver};
 use crate::exit::{Exit, bad_input, interrupted, nearest, no_problems};
 use crate::graph::Graph;
@@ -27,7 +27,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     let cancel = interrupted().shared();
     let (mut resolver, _) = settings.resolver();
     let settings = &settings.release(args.common.release_version.as_deref())?;
-    let plan = ReleasePlan::new(settings, transport(args)?)?;
+    let mut plan = ReleasePlan::new(settings, transport(args)?)?;
     let (requested, strict) = (&args.targets, args.common.strict);
     let outline = Graph::new(targets::outline(&plan))?;
     if requested.is_empty() {
@@ -51,6 +51,10 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         .filter(|step| !step.skipped)
         .map(|step| step.target.as_str())
         .collect();
+    if plan.makes_image(&scheduled) {
+        let transport = &mut plan.transport;
+        (transport.builder, transport.builder_reason) = builder::choose(args, settings)?;
+    }
     let planned = planned(settings, &mut resolver, &scheduled)?;
     if settings.release.is_none() && !args.dry_run {
         return tokio::select! {
@@ -129,14 +133,8 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
             "`--compression {text}` is for `--via direct`; an engine compresses as it likes"
         )));
     }
-    if (args.builder, args.via) == (Builder::Layers, Via::Engine) {
-        return Err(bad_input(
-            "`--builder layers` leaves the engine no image that it could push; hint: `--via direct`",
-        ));
-    }
     let transport = Transport {
         via: args.via,
-        builder: args.builder,
         compression: match &args.compression {
             Some(text) => text.parse().map_err(bad_input)?,
             None => Compression::default(),
@@ -145,6 +143,7 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
             Some(text) => Some(text.parse().map_err(bad_input)?),
             None => None,
         },
+        ..Transport::default()
     };
     transport.check().map_err(bad_input)?;
     Ok(transport)

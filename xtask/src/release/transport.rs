@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::cli::{Builder, Via};
+use super::builder::Builder;
+use crate::cli::Via;
 use crate::exit::bad_input;
 use crate::image::Compression;
 
@@ -14,7 +15,10 @@ pub struct Transport {
     pub via: Via,
     /// For layers that are not compressed yet, with `--via direct`.
     pub compression: Compression,
+    /// Chosen when a run is planned that makes the image, or pushes what was made.
     pub builder: Builder,
+    /// What decided for that builder.
+    pub builder_reason: String,
     /// Published instead of building an image.
     pub image: Option<PrebuiltImage>,
 }
@@ -88,10 +92,15 @@ impl Transport {
     /// The error for an image that the engine does not have.
     pub fn no_such_image(&self, name: &str) -> anyhow::Error {
         let hint = match self.image {
-            None => "run `cargo xtask docker-build`",
+            None => "run `cargo xtask docker-build --builder engine`",
             Some(_) => "`docker image ls` shows what it has",
         };
         bad_input(format!("the engine has no image `{name}`\nhint: {hint}"))
+    }
+
+    /// Who makes the image, and why.
+    pub fn made(&self) -> String {
+        format!("{}: {}", self.builder, self.builder_reason)
     }
 
     /// Checks the choice, as far as that is possible on this machine's disk.

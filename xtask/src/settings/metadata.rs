@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::cli::BuilderChoice;
 use crate::exit::bad_input;
 
 #[derive(Debug, Deserialize)]
@@ -18,6 +19,8 @@ pub(super) struct ReleaseMetadata {
     pub base_image: String,
     pub package_index: String,
     pub github_repository: String,
+    #[serde(default)]
+    pub builder: BuilderChoice,
     #[serde(default)]
     pub require: Require,
     /// In the order of the file.

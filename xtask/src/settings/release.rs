@@ -9,6 +9,7 @@ use super::env::Environment;
 use super::metadata::{self, ReleaseMetadata, Require};
 use super::registries::{self, RegistrySettings};
 use super::version::{self, Commit, Release};
+use crate::cli::BuilderChoice;
 use crate::exit::no_problems;
 use crate::oci::Platform;
 use crate::secret::Secret;
@@ -26,6 +27,8 @@ pub struct ReleaseSettings {
     /// At least one.
     pub platforms: Vec<Platform>,
     pub base_image: String,
+    /// What the command line does not decide.
+    pub builder: BuilderChoice,
     /// Secret, because it may carry an Azure signature.
     pub package_index: Secret<Url>,
     /// In the order of the metadata tables.
@@ -117,6 +120,7 @@ pub(super) fn load(
         image: facts.image,
         platforms,
         base_image: setting("DOCKER_BASE_IMAGE", &facts.base_image).1.to_owned(),
+        builder: facts.builder,
         package_index: Secret::new(package_index.expect("a missing URL is a problem")),
         registries,
         require: facts.require,

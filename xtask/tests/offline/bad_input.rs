@@ -110,7 +110,8 @@ async fn the_command_line_and_the_settings() {
         .await
         .expect(2, &["put the targets before it"]);
     let engine = ["/nonexistent.sock", "docker.io"];
-    said(&["DOCKER_HOST=unix:///nonexistent.sock"], &["release"])
+    let by_engine = &["release", "--builder", "engine"];
+    said(&["DOCKER_HOST=unix:///nonexistent.sock"], by_engine)
         .await
         .expect(2, &engine);
     assert!(!workspace.path().join("output").exists());

@@ -1,6 +1,7 @@
 //! The tests that need nothing but Rust: every server is a fake of this process.
 
 mod bad_input;
+mod builder;
 mod copy_again;
 mod copy_limits;
 mod copy_one_read;

@@ -313,7 +313,7 @@ async fn the_files_of_the_image_bear_the_date_of_the_release() {
     let fixture = ReleaseFixture::new(0).await;
     fixture
         .workspace
-        .run(&["docker-build"])
+        .run(&["docker-build", "--builder", "engine"])
         .await
         .expect(0, &[]);
     let saved = fixture.workspace.path().join("saved.tar");

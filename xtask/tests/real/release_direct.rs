@@ -24,7 +24,7 @@ async fn the_layers_of_every_registry_unpack_to_what_was_built_and_run() {
     let fixture = ReleaseFixture::new(3).await;
     fixture
         .workspace
-        .run(&["docker-push-all"])
+        .run(&["docker-push-all", "--builder", "engine"])
         .await
         .expect(0, &[]);
     fixture.same(&TAGS);
@@ -58,7 +58,13 @@ async fn layers_compressed_with_zstd_unpack_to_what_was_built() {
     let fixture = ReleaseFixture::new(1).await;
     fixture
         .workspace
-        .run(&["docker-push", "--compression", "zstd"])
+        .run(&[
+            "docker-push",
+            "--builder",
+            "engine",
+            "--compression",
+            "zstd",
+        ])
         .await
         .expect(0, &[]);
     let index: Value = serde_json::from_slice(&fixture.raw(0, VERSION)).unwrap();
@@ -133,7 +139,7 @@ async fn a_registry_that_was_dead_gets_the_image_from_one_that_holds_it() {
     let mut fixture = ReleaseFixture::new(2).await;
     fixture
         .workspace
-        .run(&["docker-push-all"])
+        .run(&["docker-push-all", "--builder", "engine"])
         .await
         .expect(3, &["docker-push-aliyun  failed"]);
     let before = fixture.same(&TAGS);
@@ -144,7 +150,13 @@ async fn a_registry_that_was_dead_gets_the_image_from_one_that_holds_it() {
     // Made anew it would have another digest.
     fixture
         .workspace
-        .run(&["docker-push-aliyun", "--compression", "zstd"])
+        .run(&[
+            "docker-push-aliyun",
+            "--builder",
+            "engine",
+            "--compression",
+            "zstd",
+        ])
         .await
         .expect(0, &["pushed, tags 1.2.3, 1.2, 1, latest set"]);
     assert!(fixture.same(&TAGS) == before);

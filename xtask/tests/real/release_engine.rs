@@ -22,7 +22,7 @@ async fn three_registries_get_one_index_once_whichever_transport_asks_again() {
     assert_eq!(names.len(), 6, "{names:?}");
     let names = names.iter().map(String::as_str);
     docker(&["image", "rm"].into_iter().chain(names).collect::<Vec<_>>());
-    let direct = ["release", "--report", "report.json"];
+    let direct = ["release", "--builder", "engine", "--report", "report.json"];
     for again in [&engine[..], &direct] {
         let run = fixture.workspace.run(again).await;
         run.expect(0, &["already there, nothing pushed"]);

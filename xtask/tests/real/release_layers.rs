@@ -1,4 +1,4 @@
-//! `--builder layers`: no engine makes the image, and it is what an engine would have made.
+//! A release without an engine: the image is what an engine would have made.
 
 use std::process::Command;
 
@@ -48,13 +48,16 @@ fn settings(image: &str) -> Value {
 async fn every_registry_gets_what_the_engine_would_build() {
     let mut fixture = ReleaseFixture::new(3).await;
     // The engine's image first: it has the name that the other is pulled by otherwise.
-    let run = fixture.workspace.run(&["docker-build"]).await;
+    let run = fixture
+        .workspace
+        .run(&["docker-build", "--builder", "engine"])
+        .await;
     run.expect(0, &[]);
     let built = format!("{}:{VERSION}-linux-{ARCHITECTURE}", fixture.workspace.image);
     let (expected, runs_as) = (files(&built), settings(&built));
 
     fixture.workspace.set("DOCKER_HOST", NO_ENGINE);
-    let push = ["docker-push-all", "--builder", "layers"];
+    let push = ["docker-push-all"];
     fixture
         .workspace
         .run(&push)
@@ -110,7 +113,7 @@ async fn a_base_image_is_read_with_the_logins_of_its_registry() {
 
     fixture.workspace.set("DOCKER_HOST", NO_ENGINE);
     fixture.workspace.set("DOCKER_BASE_IMAGE", &base);
-    let push = ["docker-push-all", "--builder", "layers"];
+    let push = ["docker-push-all"];
     let run = fixture.workspace.run(&push).await;
     run.expect(2, &["has no image for `linux/", "hint: it has `linux/"]);
     // The sample's base is of this machine's platform only.
@@ -136,38 +139,4 @@ async fn a_base_image_is_read_with_the_logins_of_its_registry() {
     let manifest: Value = serde_json::from_slice(&fixture.raw(1, VERSION)).unwrap();
     let annotations = &manifest["annotations"];
     assert_eq!(annotations["org.opencontainers.image.base.name"], *base);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_only_an_engine_does_is_named_with_its_line() {
-    let mut fixture = ReleaseFixture::new(1).await;
-    fixture.workspace.set("DOCKER_HOST", NO_ENGINE);
-    let run = fixture.workspace.run(&["download", "extract"]).await;
-    run.expect(0, &[]);
-    let dockerfile = fixture.workspace.read("docker/Dockerfile");
-    fixture
-        .workspace
-        .write("docker/Dockerfile", &format!("{dockerfile}RUN true\n"));
-    let line = dockerfile.lines().count() + 1;
-    let build = ["docker-build", "--builder", "layers"];
-    let run = fixture.workspace.run(&build).await;
-    let expected = format!("`docker/Dockerfile`, line {line}: `RUN` runs a program");
-    run.expect(2, &[&expected, "hint: `--builder engine`"]);
-    assert!(!fixture.workspace.path().join("output/image").exists());
-
-    let both = ["docker-push", "--builder", "layers", "--via", "engine"];
-    let run = fixture.workspace.run(&both).await;
-    run.expect(2, &["hint: `--via direct`"]);
-    let alone = [
-        "docker-push",
-        "--builder",
-        "layers",
-        "--skip",
-        "docker-build",
-    ];
-    let run = fixture.workspace.run(&alone).await;
-    run.expect(
-        2,
-        &["there is no image in", "docker-build --builder layers"],
-    );
 }

@@ -4,6 +4,7 @@ pub mod client;
 pub mod copying;
 pub mod images;
 pub mod process;
+pub mod release_fixture;
 pub mod sparse;
 pub mod sync_fixture;
 pub mod workspace;

@@ -3,20 +3,18 @@
 use std::process::Command;
 
 use fakes::feed::FakeFeed;
-use fakes::github::{FakeGithub, TOKEN};
-use fakes::registry::{self, AuthMode, Behavior, FakeRegistry};
+use fakes::github::FakeGithub;
+use fakes::registry::{self, Behavior, FakeRegistry};
 use serde_json::Value;
 use xtask::oci::Digest;
 
 use super::distribution::Distribution;
 use crate::support::client;
-use crate::support::dead_address;
+use crate::support::release_fixture::{self, PREFIXES};
+pub use crate::support::release_fixture::{TAGS, VERSION, zip_name};
 use crate::support::workspace::Workspace;
 use fakes::zips;
 
-pub const VERSION: &str = "1.2.3";
-/// The tags of that version.
-pub const TAGS: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
 /// Of the images that run here.
 pub const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
     "arm64"
@@ -39,39 +37,18 @@ pub struct ReleaseFixture {
 impl ReleaseFixture {
     /// With `live` registries of the usual three; the others are dead addresses.
     pub async fn new(live: usize) -> ReleaseFixture {
-        let feed = FakeFeed::start().await;
-        feed.publish(
-            VERSION,
-            &[
-                (&zip_name("x64"), &package("amd64")),
-                (&zip_name("arm64"), &package("arm64")),
-            ],
-        );
+        let feed = release_fixture::feed(&[package("amd64"), package("arm64")]).await;
         let github = FakeGithub::start().await;
         let registries: Vec<_> = (0..live)
             .map(|_| Distribution::with_user(USER, PASSWORD))
             .collect();
-        let host = |number: usize| {
-            registries
-                .get(number)
-                .map_or_else(dead_address, |it| it.host.clone())
-        };
-        let mut workspace = Workspace::new(
-            &["linux/amd64", "linux/arm64"],
-            &[
-                ("dockerhub", "DOCKER", &host(0), "team"),
-                ("azure", "AZURE_ACR", &host(1), ""),
-                ("aliyun", "ALIYUN_ACR", &host(2), "other/team"),
-            ],
-        );
-        for prefix in ["DOCKER", "AZURE_ACR", "ALIYUN_ACR"] {
+        let hosts = registries.iter().map(|it| it.host.clone());
+        let hosts: Vec<String> = hosts.collect();
+        let mut workspace = release_fixture::workspace(&hosts, &feed, &github);
+        for prefix in PREFIXES {
             workspace.set(&format!("{prefix}_USERNAME"), USER);
             workspace.set(&format!("{prefix}_PASSWORD"), PASSWORD);
         }
-        workspace.set("RELEASE_VERSION", VERSION);
-        workspace.set("RELEASE_PACKAGE_INDEX_URL", feed.url("").as_str());
-        workspace.set("GITHUB_API_URL", github.api().as_str());
-        workspace.set("GITHUB_TOKEN", TOKEN);
         ReleaseFixture {
             feed,
             github,
@@ -82,12 +59,7 @@ impl ReleaseFixture {
 
     /// A fake registry that behaves so, in place of the one whose variables begin with `prefix`.
     pub async fn in_memory(&mut self, prefix: &str, behavior: Behavior) -> FakeRegistry {
-        let fake = FakeRegistry::start(Behavior {
-            auth: AuthMode::Basic,
-            checks_children: true,
-            ..behavior
-        })
-        .await;
+        let fake = release_fixture::registry(behavior).await;
         for (name, value) in [
             ("REGISTRY", &*fake.host),
             ("USERNAME", registry::USER),
@@ -183,10 +155,6 @@ impl ReleaseFixture {
     pub fn report(&self, file: &str) -> Value {
         serde_json::from_str(&self.workspace.read(file)).unwrap()
     }
-}
-
-pub fn zip_name(runtime: &str) -> String {
-    format!("product-{VERSION}-linux-{runtime}-nort.zip")
 }
 
 /// A package as the product's: everything in `lib/`. With it comes a shell, so that the image can be run.
