@@ -160,7 +160,7 @@ impl<'p> Archive<'p> {
         io::read_to_string(&mut content).map_err(|error| fault(error.into()))
     }
 
-    fn refuse(&self, reason: impl std::fmt::Display) -> Error {
+    pub fn refuse(&self, reason: impl std::fmt::Display) -> Error {
         Error::refused(self.path, reason)
     }
 }

@@ -1,7 +1,8 @@
 //! Where an archive's entries would land, decided before a byte is written.
 //!
 //! Names in, paths out, or the reason why not. Every path and every symbolic link of the result stays inside the
-//! directory it is extracted to, and no path is taken twice, also where the file system ignores case.
+//! directory it is extracted to, and no path is taken twice. Names that differ only in case are different names, as on
+//! Linux; whoever writes to a disk that folds them finds out there.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -68,9 +69,7 @@ pub(super) fn place(named: Vec<Named>) -> Result<Vec<Placed>, String> {
         }
         let directory = entry.kind == Kind::Directory;
         if !tree.take(&parts, directory) {
-            return Err(refuse(
-                "takes a path that another entry has, at least where case is ignored",
-            ));
+            return Err(refuse("takes a path that another entry has"));
         }
         placed.push(Placed {
             index,
@@ -130,17 +129,12 @@ fn stays_inside(target: &str, depth: usize) -> bool {
         && !parts[up..].contains(&"..")
 }
 
-/// Permissions that the owner can always work with; no set-user-id and the like. Explicit, so that the caller's umask
-/// does not show in an image.
+/// Permissions that the user of a container can work with, who is hardly ever the owner: what the archive has may be
+/// the umask of whoever made it. Only whether the owner may run a file is the file's own.
 fn mode(mode: Option<u32>, directory: bool) -> u32 {
-    let (default, least) = if directory {
-        (0o755, 0o700)
-    } else {
-        (0o644, 0o600)
-    };
-    match mode.unwrap_or(0) & 0o777 {
-        0 => default,
-        mode => mode | least,
+    match mode.unwrap_or(0) & 0o100 {
+        0 if !directory => 0o644,
+        _ => 0o755,
     }
 }
 
@@ -152,7 +146,6 @@ struct Tree {
 
 struct Node {
     id: usize,
-    name: String,
     directory: bool,
 }
 
@@ -164,19 +157,12 @@ impl Tree {
             let directory = directory || n + 1 < parts.len();
             let id = self.nodes.len() + 1;
             let mut new = false;
-            let node = self
-                .nodes
-                .entry((parent, part.to_lowercase()))
-                .or_insert_with(|| {
-                    new = true;
-                    Node {
-                        id,
-                        name: part.clone(),
-                        directory,
-                    }
-                });
-            // Only directories may be met again, and only under the same spelling.
-            let again = node.directory && directory && node.name == *part;
+            let node = self.nodes.entry((parent, part.clone())).or_insert_with(|| {
+                new = true;
+                Node { id, directory }
+            });
+            // Only directories may be met again.
+            let again = node.directory && directory;
             if !(new || again) {
                 return false;
             }
@@ -248,12 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_taken_once_whatever_its_case() {
+    fn a_path_is_taken_once() {
         for (one, other) in [
             (file("a"), file("a")),
-            (file("readme"), file("README")),
-            (file("größe"), file("GRÖẞE")),
-            (file("Lib/a"), file("lib/b")),
             (file("a"), file("a/b")),
             (file("a/b"), file("a")),
             (link("a", "b"), file("a/c")),
@@ -264,6 +247,16 @@ mod tests {
         }
         let again = vec![file("a/b"), directory("a/"), directory("a/"), file("a/c")];
         assert_eq!(paths(again).unwrap(), ["a/b", "a", "a", "a/c"]);
+        let by_case = vec![
+            file("x"),
+            file("readme"),
+            file("README"),
+            file("README.d/x"),
+        ];
+        assert_eq!(
+            paths(by_case).unwrap(),
+            ["x", "readme", "README", "README.d/x"]
+        );
     }
 
     #[test]
@@ -299,11 +292,18 @@ mod tests {
     }
 
     #[test]
-    fn permissions_are_kept_without_the_dangerous_bits() {
-        assert_eq!(mode(Some(0o104_755), false), 0o755);
-        assert_eq!(mode(Some(0o100_444), false), 0o644);
-        assert_eq!(mode(Some(0), false), 0o644);
+    fn everyone_may_read_and_whoever_the_owner_lets_run() {
+        for (given, expected) in [
+            (Some(0o104_755), 0o755),
+            (Some(0o100_700), 0o755),
+            (Some(0o100_600), 0o644),
+            (Some(0o100_666), 0o644),
+            (Some(0), 0o644),
+            (None, 0o644),
+        ] {
+            assert_eq!(mode(given, false), expected, "{given:?}");
+        }
         assert_eq!(mode(None, true), 0o755);
-        assert_eq!(mode(Some(0o40_050), true), 0o750);
+        assert_eq!(mode(Some(0o40_000), true), 0o755);
     }
 }
