@@ -1,22 +1,20 @@
 //! The build context as a stream of tar.
 //!
 //! The same files give the same bytes: names are sorted, times are the release's, owners are root; modes and symbolic
-//! links are kept. Memory is bounded by a few chunks.
+//! links are kept.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use tar::{Builder, EntryType, Header};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::Error;
+use super::tar_stream::tar_stream;
 use crate::image::context::{Context, ContextError, Entry, Kind};
-
-/// Bytes of a chunk; at most four of them are in memory.
-const CHUNK: usize = 256 * 1024;
 
 /// Streams the directory `context`. `dockerfile` is the path of the Dockerfile in it, `timestamp` the time of every
 /// file, in seconds since 1970.
@@ -30,24 +28,7 @@ pub(super) fn stream(
     impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     oneshot::Receiver<Error>,
 ) {
-    let (chunks, mut received) = mpsc::channel(4);
-    let (failed, failure) = oneshot::channel();
-    tokio::task::spawn_blocking(move || {
-        let out = io::BufWriter::with_capacity(CHUNK, ChunkWriter(chunks.clone()));
-        let packed = pack(&context, &dockerfile, timestamp, out);
-        // If the reader is gone, that is why packing failed.
-        if let Err(error) = packed
-            && !chunks.is_closed()
-        {
-            let text = error.to_string();
-            let _ = failed.send(error);
-            let _ = chunks.blocking_send(Err(io::Error::other(text)));
-        }
-    });
-    (
-        stream::poll_fn(move |context| received.poll_recv(context)),
-        failure,
-    )
+    tar_stream(move |out| pack(&context, &dockerfile, timestamp, out))
 }
 
 /// Writes the archive of `context` to `out`.
@@ -92,22 +73,6 @@ fn append(archive: &mut Builder<impl Write>, entry: &Entry, timestamp: u64) -> i
                 _ => Err(io::Error::other("it became shorter while it was read")),
             }
         }
-    }
-}
-
-/// Sends chunks to the stream; fails when that is dropped.
-struct ChunkWriter(mpsc::Sender<io::Result<Bytes>>);
-
-impl Write for ChunkWriter {
-    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
-        self.0
-            .blocking_send(Ok(Bytes::copy_from_slice(chunk)))
-            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(chunk.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The container engine behind our own verbs: connect, build, inspect, tag, push, export.
+//! The container engine behind our own verbs: connect, build, inspect, tag, load, push, export.
 //!
 //! Only this room names bollard, and works around its bugs and those of the engines 20.10 to 29. It does not know
 //! versions, settings, or what is released; it never prints, and never retries: the caller decides that, by
@@ -13,10 +13,12 @@ mod context;
 mod error;
 mod export;
 mod image;
+mod load;
 mod progress;
 mod push;
 mod session;
 mod stream;
+mod tar_stream;
 
 pub use build::BuildPlan;
 pub use connect::Engine;

@@ -6,6 +6,7 @@ mod copy_kinds;
 mod copy_large;
 mod engine;
 mod engine_build;
+mod equal;
 mod fake_registry;
 mod layers;
 mod promote;

@@ -57,18 +57,23 @@ impl Context {
     /// A file that cannot be read, an ignore file with a malformed pattern, and whatever no image can hold: sockets,
     /// FIFOs, devices, names that are not UTF-8.
     pub fn read(directory: &Path, dockerfile: &str) -> Result<Context, ContextError> {
-        Context::list(directory, dockerfile, &[])
+        Context::list(directory, dockerfile, None)
     }
 
-    /// As [`Context::read`], with the Dockerfile and `.dockerignore` even if they are excluded: an engine needs the
-    /// former, and may need the latter.
+    /// As [`Context::read`], with the Dockerfile even if it is excluded: an engine reads it from the context.
     pub fn read_for_engine(directory: &Path, dockerfile: &str) -> Result<Context, ContextError> {
-        Context::list(directory, dockerfile, &[dockerfile, IGNORE_FILE])
+        Context::list(directory, dockerfile, Some(dockerfile))
     }
 
-    fn list(directory: &Path, dockerfile: &str, kept: &[&str]) -> Result<Context, ContextError> {
+    fn list(
+        directory: &Path,
+        dockerfile: &str,
+        kept: Option<&str>,
+    ) -> Result<Context, ContextError> {
         let mut ignore = ignore_file(directory, dockerfile)?;
-        kept.iter().for_each(|path| ignore.keep(path));
+        if let Some(path) = kept {
+            ignore.keep(path);
+        }
         let mut walk = Walk {
             ignore,
             entries: Vec::new(),
@@ -275,7 +280,7 @@ mod tests {
         ]);
         assert_eq!(
             engine_names(&root, "docker/Dockerfile"),
-            [".dockerignore", "docker", "docker/Dockerfile"]
+            ["docker", "docker/Dockerfile"]
         );
         let context = Context::read(root.path(), "docker/Dockerfile").unwrap();
         assert_eq!(names(context), [""; 0]);

@@ -1,11 +1,12 @@
 //! The Dockerfile for one platform: arguments, stages and what each hands on.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::budget::Budget;
 use super::error::{DockerfileError, shown};
 use super::file::Dockerfile;
+use super::instruction::Instruction;
 use super::platforms::{self, build_platform, normal};
 use super::scope::StageScope;
 use super::steps::{Context, evaluate};
@@ -22,7 +23,8 @@ struct Outline {
 }
 
 impl Dockerfile {
-    /// The images that the stages are made from, which [`Dockerfile::recipe`] asks the configs of.
+    /// The images that the needed stages are made from or copy from. [`Dockerfile::recipe`] asks the configs of the
+    /// former.
     pub fn bases(
         &self,
         platform: &Platform,
@@ -30,17 +32,32 @@ impl Dockerfile {
     ) -> Result<Vec<(Reference, Platform)>, DockerfileError> {
         let outline = self.outline(platform, build_args, &mut Budget::new())?;
         let mut images = Vec::new();
-        for base in outline.bases.into_iter().flatten() {
-            if let Base::Image {
-                reference,
-                platform,
-            } = base
-                && !images.contains(&(reference.clone(), platform.clone()))
-            {
-                images.push((reference, platform));
+        for (stage, base) in outline.bases.into_iter().enumerate() {
+            match base {
+                None => continue,
+                Some(Base::Image {
+                    reference,
+                    platform,
+                }) => images.push((reference, platform)),
+                Some(Base::Scratch | Base::Stage(_)) => {}
             }
+            let copied = self.copied_images(stage);
+            images.extend(copied.map(|reference| (reference, platform.clone())));
         }
+        let mut seen = HashSet::new();
+        images.retain(|image| seen.insert(image.clone()));
         Ok(images)
+    }
+
+    /// The images that a stage copies from. What is no reference is reported with the step.
+    fn copied_images(&self, stage: usize) -> impl Iterator<Item = Reference> {
+        let instructions = self.stages[stage].instructions.iter();
+        let origins = instructions.filter_map(|(_, instruction)| match instruction {
+            Instruction::Copy(copy) => copy.from.as_ref(),
+            _ => None,
+        });
+        let images = origins.filter(|from| self.copied_stage(from).is_none());
+        images.filter_map(|from| from.parse().ok())
     }
 
     /// What the image of one platform is made of. `base_config` gives the config of each image that

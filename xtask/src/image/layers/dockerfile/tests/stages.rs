@@ -131,7 +131,7 @@ fn the_build_platform_is_this_machines() {
 }
 
 #[test]
-fn base_images_are_listed_before_their_configs_are_known() {
+fn the_images_to_read_are_listed_before_their_configs_are_known() {
     let text = "ARG A=alpine
 FROM debian AS unused
 FROM $A AS one
@@ -140,7 +140,8 @@ FROM one AS three
 FROM $A
 COPY --from=two a /
 COPY --from=three a /
-COPY --from=busybox a /";
+COPY --from=busybox a /
+COPY --from=ubuntu a /";
     let platform: Platform = "linux/amd64".parse().unwrap();
     let build_args = [("A".to_owned(), "ubuntu".to_owned())].into();
     let bases = Dockerfile::parse(FILE, text)
@@ -155,7 +156,8 @@ COPY --from=busybox a /";
         bases,
         [
             "docker.io/library/ubuntu linux/amd64",
-            "docker.io/library/ubuntu linux/arm64"
+            "docker.io/library/ubuntu linux/arm64",
+            "docker.io/library/busybox linux/amd64"
         ]
     );
 }
