@@ -362,3 +362,38 @@ async fn the_layer_builder_makes_what_the_engine_builds() {
         .output();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n\n"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_runs_what_the_layer_builder_made_and_finds_it_healthy() {
+    let engine = engine().await;
+    let case = Case {
+        dockerfile: r#"FROM scratch
+            COPY --chmod=755 busybox /bin/busybox
+            COPY said /srv/said
+            USER 1000
+            WORKDIR /srv
+            HEALTHCHECK --interval=1s --retries=60 CMD ["/bin/busybox", "grep", "healthy", "said"]
+            CMD ["/bin/busybox", "sleep", "600"]"#
+            .to_owned(),
+        files: vec!["said\t644\thealthy".to_owned()],
+        ..Case::default()
+    };
+    let (root, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(root.path(), &case, "none");
+    let shell = fs::copy("/bin/busybox", root.path().join("busybox"));
+    shell.expect("a static busybox; hint: xtask/tests/setup");
+    let image = by_layers(root.path(), out.path(), None).unwrap();
+    let name = format!("xtask-healthy-{}:1", std::process::id());
+    engine.load(image, &name).await.unwrap();
+    let container = docker(&["run", "--detach", "--network=none", &name]);
+    let state = ["inspect", "--format", "{{.State.Health.Status}}"];
+    let health = loop {
+        match docker(&[&state[..], &[&container]].concat()) {
+            health if health != "starting" => break health,
+            _ => std::thread::sleep(std::time::Duration::from_millis(200)),
+        }
+    };
+    docker(&["rm", "--force", &container]);
+    docker(&["image", "rm", "--force", &name]);
+    assert_eq!(health, "healthy");
+}
