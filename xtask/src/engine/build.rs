@@ -15,6 +15,7 @@ use bollard::{body_full, body_try_stream};
 use bytes::Bytes;
 
 use super::build_log::BuildLog;
+use super::build_login::{BuildLogins, for_bollard};
 use super::connect::HEAD_TIMEOUT;
 use super::session::Session;
 use super::stream::{StreamError, next};
@@ -36,12 +37,13 @@ pub struct BuildPlan {
     pub platform: Platform,
     pub args: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
-    /// The time of every file sent, and the build argument `SOURCE_DATE_EPOCH`, in seconds since 1970.
+    /// The build argument `SOURCE_DATE_EPOCH`, in seconds since 1970.
     pub timestamp: u64,
 }
 
 impl Engine {
-    /// Builds `plan` and tags the image. Every line of the build's output goes to `log`.
+    /// Builds `plan` and tags the image; base images are pulled with `logins`. Every line of the build's output goes to
+    /// `log`.
     ///
     /// Base images that the engine has are not pulled again.
     ///
@@ -50,13 +52,11 @@ impl Engine {
     pub async fn build(
         &self,
         plan: &BuildPlan,
+        logins: &BuildLogins,
         log: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Digest, Error> {
-        let (archive, mut context_error) = context::stream(
-            plan.context.clone(),
-            plan.dockerfile.clone(),
-            plan.timestamp,
-        );
+        let (archive, mut context_error) =
+            context::stream(plan.context.clone(), plan.dockerfile.clone());
         let mut args: HashMap<_, _> = plan.args.clone().into_iter().collect();
         // BuildKit 0.11 and later (engine 23) take the image's own dates from it; earlier ones ignore it.
         args.insert("SOURCE_DATE_EPOCH".to_owned(), plan.timestamp.to_string());
@@ -76,14 +76,14 @@ impl Engine {
         let session = tokio::time::timeout(HEAD_TIMEOUT, Session::open(&self.host, &name)).await;
         let (body, _session) = match session.ok().flatten() {
             Some(session) => {
-                let (context, tasks) = session.serve(archive);
+                let (context, tasks) = session.serve(archive, logins.clone());
                 options = options.remote(&context);
                 (body_full(Bytes::new()), Some(tasks))
             }
             None => (body_try_stream(archive), None),
         };
         let docker = self.with_long_timeout();
-        let mut stream = pin!(docker.build_image(options.build(), None, Some(body)));
+        let mut stream = pin!(docker.build_image(options.build(), for_bollard(logins), Some(body)));
 
         let mut build_log = BuildLog::new(log);
         let mut image = None;

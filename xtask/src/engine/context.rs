@@ -1,7 +1,7 @@
 //! The build context as a stream of tar.
 //!
-//! The same files give the same bytes: names are sorted, times are the release's, owners are root; modes and symbolic
-//! links are kept.
+//! The same files give the same bytes: names are sorted, all have one date, owners are root; modes and symbolic links are
+//! kept.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,25 +14,23 @@ use tokio::sync::oneshot;
 
 use super::Error;
 use super::tar_stream::tar_stream;
-use crate::image::context::{Context, ContextError, Entry, Kind};
+use crate::image::context::{Context, ContextError, DATE, Entry, Kind};
 
-/// Streams the directory `context`. `dockerfile` is the path of the Dockerfile in it, `timestamp` the time of every
-/// file, in seconds since 1970.
+/// Streams the directory `context`. `dockerfile` is the path of the Dockerfile in it.
 ///
 /// If something cannot be read, the stream ends with an error, and the channel has all of it.
 pub(super) fn stream(
     context: PathBuf,
     dockerfile: String,
-    timestamp: u64,
 ) -> (
     impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     oneshot::Receiver<Error>,
 ) {
-    tar_stream(move |out| pack(&context, &dockerfile, timestamp, out))
+    tar_stream(move |out| pack(&context, &dockerfile, out))
 }
 
 /// Writes the archive of `context` to `out`.
-fn pack(context: &Path, dockerfile: &str, timestamp: u64, out: impl Write) -> Result<(), Error> {
+fn pack(context: &Path, dockerfile: &str, out: impl Write) -> Result<(), Error> {
     let entries = Context::read_for_engine(context, dockerfile)?.entries;
     let failed = |path: &Path, source| ContextError {
         path: path.to_owned(),
@@ -40,19 +38,19 @@ fn pack(context: &Path, dockerfile: &str, timestamp: u64, out: impl Write) -> Re
     };
     let mut archive = Builder::new(out);
     for entry in &entries {
-        append(&mut archive, entry, timestamp).map_err(|error| failed(&entry.source, error))?;
+        append(&mut archive, entry).map_err(|error| failed(&entry.source, error))?;
     }
     let flushed = archive.into_inner().and_then(|mut out| out.flush());
     Ok(flushed.map_err(|error| failed(context, error))?)
 }
 
-fn append(archive: &mut Builder<impl Write>, entry: &Entry, timestamp: u64) -> io::Result<()> {
+fn append(archive: &mut Builder<impl Write>, entry: &Entry) -> io::Result<()> {
     let name = &entry.name;
     let mut header = Header::new_gnu();
     header.set_mode(entry.mode);
     header.set_uid(0);
     header.set_gid(0);
-    header.set_mtime(timestamp);
+    header.set_mtime(DATE);
     header.set_size(0);
     match &entry.kind {
         Kind::Link { target } => {
@@ -103,7 +101,7 @@ mod tests {
 
     fn packed(root: &Path, dockerfile: &str) -> Vec<u8> {
         let mut archive = Vec::new();
-        pack(root, dockerfile, 1_700_000_000, &mut archive).unwrap();
+        pack(root, dockerfile, &mut archive).unwrap();
         archive
     }
 
@@ -128,7 +126,7 @@ mod tests {
         for entry in tar::Archive::new(&*archive).entries().unwrap() {
             let entry = entry.unwrap();
             let header = entry.header();
-            assert_eq!(header.mtime().unwrap(), 1_700_000_000);
+            assert_eq!(header.mtime().unwrap(), DATE);
             assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
             let link = entry.link_name().unwrap().map(|l| l.display().to_string());
             seen.push((
@@ -155,11 +153,7 @@ mod tests {
             ("Dockerfile", "FROM scratch"),
             ("big", &"x".repeat(3 << 20)),
         ]);
-        let (chunks, _failure) = stream(
-            root.path().to_owned(),
-            "Dockerfile".to_owned(),
-            1_700_000_000,
-        );
+        let (chunks, _failure) = stream(root.path().to_owned(), "Dockerfile".to_owned());
         let mut chunks = pin!(chunks);
         let mut archive = Vec::new();
         while let Some(chunk) = chunks.next().await {
@@ -170,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_channel_names_a_missing_context() {
-        let (chunks, mut failure) = stream("no/such/place".into(), "Dockerfile".to_owned(), 0);
+        let (chunks, mut failure) = stream("no/such/place".into(), "Dockerfile".to_owned());
         assert!(pin!(chunks).next().await.unwrap().is_err());
         let error = failure.try_recv().unwrap().to_string();
         assert!(error.contains("no/such/place"), "{error}");

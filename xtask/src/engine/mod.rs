@@ -8,6 +8,7 @@
 
 mod build;
 mod build_log;
+mod build_login;
 mod connect;
 mod context;
 mod error;
@@ -21,6 +22,7 @@ mod stream;
 mod tar_stream;
 
 pub use build::BuildPlan;
+pub use build_login::BuildLogins;
 pub use connect::Engine;
 pub use error::Error;
 pub use progress::Progress;

@@ -14,7 +14,7 @@ use super::progress::Layers;
 use super::stream::next;
 use super::{Engine, Error, Progress};
 use crate::credentials::Credentials;
-use crate::oci::{DOCKER_HUB, Digest, Reference, RepositoryName};
+use crate::oci::{DOCKER_HUB, Digest, Reference};
 
 /// A push that reports nothing for this long is stuck.
 const IDLE: Duration = Duration::from_secs(600);
@@ -47,7 +47,7 @@ impl Engine {
         let mut proof = None;
         let options = PushImageOptionsBuilder::default().tag(tag.as_str()).build();
         let repository = reference.repository.to_string();
-        let credentials = for_engine(credentials, &reference.repository);
+        let credentials = for_engine(credentials, reference.repository.host());
         let docker = self.with_long_timeout();
         let mut lines = pin!(docker.push_image(&repository, Some(options), credentials));
         let failed = |error| Error::push(reference, error);
@@ -72,9 +72,9 @@ impl Engine {
 }
 
 /// The credentials as the engine takes them.
-fn for_engine(credentials: &Credentials, repository: &RepositoryName) -> Option<DockerCredentials> {
+pub(super) fn for_engine(credentials: &Credentials, host: &str) -> Option<DockerCredentials> {
     let mut sent = DockerCredentials {
-        serveraddress: Some(server_address(repository).to_owned()),
+        serveraddress: Some(server_address(host).to_owned()),
         ..DockerCredentials::default()
     };
     match credentials {
@@ -106,8 +106,8 @@ fn digest_line(status: &str, tag: &str) -> Option<Digest> {
 }
 
 /// The registry of the credentials: an engine with the containerd image store sends them to no other.
-fn server_address(repository: &RepositoryName) -> &str {
-    match repository.host() {
+fn server_address(host: &str) -> &str {
+    match host {
         // Its name in credentials since the first version.
         DOCKER_HUB => "https://index.docker.io/v1/",
         host => host,
@@ -117,6 +117,7 @@ fn server_address(repository: &RepositoryName) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::RepositoryName;
     use crate::secret::Secret;
 
     #[test]
@@ -146,19 +147,18 @@ mod tests {
             ("localhost/app", "localhost"),
             ("hagicode.azurecr.io/app", "hagicode.azurecr.io"),
         ] {
-            let repository = repository.parse().unwrap();
-            assert_eq!(server_address(&repository), address, "{repository}");
+            let repository: RepositoryName = repository.parse().unwrap();
+            assert_eq!(server_address(repository.host()), address, "{repository}");
         }
     }
 
     #[test]
     fn a_token_goes_to_the_engine_as_one() {
-        let repository = "a.example/app".parse().unwrap();
         let token = Credentials::IdentityToken(Secret::new("long".to_owned()));
-        let credentials = for_engine(&token, &repository).unwrap();
+        let credentials = for_engine(&token, "a.example").unwrap();
         assert_eq!(credentials.identitytoken.as_deref(), Some("long"));
         assert_eq!(credentials.serveraddress.as_deref(), Some("a.example"));
         assert!(credentials.password.is_none());
-        assert!(for_engine(&Credentials::Anonymous, &repository).is_none());
+        assert!(for_engine(&Credentials::Anonymous, "a.example").is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The client's end of a build session, through which BuildKit fetches the build context.
+//! The client's end of a build session, through which BuildKit fetches the build context and asks for logins.
 //!
 //! An engine with containerd's image store cannot receive the context as a request's body (moby#47717). bollard opens a
 //! session of the same name for every build, but after this one, so the engine refuses bollard's.
@@ -12,6 +12,7 @@ use bollard::health::health_server::{Health, HealthServer};
 use bollard::health::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
 };
+use bollard::moby::filesync::v1::auth_server::AuthServer;
 use bollard::moby::upload::v1::BytesMessage;
 use bollard::moby::upload::v1::upload_server::{Upload, UploadServer};
 use bytes::Bytes;
@@ -31,11 +32,13 @@ use tonic::codegen::Service as _;
 use tonic::{Request as Call, Response, Status, Streaming};
 use url::Url;
 
+use super::build_login::{BuildLogins, LoginProvider};
 use crate::image::ByteStream;
 
 /// The methods that are served here, as announced to the engine.
-const METHODS: [&str; 2] = [
+const METHODS: [&str; 3] = [
     "/moby.upload.v1.Upload/Pull",
+    "/moby.filesync.v1.Auth/Credentials",
     "/grpc.health.v1.Health/Check",
 ];
 
@@ -70,19 +73,26 @@ impl Session {
         })
     }
 
-    /// Serves `context` once, at the returned URL, to a build of this session. Dropping the tasks stops it.
+    /// Serves `context` once, at the returned URL, and `logins` to a build of this session. Dropping the tasks stops it.
     pub fn serve(
         self,
         context: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+        logins: BuildLogins,
     ) -> (String, JoinSet<()>) {
+        let logins = AuthServer::new(LoginProvider(logins));
         let upload = UploadServer::new(Context(Mutex::new(Some(Box::pin(context)))));
         let health = HealthServer::new(Alive);
         let service = service_fn(move |request: Request<Incoming>| {
             let (mut upload, mut health) = (upload.clone(), health.clone());
+            let mut logins = logins.clone();
             async move {
-                match request.uri().path().starts_with("/grpc.health.") {
-                    true => health.call(request).await,
-                    false => upload.call(request).await,
+                let path = request.uri().path();
+                if path.starts_with("/grpc.health.") {
+                    health.call(request).await
+                } else if path.starts_with("/moby.filesync.v1.Auth/") {
+                    logins.call(request).await
+                } else {
+                    upload.call(request).await
                 }
             }
         });

@@ -1,21 +1,43 @@
-//! Base images of the layer builder: read from their registries, verified, as blobs of a layout and as file trees.
+//! Base images of the layer builder.
+//!
+//! What a reference names is asked once for all platforms and stages, and from then on everything is read by digest. A base
+//! whose file tree is remembered is not downloaded, unless its files are copied or nobody else would have its layers.
 
-use std::fs::File;
-use std::io::Write as _;
+use std::collections::HashMap;
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::base_memory::BaseMemory;
+use super::clients::{BaseRepository, Clients};
+use super::plan::ReleasePlan;
 use crate::exit::bad_input;
-use crate::image::layers::{BaseImage, ConfigDocument, Contents, FileTree, LayoutWriter};
+use crate::graph;
+use crate::image::layers::{
+    self, Base, BaseConfig, BaseImage, ConfigDocument, Contents, Dockerfile, FileTree, LayoutWriter,
+};
 use crate::oci::{
     Content, Descriptor, Digest, Image, ImageConfig, Manifest, Platform, Reference, TagOrDigest,
+    media_type,
 };
 use crate::registry::Repository;
 
 /// The largest config that is read, in bytes.
 const LARGEST_CONFIG: u64 = 8 << 20;
 
-/// A base image for one platform. Its blobs are in the layout.
+/// Docker unpacks no more (moby's `maxLayerDepth`).
+const MAX_LAYERS: usize = 125;
+
+/// Layers of one image that are downloaded at the same time.
+const DOWNLOADS: usize = 4;
+
+/// By reference and platform.
+pub type Bases = HashMap<(Reference, Platform), FetchedBase>;
+
+/// A base image for one platform.
 pub struct FetchedBase {
     pub config: Vec<u8>,
     pub layers: Vec<Descriptor>,
@@ -24,96 +46,304 @@ pub struct FetchedBase {
     pub image: BaseImage,
 }
 
-/// Reads the image `reference` for `platform` into `layout`.
+/// Reads the images that the Dockerfile needs. Where this run does not push, all layers of the image are in `layout`.
 ///
 /// # Errors
-/// [`BadInput`](crate::exit::BadInput): there is no such image, or none for the platform.
+/// [`BadInput`](crate::exit::BadInput): there is no such image, none for the platform, it may not be read, or it is of a
+/// kind that only an engine can build on.
 pub async fn fetch(
-    repository: &Repository,
-    reference: &Reference,
-    platform: &Platform,
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    target: &graph::Context<'_>,
+    dockerfile: &Dockerfile,
     layout: &LayoutWriter,
-) -> Result<FetchedBase> {
-    let at = match &reference.digest {
-        Some(digest) => TagOrDigest::Digest(digest.clone()),
-        None => TagOrDigest::Tag(reference.tag_or_latest()),
+) -> Result<Bases> {
+    let mut reader = Reader {
+        clients,
+        target,
+        layout,
+        memory: BaseMemory::new(plan.base_memory.clone()),
+        roots: HashMap::new(),
+        found: HashMap::new(),
     };
-    let root = repository
-        .get_manifest(&at)
-        .await?
-        .ok_or_else(|| bad_input(format!("there is no base image `{reference}`")))?;
-    let digest = root.digest().clone();
-    let image = select(repository, reference, root, platform).await?;
-    if image.config.size > LARGEST_CONFIG {
-        bail!("its config is larger than 8 MiB");
-    }
-    for blob in image.layers.iter().chain([&image.config]) {
-        download(repository, blob, layout).await?;
-    }
-    let config = tokio::fs::read(layout.blob(&image.config.digest)).await?;
-    // An image without an index says its platform only here.
-    let own = serde_json::from_slice::<ImageConfig>(&config)?.platform;
-    if !platform.fits(&own) {
-        return Err(no_platform(reference, platform, &format!("`{own}`")));
-    }
-    let document = ConfigDocument::of_base(&config)?;
-    if document.has_triggers() {
-        return Err(bad_input(format!(
-            "`{reference}` has instructions for those who build from it (`ONBUILD`), which only an engine performs\n\
-             hint: `--builder engine`"
-        )));
-    }
-    let user = document.user();
-    let paths: Vec<_> = image
-        .layers
-        .iter()
-        .map(|it| layout.blob(&it.digest))
-        .collect();
-    let tree = tokio::task::spawn_blocking(move || {
-        let mut tree = FileTree::default();
-        for path in paths {
-            tree.apply_compressed(&File::open(path)?, Contents::Kept)?;
+    for build in &plan.builds {
+        let images = dockerfile.bases(&build.platform, &build.args);
+        for (reference, platform) in images.map_err(bad_input)? {
+            reader.find(&reference, &platform).await?;
         }
-        Ok::<_, std::io::Error>(tree)
-    });
-    let tree = tree.await?.context("a layer cannot be read")?;
-    Ok(FetchedBase {
-        config,
-        layers: image.layers,
-        digest,
-        image: BaseImage { tree, user },
-    })
+    }
+    // The pushes read the layout.
+    let is_whole = true;
+    let mut wanted: Vec<(Reference, Platform, Wanted)> = Vec::new();
+    for build in &plan.builds {
+        let base_config = |reference: &Reference, platform: &Platform| -> BaseConfig {
+            let found = reader.found.get(&(reference.clone(), platform.clone()));
+            found
+                .and_then(|found| ConfigDocument::of_base(&found.config).ok())
+                .map(|document| document.inherited())
+                .unwrap_or_default()
+        };
+        let recipe = dockerfile.recipe(&build.platform, &build.args, &base_config);
+        let recipe = recipe.map_err(bad_input)?;
+        for stage in &recipe.stages {
+            if let Base::Image {
+                reference,
+                platform,
+            } = &stage.base
+            {
+                reader.refuse_triggers(reference, platform)?;
+            }
+        }
+        let own = match layers::base(&recipe) {
+            Base::Image {
+                reference,
+                platform,
+            } => Some((reference, platform)),
+            _ => None,
+        };
+        for (reference, platform, is_copied) in recipe.images() {
+            let mut other = Wanted {
+                is_copied,
+                is_base: own == Some((reference, platform)),
+                is_whole,
+            };
+            let same = |it: &(Reference, Platform, Wanted)| it.0 == *reference && it.1 == *platform;
+            match wanted.iter_mut().find(|it| same(it)) {
+                Some((.., wanted)) => {
+                    other.is_copied |= wanted.is_copied;
+                    other.is_base |= wanted.is_base;
+                    *wanted = other;
+                }
+                None => wanted.push((reference.clone(), platform.clone(), other)),
+            }
+        }
+    }
+    let mut bases = Bases::new();
+    for (reference, platform, wanted) in wanted {
+        let read = reader.read(&reference, &platform, &wanted).await;
+        let read = read.with_context(|| format!("base image `{reference}`"))?;
+        bases.insert((reference, platform), read);
+    }
+    Ok(bases)
 }
 
-/// The image for the platform: the root itself, or the one that it lists.
-async fn select(
-    repository: &Repository,
-    reference: &Reference,
-    root: Manifest,
-    platform: &Platform,
-) -> Result<Image> {
-    let index = match root.content()? {
-        Content::Image(image) => return Ok(image),
-        Content::Index(index) => index,
-    };
-    let platforms = || index.manifests.iter().filter_map(|it| it.platform.as_ref());
-    let child = index.manifests.iter().find(|child| {
-        let own = child.platform.as_ref();
-        own.is_some_and(|own| platform.fits(own))
-    });
-    let Some(child) = child else {
-        let has: Vec<String> = platforms()
-            .filter(|it| it.os != "unknown")
-            .map(|it| format!("`{it}`"))
-            .collect();
-        return Err(no_platform(reference, platform, &has.join(", ")));
-    };
-    let at = TagOrDigest::Digest(child.digest.clone());
-    let manifest = repository.get_manifest(&at).await?;
-    match manifest.context("it lists what is not there")?.content()? {
-        Content::Image(image) => Ok(image),
-        Content::Index(_) => bail!("`{reference}` lists an index within an index"),
+/// Refuses an image that Docker would not unpack.
+pub fn check_depth(base: &Reference, layers: usize) -> Result<()> {
+    match layers > MAX_LAYERS {
+        true => Err(bad_input(format!(
+            "on `{base}` the image would have {layers} layers, and Docker unpacks at most {MAX_LAYERS}\n\
+             hint: a base image with fewer layers"
+        ))),
+        false => Ok(()),
     }
+}
+
+/// How much of an image is needed.
+struct Wanted {
+    /// The contents of its files.
+    is_copied: bool,
+    /// Its layers are those of the image.
+    is_base: bool,
+    /// The layout has every layer.
+    is_whole: bool,
+}
+
+struct Reader<'a> {
+    clients: &'a Clients<'a>,
+    target: &'a graph::Context<'a>,
+    layout: &'a LayoutWriter,
+    memory: BaseMemory,
+    roots: HashMap<Reference, Root>,
+    found: HashMap<(Reference, Platform), Found>,
+}
+
+/// What a reference names.
+struct Root {
+    base: BaseRepository,
+    manifest: Manifest,
+}
+
+/// An image for one platform, without its layers.
+struct Found {
+    repository: Repository,
+    /// Of what the reference names.
+    digest: Digest,
+    /// `None` if it is remembered.
+    manifest: Option<Manifest>,
+    image: Image,
+    config: Vec<u8>,
+    /// If it is remembered.
+    tree: Option<FileTree>,
+}
+
+impl Reader<'_> {
+    /// Finds the manifest and config of an image.
+    async fn find(&mut self, reference: &Reference, platform: &Platform) -> Result<()> {
+        let key = (reference.clone(), platform.clone());
+        if !self.found.contains_key(&key) {
+            let found = self.ask(reference, platform).await;
+            let found = found.with_context(|| format!("base image `{reference}`"))?;
+            self.found.insert(key, found);
+        }
+        Ok(())
+    }
+
+    /// Refuses a base with instructions for the stages that start from it; files may be copied out of it.
+    fn refuse_triggers(&self, reference: &Reference, platform: &Platform) -> Result<()> {
+        let found = self.found.get(&(reference.clone(), platform.clone()));
+        let config = found.map(|found| ConfigDocument::of_base(&found.config));
+        match config.transpose()?.is_some_and(|it| it.has_triggers()) {
+            true => Err(bad_input(format!(
+                "`{reference}` has instructions for those who build from it (`ONBUILD`), which only an engine performs\n\
+                 hint: `--builder engine`"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    async fn ask(&mut self, reference: &Reference, platform: &Platform) -> Result<Found> {
+        if !self.roots.contains_key(reference) {
+            let root = self.root(reference).await?;
+            self.roots.insert(reference.clone(), root);
+        }
+        let root = &self.roots[reference];
+        let repository = &root.base.repository;
+        let digest = match root.manifest.content()? {
+            Content::Image(_) => root.manifest.digest().clone(),
+            Content::Index(index) => {
+                let mut children = index.manifests.iter();
+                let child = children.find(|child| {
+                    let own = child.platform.as_ref();
+                    own.is_some_and(|own| platform.fits(own))
+                });
+                let has = index.manifests.iter().filter_map(|it| it.platform.as_ref());
+                let has = has.filter(|it| it.os != "unknown");
+                let has: Vec<String> = has.map(|it| format!("`{it}`")).collect();
+                let none = || no_platform(reference, platform, &has.join(", "));
+                child.ok_or_else(none)?.digest.clone()
+            }
+        };
+        let (memory, wanted) = (self.memory.clone(), digest.clone());
+        let known = tokio::task::spawn_blocking(move || memory.get(&wanted)).await?;
+        let found = match known {
+            Some(known) => Found {
+                repository: repository.clone(),
+                digest: root.manifest.digest().clone(),
+                manifest: None,
+                image: known.image,
+                config: known.config,
+                tree: Some(known.tree),
+            },
+            None => {
+                let manifest = match digest == *root.manifest.digest() {
+                    true => root.manifest.clone(),
+                    false => child(&root.base, &digest).await?,
+                };
+                let Content::Image(image) = manifest.content()? else {
+                    bail!("it lists an index within an index");
+                };
+                check(&image)?;
+                Found {
+                    config: small_blob(repository, &image.config).await?,
+                    repository: repository.clone(),
+                    digest: root.manifest.digest().clone(),
+                    manifest: Some(manifest),
+                    image,
+                    tree: None,
+                }
+            }
+        };
+        // An image without an index says its platform only here.
+        let own = serde_json::from_slice::<ImageConfig>(&found.config)
+            .context("its config is not readable")?
+            .platform;
+        match platform.fits(&own) {
+            true => Ok(found),
+            false => Err(no_platform(reference, platform, &format!("`{own}`"))),
+        }
+    }
+
+    /// Asks what the reference names.
+    async fn root(&self, reference: &Reference) -> Result<Root> {
+        let (clients, target) = (self.clients, self.target);
+        let base = clients
+            .base_repository(&reference.repository, target)
+            .await?;
+        let at = match &reference.digest {
+            Some(digest) => TagOrDigest::Digest(digest.clone()),
+            None => TagOrDigest::Tag(reference.tag_or_latest()),
+        };
+        let manifest = base.repository.get_manifest(&at).await;
+        let manifest = manifest.map_err(|error| base.explained(error))?;
+        let manifest = manifest.ok_or_else(|| bad_input("there is no such image"))?;
+        target.note(&format!("`{reference}` is {}", manifest.digest()));
+        Ok(Root { base, manifest })
+    }
+
+    /// Reads the tree of an image that was found, and its layers where they are needed.
+    async fn read(
+        &mut self,
+        reference: &Reference,
+        platform: &Platform,
+        wanted: &Wanted,
+    ) -> Result<FetchedBase> {
+        let found = self.found.remove(&(reference.clone(), platform.clone()));
+        let found = found.context("it was not found")?;
+        let contents = match wanted.is_copied {
+            true => Contents::Kept,
+            false => Contents::Compared,
+        };
+        let tree = found.tree.filter(|_| !wanted.is_copied);
+        let needs_layers = tree.is_none() || wanted.is_base && wanted.is_whole;
+        let files = match needs_layers {
+            true => {
+                let layers = &found.image.layers;
+                self.target
+                    .note(&format!("reading `{reference}` for {platform}"));
+                let mut files = Vec::new();
+                for layer in layers {
+                    let is_kept = wanted.is_base;
+                    files.push(download(&found.repository, layer, self.layout, is_kept));
+                }
+                stream::iter(files)
+                    .buffered(DOWNLOADS)
+                    .try_collect()
+                    .await?
+            }
+            false => Vec::new(),
+        };
+        let tree = match tree {
+            Some(tree) => tree,
+            None => {
+                let (memory, config) = (self.memory.clone(), found.config.clone());
+                let manifest = found.manifest;
+                let tree = tokio::task::spawn_blocking(move || -> io::Result<FileTree> {
+                    let tree = apply(&files, contents)?;
+                    if let Some(manifest) = manifest {
+                        // What is not remembered is read again.
+                        let _ = memory.put(&manifest, &config, &tree);
+                    }
+                    Ok(tree)
+                });
+                tree.await?.context("a layer cannot be read")?
+            }
+        };
+        let user = ConfigDocument::of_base(&found.config)?.user();
+        Ok(FetchedBase {
+            config: found.config,
+            layers: found.image.layers,
+            digest: found.digest,
+            image: BaseImage { tree, user },
+        })
+    }
+}
+
+fn apply(layers: &[File], contents: Contents) -> io::Result<FileTree> {
+    let mut tree = FileTree::default();
+    for layer in layers {
+        tree.apply_compressed(layer, contents)?;
+    }
+    Ok(tree)
 }
 
 fn no_platform(reference: &Reference, platform: &Platform, has: &str) -> anyhow::Error {
@@ -122,19 +352,86 @@ fn no_platform(reference: &Reference, platform: &Platform, has: &str) -> anyhow:
     ))
 }
 
-/// Stores a blob, unless it is there already; its digest is checked on the way.
-async fn download(repository: &Repository, blob: &Descriptor, layout: &LayoutWriter) -> Result<()> {
+async fn child(base: &BaseRepository, digest: &Digest) -> Result<Manifest> {
+    let at = TagOrDigest::Digest(digest.clone());
+    let manifest = base.repository.get_manifest(&at).await;
+    let manifest = manifest.map_err(|error| base.explained(error))?;
+    manifest.with_context(|| format!("it lists {digest}, which is not there"))
+}
+
+/// Refuses what cannot be part of an image that everyone can pull.
+fn check(image: &Image) -> Result<()> {
+    let config = &image.config;
+    if !media_type::is_config(&config.media_type) {
+        let kind = &config.media_type;
+        return Err(bad_input(format!("it is no image: its config is `{kind}`")));
+    }
+    if config.size > LARGEST_CONFIG {
+        return Err(bad_input("its config is larger than 8 MiB"));
+    }
+    for blob in image.layers.iter().chain([config]) {
+        let (kind, digest) = (&blob.media_type, &blob.digest);
+        if digest.algorithm() != "sha256" {
+            return Err(bad_input(format!(
+                "`{digest}` is not a sha256 digest, and engines pull no other"
+            )));
+        }
+        if kind.contains(".foreign.") || kind.contains(".nondistributable.") {
+            return Err(bad_input(format!(
+                "its layer {digest} is not in its registry (`{kind}`)\nhint: `--builder engine`"
+            )));
+        }
+    }
+    let mut layers = image.layers.iter();
+    match layers.find(|layer| !media_type::is_layer(&layer.media_type)) {
+        Some(layer) => Err(bad_input(format!(
+            "its layer {} is of the unknown type `{}`",
+            layer.digest, layer.media_type
+        ))),
+        None => Ok(()),
+    }
+}
+
+async fn small_blob(repository: &Repository, blob: &Descriptor) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let reading = repository.get_blob(blob).await?;
+    let mut reading = reading.ok_or_else(|| missing(blob))?;
+    while let Some(chunk) = reading.chunk().await? {
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// Reads a layer, verified, into the layout, or into a file without a name if it is not to be kept.
+async fn download(
+    repository: &Repository,
+    blob: &Descriptor,
+    layout: &LayoutWriter,
+    is_kept: bool,
+) -> Result<File> {
     let path = layout.blob(&blob.digest);
-    if path.exists() {
-        return Ok(());
+    if is_kept && let Ok(file) = File::open(&path) {
+        return Ok(file);
     }
     let reading = repository.get_blob(blob).await?;
-    let mut reading = reading.ok_or_else(|| anyhow!("the registry lacks {}", blob.digest))?;
-    let partial = path.with_extension("part");
-    let mut file = File::create(&partial)?;
+    let mut reading = reading.ok_or_else(|| missing(blob))?;
+    let directory = path.parent().context("the layout has folders")?;
+    // As for any file, the umask decides.
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.permissions(Permissions::from_mode(0o666));
+    let mut file = builder.tempfile_in(directory)?;
     while let Some(chunk) = reading.chunk().await? {
         file.write_all(&chunk)?;
     }
-    std::fs::rename(partial, path)?;
-    Ok(())
+    match is_kept {
+        true => {
+            file.persist(&path).map_err(|failed| failed.error)?;
+            Ok(File::open(path)?)
+        }
+        false => Ok(file.reopen()?),
+    }
+}
+
+fn missing(blob: &Descriptor) -> anyhow::Error {
+    anyhow!("the registry lacks its blob {}", blob.digest)
 }

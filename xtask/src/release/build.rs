@@ -9,9 +9,10 @@ use super::builder::Builder;
 use super::clients::Clients;
 use super::plan::{ReleasePlan, join};
 use super::{build_layers, download, origins};
-use crate::engine;
+use crate::engine::{self, BuildLogins};
 use crate::exit::bad_input;
 use crate::graph::{self, TargetResult};
+use crate::image::layers::Dockerfile;
 use crate::packages;
 
 /// Unpacks each platform's package into its `lib-<arch>/` of the build context.
@@ -50,10 +51,11 @@ pub async fn build(
         return build_layers::build(plan, clients, context).await;
     }
     let engine = clients.engine().await?;
+    let logins = logins(plan, clients, context).await?;
     let mut built = Vec::new();
     for build in &plan.builds {
         let image = engine
-            .build(build, &|line| context.detail(line))
+            .build(build, &logins, &|line| context.detail(line))
             .await
             .map_err(|error| match error {
                 engine::Error::Build { .. } => bad_input(error),
@@ -63,6 +65,38 @@ pub async fn build(
         built.push(build.tag.as_str());
     }
     Ok(TargetResult::Done(built.join(", ")))
+}
+
+/// Who signs in to the registries that the Dockerfile names. Where there is no login, the engine asks as nobody.
+async fn logins(
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    context: &graph::Context<'_>,
+) -> Result<BuildLogins> {
+    let text = std::fs::read_to_string(plan.context.join("Dockerfile"))?;
+    // Another program may read what follows that line; the images are named as always.
+    let body = match text.split_once('\n') {
+        Some((first, rest)) if first.contains("syntax") => rest,
+        _ => &text,
+    };
+    let mut logins = BuildLogins::new();
+    // What is wrong with it, the engine says.
+    let Ok(dockerfile) = Dockerfile::parse("docker/Dockerfile", body) else {
+        return Ok(logins);
+    };
+    let images = plan.builds.iter().flat_map(|build| {
+        let bases = dockerfile.bases(&build.platform, &build.args);
+        bases.unwrap_or_default()
+    });
+    for (image, _) in images {
+        let name = &image.repository;
+        if !logins.contains_key(name.host())
+            && let Ok(login) = clients.base_login(name, context).await?
+        {
+            logins.insert(name.host().to_owned(), login.credentials);
+        }
+    }
+    Ok(logins)
 }
 
 /// macOS leaves this file in folders that were opened; in an image it would change the digest.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, Result};
 
-use super::base_image::{FetchedBase, fetch};
+use super::base_image::{self, Bases};
 use super::clients::Clients;
 use super::origins;
 use super::plan::{ReleasePlan, rfc3339};
@@ -20,9 +20,6 @@ use crate::image::layers::{
 };
 use crate::image::{Compression, Content, oci_layer};
 use crate::oci::{Descriptor, Manifest, Platform, Reference, index_of};
-
-/// By reference and platform.
-type Bases = HashMap<(Reference, Platform), FetchedBase>;
 
 /// Makes the image of every platform from the staged context.
 pub async fn build(
@@ -40,26 +37,7 @@ pub async fn build(
     }
     let layout = LayoutWriter::create(&plan.layout)
         .with_context(|| format!("`{}`", plan.layout.display()))?;
-    let mut wanted = Vec::new();
-    for build in &plan.builds {
-        let images = dockerfile.bases(&build.platform, &build.args);
-        for image in images.map_err(bad_input)? {
-            if !wanted.contains(&image) {
-                wanted.push(image);
-            }
-        }
-    }
-    let mut bases = Bases::new();
-    for (reference, platform) in wanted {
-        target.note(&format!("reading `{reference}` for {platform}"));
-        let repository = clients
-            .base_repository(&reference.repository, target)
-            .await?;
-        let fetched = fetch(&repository, &reference, &platform, &layout).await;
-        let fetched = fetched.with_context(|| format!("base image `{reference}`"))?;
-        target.note(&format!("`{reference}` is {}", fetched.digest));
-        bases.insert((reference, platform), fetched);
-    }
+    let bases = base_image::fetch(plan, clients, target, &dockerfile, &layout).await?;
     let (builds, context, origins) = (
         plan.builds.clone(),
         plan.context.clone(),
@@ -122,6 +100,14 @@ fn make(
             .recipe(&build.platform, &build.args, &base_config)
             .map_err(bad_input)?;
         let plan = layers::plan(&recipe, &inputs).map_err(bad_input)?;
+        if let Base::Image {
+            reference,
+            platform,
+        } = layers::base(&recipe)
+        {
+            let base = &bases[&(reference.clone(), platform.clone())];
+            base_image::check_depth(reference, base.layers.len() + plan.layers.len())?;
+        }
         warnings.extend(plan.warnings.iter().cloned());
         recipes.push(recipe);
         plans.push(plan);

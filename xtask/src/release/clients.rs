@@ -11,7 +11,7 @@ use crate::exit::bad_input;
 use crate::graph;
 use crate::http;
 use crate::oci::RepositoryName;
-use crate::registry::{Options, Registry, Repository};
+use crate::registry::{Error, Options, Registry, Repository};
 use crate::settings::{RegistrySettings, ReleaseSettings};
 
 /// A registry of the settings with its one client, so that all requests share its tokens, connections and pauses.
@@ -44,6 +44,26 @@ impl RegistryClient<'_> {
             Ok(login) => bad_input(format!("{sentence}\nhint: check {}", login.origin)),
             Err(_) => anyhow!(sentence),
         }
+    }
+}
+
+/// A repository that images are read from, and who reads them.
+pub struct BaseRepository {
+    pub repository: Repository,
+    login: Result<Login, NoLogin>,
+}
+
+impl BaseRepository {
+    /// `error`, with what would let the repository be read if that is the matter.
+    pub fn explained(&self, error: Error) -> anyhow::Error {
+        let (Error::Rejected { response, .. } | Error::Denied { response, .. }) = &error else {
+            return error.into();
+        };
+        let hint = match &self.login {
+            Ok(login) => format!("does it exist, and is {} right?", login.origin),
+            Err(no_login) => format!("does it exist? To sign in: {no_login}"),
+        };
+        bad_input(format!("{response}\nhint: {hint}"))
     }
 }
 
@@ -120,25 +140,47 @@ impl<'s> Clients<'s> {
         &self,
         name: &RepositoryName,
         target: &graph::Context<'_>,
-    ) -> Result<Repository> {
+    ) -> Result<BaseRepository> {
         let host = name.host();
         let own = self.registries.iter();
         let mut own = own.filter(|it| it.is_signed_in() && it.settings.repository.host() == host);
         if let Some(registry) = own.next() {
-            return Ok(registry.registry.repository(name.path()));
+            return Ok(BaseRepository {
+                repository: registry.registry.repository(name.path()),
+                login: registry.login.clone(),
+            });
         }
-        let credentials = match self.resolver.lock().await.find(name).await {
-            Ok(login) => login.credentials,
-            Err(NoLogin::Missing { .. }) => Credentials::Anonymous,
-            Err(failed) if failed.is_helper_failure() => {
-                target.warn(&format!("`{host}` is read without a login: {failed}"));
-                Credentials::Anonymous
-            }
-            Err(problem) => return Err(bad_input(problem)),
-        };
+        let login = self.base_login(name, target).await?;
+        let credentials = login
+            .as_ref()
+            .map_or(Credentials::Anonymous, |login| login.credentials.clone());
         let registry = Registry::new(host, credentials, Options::default())
             .with_context(|| format!("registry `{host}`"))?;
-        Ok(registry.repository(name.path()))
+        Ok(BaseRepository {
+            repository: registry.repository(name.path()),
+            login,
+        })
+    }
+
+    /// Who reads a base image, or why nobody signs in for that.
+    ///
+    /// # Errors
+    /// [`BadInput`](crate::exit::BadInput): half a login.
+    pub async fn base_login(
+        &self,
+        name: &RepositoryName,
+        target: &graph::Context<'_>,
+    ) -> Result<Result<Login, NoLogin>> {
+        let login = self.resolver.lock().await.find(name).await;
+        match &login {
+            Ok(_) | Err(NoLogin::Missing { .. }) => {}
+            Err(failed) if failed.is_helper_failure() => {
+                let host = name.host();
+                target.warn(&format!("`{host}` is read without a login: {failed}"));
+            }
+            Err(problem) => return Err(bad_input(problem)),
+        }
+        Ok(login)
     }
 
     /// The engine; the first call connects to it.

@@ -4,6 +4,7 @@
 //! that a dry run needs.
 
 mod base_image;
+mod base_memory;
 mod build;
 mod build_layers;
 mod builder;

@@ -36,6 +36,8 @@ pub struct ReleasePlan {
     pub context: PathBuf,
     /// Where the layer builder leaves the image, as an OCI layout.
     pub layout: PathBuf,
+    /// What the layer builder remembers of base images.
+    pub base_memory: PathBuf,
     /// One image for each platform.
     pub builds: Vec<BuildPlan>,
     pub pushes: Vec<PushPlan>,
@@ -148,6 +150,7 @@ impl ReleasePlan {
             github_repository: settings.github.repository.clone(),
             version: version.clone(),
             layout: output.join("image"),
+            base_memory: settings.root.join("target/release-memory/bases"),
             context,
             transport,
         })

@@ -15,6 +15,7 @@ mod packages;
 mod registry_auth;
 mod registry_blobs;
 mod registry_faults;
+mod release_bases;
 mod release_client;
 mod report;
 mod report_files;

@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use xtask::credentials::Credentials;
-use xtask::engine::{BuildPlan, Engine, Error, Progress};
+use xtask::engine::{BuildLogins, BuildPlan, Engine, Error, Progress};
 use xtask::oci::{Digest, Reference};
 use xtask::secret::Secret;
 
 use crate::servers::distribution::Distribution;
 use crate::support::dead_address;
+
+/// Base images are pulled as nobody.
+pub static NOBODY: BuildLogins = BuildLogins::new();
 
 pub const COPY_ONLY: &str = "\
 ARG BASE_IMAGE=scratch
@@ -78,7 +81,7 @@ impl Sample {
     }
 
     pub async fn build(&self, engine: &Engine) -> Digest {
-        engine.build(&self.plan, &|_| ()).await.unwrap()
+        engine.build(&self.plan, &NOBODY, &|_| ()).await.unwrap()
     }
 
     /// Builds the sample and gives the image a name in `registry`.
@@ -142,7 +145,7 @@ async fn one_dockerfile_builds_for_every_platform() {
         let lines = Mutex::new(Vec::new());
         let log = |line: &str| lines.lock().unwrap().push(line.to_owned());
 
-        let id = engine.build(&sample.plan, &log).await.unwrap();
+        let id = engine.build(&sample.plan, &NOBODY, &log).await.unwrap();
 
         let of_tag = engine.image_id(&sample.plan.tag).await.unwrap();
         assert_eq!(of_tag, Some(id));
@@ -194,7 +197,7 @@ async fn what_a_step_prints_arrives_while_it_runs() {
     };
     let engine = engine().await;
     tokio::select! {
-        result = engine.build(&sample.plan, &log) => panic!("it ended: {result:?}"),
+        result = engine.build(&sample.plan, &NOBODY, &log) => panic!("it ended: {result:?}"),
         () = arrived.notified() => {}
     }
 }
@@ -202,7 +205,7 @@ async fn what_a_step_prints_arrives_while_it_runs() {
 #[tokio::test]
 async fn a_failing_step_shows_its_last_lines() {
     let sample = Sample::with_busybox("for i in 1 2 3; do echo line $i; done; exit 7");
-    let error = engine().await.build(&sample.plan, &|_| ()).await;
+    let error = engine().await.build(&sample.plan, &NOBODY, &|_| ()).await;
     let error = error.unwrap_err();
     assert!(matches!(error, Error::Build { .. }) && !error.is_transient());
     let text = error.to_string();
@@ -215,7 +218,7 @@ async fn a_failing_step_shows_its_last_lines() {
 async fn a_dockerfile_that_is_not_there_is_a_failed_build() {
     let mut sample = Sample::new(COPY_ONLY);
     sample.plan.dockerfile = "docker/Other".to_owned();
-    let error = engine().await.build(&sample.plan, &|_| ()).await;
+    let error = engine().await.build(&sample.plan, &NOBODY, &|_| ()).await;
     let text = error.unwrap_err().to_string();
     assert!(text.contains("docker/Other"), "{text}");
 }
@@ -224,7 +227,7 @@ async fn a_dockerfile_that_is_not_there_is_a_failed_build() {
 async fn a_context_that_is_not_there_is_named() {
     let mut sample = Sample::new(COPY_ONLY);
     sample.plan.context = PathBuf::from("/no/such/context");
-    let error = engine().await.build(&sample.plan, &|_| ()).await;
+    let error = engine().await.build(&sample.plan, &NOBODY, &|_| ()).await;
     assert!(matches!(error, Err(Error::Context(error)) if error.path.ends_with("context")));
 }
 
@@ -233,7 +236,7 @@ async fn a_dropped_build_ends_in_the_engine() {
     let sample = Sample::with_busybox("sleep 1234567; true");
     let engine = engine().await;
     tokio::select! {
-        result = engine.build(&sample.plan, &|_| ()) => panic!("it ended: {result:?}"),
+        result = engine.build(&sample.plan, &NOBODY, &|_| ()) => panic!("it ended: {result:?}"),
         () = until(|| running("sleep 1234567")) => {}
     }
     until(|| !running("sleep 1234567")).await;

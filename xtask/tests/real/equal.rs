@@ -17,7 +17,7 @@ use xtask::image::layers::{
 use xtask::image::{Compression, Content, ImageFile, ImageFiles};
 use xtask::oci::{Digest, Platform, Reference};
 
-use crate::engine::{architecture, engine};
+use crate::engine::{NOBODY, architecture, engine};
 use crate::servers::release_fixture::docker;
 
 #[derive(Default)]
@@ -104,7 +104,7 @@ async fn by_engine(engine: &Engine, root: &Path, tag: &str) -> Result<(), String
         labels: BTreeMap::new(),
         timestamp: 1_700_000_000,
     };
-    let built = engine.build(&plan, &|_| ()).await;
+    let built = engine.build(&plan, &NOBODY, &|_| ()).await;
     built.map(drop).map_err(|error| error.to_string())
 }
 

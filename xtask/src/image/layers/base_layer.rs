@@ -156,7 +156,8 @@ enum Keep<'a> {
     Disk(&'a mut Kept),
 }
 
-fn is_user_database(path: &str, size: u64) -> bool {
+/// What is read to know users by their names.
+pub(super) fn is_user_database(path: &str, size: u64) -> bool {
     matches!(path, "etc/passwd" | "etc/group") && size <= MAX_DATABASE
 }
 

@@ -21,6 +21,7 @@ mod tar_header;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod tree_file;
 mod zip_origin;
 
 pub use assemble::{Release, StepLayer, base, config, manifest};

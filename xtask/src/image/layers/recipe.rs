@@ -10,6 +10,40 @@ pub struct Recipe {
     pub stages: Vec<Stage>,
 }
 
+impl Recipe {
+    /// The images that it needs, each with whether files are copied out of it.
+    pub fn images(&self) -> Vec<(&Reference, &Platform, bool)> {
+        let mut copied = vec![false; self.stages.len()];
+        let mut images = Vec::new();
+        // A stage needs only earlier ones.
+        for (position, stage) in self.stages.iter().enumerate().rev() {
+            match &stage.base {
+                Base::Scratch => {}
+                Base::Stage(earlier) => copied[*earlier] |= copied[position],
+                Base::Image {
+                    reference,
+                    platform,
+                } => images.push((reference, platform, copied[position])),
+            }
+            for step in &stage.steps {
+                let Action::Copy(copy) = &step.action else {
+                    continue;
+                };
+                match &copy.from {
+                    Origin::Context => {}
+                    Origin::Stage(earlier) => copied[*earlier] = true,
+                    Origin::Image {
+                        reference,
+                        platform,
+                    } => images.push((reference, platform, true)),
+                }
+            }
+        }
+        images.reverse();
+        images
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stage {
     pub base: Base,

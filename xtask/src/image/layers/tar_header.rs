@@ -5,15 +5,10 @@ use std::io::Write as _;
 use tar::{EntryType, Header};
 
 use super::tree::{Node, NodeKind};
+use crate::image::context::DATE;
 
 /// Tar's unit.
 pub(super) const BLOCK: usize = 512;
-
-/// The date of everything in a layer, in seconds since 1970: 1980-01-02.
-///
-/// One date for all, so that the same files are the same layer in every release. Not the epoch, as zip files know no
-/// earlier date than 1980, in any time zone.
-pub(super) const DATE: u64 = 315_619_200;
 
 /// Names up to this length stand in the header itself.
 const MAX_NAME: usize = 100;

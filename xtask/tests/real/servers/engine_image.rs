@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
-use xtask::engine::{BuildPlan, Engine};
+use xtask::engine::{BuildLogins, BuildPlan, Engine};
 use xtask::oci::Digest;
 
 use super::release_fixture::docker;
@@ -62,7 +62,10 @@ impl EngineImage {
         };
         let name = plan.tag.clone();
         let sample = EngineImage { name, directory };
-        engine.build(&plan, &|_| ()).await.unwrap();
+        engine
+            .build(&plan, &BuildLogins::new(), &|_| ())
+            .await
+            .unwrap();
         sample
     }
 
