@@ -5,18 +5,23 @@ use std::time::Duration;
 use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
 
+use super::Error;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const NO_CERTIFICATES: &str = "this machine has no certificates by which `https` could be trusted; \
+     hint: install the package `ca-certificates`, or set `SSL_CERT_FILE`";
 
 /// A client for the server at `base`, with what `configure` adds.
 ///
 /// It names itself, because GitHub refuses clients that do not; it sends no `Referer`, because the URL before a
-/// redirect may be signed; it asks no proxy for what is on this machine; and without certificates on the machine it
-/// still speaks plain HTTP. It has no read timeout, which in reqwest also runs while a long upload waits for its
+/// redirect may be signed; it asks no proxy for what is on this machine; and without certificates on the machine, as on
+/// a bare Debian, it still speaks plain HTTP. It has no read timeout, which in reqwest also runs while a long upload waits for its
 /// response: [`send`](super::send) and [`chunk`](super::chunk) watch for stalls.
 pub fn client(
     base: &Url,
     configure: impl Fn(ClientBuilder) -> ClientBuilder,
-) -> reqwest::Result<Client> {
+) -> Result<Client, Error> {
     let builder = || {
         let builder = Client::builder()
             .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
@@ -27,10 +32,17 @@ pub fn client(
             false => builder,
         })
     };
-    match builder().build() {
-        Err(_) if base.scheme() == "http" => builder().tls_certs_only([]).build(),
-        client => client,
-    }
+    builder().build().or_else(|error| {
+        // What else can be wrong is wrong without certificates too.
+        match builder().tls_certs_only([]).build() {
+            Ok(client) if base.scheme() == "http" => Ok(client),
+            Ok(_) => Err(Error::Broken {
+                reason: NO_CERTIFICATES.to_owned(),
+                is_connect: true,
+            }),
+            Err(_) => Err(error.into()),
+        }
+    })
 }
 
 /// Whether `url` is on this machine.

@@ -88,7 +88,7 @@ impl Transport {
             return Ok(client);
         }
         let client = http::client(&self.base, |builder| self.configure(builder));
-        let client = client.map_err(|error| Error::http(&self.base, &error.into()))?;
+        let client = client.map_err(|error| Error::http(&self.base, &error))?;
         Ok(self.client.get_or_init(|| client))
     }
 
