@@ -99,6 +99,9 @@ pub struct ReleaseArgs {
     /// Dockerfile runs something
     #[arg(long, value_name = "BUILDER")]
     pub builder: Option<BuilderChoice>,
+    /// Also give the engine the image for its platform, to try it, under its name and version
+    #[arg(long)]
+    pub load: bool,
     /// Who compresses and uploads: this program, once for all registries, or the engine, for each of them
     #[arg(long, value_name = "TRANSPORT", default_value = "direct")]
     pub via: Via,

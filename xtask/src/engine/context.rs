@@ -32,9 +32,9 @@ pub(super) fn stream(
 /// Writes the archive of `context` to `out`.
 fn pack(context: &Path, dockerfile: &str, out: impl Write) -> Result<(), Error> {
     let entries = Context::read_for_engine(context, dockerfile)?.entries;
-    let failed = |path: &Path, source| ContextError {
+    let failed = |path: &Path, reason| ContextError {
         path: path.to_owned(),
-        source,
+        reason,
     };
     let mut archive = Builder::new(out);
     for entry in &entries {

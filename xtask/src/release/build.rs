@@ -1,14 +1,15 @@
 //! The targets `extract` and `docker-build`: from packages on disk to an image for each platform in the engine.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use futures_util::future::try_join_all;
 
 use super::builder::Builder;
 use super::clients::Clients;
 use super::plan::{ReleasePlan, join};
-use super::{build_layers, download, origins};
+use super::stage::stage;
+use super::{build_layers, download, load, origins};
 use crate::engine::{self, BuildLogins};
 use crate::exit::bad_input;
 use crate::graph::{self, TargetResult};
@@ -45,11 +46,27 @@ pub async fn build(
 ) -> Result<TargetResult> {
     let staged = plan.context.clone();
     let libs: Vec<PathBuf> = plan.platforms.iter().map(|it| plan.lib(it)).collect();
-    tokio::task::spawn_blocking(move || stage(&docker, &staged, &libs)).await??;
-    context.note(&plan.transport.made());
-    if plan.transport.builder == Builder::Layers {
-        return build_layers::build(plan, clients, context).await;
+    let staged = tokio::task::spawn_blocking(move || stage(&docker, &staged, &libs));
+    for warning in staged.await?? {
+        context.warn(&warning);
     }
+    context.note(&plan.transport.made());
+    let made = match plan.transport.builder {
+        Builder::Layers => build_layers::build(plan, clients, context).await?,
+        Builder::Engine => build_by_engine(plan, clients, context).await?,
+    };
+    if plan.transport.load {
+        load::load(plan, clients).await?;
+        context.note(&format!("the engine has `{}`", plan.image));
+    }
+    Ok(made)
+}
+
+async fn build_by_engine(
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    context: &graph::Context<'_>,
+) -> Result<TargetResult> {
     let engine = clients.engine().await?;
     let logins = logins(plan, clients, context).await?;
     let mut built = Vec::new();
@@ -97,93 +114,4 @@ async fn logins(
         }
     }
     Ok(logins)
-}
-
-/// macOS leaves this file in folders that were opened; in an image it would change the digest.
-const FINDER: &str = ".DS_Store";
-
-/// Makes the context hold `docker/` and `libs`, and nothing else.
-fn stage(docker: &Path, context: &Path, libs: &[PathBuf]) -> Result<()> {
-    if let Some(missing) = libs.iter().find(|lib| !lib.is_dir()) {
-        return Err(bad_input(format!(
-            "`{}` is not there\nhint: run `cargo xtask extract`",
-            missing.display()
-        )));
-    }
-    if !docker.join("Dockerfile").is_file() {
-        return Err(bad_input(format!(
-            "there is no `{}`",
-            docker.join("Dockerfile").display()
-        )));
-    }
-    for entry in context.read_dir()? {
-        let path = entry?.path();
-        if !libs.contains(&path) {
-            remove(&path).with_context(|| format!("`{}` cannot be removed", path.display()))?;
-        }
-    }
-    copy(docker, context).with_context(|| format!("`{}` cannot be copied", docker.display()))
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    if path.symlink_metadata()?.is_dir() {
-        std::fs::remove_dir_all(path)
-    } else {
-        std::fs::remove_file(path)
-    }
-}
-
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    for entry in from.read_dir()? {
-        let entry = entry?;
-        if entry.file_name() == FINDER {
-            continue;
-        }
-        let to = to.join(entry.file_name());
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            std::fs::create_dir_all(&to)?;
-            copy(&entry.path(), &to)?;
-        } else if kind.is_symlink() {
-            // Links are copied as links, as in a build of `docker/` itself.
-            std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, to)?;
-        } else {
-            std::fs::copy(entry.path(), to)?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_context_holds_the_docker_directory_with_its_links_and_the_libs_and_no_more() {
-        let root = tempfile::tempdir().unwrap();
-        let (docker, context) = (root.path().join("docker"), root.path().join("context"));
-        let lib = context.join("lib-amd64");
-        std::fs::create_dir_all(&lib).unwrap();
-        std::fs::create_dir_all(docker.join("more")).unwrap();
-        std::fs::write(docker.join("Dockerfile"), "").unwrap();
-        std::fs::write(docker.join(FINDER), "").unwrap();
-        std::fs::write(docker.join("more").join(FINDER), "").unwrap();
-        std::os::unix::fs::symlink("more", docker.join("link")).unwrap();
-        std::os::unix::fs::symlink("/nowhere", docker.join("lost")).unwrap();
-        std::fs::write(context.join("left over"), "").unwrap();
-        // Twice: existing files do not stop it.
-        for _ in 0..2 {
-            stage(&docker, &context, std::slice::from_ref(&lib)).unwrap();
-        }
-        let mut names: Vec<_> = context
-            .read_dir()
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        names.sort();
-        assert_eq!(names, ["Dockerfile", "lib-amd64", "link", "lost", "more"]);
-        assert_eq!(context.join("more").read_dir().unwrap().count(), 0);
-        let target = std::fs::read_link(context.join("link")).unwrap();
-        assert_eq!(target, Path::new("more"));
-    }
 }

@@ -245,8 +245,11 @@ impl ReleasePlan {
             "docker-build" => {
                 let builds = self.builds.iter();
                 let builds = builds.map(|it| build_line(it, self.transport.builder));
+                let load = self.transport.load;
+                let load = load.then(|| format!("the engine gets its platform as {}", self.image));
                 std::iter::once(self.transport.made())
                     .chain(builds)
+                    .chain(load)
                     .collect()
             }
             "github-release" => {

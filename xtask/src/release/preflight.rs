@@ -9,8 +9,10 @@ use futures_util::future::join_all;
 
 use super::clients::{Clients, Registries};
 use super::github_release;
+use super::load;
 use super::plan::ReleasePlan;
 use super::run_state::RunState;
+use super::stage;
 use super::transport::Location;
 use crate::credentials::{Credentials, Login};
 use crate::exit::bad_input;
@@ -89,6 +91,10 @@ pub async fn run(
     let transport = &plan.transport;
     let pushes = |registry: &RegistrySettings| targets.contains(&&*registry.target);
     let builds = targets.contains(&"docker-build") && transport.image.is_none();
+    if builds {
+        // Now, and not after the downloads.
+        stage::list(&settings.root.join("docker"))?;
+    }
     if builds && transport.needs_engine()
         || settings.registries.iter().any(pushes) && transport.needs_engine()
     {
@@ -104,6 +110,9 @@ pub async fn run(
         {
             return Err(transport.no_such_image(name));
         }
+    }
+    if transport.load {
+        load::platform(plan, clients).await?;
     }
     if targets.contains(&"github-release") {
         github_release::client(&settings.github)?;

@@ -55,6 +55,11 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         let transport = &mut plan.transport;
         (transport.builder, transport.builder_reason) = builder::choose(args, settings)?;
     }
+    if args.load && (args.image.is_some() || !scheduled.contains(&"docker-build")) {
+        return Err(bad_input(
+            "`--load` is for an image that this run builds; hint: `docker-build --load`",
+        ));
+    }
     let planned = planned(settings, &mut resolver, &scheduled)?;
     if settings.release.is_none() && !args.dry_run {
         return tokio::select! {
@@ -135,6 +140,7 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
     }
     let transport = Transport {
         via: args.via,
+        load: args.load,
         compression: match &args.compression {
             Some(text) => text.parse().map_err(bad_input)?,
             None => Compression::default(),

@@ -19,6 +19,8 @@ pub struct Transport {
     pub builder: Builder,
     /// What decided for that builder.
     pub builder_reason: String,
+    /// The engine gets the image for its platform, to try it.
+    pub load: bool,
     /// Published instead of building an image.
     pub image: Option<PrebuiltImage>,
 }

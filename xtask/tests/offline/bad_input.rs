@@ -114,6 +114,16 @@ async fn the_command_line_and_the_settings() {
     said(&["DOCKER_HOST=unix:///nonexistent.sock"], by_engine)
         .await
         .expect(2, &engine);
+    let load = ["docker-build", "--load", "--builder", "layers"];
+    run(&workspace, &["DOCKER_HOST=unix:///nonexistent.sock"], &load)
+        .await
+        .expect(2, &["`--load` needs an engine", "/nonexistent.sock"]);
+    said(&[], &["download", "--load"])
+        .await
+        .expect(2, &["hint: `docker-build --load`"]);
+    said(&[], &["docker-build", "--load", "--dry-run"])
+        .await
+        .expect(0, &["the engine gets its platform as "]);
     assert!(!workspace.path().join("output").exists());
 }
 

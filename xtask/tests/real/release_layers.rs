@@ -140,3 +140,30 @@ async fn a_base_image_is_read_with_the_logins_of_its_registry() {
     let annotations = &manifest["annotations"];
     assert_eq!(annotations["org.opencontainers.image.base.name"], *base);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_gets_its_platform_to_try_it() {
+    let fixture = ReleaseFixture::new(1).await;
+    let image = format!("{}:{VERSION}", fixture.workspace.image);
+    for builder in ["layers", "engine"] {
+        let build = ["docker-build", "--load", "--builder", builder];
+        let run = fixture.workspace.run(&build).await;
+        run.expect(0, &[&format!("the engine has `{image}`")]);
+        let entry = ["run", "--rm", "--network=none", "--entrypoint"];
+        let cat = ["/app/busybox", &image, "cat", "/app/Product.dll"];
+        assert_eq!(docker(&[&entry[..], &cat].concat()), ARCHITECTURE);
+        docker(&["image", "rm", &image]);
+    }
+    // An image that the engine cannot run.
+    let other = match ARCHITECTURE {
+        "amd64" => "arm64",
+        _ => "amd64",
+    };
+    let cargo = fixture.workspace.read("Cargo.toml");
+    let both = "platforms = [\"linux/amd64\", \"linux/arm64\"]";
+    let one = format!("platforms = [\"linux/{other}\"]");
+    let cargo = cargo.replace(both, &one);
+    fixture.workspace.write("Cargo.toml", &cargo);
+    let run = fixture.workspace.run(&["docker-build", "--load"]).await;
+    run.expect(2, &["`--load`: the engine runs on"]);
+}
