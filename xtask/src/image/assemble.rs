@@ -42,7 +42,7 @@ pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
         by_diff_id: contents
             .layers
             .values()
-            .map(|it| (&it.diff_id, it))
+            .filter_map(|it| Some((it.diff_id.as_ref()?, it)))
             .collect(),
         rewritten: HashMap::new(),
         out: Assembled::default(),
@@ -71,13 +71,14 @@ struct Root(Descriptor, String);
 
 struct Assembly<'a> {
     contents: &'a Contents,
+    /// Those whose diff id is known.
     by_diff_id: HashMap<&'a Digest, &'a Layer>,
     /// New descriptors of manifests by their digests in the archive.
     rewritten: HashMap<Digest, Descriptor>,
     out: Assembled,
 }
 
-impl Assembly<'_> {
+impl<'a> Assembly<'a> {
     fn roots(&mut self) -> Result<Vec<Root>, Error> {
         if let Some(index) = self.contents.document(OCI) {
             let index = Manifest::new(media_type::OCI_INDEX, index.clone());
@@ -108,13 +109,14 @@ impl Assembly<'_> {
         let digest = Digest::sha256_of(bytes);
         let descriptor = Descriptor::new(media_type::OCI_CONFIG, digest, bytes.len() as u64);
         let config = config::read(&descriptor.digest, bytes)?;
-        let mut diff_ids = Vec::new();
+        let mut layers = Vec::new();
         for name in item.layers.iter().flatten() {
-            let layer = self.contents.layer(name).ok_or_else(|| missing(name))?;
-            diff_ids.push(&layer.diff_id);
+            let layer = self.contents.layer(name);
+            layers.push(Some(layer.ok_or_else(|| missing(name))?));
         }
-        config::compare(&config, &descriptor.digest, &diff_ids)?;
-        let manifest = rewrite::manifest(&descriptor, &config, &self.by_diff_id, None)?;
+        config::compare(&config, &descriptor.digest, &layers)?;
+        let layers = self.paired(&config, &layers);
+        let manifest = rewrite::manifest(&descriptor, &config, &layers, None)?;
         let name = match item.repo_tags.as_deref() {
             Some([tag, ..]) => tag.clone(),
             _ => item.config.clone(),
@@ -177,21 +179,21 @@ impl Assembly<'_> {
     /// A manifest of the archive: unchanged if its layers came compressed, rewritten otherwise.
     fn single(&mut self, manifest: Manifest, image: &Image) -> Result<Descriptor, Error> {
         let wanted_by = manifest.digest().clone();
-        let mut diff_ids = Vec::new();
+        let mut layers = Vec::new();
         let mut came_compressed = true;
         let mut are_layers = false;
         for listed in &image.layers {
             let name = blob_name(&listed.digest);
-            if let Some(layer) = self.contents.layer(&name) {
+            let layer = self.contents.layer(&name);
+            layers.push(layer);
+            if let Some(layer) = layer {
                 came_compressed &= layer.encoding != Encoding::Tar;
                 if layer.encoding != Encoding::Tar {
                     same_size(listed, layer.descriptor.size)?;
                 }
                 are_layers |= layer.encoding != Encoding::Other;
-                diff_ids.push(&layer.diff_id);
             } else if self.contents.document(&name).is_some() {
                 self.blob(listed, wanted_by.as_str())?;
-                diff_ids.push(&listed.digest);
             } else if listed.urls.is_none() {
                 return Err(Error::missing(&listed.digest, wanted_by.as_str()));
             }
@@ -205,12 +207,12 @@ impl Assembly<'_> {
         match config {
             Some(config) if !came_compressed => {
                 let annotations = image.annotations.as_ref();
-                let written =
-                    rewrite::manifest(&image.config, &config, &self.by_diff_id, annotations)?;
+                let layers = self.paired(&config, &layers);
+                let written = rewrite::manifest(&image.config, &config, &layers, annotations)?;
                 Ok(self.image(written, &config))
             }
             Some(config) if are_layers => {
-                config::compare(&config, &image.config.digest, &diff_ids)?;
+                config::compare(&config, &image.config.digest, &layers)?;
                 Ok(self.image(manifest, &config))
             }
             None if !came_compressed => {
@@ -219,6 +221,27 @@ impl Assembly<'_> {
             }
             _ => Ok(self.push(manifest)),
         }
+    }
+
+    /// Layers by diff id. One of the image's `layers` that was not inflated has the diff id that the config lists at
+    /// its place.
+    fn paired<'l>(
+        &self,
+        config: &'l ImageConfig,
+        layers: &[Option<&'l Layer>],
+    ) -> HashMap<&'l Digest, &'l Layer>
+    where
+        'a: 'l,
+    {
+        let mut by_diff_id: HashMap<&'l Digest, &'l Layer> = self.by_diff_id.clone();
+        for (diff_id, layer) in config.diff_ids().iter().zip(layers) {
+            if let Some(layer) = layer
+                && layer.diff_id.is_none()
+            {
+                by_diff_id.entry(diff_id).or_insert(layer);
+            }
+        }
+        by_diff_id
     }
 
     fn image(&mut self, manifest: Manifest, config: &ImageConfig) -> Descriptor {

@@ -1,7 +1,7 @@
 //! Hashes layers, compresses them on every core, and writes them in order.
 //!
-//! The thread that reads feeds the others: one hashes the layer, the workers compress, one writes. The channels between
-//! them are bounded.
+//! The thread that reads feeds the others: one hashes what the layer unpacks to, the workers compress, one writes. The
+//! channels between them are bounded. Content that came compressed under its digest is only hashed as it is.
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -69,15 +69,22 @@ impl<'scope, 'env> LayerPipeline<'scope, 'env> {
 
     /// Starts a layer; its chunks follow.
     pub fn start_layer(&self, hint: LayerHint) -> LayerWriter<'_, 'scope> {
-        let (hash, unhashed) = sync_channel(HASH_QUEUE);
         let (write, chunks) = sync_channel(self.write_queue);
         let encoding = hint.encoding;
         let is_stored = hint.reused.is_none();
-        // The diff id of a reused layer is known: hash the content as it is.
         let hashed_as = match hint.reused {
-            Some(_) => Encoding::Tar,
-            None => encoding,
+            // Its diff id is known: hash the content as it is.
+            Some(_) => Some(Encoding::Tar),
+            // Whoever stores it hashes it, which is all that its name promises.
+            None if hint.digest.is_some() && encoding != Encoding::Tar => None,
+            None => Some(encoding),
         };
+        let (hash, hashing) = hashed_as
+            .map(|hashed_as| {
+                let (hash, unhashed) = sync_channel(HASH_QUEUE);
+                (hash, self.scope.spawn(move || diff_id(hashed_as, unhashed)))
+            })
+            .unzip();
         let media_type = match (encoding, self.compression) {
             (Encoding::Gzip, _) | (Encoding::Tar, Compression::Gzip(_)) => GZIP_LAYER,
             (Encoding::Zstd, _) | (Encoding::Tar, Compression::Zstd(_)) => ZSTD_LAYER,
@@ -87,7 +94,7 @@ impl<'scope, 'env> LayerPipeline<'scope, 'env> {
             hint,
             media_type,
             chunks,
-            diff_id: self.scope.spawn(move || diff_id(hashed_as, unhashed)),
+            hashing,
             written: Arc::clone(&self.written),
         };
         let ready = self.ready;
@@ -110,7 +117,7 @@ impl<'scope, 'env> LayerPipeline<'scope, 'env> {
 
 /// Write half of one layer. Dropping it before [`LayerWriter::finish`] fails the layer.
 pub(super) struct LayerWriter<'a, 'scope> {
-    hash: SyncSender<Bytes>,
+    hash: Option<SyncSender<Bytes>>,
     write: SyncSender<Chunk>,
     encoding: Encoding,
     is_stored: bool,
@@ -124,7 +131,7 @@ pub(super) type LayerThread<'scope> = ScopedJoinHandle<'scope, Result<Layer, Err
 impl<'scope> LayerWriter<'_, 'scope> {
     /// Adds a chunk; all but the last are whole members. `false` if the layer failed: its thread has the error.
     pub fn push(&self, bytes: Bytes) -> bool {
-        if self.hash.send(bytes.clone()).is_err() {
+        if !self.hash(bytes.clone()) {
             return false;
         }
         if !self.is_stored {
@@ -142,7 +149,8 @@ impl<'scope> LayerWriter<'_, 'scope> {
 
     /// Hashes bytes of the layer for its diff id only; their compressed form follows in [`LayerWriter::write`].
     pub fn hash(&self, bytes: Bytes) -> bool {
-        self.hash.send(bytes).is_ok()
+        let hash = self.hash.as_ref();
+        hash.is_none_or(|hash| hash.send(bytes).is_ok())
     }
 
     /// Writes bytes of a member as they are.

@@ -23,7 +23,7 @@ pub(super) struct LayerHint {
     pub encoding: Encoding,
     /// The digest of the content in the archive, if its name has it.
     pub digest: Option<Digest>,
-    /// The diff id and descriptor of a reusable layer: the content is hashed, not stored.
+    /// The diff id and descriptor of a reusable layer, one of which is `digest`: the content is hashed, not stored.
     pub reused: Option<(Digest, Descriptor)>,
 }
 
@@ -32,7 +32,8 @@ pub(super) struct LayerHint {
 pub(super) struct Layer {
     /// In the archive.
     pub encoding: Encoding,
-    pub diff_id: Digest,
+    /// `None` if it came compressed under its digest: then it was not inflated.
+    pub diff_id: Option<Digest>,
     /// As a manifest lists it.
     pub descriptor: Descriptor,
 }
@@ -50,8 +51,8 @@ pub(super) struct LayerSink<'scope> {
     pub hint: LayerHint,
     pub media_type: &'static str,
     pub chunks: Receiver<Chunk>,
-    /// For a reused layer, the digest of the content in the archive.
-    pub diff_id: ScopedJoinHandle<'scope, io::Result<Digest>>,
+    /// The diff id, unless it is not wanted; for a reused layer, the digest of the content in the archive.
+    pub hashing: Option<ScopedJoinHandle<'scope, io::Result<Digest>>>,
     /// Bytes of all layers together.
     pub written: Arc<AtomicU64>,
 }
@@ -108,31 +109,26 @@ impl LayerSink<'_> {
         let hint = self.hint;
         let encoding = hint.encoding;
         let damaged = |reason: String| Error::damaged(&hint.name, reason);
-        let diff_id = self.diff_id.join();
-        let diff_id =
-            diff_id.unwrap_or_else(|_| Err(io::Error::other("the hashing thread panicked")));
-        let diff_id = diff_id.map_err(|error| damaged(error.to_string()))?;
-        if let Some((expected, descriptor)) = hint.reused {
-            let listed = match encoding {
-                Encoding::Tar => &expected,
-                _ => &descriptor.digest,
-            };
-            if diff_id != *listed {
-                return Err(damaged(format!("it is {diff_id} instead of {listed}")));
-            }
-            let layer = Layer {
-                encoding,
-                diff_id: expected,
-                descriptor,
-            };
-            return Ok((layer, None));
-        }
-        let actual = match encoding {
-            Encoding::Tar => &diff_id,
+        let hashed = self.hashing.map(|hashing| {
+            let hashed = hashing.join();
+            hashed.unwrap_or_else(|_| Err(io::Error::other("the hashing thread panicked")))
+        });
+        let hashed = hashed.transpose();
+        let hashed = hashed.map_err(|error| damaged(error.to_string()))?;
+        let actual = match &hashed {
+            Some(hashed) if encoding == Encoding::Tar || hint.reused.is_some() => hashed,
             _ => &stored.digest,
         };
         if hint.digest.as_ref().is_some_and(|it| it != actual) {
             return Err(damaged(format!("its digest is {actual}")));
+        }
+        if let Some((diff_id, descriptor)) = hint.reused {
+            let layer = Layer {
+                encoding,
+                diff_id: Some(diff_id),
+                descriptor,
+            };
+            return Ok((layer, None));
         }
         let descriptor = Descriptor::new(self.media_type, stored.digest, stored.size);
         let blob = stored.file.map(|file| Blob {
@@ -141,7 +137,7 @@ impl LayerSink<'_> {
         });
         let layer = Layer {
             encoding,
-            diff_id,
+            diff_id: hashed,
             descriptor,
         };
         Ok((layer, blob))

@@ -82,9 +82,9 @@ pub fn build_layers(
     for (at, result) in written {
         let layer = result?;
         let blob = lock(&blobs).get(&layer.descriptor.digest).cloned();
-        built.extend(blob.map(|blob| BuiltLayer {
+        built.extend(blob.zip(layer.diff_id).map(|(blob, diff_id)| BuiltLayer {
             blob,
-            diff_id: layer.diff_id,
+            diff_id,
             line: layers[at].line,
         }));
     }

@@ -101,7 +101,8 @@ async fn a_config_that_does_not_match_its_layers_is_refused() {
     fewer.layers.pop();
     let mut swapped = sample.clone();
     swapped.layers.swap(0, 1);
-    for config in [&other, &fewer, &swapped].map(Sample::config) {
+    for changed in [&other, &fewer, &swapped] {
+        let (config, is_fewer) = (changed.config(), changed.layers.len() < sample.layers.len());
         let mut files = classic(std::slice::from_ref(&sample));
         *file(&mut files, "amd64.json") = config.clone();
         let text = refused(&files).await;
@@ -116,8 +117,14 @@ async fn a_config_that_does_not_match_its_layers_is_refused() {
             .collect();
         let manifest = json!({"config": config, "layers": layers});
         let manifest = layout.document(oci::media_type::OCI_MANIFEST, manifest);
-        let text = refused(&layout.with(&[manifest])).await;
-        assert!(text.contains("does not match its layers"), "{text}");
+        let files = layout.with(&[manifest]);
+        // What a manifest lists under its digest is not unpacked: the number is known, and no more.
+        if is_fewer {
+            let text = refused(&files).await;
+            assert!(text.contains("does not match its layers"), "{text}");
+        } else {
+            assert!(!published_as_it_is(&files).await.is_sound());
+        }
     }
 }
 
@@ -144,23 +151,41 @@ async fn a_damaged_blob_is_refused_and_not_handed_out() {
     }
 }
 
-/// The digest is right, so only unpacking shows it.
+/// Nothing but the config says what it unpacks to.
 #[tokio::test]
-async fn a_compressed_layer_that_ends_early_is_refused() {
+async fn a_compressed_layer_without_a_digest_that_ends_early_is_refused() {
     for packed in [gzip, |it: &[u8]| zstd::bulk::compress(it, 1).unwrap()] {
-        let mut layout = Layout::default();
-        let config = layout.blob(
-            "application/vnd.oci.image.config.v1+json",
-            Sample::new().config(),
-        );
-        let mut content = packed(&Sample::new().layers[0]);
+        let mut files = classic(&[Sample::new()]);
+        let content = file(&mut files, "amd640/layer.tar");
+        *content = packed(content);
         content.truncate(content.len() / 2);
-        let layer = layout.blob("application/vnd.oci.image.layer.v1.tar+gzip", content);
-        let manifest = json!({"config": config, "layers": [layer]});
-        let manifest = layout.document(oci::media_type::OCI_MANIFEST, manifest);
-        let text = refused(&layout.with(&[manifest])).await;
+        let text = refused(&files).await;
+        assert!(text.contains("`amd640/layer.tar`"), "{text}");
         assert!(text.contains("is damaged"), "{text}");
     }
+}
+
+/// A registry would take it as well: its digest is right.
+#[tokio::test]
+async fn a_layer_that_its_manifest_lists_by_digest_is_not_unpacked() {
+    let mut layout = Layout::default();
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": [Digest::sha256_of(b"")]}});
+    let config = config.to_string().into_bytes();
+    let config = layout.blob("application/vnd.oci.image.config.v1+json", config);
+    let packed = b"\x1f\x8b that is all".to_vec();
+    let layer = layout.blob(
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+        packed.clone(),
+    );
+    let manifest = json!({"config": config, "layers": [layer]});
+    let manifest = layout.document(oci::media_type::OCI_MANIFEST, manifest);
+    let read = published_as_it_is(&layout.with(std::slice::from_ref(&manifest))).await;
+    assert_eq!(json!(read.root()), manifest["digest"]);
+    assert_eq!(read.blobs[&Digest::sha256_of(&packed)], packed);
+}
+
+async fn published_as_it_is(files: &Files) -> Published {
+    read_archive(&tar(files)).await.unwrap()
 }
 
 /// Its manifest must keep its bytes, and they list the layer as it came.

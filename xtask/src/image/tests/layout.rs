@@ -116,6 +116,46 @@ async fn an_image_whose_layers_are_compressed_keeps_its_bytes() {
 }
 
 #[tokio::test]
+async fn a_layer_that_came_compressed_beside_others_keeps_its_bytes_and_its_place() {
+    let sample = Sample::new();
+    for number in 0..3 {
+        let mut layout = Layout::default();
+        let config = layout.blob("application/vnd.oci.image.config.v1+json", sample.config());
+        let packed = gzip(&sample.layers[number]);
+        let layers: Vec<Value> = sample
+            .layers
+            .iter()
+            .map(|layer| match *layer == sample.layers[number] {
+                true => layout.blob(
+                    "application/vnd.oci.image.layer.v1.tar+gzip",
+                    packed.clone(),
+                ),
+                false => layout.blob("application/vnd.oci.image.layer.v1.tar", layer.clone()),
+            })
+            .collect();
+        let manifest = json!({"config": config, "layers": layers});
+        let manifest = layout.document(oci::media_type::OCI_MANIFEST, manifest);
+        let published = published(&layout.with(&[manifest])).await;
+        assert!(published.blobs.contains_key(&Digest::sha256_of(&packed)));
+    }
+}
+
+/// As others do that keep blobs under their digests and list them for `docker load` alone.
+#[tokio::test]
+async fn layers_that_came_compressed_under_their_digests_are_paired_by_place() {
+    let sample = Sample::new();
+    let mut layout = Layout::default();
+    layout.image(&sample, gzip);
+    let mut files = layout.files;
+    files.pop();
+    let name = |content: &[u8]| format!("blobs/sha256/{}", Digest::sha256_of(content).hex());
+    let layers: Vec<String> = sample.layers.iter().map(|it| name(&gzip(it))).collect();
+    let list = json!([{"Config": name(&sample.config()), "Layers": layers}]);
+    files.push(("manifest.json".to_owned(), json_bytes(list)));
+    assert_eq!(published(&files).await.blobs.len(), 4);
+}
+
+#[tokio::test]
 async fn an_index_with_attestations_keeps_its_bytes() {
     let files = multi_platform(gzip);
     let published = published(&files).await;

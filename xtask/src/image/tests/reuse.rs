@@ -82,7 +82,7 @@ async fn a_reusable_layer_that_comes_compressed_is_not_handed_out_but_verified()
     layer[4] ^= 1;
     let error = read_from(delivered(&tar(&files)), options()).await;
     let error = error.unwrap_err().to_string();
-    assert!(error.contains(" instead of sha256:"), "{error}");
+    assert!(error.contains("its digest is sha256:"), "{error}");
 }
 
 #[tokio::test]
