@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::{Context as _, Result, anyhow, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::base_check;
 use super::base_memory::BaseMemory;
 use super::clients::{BaseRepository, Clients};
 use super::plan::ReleasePlan;
@@ -21,15 +22,8 @@ use crate::image::layers::{
 };
 use crate::oci::{
     Content, Descriptor, Digest, Image, ImageConfig, Manifest, Platform, Reference, TagOrDigest,
-    media_type,
 };
 use crate::registry::Repository;
-
-/// The largest config that is read, in bytes.
-const LARGEST_CONFIG: u64 = 8 << 20;
-
-/// Docker unpacks no more (moby's `maxLayerDepth`).
-const MAX_LAYERS: usize = 125;
 
 /// Layers of one image that are downloaded at the same time.
 const DOWNLOADS: usize = 4;
@@ -127,17 +121,6 @@ pub async fn fetch(
     Ok(bases)
 }
 
-/// Refuses an image that Docker would not unpack.
-pub fn check_depth(base: &Reference, layers: usize) -> Result<()> {
-    match layers > MAX_LAYERS {
-        true => Err(bad_input(format!(
-            "on `{base}` the image would have {layers} layers, and Docker unpacks at most {MAX_LAYERS}\n\
-             hint: a base image with fewer layers"
-        ))),
-        false => Ok(()),
-    }
-}
-
 /// How much of an image is needed.
 struct Wanted {
     /// The contents of its files.
@@ -219,7 +202,7 @@ impl Reader<'_> {
                 let has = index.manifests.iter().filter_map(|it| it.platform.as_ref());
                 let has = has.filter(|it| it.os != "unknown");
                 let has: Vec<String> = has.map(|it| format!("`{it}`")).collect();
-                let none = || no_platform(reference, platform, &has.join(", "));
+                let none = || base_check::no_platform(reference, platform, &has.join(", "));
                 child.ok_or_else(none)?.digest.clone()
             }
         };
@@ -242,7 +225,7 @@ impl Reader<'_> {
                 let Content::Image(image) = manifest.content()? else {
                     bail!("it lists an index within an index");
                 };
-                check(&image)?;
+                base_check::check(&image)?;
                 Found {
                     config: small_blob(repository, &image.config).await?,
                     repository: repository.clone(),
@@ -259,7 +242,11 @@ impl Reader<'_> {
             .platform;
         match platform.fits(&own) {
             true => Ok(found),
-            false => Err(no_platform(reference, platform, &format!("`{own}`"))),
+            false => Err(base_check::no_platform(
+                reference,
+                platform,
+                &format!("`{own}`"),
+            )),
         }
     }
 
@@ -346,50 +333,11 @@ fn apply(layers: &[File], contents: Contents) -> io::Result<FileTree> {
     Ok(tree)
 }
 
-fn no_platform(reference: &Reference, platform: &Platform, has: &str) -> anyhow::Error {
-    bad_input(format!(
-        "`{reference}` has no image for `{platform}`\nhint: it has {has}"
-    ))
-}
-
 async fn child(base: &BaseRepository, digest: &Digest) -> Result<Manifest> {
     let at = TagOrDigest::Digest(digest.clone());
     let manifest = base.repository.get_manifest(&at).await;
     let manifest = manifest.map_err(|error| base.explained(error))?;
     manifest.with_context(|| format!("it lists {digest}, which is not there"))
-}
-
-/// Refuses what cannot be part of an image that everyone can pull.
-fn check(image: &Image) -> Result<()> {
-    let config = &image.config;
-    if !media_type::is_config(&config.media_type) {
-        let kind = &config.media_type;
-        return Err(bad_input(format!("it is no image: its config is `{kind}`")));
-    }
-    if config.size > LARGEST_CONFIG {
-        return Err(bad_input("its config is larger than 8 MiB"));
-    }
-    for blob in image.layers.iter().chain([config]) {
-        let (kind, digest) = (&blob.media_type, &blob.digest);
-        if digest.algorithm() != "sha256" {
-            return Err(bad_input(format!(
-                "`{digest}` is not a sha256 digest, and engines pull no other"
-            )));
-        }
-        if kind.contains(".foreign.") || kind.contains(".nondistributable.") {
-            return Err(bad_input(format!(
-                "its layer {digest} is not in its registry (`{kind}`)\nhint: `--builder engine`"
-            )));
-        }
-    }
-    let mut layers = image.layers.iter();
-    match layers.find(|layer| !media_type::is_layer(&layer.media_type)) {
-        Some(layer) => Err(bad_input(format!(
-            "its layer {} is of the unknown type `{}`",
-            layer.digest, layer.media_type
-        ))),
-        None => Ok(()),
-    }
 }
 
 async fn small_blob(repository: &Repository, blob: &Descriptor) -> Result<Vec<u8>> {

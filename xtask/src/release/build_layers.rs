@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, Result};
 
+use super::base_check;
 use super::base_image::{self, Bases};
 use super::clients::Clients;
 use super::origins;
@@ -106,7 +107,7 @@ fn make(
         } = layers::base(&recipe)
         {
             let base = &bases[&(reference.clone(), platform.clone())];
-            base_image::check_depth(reference, base.layers.len() + plan.layers.len())?;
+            base_check::check_depth(reference, base.layers.len() + plan.layers.len())?;
         }
         warnings.extend(plan.warnings.iter().cloned());
         recipes.push(recipe);

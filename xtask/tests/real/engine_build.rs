@@ -4,17 +4,20 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fakes::registry::{AuthMode, Behavior, FakeRegistry};
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, PASSWORD, USER};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, UnixStream};
-use xtask::engine::Engine;
+use xtask::credentials::Credentials;
+use xtask::engine::{BuildLogins, Engine, Error};
 use xtask::oci::{Digest, media_type};
+use xtask::secret::Secret;
 
-use crate::engine::{COPY_ONLY, Sample, architecture, docker, engine};
-use crate::support::images;
+use crate::engine::{COPY_ONLY, NOBODY, Sample, architecture, docker, engine};
+use crate::servers::distribution::Distribution;
+use crate::support::{client, images};
 
 /// The engine at an address of its own, and whether it was told to fetch a context through a session. With `sessions`
 /// false it has none, as Podman.
@@ -58,13 +61,8 @@ async fn at_an_address(sessions: bool) -> (Engine, Arc<AtomicBool>) {
     (engine.unwrap(), told)
 }
 
-#[tokio::test]
-async fn a_base_image_is_pulled_with_a_token_for_nobody() {
-    let registry = FakeRegistry::start(Behavior {
-        auth: AuthMode::Tokens,
-        ..Behavior::default()
-    })
-    .await;
+/// An image of one layer for this machine, and the layer's diff id.
+fn base() -> (images::Sample, Digest) {
     let mut layer = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(4);
@@ -91,6 +89,17 @@ async fn a_base_image_is_pulled_with_a_token_for_nobody() {
             packed.finish().unwrap().into(),
         )],
     );
+    (base, Digest::sha256_of(&layer))
+}
+
+#[tokio::test]
+async fn a_base_image_is_pulled_with_a_token_for_nobody() {
+    let registry = FakeRegistry::start(Behavior {
+        auth: AuthMode::Tokens,
+        ..Behavior::default()
+    })
+    .await;
+    let (base, layer) = base();
     base.place(&registry, "public/base", "1");
     let dockerfile = format!(
         "FROM {}/public/base:1\nCOPY lib-amd64 /lib\n",
@@ -106,10 +115,7 @@ async fn a_base_image_is_pulled_with_a_token_for_nobody() {
         "{{json .RootFS.Layers}}",
         name,
     ]);
-    assert!(
-        layers.contains(Digest::sha256_of(&layer).as_str()),
-        "{layers}"
-    );
+    assert!(layers.contains(layer.as_str()), "{layers}");
 }
 
 #[tokio::test]
@@ -123,4 +129,51 @@ async fn a_build_has_a_session_and_needs_none() {
         assert_eq!(docker(&["image", "inspect", "--format", format, name]), id);
         assert_eq!(told.load(Ordering::Relaxed), sessions);
     }
+}
+
+#[tokio::test]
+async fn a_private_base_image_is_pulled_with_its_registrys_login() {
+    let registry = Distribution::with_user(USER, PASSWORD);
+    let (base, layer) = base();
+    let login = Credentials::Basic {
+        username: USER.to_owned(),
+        password: Secret::new(PASSWORD.to_owned()),
+    };
+    let repository = client::registry(&registry.host, login.clone()).repository("team/base");
+    base.push(&repository, "1").await;
+    let sample = Sample::new(&format!(
+        "FROM {}/team/base:1\nCOPY lib-amd64 /lib\n",
+        registry.host
+    ));
+    let engine = engine().await;
+    let refused = engine.build(&sample.plan, &NOBODY, &|_| ()).await;
+    assert!(matches!(refused, Err(Error::Build { .. })), "{refused:?}");
+    let logins = BuildLogins::from([(registry.host.clone(), login)]);
+    engine.build(&sample.plan, &logins, &|_| ()).await.unwrap();
+    assert_eq!(layers(&sample)[0], layer.as_str());
+}
+
+/// The diff ids of the image, from the bottom.
+fn layers(sample: &Sample) -> Vec<String> {
+    let format = "{{json .RootFS.Layers}}";
+    let text = docker(&["image", "inspect", "--format", format, &sample.plan.tag]);
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The layer below differs, so that the engine's cache does not have the step.
+#[tokio::test]
+async fn what_is_copied_is_the_same_layer_in_the_next_release() {
+    let engine = engine().await;
+    let mut made = Vec::new();
+    for release in 0..2 {
+        let mut sample = Sample::new("FROM scratch\nCOPY first /\nCOPY folders/ /\n");
+        sample.plan.timestamp += 86_400 * release;
+        let unique = format!("{} {release}", std::process::id());
+        sample.write("first", unique);
+        sample.write("folders/app/file", std::process::id().to_string());
+        sample.build(&engine).await;
+        made.push(layers(&sample));
+    }
+    assert_ne!(made[0][0], made[1][0]);
+    assert_eq!(made[0][1], made[1][1]);
 }

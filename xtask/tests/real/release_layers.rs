@@ -94,7 +94,7 @@ async fn a_base_image_is_read_with_the_logins_of_its_registry() {
     std::fs::write(context.path().join("marker"), "base").unwrap();
     std::fs::write(
         context.path().join("Dockerfile"),
-        "FROM scratch\nCOPY marker /app/marker\nENV FROM_BASE=yes\nUSER nobody\nCMD [\"old\"]\n",
+        "FROM scratch\nCOPY marker /app/marker\nENV FROM_BASE=yes\nUSER 65534\nCMD [\"old\"]\n",
     )
     .unwrap();
     docker(&[
@@ -139,6 +139,13 @@ async fn a_base_image_is_read_with_the_logins_of_its_registry() {
     let manifest: Value = serde_json::from_slice(&fixture.raw(1, VERSION)).unwrap();
     let annotations = &manifest["annotations"];
     assert_eq!(annotations["org.opencontainers.image.base.name"], *base);
+
+    // An engine gets the same login.
+    let host = std::env::var("DOCKER_HOST");
+    let host = host.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    fixture.workspace.set("DOCKER_HOST", &host);
+    let build = ["docker-build", "--builder", "engine"];
+    fixture.workspace.run(&build).await.expect(0, &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,63 @@
+//! What cannot be the base of an image that everyone can pull, in sentences.
+
+use anyhow::Result;
+
+use crate::exit::bad_input;
+use crate::oci::{Image, Platform, Reference, media_type};
+
+/// The largest config that is read, in bytes.
+const LARGEST_CONFIG: u64 = 8 << 20;
+
+/// Docker unpacks no more (moby's `maxLayerDepth`).
+const MAX_LAYERS: usize = 125;
+
+/// The error that an image is there, but not for `platform`; `has` are those that it is there for.
+pub fn no_platform(reference: &Reference, platform: &Platform, has: &str) -> anyhow::Error {
+    bad_input(format!(
+        "`{reference}` has no image for `{platform}`\nhint: it has {has}"
+    ))
+}
+
+/// Refuses what cannot be part of an image that everyone can pull.
+pub fn check(image: &Image) -> Result<()> {
+    let config = &image.config;
+    if !media_type::is_config(&config.media_type) {
+        let kind = &config.media_type;
+        return Err(bad_input(format!("it is no image: its config is `{kind}`")));
+    }
+    if config.size > LARGEST_CONFIG {
+        return Err(bad_input("its config is larger than 8 MiB"));
+    }
+    for blob in image.layers.iter().chain([config]) {
+        let (kind, digest) = (&blob.media_type, &blob.digest);
+        if digest.algorithm() != "sha256" {
+            return Err(bad_input(format!(
+                "`{digest}` is not a sha256 digest, and engines pull no other"
+            )));
+        }
+        if kind.contains(".foreign.") || kind.contains(".nondistributable.") {
+            return Err(bad_input(format!(
+                "its layer {digest} is not in its registry (`{kind}`)\nhint: `--builder engine`"
+            )));
+        }
+    }
+    let mut layers = image.layers.iter();
+    match layers.find(|layer| !media_type::is_layer(&layer.media_type)) {
+        Some(layer) => Err(bad_input(format!(
+            "its layer {} is of the unknown type `{}`",
+            layer.digest, layer.media_type
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses an image that Docker would not unpack.
+pub fn check_depth(base: &Reference, layers: usize) -> Result<()> {
+    match layers > MAX_LAYERS {
+        true => Err(bad_input(format!(
+            "on `{base}` the image would have {layers} layers, and Docker unpacks at most {MAX_LAYERS}\n\
+             hint: a base image with fewer layers"
+        ))),
+        false => Ok(()),
+    }
+}
