@@ -22,6 +22,7 @@ mod release_bases;
 mod release_client;
 mod report;
 mod report_files;
+mod reproducible;
 mod settings;
 mod shown;
 mod snapshots;
