@@ -9,7 +9,8 @@ use super::source::SourceImage;
 use super::task::Task;
 use crate::oci::{Digest, Manifest};
 
-/// An image that can be copied.
+/// An image that can be copied. Clones share what is read of it.
+#[derive(Clone)]
 pub struct Copier {
     image: Arc<SourceImage>,
     options: Arc<Options>,
@@ -51,6 +52,11 @@ impl Copier {
             destination,
         };
         task.run().await
+    }
+
+    /// The image's own manifest, as soon as it is known.
+    pub async fn root(&self) -> anyhow::Result<Manifest> {
+        Ok(self.image.root().await?.clone())
     }
 
     /// The manifest of that digest, if a copy gave the image this one: its own, or that without the attestations.

@@ -4,6 +4,7 @@
 //! channels between them are bounded. Content that came compressed under its digest is only hashed as it is.
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -33,6 +34,7 @@ pub(super) struct LayerPipeline<'scope, 'env> {
     write_queue: usize,
     jobs: SyncSender<Job>,
     written: Arc<AtomicU64>,
+    directory: Option<&'env Path>,
     ready: &'env (dyn Fn(Blob) + Sync),
 }
 
@@ -42,11 +44,13 @@ struct Job {
 }
 
 impl<'scope, 'env> LayerPipeline<'scope, 'env> {
-    /// `ready` receives every layer that was stored. The default number of `workers` is that of the cores.
+    /// `ready` receives every layer that was stored: in `directory` by the hexadecimal digits of its digest, or in a
+    /// file without a name. The default number of `workers` is that of the cores.
     pub fn start(
         scope: &'scope Scope<'scope, 'env>,
         compression: Compression,
         workers: Option<usize>,
+        directory: Option<&'env Path>,
         ready: &'env (dyn Fn(Blob) + Sync),
     ) -> Self {
         let cores = || available_parallelism().map_or(1, usize::from);
@@ -63,6 +67,7 @@ impl<'scope, 'env> LayerPipeline<'scope, 'env> {
             write_queue: workers + 2,
             jobs,
             written: Arc::default(),
+            directory,
             ready,
         }
     }
@@ -96,6 +101,7 @@ impl<'scope, 'env> LayerPipeline<'scope, 'env> {
             chunks,
             hashing,
             written: Arc::clone(&self.written),
+            directory: self.directory,
         };
         let ready = self.ready;
         LayerWriter {

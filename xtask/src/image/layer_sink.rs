@@ -1,14 +1,17 @@
-//! The end of the layer pipeline: writes a layer to a temporary file, and verifies everything that was known about it
-//! before it is handed out.
+//! The end of the layer pipeline: writes a layer to a file, and verifies everything that was known about it before it is
+//! handed out.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread::ScopedJoinHandle;
 
 use bytes::Bytes;
+use tempfile::TempPath;
 
 use super::blob::{Blob, Content};
 use super::encoding::Encoding;
@@ -55,6 +58,8 @@ pub(super) struct LayerSink<'scope> {
     pub hashing: Option<ScopedJoinHandle<'scope, io::Result<Digest>>>,
     /// Bytes of all layers together.
     pub written: Arc<AtomicU64>,
+    /// Where the layer stays, by the hexadecimal digits of its digest. Otherwise its file has no name.
+    pub directory: Option<&'scope Path>,
 }
 
 /// The compressed layer; without a file if it had no chunks.
@@ -73,6 +78,7 @@ impl LayerSink<'_> {
 
     fn store(&self) -> Result<Stored, Error> {
         let mut file = None;
+        let mut path = None;
         let mut size = 0;
         let mut hasher = match &self.hint.digest {
             Some(digest) if self.hint.encoding != Encoding::Tar => digest.hasher(),
@@ -81,7 +87,11 @@ impl LayerSink<'_> {
         let mut store = |chunk: Bytes| {
             let file: &mut File = match &mut file {
                 Some(file) => file,
-                none => none.insert(tempfile::tempfile()?),
+                none => {
+                    let (new, its_path) = self.create()?;
+                    path = its_path;
+                    none.insert(new)
+                }
             };
             hasher.update(&chunk);
             file.write_all(&chunk)?;
@@ -102,7 +112,24 @@ impl LayerSink<'_> {
             }
         }
         let digest = hasher.finish();
+        if let (Some(path), Some(directory)) = (path, self.directory) {
+            let named = path.persist(directory.join(digest.hex()));
+            named.map_err(|failed| self.disk_error(failed.error))?;
+        }
         Ok(Stored { file, digest, size })
+    }
+
+    fn create(&self) -> io::Result<(File, Option<TempPath>)> {
+        let Some(directory) = self.directory else {
+            return Ok((tempfile::tempfile()?, None));
+        };
+        // As for any file, the umask decides.
+        let anyone = Permissions::from_mode(0o666);
+        let file = tempfile::Builder::new()
+            .permissions(anyone)
+            .tempfile_in(directory)?;
+        let (file, path) = file.into_parts();
+        Ok((file, Some(path)))
     }
 
     fn verify(self, stored: Stored) -> Result<(Layer, Option<Blob>), Error> {
@@ -145,7 +172,9 @@ impl LayerSink<'_> {
 
     fn disk_error(&self, error: io::Error) -> Error {
         Error::Disk {
-            directory: std::env::temp_dir(),
+            directory: self
+                .directory
+                .map_or_else(std::env::temp_dir, Path::to_owned),
             written: self.written.load(Ordering::Relaxed),
             layer: self.hint.name.clone(),
             size: self.hint.size,

@@ -57,7 +57,8 @@ fn read_contents(
     let ready = |blob| drop(events.send(Event::Ready(blob)));
     let progress = |bytes| events.send(Event::BytesRead(bytes)).is_ok();
     thread::scope(|scope| {
-        let pipeline = LayerPipeline::start(scope, options.compression, options.workers, &ready);
+        let (compression, workers) = (options.compression, options.workers);
+        let pipeline = LayerPipeline::start(scope, compression, workers, None, &ready);
         let mut reader = EntryReader::new(&pipeline, options, &progress);
         match input {
             Input::Directory(path) => directory::read(&path, &mut reader)?,

@@ -1,6 +1,7 @@
 //! One package, from whichever source has it, verified. The file has its own name only once it is verified; until then
 //! it is `NAME.part`, from which the next attempt or the next run goes on.
 
+use std::io;
 use std::path::Path;
 
 use reqwest::Client;
@@ -12,6 +13,7 @@ use super::error::Error;
 use super::get::{Failure, TRIES};
 use super::package::Package;
 use super::partial_file::{PartialFile, Progress};
+use super::record;
 use super::verify::verify_or_remove;
 use crate::http;
 use crate::secret::{Secret, public_url};
@@ -36,6 +38,7 @@ pub async fn download(
     let path = dir.join(&package.name);
     match verify_or_remove(&path, package).await {
         Ok(true) => {
+            remember(&path, package).await?;
             progress(package.size);
             return Ok(0);
         }
@@ -61,6 +64,7 @@ pub async fn download(
         Ok(()) => {
             let renamed = fs::rename(&part, &path).await;
             renamed.map_err(Error::io("create", &path))?;
+            remember(&path, package).await?;
             Ok(download.bytes_fetched)
         }
         Err(Failure::Machine(error)) => Err(error),
@@ -76,6 +80,21 @@ pub async fn download(
             })
         }
     }
+}
+
+/// Records the digest of the verified package, so that it need not be read again.
+async fn remember(path: &Path, package: &Package) -> Result<(), Error> {
+    let (file, digest) = (path.to_owned(), package.digest.clone());
+    let work = move || match digest {
+        Some(digest) if record::known(&file).as_ref() != Some(&digest) => {
+            record::remember(&file, &digest);
+            Ok(())
+        }
+        Some(_) => Ok(()),
+        None => record::digest(&file).map(drop),
+    };
+    let remembered = tokio::task::spawn_blocking(work).await;
+    remembered.map_err(|error| Error::io("read", path)(io::Error::other(error)))?
 }
 
 /// A download in progress.

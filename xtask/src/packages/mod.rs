@@ -13,6 +13,7 @@ mod index;
 mod layout;
 mod package;
 mod partial_file;
+mod record;
 mod source;
 mod verify;
 
@@ -23,4 +24,5 @@ pub use extract::{Extracted, extract};
 pub use find::find;
 pub use index::{Index, Version, fetch_index};
 pub use package::Package;
+pub use record::{digest, known};
 pub use source::Source;

@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use super::builder::Builder;
 use super::clients::Clients;
 use super::plan::{ReleasePlan, join};
+use super::push::Pushes;
 use super::stage::stage;
 use super::{build_layers, download, load, origins};
 use crate::engine::{self, BuildLogins};
@@ -23,18 +24,24 @@ pub async fn extract(plan: &ReleasePlan) -> Result<TargetResult> {
         let into = plan.lib(platform);
         let record = origins::path(plan, platform);
         let extracted = tokio::task::spawn_blocking(move || {
+            if let Some(files) = origins::unchanged(&record, &zip, &into) {
+                return Ok((files, false));
+            }
             let extracted = packages::extract(&zip, &into).map_err(download::fault)?;
-            origins::save(&record, &zip, &into, &extracted.deflated)?;
-            anyhow::Ok(extracted)
+            origins::save(&record, &zip, &into, &extracted)?;
+            anyhow::Ok((extracted.files, true))
         });
         extracted.await?
     });
     let unpacked = try_join_all(unpacked).await?;
-    let files: usize = unpacked.iter().map(|it| it.files).sum();
-    Ok(TargetResult::Done(format!(
-        "{files} files for {}",
-        join(&plan.platforms)
-    )))
+    let files: usize = unpacked.iter().map(|(files, _)| files).sum();
+    let platforms = join(&plan.platforms);
+    Ok(TargetResult::Done(
+        match unpacked.iter().any(|(_, is_new)| *is_new) {
+            true => format!("{files} files for {platforms}"),
+            false => format!("{files} files for {platforms} are already there"),
+        },
+    ))
 }
 
 /// Builds one image for each platform.
@@ -42,6 +49,7 @@ pub async fn build(
     docker: PathBuf,
     plan: &ReleasePlan,
     clients: &Clients<'_>,
+    pushes: &Pushes<'_>,
     context: &graph::Context<'_>,
 ) -> Result<TargetResult> {
     let staged = plan.context.clone();
@@ -52,7 +60,7 @@ pub async fn build(
     }
     context.note(&plan.transport.made());
     let made = match plan.transport.builder {
-        Builder::Layers => build_layers::build(plan, clients, context).await?,
+        Builder::Layers => build_layers::build(plan, clients, pushes, context).await?,
         Builder::Engine => build_by_engine(plan, clients, context).await?,
     };
     if plan.transport.load {

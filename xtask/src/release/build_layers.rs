@@ -1,31 +1,38 @@
 //! The target `docker-build` without an engine: layers from the build context, on base images from their registries.
 //!
-//! The result is an OCI layout in `output/image/`, which the pushes read.
+//! The result is an OCI layout in `output/image/`, which the pushes read. A layer that was made before and is still
+//! there is not made again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
 use super::base_check;
 use super::base_image::{self, Bases};
 use super::clients::Clients;
-use super::origins;
 use super::plan::{ReleasePlan, rfc3339};
+use super::push::Pushes;
+use super::{image_source, origins};
+use crate::copy::{self, PendingImageWriter};
 use crate::engine::BuildPlan;
-use crate::exit::bad_input;
+use crate::exit::{bad_input, sentence};
 use crate::graph::{self, TargetResult};
 use crate::image::context::Context;
 use crate::image::layers::{
-    self, Base, BaseConfig, BaseImage, ConfigDocument, Dockerfile, FileTree, Inputs, LayoutWriter,
-    Recipe, Release, StepLayer,
+    self, Base, BaseConfig, BaseImage, ConfigDocument, Dockerfile, FileTree, Inputs, KnownLayer,
+    LayerMemory, LayoutWriter, Origins, PlannedLayer, Recipe, Release, StepLayer,
 };
-use crate::image::{Compression, Content, oci_layer};
-use crate::oci::{Descriptor, Manifest, Platform, Reference, index_of};
+use crate::image::{Compression, oci_layer};
+use crate::oci::{Descriptor, Digest, Manifest, Platform, Reference, index_of, media_type};
 
 /// Makes the image of every platform from the staged context.
 pub async fn build(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
+    pushes: &Pushes<'_>,
     target: &graph::Context<'_>,
 ) -> Result<TargetResult> {
     let path = plan.context.join("Dockerfile");
@@ -39,151 +46,256 @@ pub async fn build(
     let layout = LayoutWriter::create(&plan.layout)
         .with_context(|| format!("`{}`", plan.layout.display()))?;
     let bases = base_image::fetch(plan, clients, target, &dockerfile, &layout).await?;
-    let (builds, context, origins) = (
-        plan.builds.clone(),
-        plan.context.clone(),
-        origins::load(plan),
-    );
-    let (tag, compression) = (plan.version.to_string(), plan.transport.compression);
-    let made = tokio::task::spawn_blocking(move || {
-        let context = Context::read(&context, "Dockerfile").map_err(bad_input)?;
-        let tree = FileTree::of_context(&context, &origins);
-        let made = make(
-            &dockerfile,
-            &builds,
-            &tree,
-            &bases,
-            compression,
-            layout,
-            &tag,
-        );
-        made.map(|(image, warnings)| (image, [context.warnings, warnings].concat()))
-    });
-    let (image, warnings) = made.await??;
-    for warning in warnings {
-        target.warn(&warning);
+    let planning = Planning {
+        context: plan.context.clone(),
+        origins: origins::load(plan),
+        builds: plan.builds.clone(),
+        compression: plan.transport.compression,
+        memory: LayerMemory::new(plan.layer_memory.clone()),
+        tag: plan.version.to_string(),
+        dockerfile,
+        bases,
+        layout,
+    };
+    let planned = tokio::task::spawn_blocking(|| planning.plan()).await??;
+    for warning in &planned.warnings {
+        target.warn(warning);
     }
-    Ok(TargetResult::Done(format!(
-        "{} in output/image",
-        image.digest
-    )))
+    let (writer, image) = copy::pending_image();
+    pushes.begin(image, !planned.missing().is_empty(), target);
+    let making = tokio::task::spawn_blocking(move || {
+        let made = planned.make(&writer);
+        writer.finish(match &made {
+            Ok(made) => Ok(made.manifests.clone()),
+            Err(error) => Err(sentence(error)),
+        });
+        made
+    });
+    let made = making.await??;
+    Ok(TargetResult::Done(match made.is_new {
+        true => format!("{} in output/image", made.image),
+        false => format!("{} is already there, in output/image", made.image),
+    }))
 }
 
-/// Blocking. Returns the image's descriptor and warnings.
-fn make(
-    dockerfile: &Dockerfile,
-    builds: &[BuildPlan],
-    context: &FileTree,
-    bases: &Bases,
+/// What it takes to decide which layers there will be.
+struct Planning {
+    dockerfile: Dockerfile,
+    /// The staged build context.
+    context: PathBuf,
+    origins: Origins,
+    builds: Vec<BuildPlan>,
+    bases: Bases,
     compression: Compression,
+    memory: LayerMemory,
     layout: LayoutWriter,
-    tag: &str,
-) -> Result<(Descriptor, Vec<String>)> {
-    let mut warnings = Vec::new();
-    let images: HashMap<(Reference, Platform), BaseImage> = bases
-        .iter()
-        .map(|(key, base)| (key.clone(), base.image.clone()))
-        .collect();
-    let inputs = Inputs {
-        context,
-        images: &images,
-    };
-    let base_config = |reference: &Reference, platform: &Platform| -> BaseConfig {
-        let base = bases.get(&(reference.clone(), platform.clone()));
-        base.and_then(|base| ConfigDocument::of_base(&base.config).ok())
-            .map(|document| document.inherited())
-            .unwrap_or_default()
-    };
-    let mut recipes = Vec::new();
-    let mut plans = Vec::new();
-    for build in builds {
-        let recipe = dockerfile
-            .recipe(&build.platform, &build.args, &base_config)
-            .map_err(bad_input)?;
-        let plan = layers::plan(&recipe, &inputs).map_err(bad_input)?;
-        if let Base::Image {
-            reference,
-            platform,
-        } = layers::base(&recipe)
-        {
-            let base = &bases[&(reference.clone(), platform.clone())];
-            base_check::check_depth(reference, base.layers.len() + plan.layers.len())?;
-        }
-        warnings.extend(plan.warnings.iter().cloned());
-        recipes.push(recipe);
-        plans.push(plan);
-    }
-    let planned: Vec<_> = plans.iter().flat_map(|plan| &plan.layers).collect();
-    let mut built = layers::build_layers(&planned, compression, None, &|_| {})?.into_iter();
-    let mut manifests = Vec::new();
-    for ((build, recipe), plan) in builds.iter().zip(&recipes).zip(&plans) {
-        let mut own = Vec::new();
-        for (planned, built) in plan.layers.iter().zip(built.by_ref()) {
-            if let Content::File(file) = &built.blob.content {
-                layout.add_file(&built.blob.descriptor.digest, file)?;
+    /// The image's name in the layout.
+    tag: String,
+}
+
+/// An image for each platform, of which some layers are there already.
+struct Planned {
+    images: Vec<PlannedImage>,
+    bases: Bases,
+    compression: Compression,
+    memory: LayerMemory,
+    /// By their keys.
+    layers: HashMap<Digest, KnownLayer>,
+    layout: LayoutWriter,
+    tag: String,
+    warnings: Vec<String>,
+}
+
+struct PlannedImage {
+    build: BuildPlan,
+    recipe: Recipe,
+    /// With their keys.
+    layers: Vec<(Digest, PlannedLayer)>,
+}
+
+/// The image in the layout.
+struct Made {
+    image: Digest,
+    /// Children first; the last is the image.
+    manifests: Vec<Manifest>,
+    /// The layout did not hold it before.
+    is_new: bool,
+}
+
+impl Planning {
+    /// Blocking.
+    fn plan(self) -> Result<Planned> {
+        let context = Context::read(&self.context, "Dockerfile").map_err(bad_input)?;
+        let tree = FileTree::of_context(&context, &self.origins);
+        let mut warnings = context.warnings;
+        let images: HashMap<(Reference, Platform), BaseImage> = self
+            .bases
+            .iter()
+            .map(|(key, base)| (key.clone(), base.image.clone()))
+            .collect();
+        let inputs = Inputs {
+            context: &tree,
+            images: &images,
+        };
+        let base_config = |reference: &Reference, platform: &Platform| -> BaseConfig {
+            let base = self.bases.get(&(reference.clone(), platform.clone()));
+            base.and_then(|base| ConfigDocument::of_base(&base.config).ok())
+                .map(|document| document.inherited())
+                .unwrap_or_default()
+        };
+        let mut layers = HashMap::new();
+        let mut images = Vec::new();
+        for build in self.builds {
+            let recipe = self
+                .dockerfile
+                .recipe(&build.platform, &build.args, &base_config)
+                .map_err(bad_input)?;
+            let plan = layers::plan(&recipe, &inputs).map_err(bad_input)?;
+            if let Base::Image {
+                reference,
+                platform,
+            } = layers::base(&recipe)
+            {
+                let base = &self.bases[&(reference.clone(), platform.clone())];
+                base_check::check_depth(reference, base.layers.len() + plan.layers.len())?;
             }
-            own.push(StepLayer {
-                stage: planned.stage,
-                step: planned.step,
-                diff_id: built.diff_id,
-                descriptor: built.blob.descriptor,
+            warnings.extend(plan.warnings);
+            let mut with_keys = Vec::new();
+            for layer in plan.layers {
+                let key = layer.key(self.compression)?;
+                if let Some(known) = self.memory.get(&key)
+                    && self.layout.keep(&known.descriptor)
+                {
+                    layers.insert(key.clone(), known);
+                }
+                with_keys.push((key, layer));
+            }
+            images.push(PlannedImage {
+                build,
+                recipe,
+                layers: with_keys,
             });
         }
-        manifests.push((&build.platform, image(build, recipe, bases, own, &layout)?));
+        Ok(Planned {
+            images,
+            bases: self.bases,
+            compression: self.compression,
+            memory: self.memory,
+            layers,
+            layout: self.layout,
+            tag: self.tag,
+            warnings,
+        })
     }
-    let image = match &manifests[..] {
-        [(_, manifest)] => manifest.descriptor(),
-        several => {
-            let children: Vec<Descriptor> = several
-                .iter()
-                .map(|(platform, manifest)| {
-                    let mut child = manifest.descriptor();
-                    child.platform = Some((*platform).clone());
-                    child
-                })
-                .collect();
-            let index = index_of(&children);
-            layout.add_manifest(&index)?;
-            index.descriptor()
-        }
-    };
-    layout.finish(&image, tag)?;
-    Ok((image, warnings))
 }
 
-/// Writes one platform's config and manifest.
-fn image(
-    build: &BuildPlan,
-    recipe: &Recipe,
-    bases: &Bases,
-    own: Vec<StepLayer>,
-    layout: &LayoutWriter,
-) -> Result<Manifest> {
-    let created = rfc3339(build.timestamp);
-    let release = Release {
-        created: &created,
-        labels: &build.labels,
-    };
-    let mut listed = Vec::new();
-    let mut annotations = BTreeMap::new();
-    let document = match layers::base(recipe) {
-        Base::Image {
-            reference,
-            platform,
-        } => {
-            let base = &bases[&(reference.clone(), platform.clone())];
-            listed.extend(base.layers.iter().map(oci_layer));
-            let name = "org.opencontainers.image.base";
-            annotations.insert(format!("{name}.name"), reference.to_string());
-            annotations.insert(format!("{name}.digest"), base.digest.to_string());
-            ConfigDocument::of_base(&base.config)?
+impl Planned {
+    /// The layers that have to be made, each once.
+    fn missing(&self) -> BTreeMap<&Digest, &PlannedLayer> {
+        let all = self.images.iter().flat_map(|image| &image.layers);
+        all.filter(|(key, _)| !self.layers.contains_key(key))
+            .map(|(key, layer)| (key, layer))
+            .collect()
+    }
+
+    /// Makes the layers that are missing, each of which is handed to `copies` as soon as it is whole. Blocking.
+    fn make(mut self, copies: &PendingImageWriter) -> Result<Made> {
+        for layer in self.layers.values() {
+            let blob = &layer.descriptor;
+            copies.file(
+                blob.clone(),
+                Arc::new(File::open(self.layout.blob(&blob.digest))?),
+            );
         }
-        _ => ConfigDocument::scratch(&build.platform),
-    };
-    let config = layers::config(recipe, document, &own, &release);
-    listed.extend(own.into_iter().map(|layer| layer.descriptor));
-    layout.add_bytes(&config)?;
-    let manifest = layers::manifest(&config, &listed, &annotations);
-    layout.add_manifest(&manifest)?;
-    Ok(manifest)
+        let (keys, missing): (Vec<_>, Vec<_>) = self.missing().into_iter().unzip();
+        let blobs = self.layout.blobs();
+        let ready = |blob| image_source::add(copies, blob);
+        let built = layers::build_layers(&missing, self.compression, None, Some(&blobs), &ready)?;
+        let keys: Vec<Digest> = keys.into_iter().cloned().collect();
+        for (key, built) in keys.into_iter().zip(built) {
+            let layer = KnownLayer {
+                key: key.clone(),
+                descriptor: built.blob.descriptor,
+                diff_id: built.diff_id,
+            };
+            self.layers.insert(key, layer);
+        }
+        for layer in self.layers.values() {
+            // Without the memory, the next run makes the layer again.
+            let _ = self.memory.put(layer);
+        }
+        let _ = self.memory.prune();
+        let mut manifests = Vec::new();
+        let mut children = Vec::new();
+        for image in &self.images {
+            let manifest = self.image(image, copies)?;
+            let mut child = manifest.descriptor();
+            child.platform = Some(image.build.platform.clone());
+            children.push(child);
+            manifests.push(manifest);
+        }
+        let image = match &manifests[..] {
+            [manifest] => manifest.descriptor(),
+            _ => {
+                let index = index_of(&children);
+                let image = index.descriptor();
+                self.layout.add_manifest(&index)?;
+                manifests.push(index);
+                image
+            }
+        };
+        let was_there = self.layout.finish(&image, &self.tag)?;
+        Ok(Made {
+            image: image.digest,
+            manifests,
+            is_new: !was_there,
+        })
+    }
+
+    /// Writes one platform's config and manifest.
+    fn image(&self, image: &PlannedImage, copies: &PendingImageWriter) -> Result<Manifest> {
+        let own = image.layers.iter().map(|(key, planned)| {
+            let made = &self.layers[key];
+            StepLayer {
+                stage: planned.stage,
+                step: planned.step,
+                diff_id: made.diff_id.clone(),
+                descriptor: made.descriptor.clone(),
+            }
+        });
+        let own: Vec<StepLayer> = own.collect();
+        let created = rfc3339(image.build.timestamp);
+        let release = Release {
+            created: &created,
+            labels: &image.build.labels,
+        };
+        let mut listed = Vec::new();
+        let mut annotations = BTreeMap::new();
+        let document = match layers::base(&image.recipe) {
+            Base::Image {
+                reference,
+                platform,
+            } => {
+                let base = &self.bases[&(reference.clone(), platform.clone())];
+                for layer in base.layers.iter().map(oci_layer) {
+                    let file = File::open(self.layout.blob(&layer.digest))?;
+                    copies.file(layer.clone(), Arc::new(file));
+                    listed.push(layer);
+                }
+                let name = "org.opencontainers.image.base";
+                annotations.insert(format!("{name}.name"), reference.to_string());
+                annotations.insert(format!("{name}.digest"), base.digest.to_string());
+                ConfigDocument::of_base(&base.config)?
+            }
+            _ => ConfigDocument::scratch(&image.build.platform),
+        };
+        let config = layers::config(&image.recipe, document, &own, &release);
+        listed.extend(own.into_iter().map(|layer| layer.descriptor));
+        let digest = self.layout.add_bytes(&config)?;
+        let manifest = layers::manifest(&config, &listed, &annotations);
+        let descriptor = Descriptor::new(media_type::OCI_CONFIG, digest, config.len() as u64);
+        copies.bytes(descriptor, config.into());
+        self.layout.add_manifest(&manifest)?;
+        Ok(manifest)
+    }
 }

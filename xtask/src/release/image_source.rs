@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -20,10 +19,11 @@ use super::plan::{PushPlan, ReleasePlan};
 use super::registry_state::find_whole;
 use super::reuse::{self, Candidate};
 use super::transport::Location;
-use crate::copy::{self, Copier, Source};
+use crate::copy::{self, Copier, PendingImageWriter, Source};
 use crate::engine;
 use crate::exit::bad_input;
-use crate::image::{self, Content, Event, Input};
+use crate::image::layers::Layout;
+use crate::image::{self, Blob, Content, Event, Input};
 use crate::oci::{self, Descriptor, Digest, Manifest, TagOrDigest};
 use crate::registry::Repository;
 
@@ -35,6 +35,8 @@ pub struct ImageSource {
     /// The registries that hold the image already, with its manifest there.
     existing: BTreeMap<String, Manifest>,
     pub copier: Copier,
+    /// It is whole, so that its manifest is known before anything is copied.
+    is_whole: bool,
     reading: Arc<Reading>,
     /// Reading stops when this is dropped.
     #[expect(dead_code, reason = "held, not read")]
@@ -55,6 +57,18 @@ impl ImageSource {
         clients: &Clients<'_>,
         targets: Vec<&str>,
     ) -> Result<ImageSource> {
+        if plan.transport.image.is_none() && plan.transport.builder == Builder::Layers {
+            return ImageSource::of_layout(plan);
+        }
+        if let Some(Location::Registry { name, digest }) =
+            plan.transport.image.as_ref().map(|it| &it.location)
+        {
+            let source = Source::Registry {
+                repository: clients.registries.get(name).repository(),
+                at: TagOrDigest::Digest(digest.clone()),
+            };
+            return Ok(ImageSource::whole(plan, source));
+        }
         let ids = ids(plan, clients).await?;
         let existing = existing(plan, clients, &ids).await;
         let reading = Arc::new(Reading::default());
@@ -78,10 +92,47 @@ impl ImageSource {
         };
         Ok(ImageSource {
             existing,
-            copier: Copier::new(plan.image.clone(), source, RETRIES),
             reading,
             reader,
+            is_whole: false,
+            ..ImageSource::whole(plan, source)
         })
+    }
+
+    /// An image that is whole when a push target begins.
+    pub fn whole(plan: &ReleasePlan, source: Source) -> ImageSource {
+        ImageSource {
+            existing: BTreeMap::new(),
+            copier: Copier::new(plan.image.clone(), source, RETRIES),
+            is_whole: true,
+            reading: Arc::default(),
+            reader: JoinSet::new(),
+        }
+    }
+
+    /// The image that the layer builder left in an earlier run.
+    fn of_layout(plan: &ReleasePlan) -> Result<ImageSource> {
+        let directory = &plan.layout;
+        let layout = Layout::read(directory).map_err(|error| {
+            bad_input(format!(
+                "there is no image in `{}`: {error}\nhint: run `cargo xtask docker-build`",
+                directory.display()
+            ))
+        })?;
+        let (writer, image) = copy::pending_image();
+        for blob in layout.blobs {
+            add(&writer, blob);
+        }
+        writer.finish(Ok(layout.manifests));
+        Ok(ImageSource::whole(plan, Source::Pending(image)))
+    }
+
+    /// The manifest that the version is to name, if the image is whole.
+    pub async fn root(&self) -> Result<Option<Manifest>> {
+        match self.is_whole {
+            true => self.copier.root().await.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// The manifest at this registry, if it holds the image already.
@@ -124,10 +175,9 @@ async fn ids(plan: &ReleasePlan, clients: &Clients<'_>) -> Result<BTreeSet<Diges
 /// The image's names in the engine, one for each platform.
 fn names(plan: &ReleasePlan) -> Vec<String> {
     match plan.transport.image.as_ref().map(|it| &it.location) {
-        None if plan.transport.builder == Builder::Layers => Vec::new(),
         None => plan.builds.iter().map(|it| it.tag.clone()).collect(),
         Some(Location::Engine(name)) => vec![name.clone()],
-        Some(Location::Directory(_) | Location::File(_)) => Vec::new(),
+        Some(_) => Vec::new(),
     }
 }
 
@@ -158,17 +208,6 @@ async fn existing(
         whole.map(|manifest| (push.registry.clone(), manifest))
     });
     join_all(ask).await.into_iter().flatten().collect()
-}
-
-/// The layout that the layer builder left.
-fn built(plan: &ReleasePlan) -> Result<PathBuf> {
-    match plan.layout.join("index.json").is_file() {
-        true => Ok(plan.layout.clone()),
-        false => Err(bad_input(format!(
-            "there is no image in `{}`\nhint: run `cargo xtask docker-build`",
-            plan.layout.display()
-        ))),
-    }
 }
 
 /// Starts to read the image; its blobs can be copied as soon as each is ready.
@@ -202,8 +241,7 @@ async fn read(
     let input = match plan.transport.image.as_ref().map(|it| &it.location) {
         Some(Location::Directory(path)) => Input::Directory(path.clone()),
         Some(Location::File(path)) => Input::File(path.clone()),
-        None if plan.transport.builder == Builder::Layers => Input::Directory(built(plan)?),
-        None | Some(Location::Engine(_)) => {
+        _ => {
             let export = clients.engine().await?.export(&names(plan));
             Input::Stream(Box::pin(export.map_err(io::Error::other)))
         }
@@ -212,10 +250,7 @@ async fn read(
     reader.spawn(async move {
         let listener = |event| match event {
             Event::BytesRead(bytes) => drop(reading.bytes_read.fetch_add(bytes, Ordering::Relaxed)),
-            Event::Ready(blob) => match blob.content {
-                Content::File(file) => writer.file(blob.descriptor, file),
-                Content::Memory(bytes) => writer.bytes(blob.descriptor, bytes),
-            },
+            Event::Ready(blob) => add(&writer, blob),
         };
         let end = match image::read(input, options, &listener).await {
             Ok(manifests) => {
@@ -236,6 +271,14 @@ async fn read(
         writer.finish(end);
     });
     Ok(Source::Pending(pending))
+}
+
+/// Hands a blob to those who copy the image.
+pub fn add(writer: &PendingImageWriter, blob: Blob) {
+    match blob.content {
+        Content::File(file) => writer.file(blob.descriptor, file),
+        Content::Memory(bytes) => writer.bytes(blob.descriptor, bytes),
+    }
 }
 
 /// The layers of an image; none of an index.

@@ -38,6 +38,8 @@ pub struct ReleasePlan {
     pub layout: PathBuf,
     /// What the layer builder remembers of base images.
     pub base_memory: PathBuf,
+    /// What the layer builder remembers of the layers that it made.
+    pub layer_memory: PathBuf,
     /// One image for each platform.
     pub builds: Vec<BuildPlan>,
     pub pushes: Vec<PushPlan>,
@@ -151,6 +153,7 @@ impl ReleasePlan {
             version: version.clone(),
             layout: output.join("image"),
             base_memory: settings.root.join("target/release-memory/bases"),
+            layer_memory: settings.root.join("target/release-memory/layers"),
             context,
             transport,
         })

@@ -3,6 +3,9 @@
 //! Order: the content ([`push_direct`] or [`push_engine`]), the immutable tag, a HEAD that proves it, and, when the
 //! [`TagGate`] allows, the moving tags, which cost a manifest each.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Result, bail};
 use indicatif::DecimalBytes;
 use tokio::sync::OnceCell;
@@ -10,11 +13,13 @@ use tokio::sync::OnceCell;
 use super::clients::{Clients, RegistryClient};
 use super::image_source::ImageSource;
 use super::plan::{PushPlan, ReleasePlan, join};
+use super::push_direct::Copying;
 use super::registry_state::resolve_tag;
-use super::run_state::{Published, RunState};
+use super::run_state::{Published, PushOutcome, RunState};
 use super::tag_gate::TagGate;
 use super::{push_direct, push_engine, tagging};
 use crate::cli::{TagsWhen, Via};
+use crate::copy::{PendingImage, Source};
 use crate::engine;
 use crate::exit::sentence;
 use crate::graph::{self, TargetResult};
@@ -30,8 +35,10 @@ pub struct Pushes<'a> {
     require: &'a Require,
     tags_when: TagsWhen,
     gate: TagGate,
-    /// The image of a direct release; the first push starts to read it.
+    /// The image of a direct release: what this run builds, or what the first push starts to read.
     image_source: OnceCell<ImageSource>,
+    /// Copies that began while the image was still being made, by the registry's name.
+    begun: Mutex<BTreeMap<String, Copying>>,
 }
 
 impl<'a> Pushes<'a> {
@@ -50,7 +57,32 @@ impl<'a> Pushes<'a> {
             tags_when,
             gate: TagGate::default(),
             image_source: OnceCell::new(),
+            begun: Mutex::default(),
         }
+    }
+
+    /// Takes the image that `docker-build` makes. If it `lacks_layers` still, they are copied as soon as each is whole;
+    /// otherwise its digest is known, and each push asks first whether there is anything to copy.
+    pub fn begin(&self, image: PendingImage, lacks_layers: bool, context: &graph::Context<'_>) {
+        let source = ImageSource::whole(self.plan, Source::Pending(image));
+        for push in self.targets(context).filter(|_| lacks_layers) {
+            let registry = self.clients.registries.get(&push.registry);
+            let copying = push_direct::start(&source, registry);
+            self.begun().insert(push.registry.clone(), copying);
+        }
+        // Set before any push target begins: they depend on `docker-build`.
+        let _ = self.image_source.set(source);
+    }
+
+    fn begun(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Copying>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this run pushes, except to registries that deny it.
+    fn targets(&self, context: &graph::Context<'_>) -> impl Iterator<Item = &PushPlan> {
+        self.plan.pushes.iter().filter(|push| {
+            self.is_part_of_run(push, context) && self.state.refusal(&push.registry).is_none()
+        })
     }
 
     /// The action of a push target.
@@ -104,15 +136,27 @@ impl<'a> Pushes<'a> {
         let outcome = match transport.via {
             Via::Direct => {
                 let start = || {
-                    let targets = self.plan.pushes.iter().filter(|push| {
-                        self.is_part_of_run(push, context)
-                            && self.state.refusal(&push.registry).is_none()
-                    });
-                    let targets = targets.map(|push| &*push.registry).collect();
-                    ImageSource::start(self.plan, self.clients, targets)
+                    let targets = self.targets(context).map(|push| &*push.registry);
+                    ImageSource::start(self.plan, self.clients, targets.collect())
                 };
                 let source = self.image_source.get_or_try_init(start).await?;
-                push_direct::push(source, registry, context).await?
+                match source.existing(&push.registry) {
+                    Some(manifest) => PushOutcome::already(manifest.clone()),
+                    None => {
+                        let begun = self.begun().remove(&push.registry);
+                        if begun.is_none()
+                            && let Some(root) = source.root().await?
+                            && resolve_tag(&registry.repository(), &push.immutable).await?
+                                == Some(root.digest().clone())
+                        {
+                            let there = PushOutcome::already(root);
+                            let published = published(push, &there, false);
+                            return Ok((there.manifest, published));
+                        }
+                        let copying = begun.unwrap_or_else(|| push_direct::start(source, registry));
+                        push_direct::finish(copying, source, registry, context).await?
+                    }
+                }
             }
             Via::Engine => {
                 let engine = self.clients.engine().await?;
@@ -125,16 +169,7 @@ impl<'a> Pushes<'a> {
         let warn = |digest: &Digest| tagging::warn_of_replacement(context, &push.immutable, digest);
         let repository = registry.repository();
         let is_set = tagging::set(&repository, &push.immutable, &outcome.manifest, warn).await?;
-        let published = Published {
-            reference: push.repository.at(push.immutable.clone()),
-            digest: outcome.manifest.digest().clone(),
-            tags: vec![push.immutable.clone()],
-            set: match is_set || is_tagged {
-                true => vec![push.immutable.clone()],
-                false => Vec::new(),
-            },
-            bytes: outcome.pushed.unwrap_or(0),
-        };
+        let published = published(push, &outcome, is_set || is_tagged);
         Ok((outcome.manifest, published))
     }
 
@@ -166,6 +201,20 @@ impl<'a> Pushes<'a> {
     pub fn is_part_of_run(&self, push: &PushPlan, context: &graph::Context<'_>) -> bool {
         let registry = self.clients.registries.get(&push.registry);
         context.is_scheduled(&push.target) && registry.is_signed_in()
+    }
+}
+
+/// What the registry holds once it has the version.
+fn published(push: &PushPlan, outcome: &PushOutcome, was_set: bool) -> Published {
+    Published {
+        reference: push.repository.at(push.immutable.clone()),
+        digest: outcome.manifest.digest().clone(),
+        tags: vec![push.immutable.clone()],
+        set: match was_set {
+            true => vec![push.immutable.clone()],
+            false => Vec::new(),
+        },
+        bytes: outcome.pushed.unwrap_or(0),
     }
 }
 

@@ -5,30 +5,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::clients::RegistryClient;
 use super::image_source::ImageSource;
 use super::run_state::PushOutcome;
-use crate::copy::{CopyStatus, Destination, Event, Listener, RegistryHost};
+use crate::copy::{CopyResult, CopyStatus, Destination, Event, Listener, RegistryHost};
 use crate::graph;
 use crate::registry::Error;
 
 /// How often the progress is reported.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Copies the image to the registry, without a tag.
-pub async fn push(
-    source: &ImageSource,
-    registry: &RegistryClient<'_>,
-    context: &graph::Context<'_>,
-) -> Result<PushOutcome> {
-    if let Some(manifest) = source.existing(&registry.settings.name) {
-        return Ok(PushOutcome {
-            manifest: manifest.clone(),
-            pushed: None,
-        });
-    }
+/// A copy that has begun. Dropping it ends it.
+pub struct Copying {
+    task: JoinSet<CopyResult>,
+    host: Arc<RegistryHost>,
+    meter: Arc<Meter>,
+}
+
+/// Begins to copy the image to the registry, without a tag: nobody sees what is there before the version is set.
+pub fn start(source: &ImageSource, registry: &RegistryClient<'_>) -> Copying {
     let repository = &registry.settings.repository;
     let host = RegistryHost::new(repository.host(), registry.registry.clone());
     let destination = Destination {
@@ -37,17 +35,33 @@ pub async fn push(
         tags: Vec::new(),
     };
     let meter = Arc::new(Meter::default());
-    let copying = source
-        .copier
-        .copy_to(destination, Arc::clone(&meter) as Arc<_>);
-    let result = watched(copying, || meter.report(source, context)).await;
+    let (copier, listener) = (source.copier.clone(), Arc::clone(&meter));
+    let mut task = JoinSet::new();
+    task.spawn(async move { copier.copy_to(destination, listener).await });
+    Copying { task, host, meter }
+}
+
+/// Waits for the end of a copy.
+pub async fn finish(
+    mut copying: Copying,
+    source: &ImageSource,
+    registry: &RegistryClient<'_>,
+    context: &graph::Context<'_>,
+) -> Result<PushOutcome> {
+    let meter = copying.meter;
+    let ended = watched(copying.task.join_next(), || meter.report(source, context)).await;
+    let result = ended.context("the copy did not begin")??;
     let reason = result.reason.unwrap_or_default();
     if result.status == CopyStatus::Failed {
-        let is_refused = matches!(host.circuit_open(), Some(Error::Rejected { .. }))
-            || result.http_status == Some(401);
+        let circuit = copying.host.circuit_open();
+        let is_refused =
+            matches!(circuit, Some(Error::Rejected { .. })) || result.http_status == Some(401);
         return Err(match source.failure() {
             Some(failure) => failure,
             None if is_refused => registry.login_refused(reason),
+            None if reason.contains("DIGEST_INVALID") => anyhow!(
+                "{reason}\nhint: if `output/image` is damaged, remove it, so that the image is made again"
+            ),
             None => anyhow!(reason),
         });
     }

@@ -14,6 +14,16 @@ pub struct PushOutcome {
     pub pushed: Option<u64>,
 }
 
+impl PushOutcome {
+    /// Everything was there.
+    pub fn already(manifest: Manifest) -> PushOutcome {
+        PushOutcome {
+            manifest,
+            pushed: None,
+        }
+    }
+}
+
 /// What a registry holds after its push target.
 #[derive(Clone, Debug)]
 pub struct Published {

@@ -70,7 +70,7 @@ pub fn targets<'a>(
         "extract" => made(target).does(move |_| build::extract(plan)),
         "docker-build" => made(target).does(move |context| async move {
             let docker = settings.root.join("docker");
-            build::build(docker, plan, clients, &context).await
+            build::build(docker, plan, clients, pushes, &context).await
         }),
         "docker-push-all" => target.requires(NO_CREDENTIALS, || {
             let may_sign_in = |it: &RegistryClient<'_>| match &it.login {

@@ -8,6 +8,7 @@ use super::builder::Builder;
 use crate::cli::Via;
 use crate::exit::bad_input;
 use crate::image::Compression;
+use crate::oci::Digest;
 
 /// The choice for one release.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +42,8 @@ pub enum Location {
     Directory(PathBuf),
     /// A `docker-archive` or `oci-archive`; its content tells which.
     File(PathBuf),
+    /// At a registry of the settings; no `--image` names it.
+    Registry { name: String, digest: Digest },
 }
 
 /// Why an `--image` cannot be published.

@@ -60,7 +60,7 @@ async fn a_package_is_found_downloaded_verified_and_not_fetched_again() {
     feed.requests();
     let again = fetch(&packages[0], dir.path()).await.unwrap();
     assert_eq!((again, feed.requests().len()), (0, 0));
-    assert_eq!(names(dir.path()), [NAME]);
+    assert_eq!(names(dir.path()), [NAME, &format!("{NAME}.verified")]);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn the_partial_file_of_an_earlier_run_is_continued_or_given_up() {
             .unwrap();
         assert_eq!(fetched, expected);
         assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), content);
-        assert_eq!(names(dir.path()), [NAME]);
+        assert_eq!(names(dir.path()), [NAME, &format!("{NAME}.verified")]);
     }
 }
 

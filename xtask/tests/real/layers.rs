@@ -60,6 +60,7 @@ fn context(root: &Path, long: &str) -> Origins {
         let modified = lib.join(name).metadata().unwrap().modified().unwrap();
         let origin = ZipOrigin {
             zip: zip.clone(),
+            zip_digest: Digest::sha256_of(&fs::read(&zip).unwrap()),
             offset: entry.data_start().unwrap(),
             compressed: entry.compressed_size(),
             size: entry.size(),
@@ -95,7 +96,7 @@ fn layers(root: &Path, origins: &Origins) -> Vec<BuiltLayer> {
     };
     let plan = plan(&recipe, &inputs).unwrap();
     let layers: Vec<_> = plan.layers.iter().collect();
-    build_layers(&layers, Compression::default(), None, &|_| ()).unwrap()
+    build_layers(&layers, Compression::default(), None, None, &|_| ()).unwrap()
 }
 
 fn bytes(layer: &BuiltLayer) -> Vec<u8> {

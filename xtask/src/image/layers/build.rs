@@ -3,6 +3,7 @@
 //! A layer's digest depends on its files and the compression only.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, available_parallelism};
@@ -34,7 +35,8 @@ pub struct BuiltLayer {
 }
 
 /// Builds `layers`, those of several platforms as well, and returns them in the same order. `ready` receives each as
-/// soon as it is whole. One thread for each core if `workers` is `None`; no digest depends on it.
+/// soon as it is whole: in `directory`, by the hexadecimal digits of its digest, or in a file without a name. One thread
+/// for each core if `workers` is `None`; no digest depends on it.
 ///
 /// With the default compression, what is deflated in a zip already is not compressed again.
 ///
@@ -44,6 +46,7 @@ pub fn build_layers(
     layers: &[&PlannedLayer],
     compression: Compression,
     workers: Option<usize>,
+    directory: Option<&Path>,
     ready: &(dyn Fn(Blob) + Sync),
 ) -> Result<Vec<BuiltLayer>, BuildError> {
     let cores = || available_parallelism().map_or(1, usize::from);
@@ -59,7 +62,7 @@ pub fn build_layers(
     };
     let (next, written) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     thread::scope(|scope| {
-        let pipeline = LayerPipeline::start(scope, compression, workers, &store);
+        let pipeline = LayerPipeline::start(scope, compression, workers, directory, &store);
         thread::scope(|writing| {
             for _ in 0..writers {
                 writing.spawn(|| {

@@ -13,7 +13,9 @@ mod copy_step;
 mod dockerfile;
 mod error;
 mod file_part;
+mod key;
 mod layout;
+mod memory;
 mod owner;
 mod plan;
 mod recipe;
@@ -30,7 +32,8 @@ pub use build::{BuiltLayer, build_layers};
 pub use config::ConfigDocument;
 pub use dockerfile::{Dockerfile, DockerfileError, EngineReason};
 pub use error::BuildError;
-pub use layout::LayoutWriter;
+pub use layout::{Layout, LayoutWriter};
+pub use memory::{KnownLayer, LayerMemory};
 pub use plan::{BaseImage, Inputs, Plan, PlannedLayer, plan};
 pub use recipe::{
     Action, Base, BaseConfig, BuildArgs, Copy, Healthcheck, Origin, Owner, Recipe, Stage, Step,

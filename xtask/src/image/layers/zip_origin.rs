@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file_part::FilePart;
 use crate::image::layer_pipeline::LayerWriter;
+use crate::oci::Digest;
 
 /// By path in the build context.
 pub type Origins = HashMap<String, ZipOrigin>;
@@ -24,6 +25,8 @@ pub type Origins = HashMap<String, ZipOrigin>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZipOrigin {
     pub zip: PathBuf,
+    /// Of the zip as it was when the file was extracted.
+    pub zip_digest: Digest,
     /// Of the entry's compressed bytes.
     pub offset: u64,
     /// Their length.

@@ -1,7 +1,9 @@
 //! Layers made from small contexts.
 
 mod copying;
+mod keys;
 mod layers;
+mod layouts;
 mod moving;
 
 use std::collections::HashMap;
@@ -118,7 +120,7 @@ fn planned(root: &Path, origins: &Origins, dockerfile: &str) -> Result<Plan, Bui
 
 fn built(plan: &Plan, compression: Compression, workers: usize) -> Vec<BuiltLayer> {
     let layers: Vec<_> = plan.layers.iter().collect();
-    build_layers(&layers, compression, Some(workers), &|_| ()).unwrap()
+    build_layers(&layers, compression, Some(workers), None, &|_| ()).unwrap()
 }
 
 /// The bytes of a layer as they travel.

@@ -9,9 +9,10 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::*;
 use crate::image::layers::ZipOrigin;
+use crate::oci::Digest;
 
 /// Not compressible to nothing, and not random.
-fn text(length: usize) -> Vec<u8> {
+pub(super) fn text(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let bytes = (0..length).map(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -21,13 +22,13 @@ fn text(length: usize) -> Vec<u8> {
 }
 
 /// A context with the files of a zip, and the way back to it.
-struct Package {
-    root: tempfile::TempDir,
+pub(super) struct Package {
+    pub(super) root: tempfile::TempDir,
     zip: PathBuf,
-    origins: Origins,
+    pub(super) origins: Origins,
 }
 
-fn package(files: &[(&str, Vec<u8>)]) -> Package {
+pub(super) fn package(files: &[(&str, Vec<u8>)]) -> Package {
     let root = tempfile::tempdir().unwrap();
     let zip = root.path().join("package.zip");
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -48,6 +49,7 @@ fn package(files: &[(&str, Vec<u8>)]) -> Package {
         let entry = archive.by_name(name).unwrap();
         let origin = ZipOrigin {
             zip: zip.clone(),
+            zip_digest: Digest::sha256_of(&fs::read(&zip).unwrap()),
             offset: entry.data_start().unwrap(),
             compressed: entry.compressed_size(),
             size: entry.size(),
@@ -105,10 +107,7 @@ fn the_bytes_of_an_entry_are_moved() {
     for (name, expected) in &files {
         assert_eq!(&content(&layer, name), expected, "{name}");
     }
-    assert_eq!(
-        layer.diff_id,
-        crate::oci::Digest::sha256_of(&inflated(&layer))
-    );
+    assert_eq!(layer.diff_id, Digest::sha256_of(&inflated(&layer)));
     assert_eq!(layer.diff_id, package.layer(Compression::Gzip(9)).diff_id);
 }
 
@@ -164,7 +163,7 @@ fn an_entry_that_does_not_inflate_to_its_crc_is_an_error() {
             let plan = planned(&context, &package.origins, "COPY lib /app").unwrap();
             let layers: Vec<_> = plan.layers.iter().collect();
             let error =
-                build_layers(&layers, Compression::default(), Some(2), &|_| ()).unwrap_err();
+                build_layers(&layers, Compression::default(), Some(2), None, &|_| ()).unwrap_err();
             let text = error.to_string();
             assert!(
                 text.starts_with("`app/one` is damaged in `") && text.contains("package.zip"),
