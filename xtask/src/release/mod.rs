@@ -14,6 +14,7 @@ mod clients;
 mod digests;
 mod download;
 mod github_release;
+mod held_version;
 mod image_source;
 mod load;
 mod lock;

@@ -80,15 +80,33 @@ pub async fn find_whole(
         let Existing::Same(manifest, images) = existing else {
             return None;
         };
-        let blobs = images
-            .into_iter()
-            .flat_map(|image| image.layers.into_iter().chain([image.config]))
-            .filter(|blob| !blob.is_foreign());
-        let ask = blobs.map(|blob| async move { repository.has_blob(&blob.digest).await });
-        let answers = try_join_all(ask).await.ok()?;
-        answers.into_iter().all(|has_it| has_it).then_some(manifest)
+        has_blobs(repository, images).await.then_some(manifest)
     };
     tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
+}
+
+/// The manifest under `tag`, if it is of so many images and the registry has all of their blobs. `None` also if the
+/// registry does not answer in time.
+pub async fn find_version(repository: &Repository, tag: &Tag, count: usize) -> Option<Manifest> {
+    let ask = async {
+        let at = TagOrDigest::Tag(tag.clone());
+        let manifest = repository.get_manifest(&at).await.ok()??;
+        let images = images(repository, &manifest).await.ok()?;
+        let is_whole = images.len() == count
+            && has_blobs(repository, images.into_iter().map(|(_, image)| image)).await;
+        is_whole.then_some(manifest)
+    };
+    tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
+}
+
+async fn has_blobs(repository: &Repository, images: impl IntoIterator<Item = Image>) -> bool {
+    let blobs = images
+        .into_iter()
+        .flat_map(|image| image.layers.into_iter().chain([image.config]))
+        .filter(|blob| !blob.is_foreign());
+    let ask = blobs.map(|blob| async move { repository.has_blob(&blob.digest).await });
+    let answers = try_join_all(ask).await;
+    answers.is_ok_and(|answers| answers.into_iter().all(|has_it| has_it))
 }
 
 /// The image that `manifest` is, or the images that it lists, each with its manifest's digest; without attestations.

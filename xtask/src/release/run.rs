@@ -12,7 +12,7 @@ use super::plan::ReleasePlan;
 use super::push::Pushes;
 use super::run_state::RunState;
 use super::transport::Transport;
-use super::{builder, digests, download, lock, preflight, report, targets};
+use super::{builder, digests, download, held_version, lock, preflight, report, targets};
 use crate::cli::{Cli, PlanFormat, ReleaseArgs, Via};
 use crate::credentials::{Login, Resolver};
 use crate::exit::{Exit, bad_input, interrupted, nearest, no_problems};
@@ -77,9 +77,17 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     console.mask(logins.values().flatten().filter_map(Login::secret));
     let state = RunState::default();
     let clients = Clients::new(settings, &logins, resolver)?;
+    if !args.dry_run {
+        let held = held_version::find(&plan, &clients, &scheduled, requested);
+        let held = tokio::select! {
+            held = held => held,
+            () = cancel.clone() => None,
+        };
+        plan.transport.image = plan.transport.image.take().or(held);
+    }
     let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
     let graph = Graph::new(targets::targets(
-        settings, &plan, &clients, &state, &pushes, requested, strict,
+        settings, &plan, &clients, &state, &pushes, requested, &scheduled, strict,
     ))?;
     let unmet = graph.unmet(&steps);
     if args.dry_run {

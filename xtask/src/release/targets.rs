@@ -7,6 +7,7 @@ use super::logins::NO_CREDENTIALS;
 use super::plan::{PushPlan, ReleasePlan};
 use super::push::Pushes;
 use super::run_state::RunState;
+use super::transport::Location;
 use super::{build, download, github_release};
 use crate::graph::{Target, same_name};
 use crate::settings::ReleaseSettings;
@@ -34,7 +35,7 @@ pub fn outline<'a>(plan: &ReleasePlan) -> Vec<Target<'a>> {
     targets
 }
 
-/// The same with conditions and actions. `requested` are the names on the command line; `strict` makes a registry
+/// The same with conditions and actions. `requested` are the names on the command line, `scheduled` what will run; `strict` makes a registry
 /// without credentials an error also where it was not asked for by name.
 pub fn targets<'a>(
     settings: &'a ReleaseSettings,
@@ -43,11 +44,19 @@ pub fn targets<'a>(
     state: &'a RunState,
     pushes: &'a Pushes<'a>,
     requested: &[String],
+    scheduled: &[&str],
     strict: bool,
 ) -> Vec<Target<'a>> {
     let named = |target: &str| requested.iter().any(|name| same_name(name, target));
     let given = plan.transport.skip();
+    // The packages of a version that is copied are assets of its release nevertheless.
+    let is_copied = matches!(
+        plan.transport.image.as_ref().map(|it| &it.location),
+        Some(Location::Registry { .. })
+    );
+    let needs_packages = is_copied && scheduled.contains(&"github-release");
     let made = |target: Target<'a>| match &given {
+        Some(_) if needs_packages && target.name() == "download" => target,
         Some(reason) => target.only_when(reason, || false),
         None => target,
     };

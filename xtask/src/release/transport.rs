@@ -8,7 +8,7 @@ use super::builder::Builder;
 use crate::cli::Via;
 use crate::exit::bad_input;
 use crate::image::Compression;
-use crate::oci::Digest;
+use crate::oci::{Digest, Tag};
 
 /// The choice for one release.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ pub struct Transport {
     pub image: Option<PrebuiltImage>,
 }
 
-/// An image that was built before: the value of `--image`.
+/// An image that was built before: the value of `--image`, or what another registry holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrebuiltImage {
     text: String,
@@ -79,6 +79,19 @@ impl FromStr for PrebuiltImage {
     }
 }
 
+impl PrebuiltImage {
+    /// The version that a registry of the settings holds.
+    pub fn held(registry: &str, version: &Tag, digest: &Digest) -> PrebuiltImage {
+        PrebuiltImage {
+            text: format!("`{registry}` holds {version} ({digest}): it is copied from there"),
+            location: Location::Registry {
+                name: registry.to_owned(),
+                digest: digest.clone(),
+            },
+        }
+    }
+}
+
 impl fmt::Display for PrebuiltImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -126,7 +139,10 @@ impl Transport {
     /// Why the targets that would make the image have nothing to do.
     pub fn skip(&self) -> Option<String> {
         let image = self.image.as_ref()?;
-        Some(format!("the image is given: `--image {image}`"))
+        Some(match image.location {
+            Location::Registry { .. } => image.text.clone(),
+            _ => format!("the image is given: `--image {image}`"),
+        })
     }
 }
 

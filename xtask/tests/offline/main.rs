@@ -19,6 +19,7 @@ mod registry_auth;
 mod registry_blobs;
 mod registry_faults;
 mod release_bases;
+mod release_again;
 mod release_client;
 mod report;
 mod report_files;
