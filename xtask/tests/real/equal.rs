@@ -177,7 +177,7 @@ fn by_layers(root: &Path, out: &Path, base: Option<&BaseOfCases>) -> Result<Imag
     };
     let plan = plan(&recipe, &inputs).map_err(|it| it.to_string())?;
     let planned: Vec<_> = plan.layers.iter().collect();
-    let built = build_layers(&planned, Compression::default(), None, &|_| ()).unwrap();
+    let built = build_layers(&planned, Compression::default(), None, None, &|_| ()).unwrap();
     let (mut files, document) = match layers::base(&recipe) {
         Base::Image { .. } => (base.unwrap().layers.clone(), config()),
         _ => (Vec::new(), ConfigDocument::scratch(&platform)),
