@@ -22,6 +22,7 @@ pub async fn find(
 ) -> Option<PrebuiltImage> {
     let is_maker = |name: &String| MAKERS.iter().any(|maker| same_name(name, maker));
     if plan.transport.image.is_some()
+        || plan.transport.load
         || plan.transport.via != Via::Direct
         || !scheduled.contains(&"docker-build")
         || requested.iter().any(is_maker)
