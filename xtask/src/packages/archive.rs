@@ -9,6 +9,7 @@ use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::error::Error;
+use super::inflater::{Inflater, SHORTER, invalid};
 use super::layout::{Kind, Named, Placed, place};
 
 /// More entries than any package has (the product's: a few hundred); bounds time and inodes.
@@ -48,6 +49,7 @@ pub struct DeflatedFile {
 pub(super) struct Archive<'p> {
     path: &'p Path,
     zip: ZipArchive<BufReader<File>>,
+    inflater: Inflater,
 }
 
 impl<'p> Archive<'p> {
@@ -59,7 +61,11 @@ impl<'p> Archive<'p> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         let length = file.metadata().map_err(Error::io("read", path))?.len();
         let zip = ZipArchive::new(BufReader::new(file)).map_err(fault(path))?;
-        let mut archive = Archive { path, zip };
+        let mut archive = Archive {
+            path,
+            zip,
+            inflater: Inflater::default(),
+        };
         let named = archive.names(length)?;
         let placed = place(named).map_err(|reason| archive.refuse(reason))?;
         if !placed.iter().any(|entry| entry.kind == Kind::File) {
@@ -91,6 +97,13 @@ impl<'p> Archive<'p> {
         target: &Path,
     ) -> Result<u64, Error> {
         let fault = fault(self.path);
+        let raw = self.zip.by_index_raw(entry.index).map_err(fault)?;
+        if Inflater::fits(&raw) {
+            let content = self.inflater.inflate(raw).map_err(fault)?;
+            to.write_all(content).map_err(Error::io("write", target))?;
+            return Ok(content.len() as u64);
+        }
+        drop(raw);
         let mut from = self.zip.by_index(entry.index).map_err(fault)?;
         let mut buffer = vec![0; 128 << 10];
         let mut written = 0;
@@ -99,6 +112,9 @@ impl<'p> Archive<'p> {
             let read = from
                 .read(&mut buffer)
                 .map_err(|error| fault(error.into()))?;
+            if read == 0 && written < from.size() {
+                return Err(fault(invalid(SHORTER).into()));
+            }
             if read == 0 {
                 return Ok(written);
             }

@@ -10,6 +10,7 @@ mod extract;
 mod find;
 mod get;
 mod index;
+mod inflater;
 mod layout;
 mod package;
 mod partial_file;

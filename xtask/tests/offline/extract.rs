@@ -133,6 +133,22 @@ fn an_archive_that_is_damaged_encrypted_or_empty_is_refused() {
 }
 
 #[test]
+fn entries_that_are_not_what_they_say_are_refused_whatever_their_size() {
+    // Large ones are inflated in pieces.
+    for size in [1234_u32, 9 << 20] {
+        let good = package(size as usize);
+        assert!(unpack(&good).is_ok());
+        let mut damaged = good.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        let longer = forge(good, &size.to_le_bytes(), &(size + 1).to_le_bytes());
+        for zip in [damaged, longer] {
+            assert!(unpack(&zip).unwrap_err().contains("no intact zip file"));
+        }
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_made_is_this_machines_fault() {
     let dir = tempfile::tempdir().unwrap();
     let zip = dir.path().join("p.zip");
