@@ -1,7 +1,7 @@
 //! An image that is still being made: its blobs as they become ready, its manifests at the end.
 //!
-//! Reads wait for what is not ready yet, and fail once the writer failed or was dropped. A blob that is not made here, such
-//! as a layer of its base image, is listed with the repository that holds it.
+//! Reads wait for what is not ready yet, and fail once the writer failed or was dropped. A blob that is not made here,
+//! such as a layer of its base image, is listed with the repository that holds it.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl PendingImageWriter {
         self.add(blob, Place::Here(spool));
     }
 
-    /// Adds a blob that is not made here; `holder` has it. It is read from there, once for all, if a destination lacks it
-    /// and cannot mount it.
+    /// Adds a blob that is not made here; `holder` has it. It is read from there, once for all, if a destination lacks
+    /// it and cannot mount it.
     pub fn elsewhere(&self, blob: Descriptor, holder: Repository) {
         self.add(blob, Place::Elsewhere(holder));
     }

@@ -1,7 +1,7 @@
 //! The build context as a stream of tar.
 //!
-//! The same files give the same bytes: names are sorted, all have one date, owners are root; modes and symbolic links are
-//! kept.
+//! The same files give the same bytes: names are sorted, all have one date, owners are root; modes and symbolic links
+//! are kept.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

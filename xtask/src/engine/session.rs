@@ -73,7 +73,8 @@ impl Session {
         })
     }
 
-    /// Serves `context` once, at the returned URL, and `logins` to a build of this session. Dropping the tasks stops it.
+    /// Serves `context` once, at the returned URL, and `logins` to a build of this session. Dropping the tasks stops
+    /// it.
     pub fn serve(
         self,
         context: impl Stream<Item = io::Result<Bytes>> + Send + 'static,

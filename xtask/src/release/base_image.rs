@@ -1,7 +1,8 @@
 //! Base images of the layer builder.
 //!
-//! What a reference names is asked once for all platforms and stages, and from then on everything is read by digest. A base
-//! whose file tree is remembered is not downloaded, unless its files are copied or nobody else would have its layers.
+//! What a reference names is asked once for all platforms and stages, and from then on everything is read by digest. A
+//! base whose file tree is remembered is not downloaded, unless its files are copied or nobody else would have its
+//! layers.
 
 use std::collections::HashMap;
 use std::fs::{File, Permissions};

@@ -1,7 +1,8 @@
-//! What was read of base images: their manifests, configs and file trees, so that a release need not download them again.
+//! What was read of base images: their manifests, configs and file trees, so that a release need not download them
+//! again.
 //!
-//! A file for each, by the digest of the image's manifest, and safe to delete. One that cannot be read, or is damaged, does
-//! not exist.
+//! A file for each, by the digest of the image's manifest, and safe to delete. One that cannot be read, or is damaged,
+//! does not exist.
 
 use std::fs;
 use std::io::{self, Write as _};

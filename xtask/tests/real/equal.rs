@@ -1,4 +1,5 @@
-//! What the engine builds of a Dockerfile and what the layer builder makes of it: the same files, and the same settings.
+//! What the engine builds of a Dockerfile and what the layer builder makes of it: the same files, and the same
+//! settings.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
