@@ -39,6 +39,8 @@ pub struct FetchedBase {
     /// Of its manifest, or of the index that lists it.
     pub digest: Digest,
     pub image: BaseImage,
+    /// Has the layers; `None` if they are in the layout.
+    pub holder: Option<Repository>,
 }
 
 /// Reads the images that the Dockerfile needs. Where this run does not push, all layers of the image are in `layout`.
@@ -67,8 +69,10 @@ pub async fn fetch(
             reader.find(&reference, &platform).await?;
         }
     }
-    // The pushes read the layout.
-    let is_whole = true;
+    let is_whole = !plan.pushes.iter().any(|push| {
+        let registry = clients.registries.get(&push.registry);
+        target.is_scheduled(&push.target) && registry.is_signed_in()
+    });
     let mut wanted: Vec<(Reference, Platform, Wanted)> = Vec::new();
     for build in &plan.builds {
         let base_config = |reference: &Reference, platform: &Platform| -> BaseConfig {
@@ -282,7 +286,9 @@ impl Reader<'_> {
             false => Contents::Compared,
         };
         let tree = found.tree.filter(|_| !wanted.is_copied);
-        let needs_layers = tree.is_none() || wanted.is_base && wanted.is_whole;
+        // Hard links to those of the layout before: whether all are there counts.
+        let has_layers = wanted.is_base && found.image.layers.iter().all(|it| self.layout.keep(it));
+        let needs_layers = tree.is_none() || wanted.is_base && wanted.is_whole && !has_layers;
         let files = match needs_layers {
             true => {
                 let layers = &found.image.layers;
@@ -322,6 +328,7 @@ impl Reader<'_> {
             layers: found.image.layers,
             digest: found.digest,
             image: BaseImage { tree, user },
+            holder: (!needs_layers && !has_layers).then_some(found.repository),
         })
     }
 }

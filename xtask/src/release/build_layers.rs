@@ -13,9 +13,10 @@ use anyhow::{Context as _, Result};
 use super::base_check;
 use super::base_image::{self, Bases};
 use super::clients::Clients;
+use super::image_source::{self, BASE_NAME};
+use super::origins;
 use super::plan::{ReleasePlan, rfc3339};
 use super::push::Pushes;
-use super::{image_source, origins};
 use crate::copy::{self, PendingImageWriter};
 use crate::engine::BuildPlan;
 use crate::exit::{bad_input, sentence};
@@ -27,6 +28,9 @@ use crate::image::layers::{
 };
 use crate::image::{Compression, oci_layer};
 use crate::oci::{Descriptor, Digest, Manifest, Platform, Reference, index_of, media_type};
+
+/// Of the base image, as [`BASE_NAME`]: what its name stood for.
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
 /// Makes the image of every platform from the staged context.
 pub async fn build(
@@ -46,6 +50,18 @@ pub async fn build(
     let layout = LayoutWriter::create(&plan.layout)
         .with_context(|| format!("`{}`", plan.layout.display()))?;
     let bases = base_image::fetch(plan, clients, target, &dockerfile, &layout).await?;
+    let named: BTreeMap<String, &Digest> = bases
+        .iter()
+        .map(|((reference, _), base)| (reference.to_string(), &base.digest))
+        .collect();
+    let named: Vec<String> = named
+        .into_iter()
+        .map(|(reference, digest)| format!("`{reference}` {digest}"))
+        .collect();
+    let on = match &named[..] {
+        [] => String::new(),
+        named => format!(", from {}", named.join(" and ")),
+    };
     let planning = Planning {
         context: plan.context.clone(),
         origins: origins::load(plan),
@@ -73,8 +89,8 @@ pub async fn build(
     });
     let made = making.await??;
     Ok(TargetResult::Done(match made.is_new {
-        true => format!("{} in output/image", made.image),
-        false => format!("{} is already there, in output/image", made.image),
+        true => format!("{} in output/image{on}", made.image),
+        false => format!("{} is already there, in output/image{on}", made.image),
     }))
 }
 
@@ -200,6 +216,9 @@ impl Planned {
 
     /// Makes the layers that are missing, each of which is handed to `copies` as soon as it is whole. Blocking.
     fn make(mut self, copies: &PendingImageWriter) -> Result<Made> {
+        for image in &self.images {
+            self.base_layers(image, copies)?;
+        }
         for layer in self.layers.values() {
             let blob = &layer.descriptor;
             copies.file(
@@ -252,6 +271,28 @@ impl Planned {
         })
     }
 
+    /// Tells where the layers of one platform's base are.
+    fn base_layers(&self, image: &PlannedImage, copies: &PendingImageWriter) -> Result<()> {
+        let Base::Image {
+            reference,
+            platform,
+        } = layers::base(&image.recipe)
+        else {
+            return Ok(());
+        };
+        let base = &self.bases[&(reference.clone(), platform.clone())];
+        for layer in base.layers.iter().map(oci_layer) {
+            match &base.holder {
+                Some(holder) => copies.elsewhere(layer, holder.clone()),
+                None => {
+                    let file = File::open(self.layout.blob(&layer.digest))?;
+                    copies.file(layer, Arc::new(file));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Writes one platform's config and manifest.
     fn image(&self, image: &PlannedImage, copies: &PendingImageWriter) -> Result<Manifest> {
         let own = image.layers.iter().map(|(key, planned)| {
@@ -277,14 +318,9 @@ impl Planned {
                 platform,
             } => {
                 let base = &self.bases[&(reference.clone(), platform.clone())];
-                for layer in base.layers.iter().map(oci_layer) {
-                    let file = File::open(self.layout.blob(&layer.digest))?;
-                    copies.file(layer.clone(), Arc::new(file));
-                    listed.push(layer);
-                }
-                let name = "org.opencontainers.image.base";
-                annotations.insert(format!("{name}.name"), reference.to_string());
-                annotations.insert(format!("{name}.digest"), base.digest.to_string());
+                listed.extend(base.layers.iter().map(oci_layer));
+                annotations.insert(BASE_NAME.to_owned(), reference.to_string());
+                annotations.insert(BASE_DIGEST.to_owned(), base.digest.to_string());
                 ConfigDocument::of_base(&base.config)?
             }
             _ => ConfigDocument::scratch(&image.build.platform),

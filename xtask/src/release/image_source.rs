@@ -22,10 +22,14 @@ use super::transport::Location;
 use crate::copy::{self, Copier, PendingImageWriter, Source};
 use crate::engine;
 use crate::exit::bad_input;
+use crate::graph;
 use crate::image::layers::Layout;
 use crate::image::{self, Blob, Content, Event, Input};
-use crate::oci::{self, Descriptor, Digest, Manifest, TagOrDigest};
+use crate::oci::{self, Descriptor, Digest, Manifest, Reference, TagOrDigest};
 use crate::registry::Repository;
+
+/// Of the base image, in the image's manifest (OCI image specification, "Annotations").
+pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
 /// How often a lost upload is started again.
 const RETRIES: u32 = 3;
@@ -56,9 +60,10 @@ impl ImageSource {
         plan: &ReleasePlan,
         clients: &Clients<'_>,
         targets: Vec<&str>,
+        context: &graph::Context<'_>,
     ) -> Result<ImageSource> {
         if plan.transport.image.is_none() && plan.transport.builder == Builder::Layers {
-            return ImageSource::of_layout(plan);
+            return ImageSource::of_layout(plan, clients, context).await;
         }
         if let Some(Location::Registry { name, digest }) =
             plan.transport.image.as_ref().map(|it| &it.location)
@@ -110,8 +115,13 @@ impl ImageSource {
         }
     }
 
-    /// The image that the layer builder left in an earlier run.
-    fn of_layout(plan: &ReleasePlan) -> Result<ImageSource> {
+    /// The image that the layer builder left in an earlier run. Layers that it did not download are in the repository
+    /// of their base image.
+    async fn of_layout(
+        plan: &ReleasePlan,
+        clients: &Clients<'_>,
+        context: &graph::Context<'_>,
+    ) -> Result<ImageSource> {
         let directory = &plan.layout;
         let layout = Layout::read(directory).map_err(|error| {
             bad_input(format!(
@@ -119,9 +129,27 @@ impl ImageSource {
                 directory.display()
             ))
         })?;
+        let present: BTreeSet<Digest> = layout
+            .blobs
+            .iter()
+            .map(|blob| blob.descriptor.digest.clone())
+            .collect();
         let (writer, image) = copy::pending_image();
         for blob in layout.blobs {
             add(&writer, blob);
+        }
+        for manifest in &layout.manifests {
+            let Ok(oci::Content::Image(image)) = manifest.content() else {
+                continue;
+            };
+            let name = image.annotations.as_ref().and_then(|it| it.get(BASE_NAME));
+            let layers = image.layers.into_iter();
+            let mut missing = layers.filter(|it| !present.contains(&it.digest)).peekable();
+            if let (Some(name), Some(_)) = (name, missing.peek()) {
+                let base: Reference = name.parse().map_err(bad_input)?;
+                let base = clients.base_repository(&base.repository, context).await?;
+                missing.for_each(|layer| writer.elsewhere(layer, base.repository.clone()));
+            }
         }
         writer.finish(Ok(layout.manifests));
         Ok(ImageSource::whole(plan, Source::Pending(image)))

@@ -137,7 +137,7 @@ impl<'a> Pushes<'a> {
             Via::Direct => {
                 let start = || {
                     let targets = self.targets(context).map(|push| &*push.registry);
-                    ImageSource::start(self.plan, self.clients, targets.collect())
+                    ImageSource::start(self.plan, self.clients, targets.collect(), context)
                 };
                 let source = self.image_source.get_or_try_init(start).await?;
                 match source.existing(&push.registry) {

@@ -1,5 +1,6 @@
 //! The tests that need nothing but Rust: every server is a fake of this process.
 
+mod bad_base;
 mod bad_input;
 mod builder;
 // Elsewhere the system itself judges, which always has some.

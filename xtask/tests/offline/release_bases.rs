@@ -1,31 +1,30 @@
-//! Base images of the layer builder: what is asked of their registry, how often, and what is refused.
+//! Base images of the layer builder: what is asked of their registry, and how often.
 
 use std::io::Write as _;
 
 use bytes::Bytes;
 use fakes::feed::FakeFeed;
-use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault, PASSWORD, USER};
+use fakes::registry::{Behavior, FakeRegistry, Fault, PASSWORD, USER};
 use fakes::zips;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::Method;
 use serde_json::{Value, json};
-use xtask::oci::{Descriptor, Digest, Manifest, media_type};
+use xtask::oci::{Digest, media_type};
 
-use crate::support::dead_address;
 use crate::support::images::{self, OCI_CONFIG, OCI_LAYER, Sample, platform};
 use crate::support::workspace::Workspace;
 
 /// The packages of a release, a registry of base images and two to push to.
-struct Fixture {
-    workspace: Workspace,
-    bases: FakeRegistry,
-    registries: [FakeRegistry; 2],
+pub struct Fixture {
+    pub workspace: Workspace,
+    pub bases: FakeRegistry,
+    pub registries: [FakeRegistry; 2],
     _feed: FakeFeed,
 }
 
 impl Fixture {
-    async fn new(behavior: Behavior) -> Fixture {
+    pub async fn new(behavior: Behavior) -> Fixture {
         let feed = FakeFeed::start().await;
         let package = zips::zip(&[
             ("lib/Product.runtimeconfig.json", 0o644, b"{}"),
@@ -62,10 +61,15 @@ impl Fixture {
     }
 
     /// Runs, which must end with `code` and say each of `parts`.
-    async fn run(&self, arguments: &[&str], code: i32, parts: &[&str]) {
+    pub async fn run(&self, arguments: &[&str], code: i32, parts: &[&str]) {
         let arguments = [arguments, &["--builder", "layers"]].concat();
         let run = self.workspace.run(&arguments).await;
         run.expect(code, parts);
+    }
+
+    fn forget_output(&self) {
+        let output = self.workspace.path().join("output");
+        std::fs::remove_dir_all(output).unwrap();
     }
 
     /// Layers and configs that were read of the base.
@@ -78,11 +82,11 @@ impl Fixture {
     }
 }
 
-const PUSH: [&str; 1] = ["docker-push-all"];
+pub const PUSH: [&str; 1] = ["docker-push-all"];
 const BUILD: [&str; 1] = ["docker-build"];
 
 /// A layer with these files.
-fn layer(files: &[(&str, &str)]) -> (Bytes, Digest) {
+pub fn layer(files: &[(&str, &str)]) -> (Bytes, Digest) {
     let mut archive = tar::Builder::new(Vec::new());
     for (name, content) in files {
         let mut header = tar::Header::new_gnu();
@@ -99,7 +103,7 @@ fn layer(files: &[(&str, &str)]) -> (Bytes, Digest) {
     (packed.finish().unwrap().into(), Digest::sha256_of(&archive))
 }
 
-fn config(architecture: &str, diff_ids: &[Digest], more: &Value) -> Bytes {
+pub fn config(architecture: &str, diff_ids: &[Digest], more: &Value) -> Bytes {
     let config = json!({
         "os": "linux",
         "architecture": architecture,
@@ -110,7 +114,7 @@ fn config(architecture: &str, diff_ids: &[Digest], more: &Value) -> Bytes {
 }
 
 /// An image of two layers, the second of which is this architecture's own.
-fn image(architecture: &str, more: &Value) -> Sample {
+pub fn image(architecture: &str, more: &Value) -> Sample {
     let (common, common_id) = layer(&[("etc/passwd", "app:x:7:8::/:/sh\n"), ("etc/motd", "hi")]);
     let (own, own_id) = layer(&[("bin/runtime", architecture)]);
     images::manifest(
@@ -121,7 +125,7 @@ fn image(architecture: &str, more: &Value) -> Sample {
 }
 
 /// A base for both platforms.
-fn base() -> Sample {
+pub fn base() -> Sample {
     let of = |architecture: &str| image(architecture, &json!({}));
     images::index(
         media_type::OCI_INDEX,
@@ -137,7 +141,11 @@ async fn a_base_is_asked_once_a_run_and_read_once() {
     let fixture = Fixture::new(Behavior::default()).await;
     let base = base();
     base.place(&fixture.bases, "public/base", "1");
-    let said = format!("/public/base:1` is {}", base.digest());
+    let said = format!(
+        "in output/image, from `{}/public/base:1` {}",
+        fixture.bases.host,
+        base.digest()
+    );
     fixture.run(&PUSH, 0, &[&said]).await;
     assert_eq!(fixture.questions(), 1);
     // Two configs, and three layers: both platforms have the first.
@@ -153,6 +161,60 @@ async fn a_base_is_asked_once_a_run_and_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_remembered_base_that_the_registries_have_costs_one_question() {
+    let fixture = Fixture::new(Behavior::default()).await;
+    base().place(&fixture.bases, "public/base", "1");
+    fixture.run(&PUSH, 0, &[]).await;
+    let first = fixture.bases.requests().len();
+    fixture.forget_output();
+    fixture
+        .workspace
+        .write("docker/entrypoint.sh", "#!/bin/sh\n");
+    fixture.run(&PUSH, 0, &["pushed, tags"]).await;
+    assert_eq!(fixture.questions(), 2);
+    assert_eq!(fixture.bases.requests().len(), first + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remembered_base_is_read_once_for_the_registries_that_lack_it() {
+    let fixture = Fixture::new(Behavior::default()).await;
+    base().place(&fixture.bases, "public/base", "1");
+    fixture.run(&BUILD, 0, &[]).await;
+    fixture.forget_output();
+    fixture.run(&["docker-push-one"], 0, &[]).await;
+    assert_eq!(fixture.downloads(), 5 + 3);
+    let index = fixture.registries[0].tagged("1.2.3");
+    for (repository, at) in fixture.registries[0].manifests().keys() {
+        fixture.registries[0].remove_manifest(repository, at);
+    }
+    // The layout has not got them either, and tells where they are.
+    let alone = ["docker-push-two", "--skip", "docker-build"];
+    fixture.run(&alone, 0, &[]).await;
+    assert_eq!(fixture.downloads(), 5 + 3 + 3);
+    assert_eq!(fixture.registries[1].tagged("1.2.3"), index);
+    fixture
+        .run(&BUILD, 0, &["already there, in output/image"])
+        .await;
+    assert_eq!(fixture.downloads(), 5 + 3 + 3 + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_at_the_registry_itself_is_mounted() {
+    let mut fixture = Fixture::new(Behavior::default()).await;
+    let base = base();
+    base.place(&fixture.registries[0], "public/base", "1");
+    let name = format!("{}/public/base:1", fixture.registries[0].host);
+    fixture.workspace.set("DOCKER_BASE_IMAGE", &name);
+    fixture.run(&BUILD, 0, &[]).await;
+    fixture.forget_output();
+    let registry = &fixture.registries[0];
+    let downloads = registry.count(Method::GET, "/blobs/");
+    fixture.run(&["docker-push-one"], 0, &[]).await;
+    assert_eq!(registry.count(Method::POST, "from=public%2Fbase"), 3);
+    assert_eq!(registry.count(Method::GET, "/blobs/"), downloads);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_are_copied_out_of_images_whether_or_not_they_are_remembered() {
     let fixture = Fixture::new(Behavior::default()).await;
     base().place(&fixture.bases, "public/base", "1");
@@ -165,178 +227,9 @@ async fn files_are_copied_out_of_images_whether_or_not_they_are_remembered() {
     fixture.run(&PUSH, 0, &[]).await;
     let first = fixture.registries[0].tagged("1.2.3");
     assert_eq!(fixture.questions(), 1);
-    let output = fixture.workspace.path().join("output");
-    std::fs::remove_dir_all(output).unwrap();
+    fixture.forget_output();
     fixture.run(&PUSH, 0, &["already there"]).await;
     assert_eq!(fixture.registries[0].tagged("1.2.3"), first);
-}
-
-/// Each a base at a tag of its own, and what is said of it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_base_that_cannot_be_one_is_refused_in_a_sentence() {
-    let mut fixture = Fixture::new(Behavior::default()).await;
-    let server = &fixture.bases;
-    let both = |make: &dyn Fn(&str) -> Sample| {
-        let (amd64, arm64) = (make("amd64"), make("arm64"));
-        images::index(
-            media_type::OCI_INDEX,
-            &[
-                (&amd64, platform("linux/amd64")),
-                (&arm64, platform("linux/arm64")),
-            ],
-        )
-    };
-    let of_layers = |layers: &[Descriptor]| {
-        let config = config("amd64", &[], &json!({}));
-        let digest = Digest::sha256_of(&config);
-        let described = Descriptor::new(OCI_CONFIG, digest.clone(), config.len() as u64);
-        let text = json!({ "schemaVersion": 2, "config": described, "layers": layers });
-        Sample {
-            blobs: vec![(digest, config)],
-            manifests: vec![Manifest::new(
-                media_type::OCI_MANIFEST,
-                text.to_string().into(),
-            )],
-        }
-    };
-    let of_layer = |media_type: &str, digest: &str| {
-        of_layers(&[Descriptor::new(media_type, digest.parse().unwrap(), 7)])
-    };
-    let place = |tag: &str, sample: &Sample| sample.place(server, "public/base", tag);
-    let zeros = "0".repeat(64);
-    let sha256 = format!("sha256:{zeros}");
-    place("platform", &of_layer(OCI_LAYER, &sha256));
-    let riscv = image("riscv64", &json!({}));
-    let riscv = images::index(
-        media_type::OCI_INDEX,
-        &[(&riscv, platform("linux/riscv64"))],
-    );
-    place("riscv", &riscv);
-    place(
-        "sha512",
-        &of_layer(OCI_LAYER, &format!("sha512:{zeros}{zeros}")),
-    );
-    let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
-    place("foreign", &of_layer(foreign, &sha256));
-    place(
-        "unknown",
-        &of_layer("application/vnd.example.layer", &sha256),
-    );
-    place("missing", &of_layer(OCI_LAYER, &sha256));
-    let onbuild = json!({ "OnBuild": ["RUN true"] });
-    place("onbuild", &both(&|it| image(it, &onbuild)));
-    let deep = |architecture: &str| {
-        let (bytes, diff_id) = layer(&[("etc/motd", "hi")]);
-        let layers = vec![(OCI_LAYER, bytes); 127];
-        let config = config(architecture, &vec![diff_id; 127], &json!({}));
-        images::manifest(media_type::OCI_MANIFEST, (OCI_CONFIG, config), &layers)
-    };
-    place("deep", &both(&deep));
-    place("artifact", &images::attestation("a"));
-    let mut large: Value = serde_json::from_slice(of_layers(&[]).root().bytes()).unwrap();
-    large["config"]["size"] = json!((8 << 20) + 1);
-    let large = Manifest::new(media_type::OCI_MANIFEST, large.to_string().into());
-    place(
-        "large",
-        &Sample {
-            blobs: Vec::new(),
-            manifests: vec![large],
-        },
-    );
-    let damaged = both(&|it| image(it, &json!({ "Labels": { "a": "b" } })));
-    damaged.place(server, "public/damaged", "1");
-    for (digest, bytes) in &damaged.blobs {
-        if bytes.starts_with(&[0x1f, 0x8b]) {
-            let mut bytes = bytes.to_vec();
-            *bytes.last_mut().unwrap() ^= 1;
-            server.put_blob("public/damaged", digest.as_str(), bytes.into());
-        }
-    }
-    let dead = dead_address();
-    let host = fixture.bases.host.clone();
-    for (base, code, parts) in [
-        (
-            "platform",
-            2,
-            &["has no image for `linux/arm64`", "it has `linux/amd64`"][..],
-        ),
-        (
-            "riscv",
-            2,
-            &["has no image for `linux/amd64`", "it has `linux/riscv64`"],
-        ),
-        ("none", 2, &["there is no such image"]),
-        ("sha512", 2, &["is not a sha256 digest"]),
-        (
-            "foreign",
-            2,
-            &["is not in its registry", "hint: `--builder engine`"],
-        ),
-        (
-            "unknown",
-            2,
-            &["is of the unknown type `application/vnd.example.layer`"],
-        ),
-        ("onbuild", 2, &["`ONBUILD`", "hint: `--builder engine`"]),
-        ("deep", 2, &["layers, and Docker unpacks at most 125"]),
-        ("artifact", 2, &["it is no image: its config is `"]),
-        ("large", 2, &["its config is larger than 8 MiB"]),
-    ] {
-        fixture
-            .workspace
-            .set("DOCKER_BASE_IMAGE", &format!("{host}/public/base:{base}"));
-        let named = format!("/public/base:{base}`");
-        fixture
-            .run(&PUSH, code, &[&[&*named][..], parts].concat())
-            .await;
-    }
-    for (base, parts) in [
-        (
-            format!("{host}/public/damaged:1"),
-            ["sent content with the digest", "instead of"],
-        ),
-        (
-            format!("{dead}/public/base:1"),
-            ["cannot be reached", &dead],
-        ),
-    ] {
-        fixture.workspace.set("DOCKER_BASE_IMAGE", &base);
-        fixture.run(&PUSH, 1, &parts).await;
-    }
-    for registry in &fixture.registries {
-        assert_eq!(registry.count(Method::PUT, ""), 0);
-        assert_eq!(registry.count(Method::PATCH, ""), 0);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_base_that_needs_a_login_says_where_it_is_looked_for() {
-    let mut fixture = Fixture::new(Behavior {
-        auth: AuthMode::Basic,
-        ..Behavior::default()
-    })
-    .await;
-    base().place(&fixture.bases, "public/base", "1");
-    let host = fixture.bases.host.clone();
-    let missing = format!("there is no `docker login {host}`");
-    fixture.run(&PUSH, 2, &["/public/base:1`", &missing]).await;
-    let config = |user: &str| {
-        json!({ "auths": { &host: { "username": user, "password": PASSWORD } } }).to_string()
-    };
-    fixture
-        .workspace
-        .write("login/config.json", &config("wrong"));
-    let directory = fixture.workspace.path().join("login");
-    fixture
-        .workspace
-        .set("DOCKER_CONFIG", directory.to_str().unwrap());
-    let wrong = format!("is Docker's login for `{host}` right?");
-    fixture.run(&PUSH, 2, &["/public/base:1`", &wrong]).await;
-    for registry in &fixture.registries {
-        assert_eq!(registry.count(Method::PUT, ""), 0);
-    }
-    fixture.workspace.write("login/config.json", &config(USER));
-    fixture.run(&PUSH, 0, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
