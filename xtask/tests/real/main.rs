@@ -18,7 +18,6 @@ mod release_engine;
 mod release_image;
 mod release_image_bad;
 mod release_layers;
-mod release_said;
 mod report_examples;
 mod servers;
 #[path = "../support/mod.rs"]

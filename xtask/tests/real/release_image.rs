@@ -8,7 +8,7 @@ use xtask::oci::Digest;
 
 use crate::servers::engine_image::{EngineImage, content, engine, skopeo};
 use crate::servers::release_fixture::{ARCHITECTURE, ReleaseFixture, TAGS, VERSION, docker};
-use crate::support::workspace::{Run, Workspace};
+use crate::support::workspace::Run;
 
 /// Where no engine is.
 const NO_ENGINE: &str = "unix:///nonexistent.sock";
@@ -219,26 +219,4 @@ async fn the_github_release_has_the_packages_that_are_there() {
     run.expect(0, &["2 uploaded"]);
     assert!(!run.stderr.contains("none is attached"), "{run}");
     assert_eq!(fixture.github.release().assets.len(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_needs_nothing_and_shows_what_is_left_out() {
-    let workspace = Workspace::new(
-        &["linux/amd64", "linux/arm64"],
-        &[("dockerhub", "DOCKER", "docker.io", "team")],
-    )
-    .with("DOCKER_HOST", NO_ENGINE)
-    .with("RELEASE_VERSION", VERSION);
-    let given = ["release", "--image", "docker:acme/product:7"];
-    let run = workspace.run(&[&given[..], &["--dry-run"]].concat()).await;
-    run.expect(0, &["docker.io/team", "not checked: "]);
-    for maker in MAKERS {
-        let left_out =
-            format!("\n{maker}\n    the image is given: `--image docker:acme/product:7`\n");
-        assert!(run.stdout.contains(&left_out), "{maker} in {run}");
-    }
-    let plan = [&given[..], &["--plan", "text"]].concat();
-    let plan = workspace.run(&plan).await;
-    plan.expect(0, &[" 3. docker-build", " 4. docker-push ", "release "]);
-    assert!(!workspace.path().join("output").exists());
 }

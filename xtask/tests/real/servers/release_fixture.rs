@@ -11,7 +11,7 @@ use xtask::oci::Digest;
 use super::distribution::Distribution;
 use crate::support::client;
 use crate::support::release_fixture::{self, PREFIXES};
-pub use crate::support::release_fixture::{TAGS, VERSION, zip_name};
+pub use crate::support::release_fixture::{TAGS, VERSION};
 use crate::support::workspace::Workspace;
 use fakes::zips;
 

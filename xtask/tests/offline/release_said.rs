@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use fakes::github::TOKEN;
+use fakes::registry::PASSWORD;
 
-use crate::servers::release_fixture::{PASSWORD, ReleaseFixture, TAGS, VERSION};
+use crate::support::release_fixture::{ReleaseFixture, TAGS, VERSION};
 use crate::support::workspace::{Run, Workspace};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,6 +102,28 @@ async fn a_dry_run_needs_nothing_and_names_every_tag() {
             );
         }
     }
+    assert!(!workspace.path().join("output").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_with_an_image_shows_what_is_left_out() {
+    let workspace = Workspace::new(
+        &["linux/amd64", "linux/arm64"],
+        &[("dockerhub", "DOCKER", "docker.io", "team")],
+    )
+    .with("DOCKER_HOST", "unix:///nonexistent.sock")
+    .with("RELEASE_VERSION", VERSION);
+    let given = ["release", "--image", "docker:acme/product:7"];
+    let run = workspace.run(&[&given[..], &["--dry-run"]].concat()).await;
+    run.expect(0, &["docker.io/team", "not checked: "]);
+    for maker in ["download", "extract", "docker-build"] {
+        let left_out =
+            format!("\n{maker}\n    the image is given: `--image docker:acme/product:7`\n");
+        assert!(run.stdout.contains(&left_out), "{maker} in {run}");
+    }
+    let plan = [&given[..], &["--plan", "text"]].concat();
+    let plan = workspace.run(&plan).await;
+    plan.expect(0, &[" 3. docker-build", " 4. docker-push ", "release "]);
     assert!(!workspace.path().join("output").exists());
 }
 
