@@ -1,7 +1,8 @@
 //! The version at a registry that this run does not push to: those that lack it get it from there, as it is. Nothing has
 //! to be downloaded or built for that.
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 
 use super::clients::Clients;
 use super::plan::ReleasePlan;
@@ -38,11 +39,15 @@ pub async fn find(
         !is_scheduled(&push.target) && clients.registries.get(&push.registry).is_signed_in()
     });
     let count = plan.platforms.len();
-    let ask = others.map(|push| async move {
-        let repository = clients.registries.get(&push.registry).repository();
-        let manifest = find_version(&repository, &push.immutable, count).await?;
-        let (name, version) = (&push.registry, &push.immutable);
-        Some(PrebuiltImage::held(name, version, manifest.digest()))
-    });
-    join_all(ask).await.into_iter().flatten().next()
+    let asked: FuturesUnordered<_> = others
+        .map(|push| async move {
+            let repository = clients.registries.get(&push.registry).repository();
+            let manifest = find_version(&repository, &push.immutable, count).await?;
+            let (name, version) = (&push.registry, &push.immutable);
+            Some(PrebuiltImage::held(name, version, manifest.digest()))
+        })
+        .collect();
+    // The first to answer will do.
+    let mut held = std::pin::pin!(asked.filter_map(async |held| held));
+    held.next().await
 }

@@ -87,7 +87,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     }
     let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
     let graph = Graph::new(targets::targets(
-        settings, &plan, &clients, &state, &pushes, requested, &scheduled, strict,
+        settings, &plan, &clients, &state, &pushes, &steps, strict,
     ))?;
     let unmet = graph.unmet(&steps);
     if args.dry_run {

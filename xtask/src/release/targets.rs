@@ -9,7 +9,7 @@ use super::push::Pushes;
 use super::run_state::RunState;
 use super::transport::Location;
 use super::{build, download, github_release};
-use crate::graph::{Target, same_name};
+use crate::graph::{self, Target};
 use crate::settings::ReleaseSettings;
 
 /// Every target of a release with its edges, which is all that planning needs.
@@ -35,26 +35,29 @@ pub fn outline<'a>(plan: &ReleasePlan) -> Vec<Target<'a>> {
     targets
 }
 
-/// The same with conditions and actions. `requested` are the names on the command line, `scheduled` what will run; `strict` makes a registry
-/// without credentials an error also where it was not asked for by name.
+/// The same with conditions and actions. `steps` are those of this run; `strict` makes a registry without credentials an
+/// error also where it was not asked for by name.
 pub fn targets<'a>(
     settings: &'a ReleaseSettings,
     plan: &'a ReleasePlan,
     clients: &'a Clients<'a>,
     state: &'a RunState,
     pushes: &'a Pushes<'a>,
-    requested: &[String],
-    scheduled: &[&str],
+    steps: &graph::Plan,
     strict: bool,
 ) -> Vec<Target<'a>> {
-    let named = |target: &str| requested.iter().any(|name| same_name(name, target));
+    let named = |target: &str| {
+        let mut steps = steps.steps.iter();
+        steps.any(|step| step.requested && step.target == target)
+    };
     let given = plan.transport.skip();
     // The packages of a version that is copied are assets of its release nevertheless.
     let is_copied = matches!(
         plan.transport.image.as_ref().map(|it| &it.location),
         Some(Location::Registry { .. })
     );
-    let needs_packages = is_copied && scheduled.contains(&"github-release");
+    let mut scheduled = steps.steps.iter().filter(|step| !step.skipped);
+    let needs_packages = is_copied && scheduled.any(|step| step.target == "github-release");
     let made = |target: Target<'a>| match &given {
         Some(_) if needs_packages && target.name() == "download" => target,
         Some(reason) => target.only_when(reason, || false),

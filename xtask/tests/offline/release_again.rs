@@ -110,7 +110,7 @@ async fn a_registry_that_was_down_gets_the_version_from_another_without_a_build(
         .workspace
         .set(&format!("{}_REGISTRY", PREFIXES[2]), &third.host);
     let retried = fixture.workspace.run(&["docker-push-aliyun"]).await;
-    let reason = format!("`dockerhub` holds {VERSION} ({digest}): it is copied from there");
+    let reason = format!(" holds {VERSION} ({digest}): it is copied from there");
     retried.expect(0, &[&reason, "done"]);
     assert!(fixture.feed.requests().is_empty());
     for tag in TAGS {

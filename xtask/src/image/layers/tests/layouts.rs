@@ -29,7 +29,8 @@ fn layout(directory: &Path, keep: Option<&Descriptor>) -> (Descriptor, Manifest)
             built.unwrap().remove(0).blob.descriptor
         }
     };
-    let config = crate::image::layers::manifest(b"{}", &[layer.clone()], &Default::default());
+    let config =
+        crate::image::layers::manifest(b"{}", std::slice::from_ref(&layer), &Default::default());
     writer.add_bytes(b"{}").unwrap();
     writer.add_manifest(&config).unwrap();
     let index = index_of(&[config.descriptor()]);
