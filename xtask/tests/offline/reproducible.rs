@@ -105,13 +105,16 @@ async fn a_package_that_is_damaged_after_its_extraction_is_named_and_nothing_is_
     let registry = FakeRegistry::start(Behavior::default()).await;
     let workspace = workspace(&feed, &registry.host);
     run_in(&workspace, ":", &["extract"]).await.expect(0, &[]);
-    let zip = "output/packages/1.2.3/product-1.2.3-linux-x64-nort.zip";
-    let path = workspace.path().join(zip);
-    let mut bytes = std::fs::read(&path).unwrap();
-    // In the middle of what does not compress, and nowhere else.
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 9].fill(0xff);
-    std::fs::write(&path, bytes).unwrap();
+    // Both: they are the same, and so is their layer, which is made of either.
+    for runtime in ["x64", "arm64"] {
+        let zip = format!("output/packages/1.2.3/product-1.2.3-linux-{runtime}-nort.zip");
+        let path = workspace.path().join(zip);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // In the middle of what does not compress, and nowhere else.
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 9].fill(0xff);
+        std::fs::write(&path, bytes).unwrap();
+    }
     let push = ["docker-push-one", "--skip", "download", "extract"];
     let run = run_in(&workspace, ":", &push).await;
     run.expect(
