@@ -57,7 +57,7 @@ pub enum Error {
     /// The temporary files do not fit.
     #[error(
         "`{}` cannot take the compressed layers: {error}; they have {} MB there by now, and `{layer}` alone may \
-         need {} MB; hint: free some space, or set `TMPDIR` to a directory with more",
+         need {} MB; hint: free some space there, or set `TMPDIR` if it is where temporary files are",
         .directory.display(), .written.div_ceil(1_000_000), .size.div_ceil(1_000_000)
     )]
     Disk {

@@ -223,3 +223,23 @@ fn pythons_readers_see_one_archive() {
         )
     );
 }
+
+#[test]
+fn gzip_itself_sees_one_archive() {
+    let root = tempfile::tempdir().unwrap();
+    let origins = context(root.path(), "long");
+    let layer = &layers(root.path(), &origins)[0];
+    let path = root.path().join("layer");
+    fs::write(&path, bytes(layer)).unwrap();
+    let output = Command::new("gzip")
+        .args(["-cd"])
+        .stdin(File::open(path).unwrap())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(Digest::sha256_of(&output.stdout), layer.diff_id);
+}

@@ -140,6 +140,18 @@ async fn a_base_image_is_read_with_the_logins_of_its_registry() {
     let annotations = &manifest["annotations"];
     assert_eq!(annotations["org.opencontainers.image.base.name"], *base);
 
+    // The engine can have it as well, with the layers of its base.
+    let engine = std::env::var("DOCKER_HOST");
+    let engine = engine.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    fixture.workspace.set("DOCKER_HOST", &engine);
+    let run = fixture
+        .workspace
+        .run(&["docker-push-all", "--load", "--builder", "layers"])
+        .await;
+    let loaded = format!("{}:{VERSION}", fixture.workspace.image);
+    run.expect(3, &[&format!("the engine has `{loaded}`")]);
+    assert_eq!(self::files(&loaded), files);
+
     // An engine gets the same login.
     let host = std::env::var("DOCKER_HOST");
     let host = host.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
