@@ -102,8 +102,9 @@ pub struct ReleaseArgs {
     /// Also give the engine the image for its platform, to try it, under its name and version
     #[arg(long)]
     pub load: bool,
-    /// Who compresses and uploads: this program, once for all registries, or the engine, for each of them
-    #[arg(long, value_name = "TRANSPORT", default_value = "direct")]
+    /// Who compresses and uploads: this program, once for all registries, or the engine, for each of them; `auto`: the
+    /// engine only for a single image that it holds compressed
+    #[arg(long, value_name = "TRANSPORT", default_value = "auto")]
     pub via: Via,
     /// How layers are compressed with `--via direct`: `gzip`, `zstd`, with a level `gzip:6`; `gzip` if not given
     #[arg(long, value_name = "NAME[:LEVEL]")]
@@ -216,9 +217,10 @@ pub struct CommonArgs {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Via {
     // Not documented: the help of the option says it.
-    Engine,
     #[default]
+    Auto,
     Direct,
+    Engine,
 }
 
 /// When the moving tags are set.

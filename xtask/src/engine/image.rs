@@ -1,4 +1,4 @@
-//! Inspects and tags images in the engine.
+//! Inspects and tags images in the engine, and tells how it holds them.
 
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::TagImageOptionsBuilder;
@@ -20,6 +20,14 @@ impl Engine {
         let unreadable = |error: DigestError| failed(StreamError::Disconnected(error.to_string()));
         let id = image.id.unwrap_or_default();
         id.parse().map(Some).map_err(unreadable)
+    }
+
+    /// Whether the engine has containerd's image store, which keeps layers as a registry gets them. Any other keeps them
+    /// unpacked, and compresses them for every push.
+    pub async fn holds_layers_compressed(&self) -> bool {
+        let info = self.docker.info().await.unwrap_or_default();
+        let status = info.driver_status.unwrap_or_default();
+        status.iter().flatten().any(|it| it.contains("containerd"))
     }
 
     /// Gives `image` another name, such as `127.0.0.1:5000/ns/app:1.2.3`, and takes that name from any other image.

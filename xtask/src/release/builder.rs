@@ -58,7 +58,7 @@ pub fn choose(args: &ReleaseArgs, settings: &ReleaseSettings) -> Result<(Builder
                 "{said} leaves the engine no image that it could push; hint: `--via direct`"
             )));
         }
-        (BuilderChoice::Auto | BuilderChoice::Layers, Via::Direct) => {}
+        (BuilderChoice::Auto | BuilderChoice::Layers, Via::Auto | Via::Direct) => {}
     }
     let needed = read(&settings.root)?.needs_engine();
     match (choice, needed) {

@@ -24,7 +24,7 @@ pub async fn find(
     let is_maker = |name: &String| MAKERS.iter().any(|maker| same_name(name, maker));
     if plan.transport.image.is_some()
         || plan.transport.load
-        || plan.transport.via != Via::Direct
+        || plan.transport.via == Via::Engine
         || !scheduled.contains(&"docker-build")
         || requested.iter().any(is_maker)
     {

@@ -304,11 +304,14 @@ fn push_lines(
     transport: &Transport,
 ) -> Vec<String> {
     let mut lines = Vec::new();
-    if transport.via == Via::Direct {
+    if transport.via != Via::Engine {
         let compression = transport.compression;
         lines.push(format!(
             "read once and compressed once ({compression}) for all registries"
         ));
+        if transport.is_engine_asked(push.images.len()) {
+            lines.push("or pushed by the engine, if it holds the layers compressed".to_owned());
+        }
     } else if push.images.len() > 1 {
         for image in &push.images {
             let reference = push.repository.at(image.tag.clone());

@@ -77,6 +77,21 @@ impl Answer<'_> {
     }
 }
 
+/// Whether the engine is to push the image, as nobody has said who: because it holds the layers compressed, its push is
+/// faster than its export.
+pub async fn engine_pushes(plan: &ReleasePlan, clients: &Clients<'_>, targets: &[&str]) -> bool {
+    let mut pushes = plan.pushes.iter();
+    let is_asked = pushes.any(|push| {
+        targets.contains(&&*push.target) && plan.transport.is_engine_asked(push.images.len())
+    });
+    // One that does not answer is told of by `run`.
+    is_asked
+        && match clients.engine().await {
+            Ok(engine) => engine.holds_layers_compressed().await,
+            Err(_) => false,
+        }
+}
+
 /// Checks what a release needs; returns warnings, and records in `state` the registries that refuse a push.
 ///
 /// # Errors

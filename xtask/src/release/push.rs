@@ -134,7 +134,7 @@ impl<'a> Pushes<'a> {
         }
         let transport = &self.plan.transport;
         let outcome = match transport.via {
-            Via::Direct => {
+            Via::Auto | Via::Direct => {
                 let start = || {
                     let targets = self.targets(context).map(|push| &*push.registry);
                     ImageSource::start(self.plan, self.clients, targets.collect(), context)

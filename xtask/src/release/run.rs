@@ -84,6 +84,13 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
             () = cancel.clone() => None,
         };
         plan.transport.image = plan.transport.image.take().or(held);
+        let pushes_itself = tokio::select! {
+            pushes_itself = preflight::engine_pushes(&plan, &clients, &scheduled) => pushes_itself,
+            () = cancel.clone() => false,
+        };
+        if pushes_itself {
+            plan.transport.via = Via::Engine;
+        }
     }
     let pushes = Pushes::new(&plan, &clients, &state, &settings.require, args.tags_when);
     let graph = Graph::new(targets::targets(
@@ -147,7 +154,11 @@ fn transport(args: &ReleaseArgs) -> Result<Transport> {
         )));
     }
     let transport = Transport {
-        via: args.via,
+        via: match (args.via, &args.compression) {
+            // Whoever chooses one wants to see it.
+            (Via::Auto, Some(_)) => Via::Direct,
+            (via, _) => via,
+        },
         load: args.load,
         compression: match &args.compression {
             Some(text) => text.parse().map_err(bad_input)?,

@@ -107,6 +107,11 @@ impl Transport {
         }
     }
 
+    /// Whether it depends on the engine who pushes this number of images. Of several it would leave a tag for each.
+    pub fn is_engine_asked(&self, images: usize) -> bool {
+        self.via == Via::Auto && self.needs_engine() && images == 1
+    }
+
     /// The error for an image that the engine does not have.
     pub fn no_such_image(&self, name: &str) -> anyhow::Error {
         let hint = match self.image {

@@ -73,6 +73,30 @@ async fn the_dockerfile_decides_and_the_dry_run_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_pushes_depends_on_an_engine_only_for_a_single_image_that_comes_out_of_it() {
+    const OR: &str = "or pushed by the engine, if it holds the layers compressed";
+    let workspace = workspace(RUNS);
+    for (options, depends) in [
+        (&[][..], true),
+        (&["--builder", "engine"], true),
+        (&["--image", "docker:app"], true),
+        (&["--image", "docker:app", "--via", "direct"], false),
+        (&["--image", "docker:app", "--compression", "zstd"], false),
+    ] {
+        let push = ["docker-push-all", "--dry-run"];
+        let run = workspace.run(&[&push, options].concat()).await;
+        run.expect(0, &["read once and compressed once"]);
+        assert_eq!(run.stdout.contains(OR), depends, "{options:?}");
+    }
+    let facts = workspace.read("Cargo.toml");
+    let several = facts.replace("\"linux/amd64\"", "\"linux/amd64\", \"linux/arm64\"");
+    workspace.write("Cargo.toml", &several);
+    let run = workspace.run(&["docker-push-all", "--dry-run"]).await;
+    run.expect(0, &["read once and compressed once", "linux/arm64"]);
+    assert!(!run.stdout.contains(OR));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_setting_decides_unless_the_command_line_does() {
     let workspace = workspace(PLACES);
     set_builder(&workspace, "\"engine\"");

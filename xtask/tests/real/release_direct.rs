@@ -175,7 +175,7 @@ async fn a_registry_that_takes_nothing_for_long_holds_nobody_up() {
     let image = given(&fixture, "only");
     let mut release = fixture
         .workspace
-        .command(&["docker-push-all", "--image", &image])
+        .command(&["docker-push-all", "--image", &image, "--via", "direct"])
         .spawn()
         .unwrap();
 
@@ -238,7 +238,8 @@ fn in_archive(fixture: &ReleaseFixture, image: &str) -> String {
 }
 
 async fn push(fixture: &ReleaseFixture, version: &str, arguments: &[&str]) {
-    let more = ["--release-version", version, "--report", "report.json"];
+    let report = ["--report", "report.json", "--via", "direct"];
+    let more = [&["--release-version", version], &report[..]].concat();
     let run = fixture.workspace.run(&[arguments, &more].concat()).await;
     run.expect(0, &[]);
 }

@@ -194,6 +194,25 @@ async fn the_engine_pushes_an_image_that_is_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_holds_layers_compressed_pushes_them_and_the_digest_is_the_same() {
+    let fixture = ReleaseFixture::new(2).await;
+    let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
+    let image = format!("docker:{}", sample.name);
+    let compressed = docker(&["info", "--format", "{{.DriverStatus}}"]).contains("containerd");
+    let pushed = |number: usize| {
+        let pushed = docker(&["inspect", "--format", "{{.RepoDigests}}", &sample.name]);
+        pushed.contains(&format!("{}@", fixture.repository(number)))
+    };
+    let first = ["docker-push", "--image", &image];
+    fixture.workspace.run(&first).await.expect(0, &[]);
+    assert_eq!(pushed(0), compressed);
+    let second = ["docker-push-azure", "--image", &image, "--via", "direct"];
+    fixture.workspace.run(&second).await.expect(0, &[]);
+    assert!(!pushed(1));
+    fixture.same(&TAGS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_github_release_has_the_packages_that_are_there() {
     let mut fixture = ReleaseFixture::new(3).await;
     let sample = EngineImage::build(&engine().await, ARCHITECTURE).await;
