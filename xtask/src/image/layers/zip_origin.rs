@@ -135,16 +135,16 @@ impl ZipOrigin {
             at: self.offset,
             left: self.compressed,
         };
-        let trailer = self.trailer();
-        let member = (&HEADER[..]).chain(entry).chain(&trailer[..]);
-        let chunks = Tee {
-            inner: member,
+        layer.write(Bytes::from_static(&HEADER));
+        let mut decoder = flate2::bufread::DeflateDecoder::new(Tee {
+            inner: entry,
             chunk: Bytes::new(),
             taken: Vec::new(),
-        };
-        let mut inflated = vec![0; CHUNK];
-        let mut decoder = flate2::bufread::GzDecoder::new(chunks);
+        });
+        // Not a gzip decoder: its CRC takes longer than the inflating.
+        let mut crc = libdeflater::Crc::new();
         loop {
+            let mut inflated = vec![0; CHUNK];
             let mut length = 0;
             while length < CHUNK {
                 match decoder.read(&mut inflated[length..])? {
@@ -152,13 +152,25 @@ impl ZipOrigin {
                     read => length += read,
                 }
             }
-            let mut members = decoder.get_mut().taken.drain(..);
-            let wants_more = layer.hash(Bytes::copy_from_slice(&inflated[..length]))
-                && members.all(|chunk| layer.write(chunk));
-            if !wants_more || length == 0 {
+            inflated.truncate(length);
+            crc.update(&inflated);
+            let mut compressed = decoder.get_mut().taken.drain(..);
+            let wants_more =
+                layer.hash(inflated.into()) && compressed.all(|chunk| layer.write(chunk));
+            if !wants_more {
+                return Ok(());
+            }
+            if length == 0 {
                 break;
             }
         }
+        let found = (crc.sum(), decoder.total_out(), decoder.total_in());
+        if found != (self.crc, self.size, self.compressed) {
+            return Err(io::Error::other(
+                "it does not inflate to its CRC and length",
+            ));
+        }
+        layer.write(Bytes::copy_from_slice(&self.trailer()));
         Ok(())
     }
 }

@@ -147,12 +147,14 @@ fn without_its_zip_a_file_is_compressed() {
 #[test]
 fn an_entry_that_does_not_inflate_to_its_crc_is_an_error() {
     for size in [100_000, 6 << 20] {
-        for damage in ["crc", "byte", "length"] {
+        for damage in ["crc", "byte", "shorter", "longer"] {
             let mut package = package(&[("one", text(size))]);
             let origin = package.origins.get_mut("lib/one").unwrap();
             match damage {
                 "crc" => origin.crc ^= 1,
-                "length" => origin.compressed -= 3,
+                "shorter" => origin.compressed -= 3,
+                // What follows is not the entry's.
+                "longer" => origin.compressed += 3,
                 _ => {
                     let zip = fs::File::options().write(true).open(&package.zip).unwrap();
                     zip.write_all_at(&[0xff; 9], origin.offset + origin.compressed / 2)
