@@ -5,13 +5,13 @@
 //! layers.
 
 use std::collections::HashMap;
-use std::fs::{File, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::File;
+use std::io;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::base_blob::{download, small_blob};
 use super::base_check;
 use super::base_memory::BaseMemory;
 use super::clients::{BaseRepository, Clients};
@@ -286,9 +286,7 @@ impl Reader<'_> {
             false => Contents::Compared,
         };
         let tree = found.tree.filter(|_| !wanted.is_copied);
-        // Hard links to those of the layout before: whether all are there counts.
-        let has_layers = wanted.is_base && found.image.layers.iter().all(|it| self.layout.keep(it));
-        let needs_layers = tree.is_none() || wanted.is_base && wanted.is_whole && !has_layers;
+        let needs_layers = tree.is_none() || wanted.is_base && wanted.is_whole;
         let files = match needs_layers {
             true => {
                 let layers = &found.image.layers;
@@ -328,7 +326,7 @@ impl Reader<'_> {
             layers: found.image.layers,
             digest: found.digest,
             image: BaseImage { tree, user },
-            holder: (!needs_layers && !has_layers).then_some(found.repository),
+            holder: (!needs_layers).then_some(found.repository),
         })
     }
 }
@@ -346,48 +344,4 @@ async fn child(base: &BaseRepository, digest: &Digest) -> Result<Manifest> {
     let manifest = base.repository.get_manifest(&at).await;
     let manifest = manifest.map_err(|error| base.explained(error))?;
     manifest.with_context(|| format!("it lists {digest}, which is not there"))
-}
-
-async fn small_blob(repository: &Repository, blob: &Descriptor) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let reading = repository.get_blob(blob).await?;
-    let mut reading = reading.ok_or_else(|| missing(blob))?;
-    while let Some(chunk) = reading.chunk().await? {
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-/// Reads a layer, verified, into the layout, or into a file without a name if it is not to be kept.
-async fn download(
-    repository: &Repository,
-    blob: &Descriptor,
-    layout: &LayoutWriter,
-    is_kept: bool,
-) -> Result<File> {
-    let path = layout.blob(&blob.digest);
-    if is_kept && let Ok(file) = File::open(&path) {
-        return Ok(file);
-    }
-    let reading = repository.get_blob(blob).await?;
-    let mut reading = reading.ok_or_else(|| missing(blob))?;
-    let directory = path.parent().context("the layout has folders")?;
-    // As for any file, the umask decides.
-    let mut builder = tempfile::Builder::new();
-    let builder = builder.permissions(Permissions::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory)?;
-    while let Some(chunk) = reading.chunk().await? {
-        file.write_all(&chunk)?;
-    }
-    match is_kept {
-        true => {
-            file.persist(&path).map_err(|failed| failed.error)?;
-            Ok(File::open(path)?)
-        }
-        false => Ok(file.reopen()?),
-    }
-}
-
-fn missing(blob: &Descriptor) -> anyhow::Error {
-    anyhow!("the registry lacks its blob {}", blob.digest)
 }

@@ -3,6 +3,7 @@
 //! [`targets`] is the whole graph on one screen; each action beside it obeys the plan, which is plain data and is all
 //! that a dry run needs.
 
+mod base_blob;
 mod base_check;
 mod base_image;
 mod base_memory;

@@ -251,4 +251,14 @@ async fn without_a_push_the_layout_is_whole() {
         }
     }
     assert_eq!(fixture.questions(), 2);
+    // The second time they were there, which counts for what is intact only.
+    assert_eq!(fixture.downloads(), 5 + 1);
+    let layer = base.blobs[0].0.hex();
+    let layer = format!("output/image/blobs/sha256/{layer}");
+    let size = base.blobs[0].1.len();
+    fixture.workspace.write(&layer, &"x".repeat(size));
+    fixture.run(&BUILD, 0, &[]).await;
+    assert_eq!(fixture.downloads(), 5 + 1 + 1);
+    let file = fixture.workspace.path().join(layer);
+    assert_eq!(std::fs::read(file).unwrap(), base.blobs[0].1[..]);
 }
