@@ -69,10 +69,11 @@ pub async fn fetch(
             reader.find(&reference, &platform).await?;
         }
     }
-    let is_whole = !plan.pushes.iter().any(|push| {
-        let registry = clients.registries.get(&push.registry);
-        target.is_scheduled(&push.target) && registry.is_signed_in()
-    });
+    let is_whole = plan.transport.load
+        || !plan.pushes.iter().any(|push| {
+            let registry = clients.registries.get(&push.registry);
+            target.is_scheduled(&push.target) && registry.is_signed_in()
+        });
     let mut wanted: Vec<(Reference, Platform, Wanted)> = Vec::new();
     for build in &plan.builds {
         let base_config = |reference: &Reference, platform: &Platform| -> BaseConfig {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::credentials::{Login, NoLogin, Resolver};
+use crate::credentials::{Credentials, Login, NoLogin, Resolver};
 use crate::settings::RegistrySettings;
 
 /// The error that nothing can be pushed anywhere.
@@ -12,7 +12,7 @@ pub const NO_CREDENTIALS: &str = "no registry has credentials\nhint: set the use
 /// By the names of the registries.
 pub type RegistryLogins = BTreeMap<String, Result<Login, NoLogin>>;
 
-/// Finds them. A helper is asked only for those that are `needed`: as far as this run knows, the others have no login.
+/// Finds them. A helper is asked only for those that are `needed`; the others have the logins that are known without.
 pub async fn find(
     registries: &[RegistrySettings],
     resolver: &mut Resolver,
@@ -27,12 +27,16 @@ pub async fn find(
         let host = it.repository.host();
         let login = match needed(it) {
             true => resolver.for_registry(host, &it.variables).await,
-            false => it.variables.login().and_then(|login| {
-                login.ok_or_else(|| NoLogin::Missing {
-                    host: host.to_owned(),
-                    variables: vec![it.variables.names()],
-                })
-            }),
+            false => match resolver.planned(host, &it.variables) {
+                // What only its helper could tell.
+                Ok(login) if matches!(login.credentials, Credentials::Anonymous) => {
+                    Err(NoLogin::Missing {
+                        host: host.to_owned(),
+                        variables: vec![it.variables.names()],
+                    })
+                }
+                known => known,
+            },
         };
         logins.insert(it.name.clone(), login);
     }

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use fakes::registry::{Behavior, FakeRegistry};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fakes::registry::{Behavior, FakeRegistry, PASSWORD, USER};
 use fakes::zips;
 use hyper::Method;
+use serde_json::json;
 
 use crate::support::release_fixture::{
     PREFIXES, ReleaseFixture, TAGS, VERSION, package, registry, zip_name,
@@ -263,4 +266,28 @@ async fn a_blob_that_is_damaged_in_the_layout_is_refused_and_the_remedy_named() 
         fixture.registries[0].count(Method::PUT, "manifests/1.2.3"),
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_docker_login_left_is_enough_to_copy_from_a_registry() {
+    let mut fixture = ReleaseFixture::new(2).await;
+    fixture.workspace.run(&["docker-push"]).await.expect(0, &[]);
+    std::fs::remove_dir_all(fixture.workspace.path().join("output")).unwrap();
+    for name in ["USERNAME", "PASSWORD"] {
+        fixture
+            .workspace
+            .set(&format!("{}_{name}", PREFIXES[0]), "");
+    }
+    let login = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let config = json!({"auths": {&*fixture.registries[0].host: {"auth": login}}});
+    fixture
+        .workspace
+        .write("config/config.json", &config.to_string());
+    let config = fixture.workspace.path().join("config");
+    fixture
+        .workspace
+        .set("DOCKER_CONFIG", config.to_str().unwrap());
+    let run = fixture.workspace.run(&["docker-push-azure"]).await;
+    run.expect(0, &["`dockerhub` holds 1.2.3 ("]);
+    fixture.same(&TAGS);
 }
