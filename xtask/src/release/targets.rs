@@ -35,8 +35,8 @@ pub fn outline<'a>(plan: &ReleasePlan) -> Vec<Target<'a>> {
     targets
 }
 
-/// The same with conditions and actions. `steps` are those of this run; `strict` makes a registry without credentials an
-/// error also where it was not asked for by name.
+/// The same with conditions and actions. `steps` are those of this run; `strict` makes a registry without credentials
+/// an error also where it was not asked for by name.
 pub fn targets<'a>(
     settings: &'a ReleaseSettings,
     plan: &'a ReleasePlan,
