@@ -222,7 +222,7 @@ async fn a_disk_that_fills_up() {
     let said = [
         &*format!("`{temporary}` cannot take the compressed layers: File too large"),
         "alone may need",
-        "MB; hint: free some space, or set `TMPDIR`",
+        "MB; hint: free some space there, or set `TMPDIR`",
     ];
     ended_without_a_tag(&fixture, &run, 1, &said).await;
     assert!(names(Path::new(&temporary)).is_empty());
