@@ -98,7 +98,8 @@ impl<'a> Changes<'a> {
         let (uid, gid) = self.owner.unwrap_or_default();
         let node = Node {
             kind: NodeKind::Directory,
-            mode: self.mode.unwrap_or(0o755),
+            // `--chmod` counts as far as BuildKit's `mkdir`, under its umask, takes it.
+            mode: self.mode.unwrap_or(0o755) & 0o755,
             uid,
             gid,
         };
