@@ -22,8 +22,8 @@ impl Engine {
         id.parse().map(Some).map_err(unreadable)
     }
 
-    /// Whether the engine has containerd's image store, which keeps layers as a registry gets them. Any other keeps them
-    /// unpacked, and compresses them for every push.
+    /// Whether the engine has containerd's image store, which keeps layers as a registry gets them. Any other keeps
+    /// them unpacked, and compresses them for every push.
     pub async fn holds_layers_compressed(&self) -> bool {
         let info = self.docker.info().await.unwrap_or_default();
         let status = info.driver_status.unwrap_or_default();

@@ -16,8 +16,8 @@ const NO_CERTIFICATES: &str = "this machine has no certificates by which `https`
 ///
 /// It names itself, because GitHub refuses clients that do not; it sends no `Referer`, because the URL before a
 /// redirect may be signed; it asks no proxy for what is on this machine; and without certificates on the machine, as on
-/// a bare Debian, it still speaks plain HTTP. It has no read timeout, which in reqwest also runs while a long upload waits for its
-/// response: [`send`](super::send) and [`chunk`](super::chunk) watch for stalls.
+/// a bare Debian, it still speaks plain HTTP. It has no read timeout, which in reqwest also runs while a long upload
+/// waits for its response: [`send`](super::send) and [`chunk`](super::chunk) watch for stalls.
 pub fn client(
     base: &Url,
     configure: impl Fn(ClientBuilder) -> ClientBuilder,

@@ -1,5 +1,5 @@
-//! The end of the layer pipeline: writes a layer to a file, and verifies everything that was known about it before it is
-//! handed out.
+//! The end of the layer pipeline: writes a layer to a file, and verifies everything that was known about it before it
+//! is handed out.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};

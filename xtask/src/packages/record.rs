@@ -1,5 +1,5 @@
-//! What is known of a package that was read whole and found intact: its digest, in `NAME.verified` beside it, for as long
-//! as nobody has touched it.
+//! What is known of a package that was read whole and found intact: its digest, in `NAME.verified` beside it, for as
+//! long as nobody has touched it.
 //!
 //! The kernel dates a file with every change to it and gives no program a way to set that date back, so a file with the
 //! recorded inode, size and times is the one that was read. Only a disk that loses bits goes unseen here: the CRC of

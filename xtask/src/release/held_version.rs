@@ -1,5 +1,5 @@
-//! The version at a registry that this run does not push to: those that lack it get it from there, as it is. Nothing has
-//! to be downloaded or built for that.
+//! The version at a registry that this run does not push to: those that lack it get it from there, as it is. Nothing
+//! has to be downloaded or built for that.
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;

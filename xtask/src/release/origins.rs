@@ -1,5 +1,5 @@
-//! What the target `extract` made of each package, kept beside the build context: the way from its files back to the zip
-//! for `docker-build`, and how to tell that they are still there unchanged.
+//! What the target `extract` made of each package, kept beside the build context: the way from its files back to the
+//! zip for `docker-build`, and how to tell that they are still there unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -80,8 +80,8 @@ fn read(file: &Path) -> Option<Record> {
     serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
-/// The digest of the names, modes, sizes, targets and times of what is in a directory. The time of the last change is one
-/// of them, which no program can set back: a file of another content has another.
+/// The digest of the names, modes, sizes, targets and times of what is in a directory. The time of the last change is
+/// one of them, which no program can set back: a file of another content has another.
 fn tree(directory: &Path) -> io::Result<Digest> {
     let mut entries = BTreeMap::new();
     let mut open = vec![directory.to_owned()];

@@ -35,8 +35,8 @@ pub struct BuiltLayer {
 }
 
 /// Builds `layers`, those of several platforms as well, and returns them in the same order. `ready` receives each as
-/// soon as it is whole: in `directory`, by the hexadecimal digits of its digest, or in a file without a name. One thread
-/// for each core if `workers` is `None`; no digest depends on it.
+/// soon as it is whole: in `directory`, by the hexadecimal digits of its digest, or in a file without a name. One
+/// thread for each core if `workers` is `None`; no digest depends on it.
 ///
 /// With the default compression, what is deflated in a zip already is not compressed again.
 ///
