@@ -291,3 +291,20 @@ async fn what_docker_login_left_is_enough_to_copy_from_a_registry() {
     run.expect(0, &["`dockerhub` holds 1.2.3 ("]);
     fixture.same(&TAGS);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_sends_its_layers_and_what_was_built_before_is_asked_for_first() {
+    let fixture = ReleaseFixture::new(2).await;
+    // Whether blobs were the first that a registry was asked for: a push target begins with the version's tag.
+    let begins_with_blobs = |number: usize| {
+        let requests = fixture.registries[number].requests();
+        let first = |part: &str| requests.iter().position(|it| it.target.contains(part));
+        first("/blobs/sha256:").unwrap() < first("/manifests/").unwrap()
+    };
+    fixture.workspace.run(&["docker-push"]).await.expect(0, &[]);
+    assert!(begins_with_blobs(0));
+    let second = ["docker-build", "docker-push-azure"];
+    fixture.workspace.run(&second).await.expect(0, &[]);
+    assert!(!begins_with_blobs(1));
+    fixture.same(&TAGS);
+}
