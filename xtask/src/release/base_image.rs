@@ -46,8 +46,8 @@ pub struct FetchedBase {
 /// Reads the images that the Dockerfile needs. Where this run does not push, all layers of the image are in `layout`.
 ///
 /// # Errors
-/// [`BadInput`](crate::exit::BadInput): there is no such image, none for the platform, it may not be read, or it is of a
-/// kind that only an engine can build on.
+/// [`BadInput`](crate::exit::BadInput): there is no such image, none for the platform, it may not be read, or it is of
+/// a kind that only an engine can build on.
 pub async fn fetch(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
