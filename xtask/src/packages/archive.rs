@@ -32,18 +32,20 @@ const TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 const DIRECTORY: u32 = 0o040_000;
 
-/// A file whose content is a deflate stream in the zip.
+/// Where the content of a file is in the zip.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeflatedFile {
-    /// Relative to the directory it was extracted to.
+pub struct ZippedFile {
+    /// Relative to the directory it is extracted to.
     pub path: PathBuf,
-    /// Of the stream in the zip, in bytes.
+    /// Of its bytes in the zip.
     pub offset: u64,
-    /// The length of the stream.
+    /// Their number.
     pub compressed: u64,
     /// The length of the file.
     pub size: u64,
     pub crc: u32,
+    /// The bytes are a deflate stream; otherwise they are the file's.
+    pub is_deflated: bool,
 }
 
 pub(super) struct Archive<'p> {
@@ -74,19 +76,29 @@ impl<'p> Archive<'p> {
         Ok((archive, placed))
     }
 
-    /// Where the content of a file is, if it is deflated.
-    pub fn deflated(&mut self, entry: &Placed) -> Result<Option<DeflatedFile>, Error> {
+    /// Where the content of a file is.
+    pub fn locate(&mut self, entry: &Placed) -> Result<ZippedFile, Error> {
         let file = self.zip.by_index_raw(entry.index);
         let file = file.map_err(fault(self.path))?;
-        let is_deflated = file.compression() == CompressionMethod::Deflated;
-        let offset = file.data_start().filter(|_| is_deflated);
-        Ok(offset.map(|offset| DeflatedFile {
-            path: entry.path.clone(),
-            offset,
-            compressed: file.compressed_size(),
-            size: file.size(),
-            crc: file.crc32(),
-        }))
+        let is_deflated = match file.compression() {
+            CompressionMethod::Deflated => Some(true),
+            CompressionMethod::Stored => Some(false),
+            _ => None,
+        };
+        match (is_deflated, file.data_start()) {
+            (Some(is_deflated), Some(offset)) => Ok(ZippedFile {
+                path: entry.path.clone(),
+                offset,
+                compressed: file.compressed_size(),
+                size: file.size(),
+                crc: file.crc32(),
+                is_deflated,
+            }),
+            _ => {
+                let unknown = ZipError::UnsupportedArchive("an unknown compression");
+                Err(fault(self.path)(unknown))
+            }
+        }
     }
 
     /// Copies the content of a file to `to`; `target` is what its errors name. Returns the bytes written.

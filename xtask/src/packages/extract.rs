@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::archive::{Archive, DeflatedFile};
+use super::archive::{Archive, ZippedFile};
 use super::error::Error;
 use super::layout::{Kind, Placed};
 
@@ -16,7 +16,7 @@ pub struct Extracted {
     pub files: usize,
     pub bytes: u64,
     /// Where in the zip the content of the deflated files is.
-    pub deflated: Vec<DeflatedFile>,
+    pub deflated: Vec<ZippedFile>,
 }
 
 /// Extracts `zip` and puts the result in place of `into`, whose parent is made if need be.
@@ -93,7 +93,10 @@ fn write(archive: &mut Archive<'_>, entries: &[Placed], root: &Path) -> Result<E
                 let mut file = file.map_err(Error::io("create", &path)).map_err(folded)?;
                 extracted.bytes += archive.copy(entry, &mut file, &path)?;
                 extracted.files += 1;
-                extracted.deflated.extend(archive.deflated(entry)?);
+                let zipped = archive.locate(entry)?;
+                extracted
+                    .deflated
+                    .extend(zipped.is_deflated.then_some(zipped));
                 permit(&path, entry.mode)?;
             }
             Kind::Link(target) => {

@@ -2,23 +2,23 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 
 use super::builder::Builder;
 use super::clients::Clients;
 use super::plan::{ReleasePlan, join};
 use super::push::Pushes;
-use super::stage::stage;
-use super::{build_layers, download, load, origins};
+use super::{build_layers, download, load, origins, stage, zipped};
 use crate::engine::{self, BuildLogins};
 use crate::exit::bad_input;
 use crate::graph::{self, TargetResult};
 use crate::image::layers::Dockerfile;
 use crate::packages;
 
-/// Unpacks each platform's package into its `lib-<arch>/` of the build context.
-pub async fn extract(plan: &ReleasePlan) -> Result<TargetResult> {
+/// Unpacks each platform's package into its `lib-<arch>/` of the build context; or if the layer builder is next
+/// (`stays_zipped`), sees to it that it takes the files out of the package itself.
+pub async fn extract(plan: &ReleasePlan, stays_zipped: bool) -> Result<TargetResult> {
     let unpacked = plan.platforms.iter().map(|platform| async move {
         let zip = download::package(plan, platform)?;
         let into = plan.lib(platform);
@@ -26,6 +26,12 @@ pub async fn extract(plan: &ReleasePlan) -> Result<TargetResult> {
         let extracted = tokio::task::spawn_blocking(move || {
             if let Some(files) = origins::unchanged(&record, &zip, &into) {
                 return Ok((files, false));
+            }
+            if stays_zipped {
+                if into.symlink_metadata().is_ok() {
+                    stage::remove(&into).with_context(|| format!("`{}`", into.display()))?;
+                }
+                return Ok((zipped::count(&zip)?, true));
             }
             let extracted = packages::extract(&zip, &into).map_err(download::fault)?;
             origins::save(&record, &zip, &into, &extracted)?;
@@ -38,6 +44,9 @@ pub async fn extract(plan: &ReleasePlan) -> Result<TargetResult> {
     let platforms = join(&plan.platforms);
     Ok(TargetResult::Done(
         match unpacked.iter().any(|(_, is_new)| *is_new) {
+            true if stays_zipped => {
+                format!("{files} files for {platforms}, left in their packages")
+            }
             true => format!("{files} files for {platforms}"),
             false => format!("{files} files for {platforms} are already there"),
         },
@@ -53,8 +62,12 @@ pub async fn build(
     context: &graph::Context<'_>,
 ) -> Result<TargetResult> {
     let staged = plan.context.clone();
-    let libs: Vec<PathBuf> = plan.platforms.iter().map(|it| plan.lib(it)).collect();
-    let staged = tokio::task::spawn_blocking(move || stage(&docker, &staged, &libs));
+    let mut libs: Vec<PathBuf> = plan.platforms.iter().map(|it| plan.lib(it)).collect();
+    if plan.transport.builder == Builder::Layers {
+        // It finds the others in their zips.
+        libs.retain(|lib| lib.is_dir());
+    }
+    let staged = tokio::task::spawn_blocking(move || stage::stage(&docker, &staged, &libs));
     for warning in staged.await?? {
         context.warn(&warning);
     }

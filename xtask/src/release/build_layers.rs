@@ -17,6 +17,7 @@ use super::image_source::{self, BASE_NAME};
 use super::origins;
 use super::plan::{ReleasePlan, rfc3339};
 use super::push::Pushes;
+use super::zipped;
 use crate::copy::{self, PendingImageWriter};
 use crate::engine::BuildPlan;
 use crate::exit::{bad_input, sentence};
@@ -64,6 +65,7 @@ pub async fn build(
     };
     let planning = Planning {
         context: plan.context.clone(),
+        zipped: zipped::packages(plan)?,
         origins: origins::load(plan),
         builds: plan.builds.clone(),
         compression: plan.transport.compression,
@@ -99,6 +101,8 @@ struct Planning {
     dockerfile: Dockerfile,
     /// The staged build context.
     context: PathBuf,
+    /// Packages that are not in it: their zips, and where they would be.
+    zipped: Vec<(PathBuf, String)>,
     origins: Origins,
     builds: Vec<BuildPlan>,
     bases: Bases,
@@ -142,7 +146,10 @@ impl Planning {
     /// Blocking.
     fn plan(self) -> Result<Planned> {
         let context = Context::read(&self.context, "Dockerfile").map_err(bad_input)?;
-        let tree = FileTree::of_context(&context, &self.origins);
+        let mut tree = FileTree::of_context(&context, &self.origins);
+        for (zip, folder) in &self.zipped {
+            tree.add(zipped::nodes(zip, folder)?, &context);
+        }
         let mut warnings = context.warnings;
         let images: HashMap<(Reference, Platform), BaseImage> = self
             .bases

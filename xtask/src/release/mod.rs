@@ -39,6 +39,7 @@ mod tags;
 mod targets;
 mod transport;
 mod verify;
+mod zipped;
 
 pub use check::check;
 pub use promote::promote;

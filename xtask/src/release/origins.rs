@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::plan::ReleasePlan;
-use crate::image::layers::{Origins, ZipOrigin};
+use crate::image::layers::{Origins, ZipEntry, ZipOrigin};
 use crate::oci::{Digest, Hasher, Platform};
-use crate::packages::{self, Extracted};
+use crate::packages::{self, Extracted, ZippedFile};
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -35,16 +35,8 @@ pub fn save(file: &Path, zip: &Path, lib: &Path, extracted: &Extracted) -> Resul
         let name = Path::new(folder).join(&entry.path);
         // What is not UTF-8 is compressed like any other file.
         let Some(name) = name.to_str() else { continue };
-        let origin = ZipOrigin {
-            zip: zip.to_owned(),
-            zip_digest: zip_digest.clone(),
-            offset: entry.offset,
-            compressed: entry.compressed,
-            size: entry.size,
-            crc: entry.crc,
-            modified,
-        };
-        origins.insert(name.to_owned(), origin);
+        let entry = zip_entry(zip, &zip_digest, entry);
+        origins.insert(name.to_owned(), ZipOrigin { entry, modified });
     }
     let record = Record {
         zip: zip_digest,
@@ -54,6 +46,19 @@ pub fn save(file: &Path, zip: &Path, lib: &Path, extracted: &Extracted) -> Resul
     };
     let text = serde_json::to_vec(&record)?;
     fs::write(file, text).with_context(|| format!("`{}`", file.display()))
+}
+
+/// Where the layer builder finds a file of `zip`.
+pub fn zip_entry(zip: &Path, zip_digest: &Digest, file: &ZippedFile) -> ZipEntry {
+    ZipEntry {
+        zip: zip.to_owned(),
+        zip_digest: zip_digest.clone(),
+        offset: file.offset,
+        compressed: file.compressed,
+        size: file.size,
+        crc: file.crc,
+        is_deflated: file.is_deflated,
+    }
 }
 
 /// The number of files in `lib`, if they are those that were extracted from this `zip`, and no others. Blocking.

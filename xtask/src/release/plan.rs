@@ -165,6 +165,13 @@ impl ReleasePlan {
         self.transport.image.is_none() && (targets.contains(&"docker-build") || pushes())
     }
 
+    /// Whether the packages are not unpacked, because the layer builder is next.
+    pub fn stays_zipped(&self, steps: &graph::Plan) -> bool {
+        let mut steps = steps.steps.iter();
+        self.transport.builder == Builder::Layers
+            && steps.any(|step| step.target == "docker-build" && !step.skipped)
+    }
+
     /// The build context's directory for one platform: `lib-amd64` for `linux/amd64`, as `TARGETARCH` has it.
     pub fn lib(&self, platform: &Platform) -> PathBuf {
         self.context.join(format!("lib-{}", platform.architecture))
@@ -189,7 +196,7 @@ impl ReleasePlan {
             let lines = if step.skipped {
                 vec!["left out by --skip".to_owned()]
             } else {
-                self.lines(&step.target, settings, logins, unmet)
+                self.lines(&step.target, steps, settings, logins, unmet)
             };
             let _ = writeln!(text, "\n{}", step.target);
             for line in lines {
@@ -213,6 +220,7 @@ impl ReleasePlan {
     fn lines(
         &self,
         target: &str,
+        steps: &graph::Plan,
         settings: &ReleaseSettings,
         logins: &RegistryLogins,
         unmet: &[String],
@@ -240,6 +248,9 @@ impl ReleasePlan {
                 ),
                 format!("into {}", relative(&self.packages)),
             ],
+            "extract" if self.stays_zipped(steps) => {
+                vec!["the files stay in their packages until they are in layers".to_owned()]
+            }
             "extract" => self
                 .platforms
                 .iter()

@@ -43,6 +43,7 @@ pub fn stage(docker: &Path, context: &Path, libs: &[PathBuf]) -> Result<Vec<Stri
         )));
     }
     let listed = list(docker)?;
+    fs::create_dir_all(context).with_context(|| format!("`{}`", context.display()))?;
     for entry in context.read_dir()? {
         let path = entry?.path();
         if !libs.contains(&path) {
@@ -78,7 +79,8 @@ pub fn stage(docker: &Path, context: &Path, libs: &[PathBuf]) -> Result<Vec<Stri
     Ok(listed.warnings)
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+/// Removes a file, link or directory.
+pub fn remove(path: &Path) -> io::Result<()> {
     if path.symlink_metadata()?.is_dir() {
         fs::remove_dir_all(path)
     } else {

@@ -58,6 +58,7 @@ pub fn targets<'a>(
     );
     let mut scheduled = steps.steps.iter().filter(|step| !step.skipped);
     let needs_packages = is_copied && scheduled.any(|step| step.target == "github-release");
+    let stays_zipped = plan.stays_zipped(steps);
     let made = |target: Target<'a>| match &given {
         Some(_) if needs_packages && target.name() == "download" => target,
         Some(reason) => target.only_when(reason, || false),
@@ -79,7 +80,7 @@ pub fn targets<'a>(
     let complete = |target: Target<'a>| match target.name() {
         "download" => made(target)
             .does(move |context| async move { download::download(settings, plan, &context).await }),
-        "extract" => made(target).does(move |_| build::extract(plan)),
+        "extract" => made(target).does(move |_| build::extract(plan, stays_zipped)),
         "docker-build" => made(target).does(move |context| async move {
             let docker = settings.root.join("docker");
             build::build(docker, plan, clients, pushes, &context).await

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fakes::zips::{build, forge, package, zip};
-use xtask::packages::extract;
+use xtask::packages::{ListedKind, extract, list};
 
 use crate::support::names;
 
@@ -52,6 +52,20 @@ fn a_package_replaces_the_directory_and_everyone_may_read_it() {
         fs::read_link(lib.join("bin/current")).unwrap(),
         Path::new("../app.dll")
     );
+    // What is listed is what is extracted.
+    let listed = list(&dir.path().join("p.zip")).unwrap();
+    let paths: Vec<_> = listed.keys().filter_map(|path| path.to_str()).collect();
+    assert_eq!(paths, ["app.dll", "bin", "bin/app", "bin/current"]);
+    for (path, entry) in &listed {
+        let metadata = lib.join(path).symlink_metadata().unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o7777, entry.mode);
+        let is_same = match &entry.kind {
+            ListedKind::Directory => metadata.is_dir(),
+            ListedKind::File(file) => metadata.is_file() && file.size == metadata.len(),
+            ListedKind::Link(target) => metadata.is_symlink() && target == "../app.dll",
+        };
+        assert!(is_same, "{}: {entry:?}", path.display());
+    }
 }
 
 #[test]

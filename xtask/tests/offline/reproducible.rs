@@ -97,6 +97,14 @@ async fn one_digest_whatever_the_checkout_the_umask_the_dates_and_what_was_there
         let _ = std::fs::remove_dir_all(one.path().join("target"));
         assert_eq!(built(&one, "umask 000").await, digest, "without {left}");
     }
+    // All of that out of the zips; now of unpacked files.
+    let lib = one.path().join("output/docker-build-context/lib-amd64");
+    assert!(!lib.exists());
+    run_in(&one, "umask 077", &["extract"]).await.expect(0, &[]);
+    assert!(lib.exists());
+    let _ = std::fs::remove_dir_all(one.path().join("target"));
+    assert_eq!(built(&one, "umask 077").await, digest);
+    assert!(lib.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

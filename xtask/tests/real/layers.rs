@@ -11,7 +11,7 @@ use serde_json::json;
 use xtask::image::context::Context;
 use xtask::image::layers::{
     Action, Base, BuiltLayer, Copy, FileTree, Inputs, Origin, Origins, Owner, Recipe, Stage, Step,
-    ZipOrigin, build_layers, plan,
+    ZipEntry, ZipOrigin, build_layers, plan,
 };
 use xtask::image::{Compression, Content};
 use xtask::oci::Digest;
@@ -58,16 +58,16 @@ fn context(root: &Path, long: &str) -> Origins {
     let origins = ["large", "small", "tiny"].map(|name| {
         let entry = archive.by_name(name).unwrap();
         let modified = lib.join(name).metadata().unwrap().modified().unwrap();
-        let origin = ZipOrigin {
+        let entry = ZipEntry {
             zip: zip.clone(),
             zip_digest: Digest::sha256_of(&fs::read(&zip).unwrap()),
             offset: entry.data_start().unwrap(),
             compressed: entry.compressed_size(),
             size: entry.size(),
             crc: entry.crc32(),
-            modified,
+            is_deflated: true,
         };
-        (format!("lib/{name}"), origin)
+        (format!("lib/{name}"), ZipOrigin { entry, modified })
     });
     let other = root.join("context/other");
     fs::create_dir_all(other.join(long).parent().unwrap()).unwrap();

@@ -18,6 +18,7 @@ pub struct Context {
     pub entries: Vec<Entry>,
     /// What the files have and the image will not, as sentences.
     pub warnings: Vec<String>,
+    ignore: Ignore,
 }
 
 /// One file, directory or link.
@@ -83,7 +84,13 @@ impl Context {
         Ok(Context {
             warnings: walk.warnings(),
             entries: walk.entries,
+            ignore: walk.ignore,
         })
+    }
+
+    /// Whether the file or directory at `path`, which need not be on the disk, is excluded.
+    pub fn excludes(&self, path: &str) -> bool {
+        self.ignore.excludes(path)
     }
 }
 

@@ -10,7 +10,7 @@ use std::thread::{self, available_parallelism};
 
 use bytes::Bytes;
 
-use super::content::FileContent;
+use super::content::{FileContent, Source};
 use super::error::BuildError;
 use super::plan::PlannedLayer;
 use super::tar_header::{BLOCK, header};
@@ -166,21 +166,28 @@ impl Archive<'_, '_> {
     }
 
     fn add_content(&mut self, path: &str, content: &FileContent) -> Result<(), BuildError> {
-        match content.origin() {
-            Some(origin) if self.moves_members && origin.is_moved() => {
+        match content.zip_entry() {
+            Some(entry) if self.moves_members && entry.is_moved() => {
                 self.flush();
-                let moved = origin.copy_to(&self.writer);
+                let moved = entry.copy_to(&self.writer);
                 moved.map_err(|error| BuildError::Zip {
-                    zip: origin.zip.clone(),
+                    zip: entry.zip.clone(),
                     name: path.to_owned(),
                     reason: error.to_string(),
                 })
             }
             _ => {
                 let read = content.read(256 << 10, |chunk| self.add(chunk));
-                read.map_err(|error| BuildError::Read {
-                    name: path.to_owned(),
-                    error,
+                read.map_err(|error| match &content.source {
+                    Source::Zip(entry) => BuildError::Zip {
+                        zip: entry.zip.clone(),
+                        name: path.to_owned(),
+                        reason: error.to_string(),
+                    },
+                    _ => BuildError::Read {
+                        name: path.to_owned(),
+                        error,
+                    },
                 })
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes};
 
 use super::file_part::FilePart;
-use super::zip_origin::ZipOrigin;
+use super::zip_entry::ZipEntry;
 use crate::oci::{Digest, Hasher};
 
 /// The content of a file of an image.
@@ -22,6 +22,8 @@ pub struct FileContent {
 pub enum Source {
     /// A file of the build context.
     Disk(Arc<DiskFile>),
+    /// A file that is in a zip only.
+    Zip(Arc<ZipEntry>),
     /// A part of a file that holds the contents of a layer.
     Kept {
         file: Arc<File>,
@@ -37,13 +39,15 @@ pub enum Source {
 pub struct DiskFile {
     pub path: PathBuf,
     /// Where its bytes are compressed already.
-    pub origin: Option<ZipOrigin>,
+    pub origin: Option<ZipEntry>,
 }
 
 impl FileContent {
-    pub fn origin(&self) -> Option<&ZipOrigin> {
+    /// Where its bytes are in a zip, and still to be had from there.
+    pub fn zip_entry(&self) -> Option<&ZipEntry> {
         match &self.source {
             Source::Disk(file) => file.origin.as_ref(),
+            Source::Zip(entry) => Some(entry),
             _ => None,
         }
     }
@@ -55,6 +59,7 @@ impl FileContent {
     pub fn read(&self, chunk: usize, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
         let mut reader: Box<dyn Read> = match &self.source {
             Source::Disk(disk) => Box::new(File::open(&disk.path)?),
+            Source::Zip(entry) => Box::new(entry.open()?),
             Source::Kept { file, offset, .. } => Box::new(FilePart {
                 file: Arc::clone(file),
                 at: *offset,
@@ -100,6 +105,7 @@ impl FileContent {
         }
         match (&self.source, &other.source) {
             (Source::Disk(one), Source::Disk(other)) if one.path == other.path => Ok(true),
+            (Source::Zip(one), Source::Zip(other)) if one == other => Ok(true),
             _ => Ok(self.digest()? == other.digest()?),
         }
     }
@@ -108,7 +114,7 @@ impl FileContent {
     pub fn digest(&self) -> io::Result<Digest> {
         match &self.source {
             Source::Kept { digest, .. } | Source::Compared(digest) => Ok(digest.clone()),
-            Source::Disk(_) | Source::Memory(_) => {
+            Source::Disk(_) | Source::Zip(_) | Source::Memory(_) => {
                 let mut hasher = Hasher::sha256();
                 self.read(256 << 10, |chunk| {
                     hasher.update(chunk);

@@ -42,7 +42,7 @@ impl PlannedLayer {
 
 /// Names the bytes and the way they get into the layer: as they stand in a zip, or compressed.
 fn identity(content: &FileContent) -> std::io::Result<String> {
-    Ok(match content.origin() {
+    Ok(match content.zip_entry() {
         Some(it) => format!(
             "{} in {} {} {:08x}",
             it.offset, it.zip_digest, it.compressed, it.crc

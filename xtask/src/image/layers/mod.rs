@@ -24,12 +24,14 @@ mod tar_header;
 mod tests;
 mod tree;
 mod tree_file;
+mod zip_entry;
 mod zip_origin;
 
 pub use assemble::{Release, StepLayer, base, config, manifest};
 pub use base_layer::Contents;
 pub use build::{BuiltLayer, build_layers};
 pub use config::ConfigDocument;
+pub use content::{FileContent, Source};
 pub use dockerfile::{Dockerfile, DockerfileError, EngineReason};
 pub use error::BuildError;
 pub use layout::{Layout, LayoutWriter};
@@ -38,5 +40,6 @@ pub use plan::{BaseImage, Inputs, Plan, PlannedLayer, plan};
 pub use recipe::{
     Action, Base, BaseConfig, BuildArgs, Copy, Healthcheck, Origin, Owner, Recipe, Stage, Step,
 };
-pub use tree::FileTree;
+pub use tree::{FileTree, Node, NodeKind};
+pub use zip_entry::ZipEntry;
 pub use zip_origin::{Origins, ZipOrigin};

@@ -95,6 +95,23 @@ impl FileTree {
         }
     }
 
+    /// Adds what is not on the disk, unless `context` excludes it. An excluded directory stays if something below it is
+    /// there, as on the disk.
+    pub fn add(&mut self, nodes: Vec<(String, Node)>, context: &Context) {
+        let is_directory = |(_, node): &(String, Node)| node.is_directory();
+        let (mut directories, others): (Vec<_>, Vec<_>) = nodes.into_iter().partition(is_directory);
+        let others = others.into_iter();
+        self.nodes
+            .extend(others.filter(|(path, _)| !context.excludes(path)));
+        // The deepest first.
+        directories.sort_by(|(one, _), (other, _)| other.cmp(one));
+        for (path, directory) in directories {
+            if !context.excludes(&path) || self.below(&path).next().is_some() {
+                self.nodes.insert(path, directory);
+            }
+        }
+    }
+
     pub fn get(&self, path: &str) -> Option<&Node> {
         self.nodes.get(path)
     }

@@ -1,22 +1,13 @@
 //! The way from a file of the build context back to the zip entry that it was extracted from.
-//!
-//! A zip entry is a deflate stream with its CRC and length, which is all that a gzip member is: it is moved into the
-//! layer as it is, and inflated once to be checked and hashed.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, BufRead, Read};
-use std::os::unix::fs::FileExt as _;
+use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::file_part::FilePart;
-use crate::image::layer_pipeline::LayerWriter;
-use crate::oci::Digest;
+use super::zip_entry::ZipEntry;
 
 /// By path in the build context.
 pub type Origins = HashMap<String, ZipOrigin>;
@@ -24,16 +15,7 @@ pub type Origins = HashMap<String, ZipOrigin>;
 /// A deflated entry of a zip, and the file that was extracted from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZipOrigin {
-    pub zip: PathBuf,
-    /// Of the zip as it was when the file was extracted.
-    pub zip_digest: Digest,
-    /// Of the entry's compressed bytes.
-    pub offset: u64,
-    /// Their length.
-    pub compressed: u64,
-    /// Of the extracted file.
-    pub size: u64,
-    pub crc: u32,
+    pub entry: ZipEntry,
     /// When the extracted file was written: one that was changed since is compressed instead.
     pub modified: SystemTime,
 }
@@ -47,7 +29,7 @@ pub(super) struct Usable<'a> {
 impl<'a> Usable<'a> {
     pub fn new(origins: &'a Origins) -> Usable<'a> {
         // A zip that was removed meanwhile is no error: the files are there.
-        let zips: HashSet<&PathBuf> = origins.values().map(|origin| &origin.zip).collect();
+        let zips: HashSet<&PathBuf> = origins.values().map(|origin| &origin.entry.zip).collect();
         let zips = zips.into_iter().filter_map(|zip| {
             let metadata = fs::metadata(zip).ok()?;
             Some((zip, metadata.len()))
@@ -59,152 +41,14 @@ impl<'a> Usable<'a> {
     }
 
     /// The origin of a file of the context.
-    pub fn origin(&self, name: &str, size: u64, modified: SystemTime) -> Option<ZipOrigin> {
-        let origin = self.origins.get(name)?;
-        let is_unchanged = (origin.size, origin.modified) == (size, modified);
-        let zip = self.zips.get(&origin.zip)?;
-        let end = origin.offset.checked_add(origin.compressed)?;
-        (is_unchanged && end <= *zip).then(|| origin.clone())
-    }
-}
-
-/// A smaller entry is compressed together with its neighbours: a member of its own would be larger.
-const MIN_SIZE: u64 = 4 << 10;
-
-/// Of a gzip member, whose trailer has 32 bits for it.
-const MAX_SIZE: u64 = u32::MAX as u64;
-
-/// Entries up to this size, inflated and compressed, are inflated in one piece, which is faster.
-const IN_MEMORY: u64 = 4 << 20;
-
-/// Bytes of a chunk of larger ones.
-const CHUNK: usize = 256 << 10;
-
-/// Neither time nor name, by no system in particular: as libdeflate's.
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-
-impl ZipOrigin {
-    /// Whether the entry becomes a gzip member.
-    pub(super) fn is_moved(&self) -> bool {
-        (MIN_SIZE..=MAX_SIZE).contains(&self.size)
-    }
-
-    /// Gives the entry as a gzip member to `layer`, inflated once to be checked and hashed.
-    ///
-    /// # Errors
-    /// A zip that cannot be read, or an entry that does not inflate to its CRC and length.
-    pub(super) fn copy_to(&self, layer: &LayerWriter) -> io::Result<()> {
-        let zip = File::open(&self.zip)?;
-        if self.size.max(self.compressed) <= IN_MEMORY {
-            self.copy_at_once(&zip, layer)
-        } else {
-            self.copy_in_chunks(zip, layer)
-        }
-    }
-
-    fn trailer(&self) -> [u8; 8] {
-        let mut trailer = [0; 8];
-        trailer[..4].copy_from_slice(&self.crc.to_le_bytes());
-        trailer[4..].copy_from_slice(&(self.size as u32).to_le_bytes());
-        trailer
-    }
-
-    fn copy_at_once(&self, zip: &File, layer: &LayerWriter) -> io::Result<()> {
-        let length = self.compressed as usize;
-        let mut member = vec![0; HEADER.len() + length + 8];
-        member[..HEADER.len()].copy_from_slice(&HEADER);
-        zip.read_exact_at(&mut member[HEADER.len()..][..length], self.offset)?;
-        member[HEADER.len() + length..].copy_from_slice(&self.trailer());
-        let mut inflated = vec![0; self.size as usize];
-        // It checks the trailer, where it finds it after the stream's end.
-        let size = libdeflater::Decompressor::new()
-            .gzip_decompress(&member, &mut inflated)
-            .map_err(io::Error::other)?;
-        if size != inflated.len() {
-            return Err(io::Error::other("it is shorter than its length says"));
-        }
-        if layer.hash(inflated.into()) {
-            layer.write(member.into());
-        }
-        Ok(())
-    }
-
-    fn copy_in_chunks(&self, zip: File, layer: &LayerWriter) -> io::Result<()> {
-        let entry = FilePart {
-            file: Arc::new(zip),
-            at: self.offset,
-            left: self.compressed,
-        };
-        layer.write(Bytes::from_static(&HEADER));
-        let mut decoder = flate2::bufread::DeflateDecoder::new(Tee {
-            inner: entry,
-            chunk: Bytes::new(),
-            taken: Vec::new(),
-        });
-        // Not a gzip decoder: its CRC takes longer than the inflating.
-        let mut crc = libdeflater::Crc::new();
-        loop {
-            let mut inflated = vec![0; CHUNK];
-            let mut length = 0;
-            while length < CHUNK {
-                match decoder.read(&mut inflated[length..])? {
-                    0 => break,
-                    read => length += read,
-                }
-            }
-            inflated.truncate(length);
-            crc.update(&inflated);
-            let mut compressed = decoder.get_mut().taken.drain(..);
-            let wants_more =
-                layer.hash(inflated.into()) && compressed.all(|chunk| layer.write(chunk));
-            if !wants_more {
-                return Ok(());
-            }
-            if length == 0 {
-                break;
-            }
-        }
-        let found = (crc.sum(), decoder.total_out(), decoder.total_in());
-        if found != (self.crc, self.size, self.compressed) {
-            return Err(io::Error::other(
-                "it does not inflate to its CRC and length",
-            ));
-        }
-        layer.write(Bytes::copy_from_slice(&self.trailer()));
-        Ok(())
-    }
-}
-
-/// Keeps a copy of what was read.
-struct Tee<R> {
-    inner: R,
-    chunk: Bytes,
-    taken: Vec<Bytes>,
-}
-
-impl<R: Read> BufRead for Tee<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.chunk.is_empty() {
-            let mut chunk = Vec::with_capacity(CHUNK);
-            self.inner
-                .by_ref()
-                .take(CHUNK as u64)
-                .read_to_end(&mut chunk)?;
-            self.chunk = chunk.into();
-            self.taken.push(self.chunk.clone());
-        }
-        Ok(&self.chunk)
-    }
-
-    fn consume(&mut self, length: usize) {
-        drop(self.chunk.split_to(length));
-    }
-}
-
-impl<R: Read> Read for Tee<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.fill_buf()?.read(buffer)?;
-        self.consume(length);
-        Ok(length)
+    pub fn origin(&self, name: &str, size: u64, modified: SystemTime) -> Option<ZipEntry> {
+        let ZipOrigin {
+            entry,
+            modified: then,
+        } = self.origins.get(name)?;
+        let is_unchanged = (entry.size, *then) == (size, modified);
+        let zip = self.zips.get(&entry.zip)?;
+        let end = entry.offset.checked_add(entry.compressed)?;
+        (is_unchanged && end <= *zip).then(|| entry.clone())
     }
 }

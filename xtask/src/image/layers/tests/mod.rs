@@ -5,6 +5,7 @@ mod keys;
 mod layers;
 mod layouts;
 mod moving;
+mod zipped;
 
 use std::collections::HashMap;
 use std::fs;

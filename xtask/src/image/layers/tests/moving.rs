@@ -8,7 +8,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::*;
-use crate::image::layers::ZipOrigin;
+use crate::image::layers::{ZipEntry, ZipOrigin};
 use crate::oci::Digest;
 
 /// Not compressible to nothing, and not random.
@@ -25,20 +25,28 @@ pub(super) fn text(length: usize) -> Vec<u8> {
 pub(super) struct Package {
     pub(super) root: tempfile::TempDir,
     zip: PathBuf,
+    /// By path in the context.
+    pub(super) entries: Vec<(String, ZipEntry)>,
+    /// The deflated ones.
     pub(super) origins: Origins,
 }
 
+/// What is called `stored` is not compressed.
 pub(super) fn package(files: &[(&str, Vec<u8>)]) -> Package {
     let root = tempfile::tempdir().unwrap();
     let zip = root.path().join("package.zip");
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    let deflated = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
     for (name, content) in files {
-        writer.start_file(*name, deflated).unwrap();
+        let method = match *name {
+            "stored" => CompressionMethod::Stored,
+            _ => CompressionMethod::Deflated,
+        };
+        let options = SimpleFileOptions::default().compression_method(method);
+        writer.start_file(*name, options).unwrap();
         writer.write_all(content).unwrap();
     }
     fs::write(&zip, writer.finish().unwrap().into_inner()).unwrap();
-    let mut origins = Origins::new();
+    let (mut entries, mut origins) = (Vec::new(), Origins::new());
     let mut archive = ZipArchive::new(fs::File::open(&zip).unwrap()).unwrap();
     let context = root.path().join("context/lib");
     fs::create_dir_all(&context).unwrap();
@@ -47,18 +55,28 @@ pub(super) fn package(files: &[(&str, Vec<u8>)]) -> Package {
         fs::write(&path, content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let entry = archive.by_name(name).unwrap();
-        let origin = ZipOrigin {
+        let entry = ZipEntry {
             zip: zip.clone(),
             zip_digest: Digest::sha256_of(&fs::read(&zip).unwrap()),
             offset: entry.data_start().unwrap(),
             compressed: entry.compressed_size(),
             size: entry.size(),
             crc: entry.crc32(),
-            modified: path.metadata().unwrap().modified().unwrap(),
+            is_deflated: entry.compression() == CompressionMethod::Deflated,
         };
-        origins.insert(format!("lib/{name}"), origin);
+        let modified = path.metadata().unwrap().modified().unwrap();
+        let path = format!("lib/{name}");
+        entries.push((path.clone(), entry.clone()));
+        if entry.is_deflated {
+            origins.insert(path, ZipOrigin { entry, modified });
+        }
     }
-    Package { root, zip, origins }
+    Package {
+        root,
+        zip,
+        entries,
+        origins,
+    }
 }
 
 impl Package {
@@ -70,7 +88,7 @@ impl Package {
 
     /// Whether the bytes of the entry stand in the layer as they stand in the zip.
     fn is_moved(&self, name: &str, layer: &BuiltLayer) -> bool {
-        let origin = &self.origins[&format!("lib/{name}")];
+        let origin = &self.origins[&format!("lib/{name}")].entry;
         let zip = fs::read(&self.zip).unwrap();
         let entry = &zip[origin.offset as usize..][..origin.compressed as usize];
         bytes(layer)
@@ -149,7 +167,7 @@ fn an_entry_that_does_not_inflate_to_its_crc_is_an_error() {
     for size in [100_000, 6 << 20] {
         for damage in ["crc", "byte", "shorter", "longer"] {
             let mut package = package(&[("one", text(size))]);
-            let origin = package.origins.get_mut("lib/one").unwrap();
+            let origin = &mut package.origins.get_mut("lib/one").unwrap().entry;
             match damage {
                 "crc" => origin.crc ^= 1,
                 "shorter" => origin.compressed -= 3,

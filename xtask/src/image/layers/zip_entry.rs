@@ -1,0 +1,209 @@
+//! Entries of zips as they get into layers.
+//!
+//! A zip entry is a deflate stream with its CRC and length, which is all that a gzip member is: it is moved into the
+//! layer as it is, and inflated once to be checked and hashed.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::file_part::FilePart;
+use crate::image::layer_pipeline::LayerWriter;
+use crate::oci::Digest;
+
+/// An entry of a zip that is deflated or stored as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZipEntry {
+    pub zip: PathBuf,
+    /// Of the zip as it was when the entry was looked at.
+    pub zip_digest: Digest,
+    /// Of the entry's bytes in the zip.
+    pub offset: u64,
+    /// Their number.
+    pub compressed: u64,
+    /// Of the file.
+    pub size: u64,
+    pub crc: u32,
+    pub is_deflated: bool,
+}
+
+/// A smaller entry is compressed together with its neighbours: a member of its own would be larger.
+const MIN_SIZE: u64 = 4 << 10;
+
+/// Of a gzip member, whose trailer has 32 bits for it.
+const MAX_SIZE: u64 = u32::MAX as u64;
+
+/// Entries up to this size, inflated and compressed, are inflated in one piece, which is faster.
+const IN_MEMORY: u64 = 4 << 20;
+
+/// Bytes of a chunk of larger ones.
+const CHUNK: usize = 256 << 10;
+
+/// Neither time nor name, by no system in particular: as libdeflate's.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+impl ZipEntry {
+    /// Whether the entry becomes a gzip member.
+    pub(super) fn is_moved(&self) -> bool {
+        self.is_deflated && (MIN_SIZE..=MAX_SIZE).contains(&self.size)
+    }
+
+    /// Reads the file; fails at its end if that is not what the zip says.
+    pub(super) fn open(&self) -> io::Result<impl Read> {
+        let entry = self.part(File::open(&self.zip)?);
+        let content: Box<dyn Read> = match self.is_deflated {
+            true => Box::new(flate2::bufread::DeflateDecoder::new(BufReader::new(entry))),
+            false => Box::new(entry),
+        };
+        Ok(Checked {
+            content,
+            crc: libdeflater::Crc::new(),
+            expected: self.crc,
+        })
+    }
+
+    fn part(&self, zip: File) -> FilePart {
+        FilePart {
+            file: Arc::new(zip),
+            at: self.offset,
+            left: self.compressed,
+        }
+    }
+
+    /// Gives the entry as a gzip member to `layer`, inflated once to be checked and hashed.
+    ///
+    /// # Errors
+    /// A zip that cannot be read, or an entry that does not inflate to its CRC and length.
+    pub(super) fn copy_to(&self, layer: &LayerWriter) -> io::Result<()> {
+        let zip = File::open(&self.zip)?;
+        if self.size.max(self.compressed) <= IN_MEMORY {
+            self.copy_at_once(&zip, layer)
+        } else {
+            self.copy_in_chunks(zip, layer)
+        }
+    }
+
+    fn trailer(&self) -> [u8; 8] {
+        let mut trailer = [0; 8];
+        trailer[..4].copy_from_slice(&self.crc.to_le_bytes());
+        trailer[4..].copy_from_slice(&(self.size as u32).to_le_bytes());
+        trailer
+    }
+
+    fn copy_at_once(&self, zip: &File, layer: &LayerWriter) -> io::Result<()> {
+        let length = self.compressed as usize;
+        let mut member = vec![0; HEADER.len() + length + 8];
+        member[..HEADER.len()].copy_from_slice(&HEADER);
+        zip.read_exact_at(&mut member[HEADER.len()..][..length], self.offset)?;
+        member[HEADER.len() + length..].copy_from_slice(&self.trailer());
+        let mut inflated = vec![0; self.size as usize];
+        // It checks the trailer, where it finds it after the stream's end.
+        let size = libdeflater::Decompressor::new()
+            .gzip_decompress(&member, &mut inflated)
+            .map_err(io::Error::other)?;
+        if size != inflated.len() {
+            return Err(io::Error::other("it is shorter than its length says"));
+        }
+        if layer.hash(inflated.into()) {
+            layer.write(member.into());
+        }
+        Ok(())
+    }
+
+    fn copy_in_chunks(&self, zip: File, layer: &LayerWriter) -> io::Result<()> {
+        layer.write(Bytes::from_static(&HEADER));
+        let mut decoder = flate2::bufread::DeflateDecoder::new(Tee {
+            inner: self.part(zip),
+            chunk: Bytes::new(),
+            taken: Vec::new(),
+        });
+        // Not a gzip decoder: its CRC takes longer than the inflating.
+        let mut crc = libdeflater::Crc::new();
+        loop {
+            let mut inflated = vec![0; CHUNK];
+            let mut length = 0;
+            while length < CHUNK {
+                match decoder.read(&mut inflated[length..])? {
+                    0 => break,
+                    read => length += read,
+                }
+            }
+            inflated.truncate(length);
+            crc.update(&inflated);
+            let mut compressed = decoder.get_mut().taken.drain(..);
+            let wants_more =
+                layer.hash(inflated.into()) && compressed.all(|chunk| layer.write(chunk));
+            if !wants_more {
+                return Ok(());
+            }
+            if length == 0 {
+                break;
+            }
+        }
+        let found = (crc.sum(), decoder.total_out(), decoder.total_in());
+        if found != (self.crc, self.size, self.compressed) {
+            return Err(io::Error::other(
+                "it does not inflate to its CRC and length",
+            ));
+        }
+        layer.write(Bytes::copy_from_slice(&self.trailer()));
+        Ok(())
+    }
+}
+
+/// Checks the CRC of what it reads.
+struct Checked<R> {
+    content: R,
+    crc: libdeflater::Crc,
+    expected: u32,
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.content.read(buffer)?;
+        self.crc.update(&buffer[..length]);
+        if length == 0 && !buffer.is_empty() && self.crc.sum() != self.expected {
+            return Err(io::Error::other("it does not have its CRC"));
+        }
+        Ok(length)
+    }
+}
+
+/// Keeps a copy of what was read.
+struct Tee<R> {
+    inner: R,
+    chunk: Bytes,
+    taken: Vec<Bytes>,
+}
+
+impl<R: Read> BufRead for Tee<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.chunk.is_empty() {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            self.inner
+                .by_ref()
+                .take(CHUNK as u64)
+                .read_to_end(&mut chunk)?;
+            self.chunk = chunk.into();
+            self.taken.push(self.chunk.clone());
+        }
+        Ok(&self.chunk)
+    }
+
+    fn consume(&mut self, length: usize) {
+        drop(self.chunk.split_to(length));
+    }
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(buffer)?;
+        self.consume(length);
+        Ok(length)
+    }
+}
