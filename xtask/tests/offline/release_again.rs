@@ -71,7 +71,7 @@ async fn nothing_changed_costs_one_head_for_each_tag_and_registry() {
         0,
         &[
             "were there already",
-            "are already there",
+            "left in their packages",
             "is already there, in output/image",
             "already there, nothing pushed",
         ],
