@@ -109,8 +109,10 @@ impl ZipEntry {
         if size != inflated.len() {
             return Err(io::Error::other("it is shorter than its length says"));
         }
-        if layer.hash(inflated.into()) {
-            layer.write(member.into());
+        // In chunks, as the queues are bounded by their number.
+        let (mut inflated, mut member) = (chunks(inflated.into()), chunks(member.into()));
+        if inflated.all(|chunk| layer.hash(chunk)) {
+            member.all(|chunk| layer.write(chunk));
         }
         Ok(())
     }
@@ -154,6 +156,13 @@ impl ZipEntry {
         layer.write(Bytes::copy_from_slice(&self.trailer()));
         Ok(())
     }
+}
+
+fn chunks(mut bytes: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let chunk = bytes.split_to(bytes.len().min(CHUNK));
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 /// Checks the CRC of what it reads.
