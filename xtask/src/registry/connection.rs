@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Request, Response, StatusCode};
+use reqwest::{Method, Request, Response, StatusCode};
 use url::Url;
 
-use super::auth::{Auth, Authorization, Scope};
+use super::auth::{Access, Auth, Authorization, Scope};
 use super::error::Error;
 use super::options::Options;
 use super::rate_limiter::{self, RateLimiter};
@@ -31,6 +32,8 @@ pub(super) struct Connection {
     /// Held by the very first request, so that one request learns the challenge and one tries a wrong password, however
     /// many start together.
     opening: tokio::sync::Mutex<()>,
+    /// Whether `/v2/` was asked who may come in.
+    asked: tokio::sync::OnceCell<()>,
 }
 
 impl Connection {
@@ -52,6 +55,7 @@ impl Connection {
             auth: Auth::new(&host, credentials),
             opened: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),
+            asked: tokio::sync::OnceCell::new(),
         })
     }
 
@@ -172,18 +176,69 @@ impl Connection {
                     _ => {}
                 }
             } else if authorization.is_some() {
-                self.auth.accept();
+                // A registry that everyone may read answers a reader whatever login it carries.
+                let is_read = matches!(method, Method::GET | Method::HEAD);
+                if !is_read || refusals > 0 {
+                    self.auth.accept();
+                }
+            } else if let (403 | 404, Some(spare)) = (response.status().as_u16(), spare)
+                && refusals == 0
+                && response.url().path() != WHO_MAY_COME_IN
+                && self.is_ours(response.url())
+                && self.offers_login(scope).await?
+            {
+                refusals += 1;
+                request = spare;
+                continue;
             }
             if response.status().is_success() {
                 return Ok(response);
             }
             let refusal = self.transport.refusal(&method, response).await;
-            return Err(if is_unauthorized && authorization.is_some() {
+            // Some refuse a mount from elsewhere with 401; that says nothing of the login.
+            let is_about_login = is_unauthorized && !matches!(scope.access, Access::Mount { .. });
+            return Err(if is_about_login && authorization.is_some() {
                 self.auth.rejected(refusal, scope)
             } else {
                 self.auth.denied(refusal, scope)
             });
         }
+    }
+
+    /// Finds out whether the login is right where nothing has done so yet: asks `/v2/`, as `docker login` does. Returns
+    /// whether it is known now; it is not where `/v2/` is open to all.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`]
+    pub(super) async fn check_login(&self, scope: &Scope) -> Result<bool, Error> {
+        let ask = async || {
+            let mut url = self.base.clone();
+            url.set_path(WHO_MAY_COME_IN);
+            let (request, sent) = (Request::new(Method::GET, url), Sent::default());
+            let stall = self.options.stall.request;
+            match self.exchange(request, scope, stall, &sent).await {
+                Err(error @ Error::Rejected { .. }) => Err(error),
+                // Whatever else is wrong, the requests that matter meet it themselves.
+                _ => Ok(()),
+            }
+        };
+        if !self.auth.is_known() {
+            self.asked.get_or_try_init(ask).await?;
+        }
+        Ok(self.auth.is_known())
+    }
+
+    /// Whether a request without a login that met 403 or 404 is worth another try with it: some registries, such as
+    /// Artifactory, hide what is private, and ask for a login at `/v2/` alone.
+    ///
+    /// Boxed, because it is asked in the middle of an exchange and makes another.
+    fn offers_login<'c>(&'c self, scope: &'c Scope) -> BoxFuture<'c, Result<bool, Error>> {
+        Box::pin(async move {
+            if !self.auth.can_sign_in() {
+                self.check_login(scope).await?;
+            }
+            Ok(self.auth.can_sign_in())
+        })
     }
 
     fn is_ours(&self, url: &Url) -> bool {
@@ -203,6 +258,9 @@ pub(super) fn is_retryable(error: &Error) -> bool {
         _ => error.is_transient(),
     }
 }
+
+/// The path that says how to sign in.
+const WHO_MAY_COME_IN: &str = "/v2/";
 
 /// How often a 401 leads to another try: once to learn how to sign in, once because a token expired.
 const MOST_REFUSALS: u32 = 2;

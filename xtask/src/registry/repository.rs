@@ -49,6 +49,16 @@ impl Repository {
         Ok(())
     }
 
+    /// Finds out whether the login is right, without writing anything. Returns whether that is known now: where everybody
+    /// may read, and `/v2/` is open, only [`Self::check_push_access`] can tell.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`]
+    pub async fn check_login(&self) -> Result<bool, Error> {
+        let scope = self.scope(Access::Pull);
+        self.connection.check_login(&scope).await
+    }
+
     /// What is at `at`, or `None`. At Docker Hub this does not count as a pull, which [`Self::get_manifest`] does.
     pub async fn head_manifest(&self, at: &TagOrDigest) -> Result<Option<Descriptor>, Error> {
         let request = self.manifest_request(Method::HEAD, at);

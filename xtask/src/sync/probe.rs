@@ -11,11 +11,11 @@ use futures_util::future::join_all;
 use indexmap::IndexSet;
 
 use super::Request;
-use crate::copy::RegistryHost;
+use crate::copy::{Mode, RegistryHost};
 use crate::credentials::{Credentials, Login, NoLogin};
 use crate::exit::no_problems;
 use crate::oci::{Digest, RepositoryName};
-use crate::registry::{Error, Options, Registry};
+use crate::registry::{Error, Options, Registry, Repository};
 use crate::secret::Secret;
 use crate::settings::Settings;
 
@@ -41,6 +41,8 @@ pub(super) struct Connection {
     login: Login,
     /// Some repository of it.
     path: String,
+    /// One that this run writes to, if it does.
+    written: Option<String>,
 }
 
 /// A reason, and the HTTP status behind it.
@@ -55,7 +57,12 @@ impl Registries {
     ///
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput): half a login, or refused ones, all told together.
-    pub async fn open(settings: &Settings, request: &Request, retries: u32) -> Result<Registries> {
+    pub async fn open(
+        settings: &Settings,
+        request: &Request,
+        retries: u32,
+        mode: Mode,
+    ) -> Result<Registries> {
         let (resolver, warnings) = settings.resolver();
         let mut resolver = resolver.with_logins(request.logins.clone());
         let mut registries = Registries {
@@ -97,6 +104,9 @@ impl Registries {
                 }
             }
         }
+        if mode == Mode::Apply {
+            registries.mark_written(request);
+        }
         let probes = registries.connections.iter_mut().map(Connection::probe);
         problems.extend(join_all(probes).await.into_iter().flatten());
         // Repositories of one registry have the same problem.
@@ -114,6 +124,15 @@ impl Registries {
     /// The connection for a name of the request.
     pub fn of(&self, name: &RepositoryName) -> &Connection {
         &self.connections[self.by_name[name]]
+    }
+
+    fn mark_written(&mut self, request: &Request) {
+        let destinations = request.rules.iter().flat_map(|rule| &rule.destinations);
+        for name in destinations.map(|it| &it.repository) {
+            if let Some(at) = self.by_name.get(name) {
+                self.connections[*at].written = Some(name.path().to_owned());
+            }
+        }
     }
 
     fn add(
@@ -144,6 +163,7 @@ impl Registries {
                     push_error: None,
                     login,
                     path: name.path().to_owned(),
+                    written: None,
                 });
                 self.connections.len() - 1
             }
@@ -173,7 +193,14 @@ impl Connection {
         let repository = self.registry.repository(&self.path);
         let origin = &self.login.origin;
         let blob = Digest::sha256_of(b"{}");
-        let Ok(answer) = tokio::time::timeout(PROBE_LIMIT, repository.has_blob(&blob)).await else {
+        let answer = async {
+            let answer = repository.has_blob(&blob).await;
+            match self.check_login(&repository, &answer).await {
+                Err(refusal @ Error::Rejected { .. }) => Err(refusal),
+                _ => answer,
+            }
+        };
+        let Ok(answer) = tokio::time::timeout(PROBE_LIMIT, answer).await else {
             return None;
         };
         match answer {
@@ -199,5 +226,23 @@ impl Connection {
             _ => {}
         }
         None
+    }
+    /// Finds a wrong password where a reader needs none: before anything is written, and at one try.
+    async fn check_login(
+        &self,
+        repository: &Repository,
+        answer: &Result<bool, Error>,
+    ) -> Result<(), Error> {
+        if matches!(
+            answer,
+            Err(Error::Rejected { .. } | Error::Unreachable { .. })
+        ) {
+            return Ok(());
+        }
+        let is_known = repository.check_login().await?;
+        match &self.written {
+            Some(path) if !is_known => self.registry.repository(path).check_push_access().await,
+            _ => Ok(()),
+        }
     }
 }

@@ -47,7 +47,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     }
     let mut resolved = tokio::select! {
         resolved = async {
-            let registries = Registries::open(settings, &request, args.retries).await?;
+            let registries = Registries::open(settings, &request, args.retries, mode).await?;
             console.mask(registries.secrets());
             registries.warnings.iter().for_each(|it| console.warning(it));
             resolve(&request, &registries).await

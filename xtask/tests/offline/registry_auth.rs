@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use hyper::Method;
 use xtask::credentials::Credentials;
 use xtask::oci::Digest;
-use xtask::registry::{Error, Repository};
+use xtask::registry::{Error, Mount, Repository};
 use xtask::secret::Secret;
 
 use crate::support::client::{CONTENT, body, layer, login, registry, serving, tag};
@@ -178,4 +178,69 @@ async fn a_denial_to_a_request_without_credentials_is_not_about_them() {
     let error = repository.head_manifest(&tag("x")).await.unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error}");
     assert_eq!(repository.head_manifest(&tag("x")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_repository_that_the_token_endpoint_forbids_fails_alone() {
+    let (server, repository) = with_tokens().await;
+    let registry = registry(&server.host, login(USER, PASSWORD));
+    let forbidden = registry.repository("forbidden/app");
+    for _ in 0..3 {
+        let error = forbidden.head_manifest(&tag("x")).await.unwrap_err();
+        assert!(matches!(error, Error::Denied { .. }), "{error}");
+    }
+    // For it, and once for none, which tells that the login is right.
+    assert_eq!(server.count(Method::GET, "/token"), 2);
+    let other = registry.repository("ns/app");
+    assert_eq!(other.head_manifest(&tag("x")).await.unwrap(), None);
+    drop(repository);
+}
+
+#[tokio::test]
+async fn what_is_hidden_is_found_with_the_login_that_v2_asks_for() {
+    let hidden = || Behavior {
+        auth: AuthMode::BasicHidden,
+        ..Behavior::default()
+    };
+    let (server, repository) = serving(hidden()).await;
+    let blob = layer(CONTENT);
+    let upload = repository.upload_blob(&blob, None, body(CONTENT)).await;
+    upload.unwrap_err();
+    assert!(!repository.has_blob(&blob.digest).await.unwrap());
+    repository
+        .upload_blob(&blob, None, body(CONTENT))
+        .await
+        .unwrap();
+    assert!(repository.has_blob(&blob.digest).await.unwrap());
+    assert_eq!(server.count(Method::GET, "/v2/"), 2);
+
+    let wrong = registry(&server.host, login(USER, "wrong")).repository("ns/app");
+    for _ in 0..2 {
+        let error = wrong.has_blob(&blob.digest).await.unwrap_err();
+        assert!(matches!(error, Error::Rejected { .. }), "{error}");
+    }
+    let anonymous = registry(&server.host, Credentials::Anonymous).repository("ns/app");
+    assert!(!anonymous.has_blob(&blob.digest).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_reader_who_is_answered_has_not_proven_the_login() {
+    let to_push = Behavior {
+        auth: AuthMode::BasicToPush,
+        mount: Some(401),
+        ..Behavior::default()
+    };
+    let (server, repository) = serving(to_push).await;
+    let digest = Digest::sha256_of(CONTENT);
+    // A refused mount says nothing of the login either.
+    let mount = repository.mount_blob(&digest, "ns/base").await.unwrap();
+    assert!(matches!(mount, Mount::Declined(None)));
+    assert!(!repository.check_login().await.unwrap());
+    repository.check_push_access().await.unwrap();
+    assert!(repository.check_login().await.unwrap());
+
+    let wrong = registry(&server.host, login(USER, "wrong")).repository("ns/app");
+    assert!(!wrong.check_login().await.unwrap());
+    let error = wrong.check_push_access().await.unwrap_err();
+    assert!(matches!(error, Error::Rejected { .. }), "{error}");
 }

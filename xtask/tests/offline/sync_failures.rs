@@ -221,3 +221,34 @@ async fn retries_and_the_time_limit_are_those_asked_for() {
     let run = fixture.sync(&["images.yaml", "--timeout", "1s"]).await;
     run.expect(1, &["not done within 1s"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_where_all_may_read_is_found_before_anything_is_written() {
+    let (source, good) = (open().await, open().await);
+    let to_push = FakeRegistry::start(Behavior {
+        auth: AuthMode::BasicToPush,
+        ..Behavior::default()
+    })
+    .await;
+    let fixture = SyncFixture::between(&[
+        ("source.io", &source.host),
+        ("good.io", &good.host),
+        ("push.io", &to_push.host),
+    ]);
+    for tag in ["v1", "v2", "v3"] {
+        fixture.publish(&format!("source.io/app:{tag}"), &ONE).await;
+    }
+    fixture.write("images.yaml", "source.io/app: [push.io/app, good.io/app]");
+    let auth = |password: &str| format!("push.io: {{username: {USER}, password: '{password}'}}");
+    fixture.write("auth.yaml", &auth("Wrong-1234"));
+    let arguments = ["images.yaml", "--auth", "auth.yaml"];
+    let run = fixture.sync(&arguments).await;
+    run.expect(2, &["`push.io` refused the login"]);
+    assert!(good.tags().is_empty());
+    let sent = to_push.requests().into_iter();
+    let sent = sent.filter(|it| it.headers.contains_key("authorization"));
+    assert_eq!(sent.count(), 1);
+    fixture.write("auth.yaml", &auth(PASSWORD));
+    fixture.sync(&arguments).await.expect(0, &[]);
+    assert_eq!(to_push.tags(), good.tags());
+}

@@ -16,7 +16,12 @@ pub enum AuthMode {
     #[default]
     Open,
     Basic,
-    /// Tokens for scopes, from `/token`; nobody may push under `readonly/`, and anybody may pull from `public/`.
+    /// Everybody may read, also `/v2/`.
+    BasicToPush,
+    /// What is private is 404, also to somebody who is not signed in; only `/v2/` asks who it is.
+    BasicHidden,
+    /// Tokens for scopes, from `/token`; nobody may push under `readonly/`, nobody gets a token for
+    /// `forbidden/`, and anybody may pull from `public/`.
     Tokens,
 }
 
@@ -51,12 +56,15 @@ impl TokenServer {
     }
 
     /// The reply to a request that is not permitted; tokens come from `host`.
-    pub fn challenge(&self, host: &str) -> Reply {
+    pub fn challenge(&self, host: &str, rest: &str) -> Reply {
+        if self.mode == AuthMode::BasicHidden && !rest.is_empty() {
+            return Reply::new(404, r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#);
+        }
         let challenge = match self.mode {
             AuthMode::Tokens => {
                 format!(r#"Bearer realm="http://{host}/token",service="{SERVICE}""#)
             }
-            AuthMode::Basic | AuthMode::Open => format!(r#"Basic realm="{SERVICE}""#),
+            _ => format!(r#"Basic realm="{SERVICE}""#),
         };
         let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
         Reply::new(401, body).with("www-authenticate", challenge)
@@ -67,7 +75,10 @@ impl TokenServer {
         let given = authorization(request);
         match self.mode {
             AuthMode::Open => true,
-            AuthMode::Basic => given == Some(&basic()),
+            AuthMode::Basic | AuthMode::BasicHidden => given == Some(&basic()),
+            AuthMode::BasicToPush => {
+                matches!(request.method, Method::GET | Method::HEAD) || given == Some(&basic())
+            }
             AuthMode::Tokens => {
                 let token = given.and_then(|given| given.strip_prefix("Bearer "));
                 let Some((_, scopes)) = self.tokens.iter().find(|(it, _)| Some(&**it) == token)
@@ -93,6 +104,10 @@ impl TokenServer {
             .is_some_and(|rest| rest.ends_with(":pull"));
         if !(is_known || is_public) || values.get("service") != Some(SERVICE) {
             return Reply::empty(401);
+        }
+        let mut forbidden = values.all("scope");
+        if forbidden.any(|it| it.starts_with("repository:forbidden/")) {
+            return Reply::new(403, r#"{"errors":[{"code":"DENIED"}]}"#);
         }
         let asked = values.all("scope").flat_map(|value| value.split(' '));
         // A scope that is not granted in full is granted in part, as at Docker Hub.

@@ -220,7 +220,7 @@ impl State {
             return Reply::empty(404);
         };
         if request.host == Host::Registry && !self.tokens.permits(request, rest) {
-            return self.tokens.challenge(&self.host);
+            return self.tokens.challenge(&self.host, rest);
         }
         let reply = self
             .store

@@ -34,8 +34,8 @@ pub(super) struct Auth {
     refusal: OnceLock<Error>,
 }
 
-/// Locked while its token is fetched.
-type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
+/// Locked while its token is fetched. A denial is kept like a token: asking again would not change it.
+type Slot = Arc<tokio::sync::Mutex<Option<Result<Token, Error>>>>;
 
 /// What one request carries.
 pub(super) struct Authorization {
@@ -95,23 +95,56 @@ impl Auth {
         if let Some(kept) = usable(token.as_ref(), &slot) {
             return Ok(kept);
         }
+        if let Some(Err(denied)) = &*token {
+            return Err(denied.clone());
+        }
         // Whoever held the slot before may have been refused.
         self.check_login()?;
         let asked = Instant::now();
-        let request = token::request(realm, service, scope, &self.credentials);
+        let request = token::request(realm, service, Some(scope), &self.credentials);
         let method = request.method().clone();
         let mut response = transport.small(request).await?;
         if !response.status().is_success() {
             let refusal = transport.refusal(&method, response).await;
-            return Err(self.rejected(refusal, scope));
+            let error = match refusal.status {
+                403 if !self.is_login_refused(transport, realm, service).await => {
+                    self.denied(refusal, scope)
+                }
+                _ => self.rejected(refusal, scope),
+            };
+            if matches!(error, Error::Denied { .. }) {
+                *token = Some(Err(error.clone()));
+            }
+            return Err(error);
         }
         let body = transport.document(&mut response, 1 << 20).await?;
-        let token = token.insert(Token::read(realm, &body, asked)?);
+        let fresh = Token::read(realm, &body, asked)?;
+        let header = fresh.header.clone();
+        *token = Some(Ok(fresh));
         self.accept();
-        Ok(Authorization {
-            header: token.header.clone(),
-            kept: None,
-        })
+        Ok(Authorization { header, kept: None })
+    }
+
+    /// Whether a 403 of the token endpoint is about the login, as GitHub's to a wrong token, and not about the one
+    /// repository, as GitLab's: asked for no repository, as `docker login` asks, only the login can be refused.
+    async fn is_login_refused(
+        &self,
+        transport: &Transport,
+        realm: &Url,
+        service: Option<&str>,
+    ) -> bool {
+        if self.is_known() {
+            return false;
+        }
+        let request = token::request(realm, service, None, &self.credentials);
+        match transport.small(request).await {
+            Ok(response) if response.status().is_success() => {
+                self.accept();
+                false
+            }
+            Ok(response) => matches!(response.status().as_u16(), 401 | 403),
+            Err(_) => false,
+        }
     }
 
     /// Learns from a 401 to a request that carried `used`; returns whether another try can end differently.
@@ -127,7 +160,10 @@ impl Auth {
                 kept: Some(slot),
             }) => {
                 // Another request may have replaced the token already.
-                slot.lock().await.take_if(|token| token.header == header);
+                let is_it = |token: &mut Result<Token, Error>| {
+                    token.as_ref().is_ok_and(|token| token.header == header)
+                };
+                slot.lock().await.take_if(is_it);
                 true
             }
         };
@@ -147,10 +183,8 @@ impl Auth {
     /// The error for a 401 or 403 to a request that carried the login: until these credentials are accepted once, a
     /// denial is about them.
     pub(super) fn rejected(&self, refusal: ErrorResponse, scope: &Scope) -> Error {
-        let is_known =
-            self.credentials == Credentials::Anonymous || self.accepted.load(Ordering::Relaxed);
         match self.denied(refusal, scope) {
-            Error::Denied { response, .. } if !is_known => {
+            Error::Denied { response, .. } if !self.is_known() => {
                 let host = self.host.clone();
                 let rejected = || Error::Rejected { host, response };
                 self.refusal.get_or_init(rejected).clone()
@@ -162,6 +196,20 @@ impl Auth {
     /// Notes that the credentials are good: from now on a refusal is about permissions, not about the login.
     pub(super) fn accept(&self) {
         self.accepted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is left to find out about the login: it was accepted once, or there is none.
+    pub(super) fn is_known(&self) -> bool {
+        self.credentials == Credentials::Anonymous || self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is a login that has an answer to what the host asks for.
+    pub(super) fn can_sign_in(&self) -> bool {
+        match &*self.challenge.lock().expect("no holder panics") {
+            None => false,
+            Some(Challenge::Basic) => token::basic(&self.credentials).is_some(),
+            Some(Challenge::Bearer { .. }) => self.credentials != Credentials::Anonymous,
+        }
     }
 
     fn check_login(&self) -> Result<(), Error> {
@@ -183,7 +231,8 @@ impl Auth {
 }
 
 /// The token of `slot`, if it may still be used.
-fn usable(token: Option<&Token>, slot: &Slot) -> Option<Authorization> {
+fn usable(token: Option<&Result<Token, Error>>, slot: &Slot) -> Option<Authorization> {
+    let token = token?.as_ref().ok();
     let token = token.filter(|token| token.is_usable(Instant::now()))?;
     Some(Authorization {
         header: token.header.clone(),

@@ -88,21 +88,22 @@ impl Token {
     }
 }
 
-/// The request that asks `realm` for a token.
+/// The request that asks `realm` for a token; without a scope, only whether the login is right.
 pub(super) fn request(
     realm: &Url,
     service: Option<&str>,
-    scope: &Scope,
+    scope: Option<&Scope>,
     credentials: &Credentials,
 ) -> Request {
     let service = service.map(|service| ("service", service));
+    let scopes = scope.map(Scope::texts).unwrap_or_default();
     if let Credentials::IdentityToken(identity) = credentials {
         // OAuth 2, which takes all scopes in one parameter.
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(service)
             .append_pair("client_id", "xtask")
             .append_pair("grant_type", "refresh_token")
-            .append_pair("scope", &scope.texts().join(" "))
+            .append_pair("scope", &scopes.join(" "))
             .append_pair("refresh_token", identity.expose())
             .finish();
         let mut request = Request::new(Method::POST, realm.clone());
@@ -114,7 +115,7 @@ pub(super) fn request(
     let mut url = realm.clone();
     url.query_pairs_mut()
         .extend_pairs(service)
-        .extend_pairs(scope.texts().iter().map(|text| ("scope", text)));
+        .extend_pairs(scopes.iter().map(|text| ("scope", text)));
     let mut request = Request::new(Method::GET, url);
     if let Some(basic) = basic(credentials) {
         request.headers_mut().insert(AUTHORIZATION, basic);
@@ -165,7 +166,8 @@ mod tests {
 
     #[test]
     fn the_realm_is_asked_for_one_scope() {
-        let request = request(&realm(), Some("reg istry"), &scope(Access::Push), &login());
+        let push = scope(Access::Push);
+        let request = request(&realm(), Some("reg istry"), Some(&push), &login());
         assert_eq!(
             request.url().as_str(),
             "https://auth/token?account=x&service=reg+istry&scope=repository%3Aa%2Fb%3Apull%2Cpush"
@@ -183,7 +185,7 @@ mod tests {
         let mount = scope(Access::Mount {
             from: "c/d".to_owned(),
         });
-        let request = request(&realm(), None, &mount, &Credentials::Anonymous);
+        let request = request(&realm(), None, Some(&mount), &Credentials::Anonymous);
         let scopes: Vec<_> = request
             .url()
             .query_pairs()
@@ -197,7 +199,8 @@ mod tests {
     #[test]
     fn an_identity_token_goes_in_a_body_not_in_a_url() {
         let identity = Credentials::IdentityToken(Secret::new("id&entity".to_owned()));
-        let request = request(&realm(), Some("s"), &scope(Access::Pull), &identity);
+        let pull = scope(Access::Pull);
+        let request = request(&realm(), Some("s"), Some(&pull), &identity);
         assert_eq!(request.method(), Method::POST);
         assert_eq!(request.url(), &realm());
         let body = request.body().and_then(|body| body.as_bytes()).unwrap();
