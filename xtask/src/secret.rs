@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -68,11 +69,18 @@ const MASK: &str = "***";
 /// The shortest value that is masked: shorter ones occur in ordinary text.
 const SHORTEST: usize = 4;
 
+/// Of values of at least [`LONG`] characters, a beginning of this length is masked too: who repeats a value may have cut
+/// it.
+const BEGINNING: usize = 12;
+const LONG: usize = 16;
+
 /// Replaces known secret values in text.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
     /// Longest first, so that a secret that contains another one is masked as a whole.
     needles: Vec<Secret<String>>,
+    /// The long ones without their blanks: what is looked for in parts, and broken into lines.
+    long: Vec<Secret<String>>,
 }
 
 impl Redactor {
@@ -90,26 +98,55 @@ impl Redactor {
         if value.len() < SHORTEST {
             return;
         }
-        let json = serde_json::to_string(value).expect("a string is JSON");
-        let percent: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        let spellings = [
-            json.trim_matches('"').to_owned(),
-            percent.replace('+', "%20"),
-            percent,
-            STANDARD.encode(value),
-            STANDARD_NO_PAD.encode(value),
-            URL_SAFE.encode(value),
-            URL_SAFE_NO_PAD.encode(value),
-            value.clone(),
-        ];
-        for spelling in spellings {
-            let spelling = Secret::new(spelling);
-            if !self.needles.contains(&spelling) {
-                self.needles.push(spelling);
-            }
+        let [json, percent, percent_20] = escaped(value);
+        let plain = [json, percent, percent_20, value.to_owned()];
+        for spelling in plain.into_iter().chain(encoded(value)) {
+            self.find_parts(&spelling);
+            self.find_whole(spelling);
         }
-        self.needles
-            .sort_by_key(|needle| std::cmp::Reverse(needle.expose().len()));
+    }
+
+    /// Masks what signs in to a registry: the password, and the pair as Basic authentication spells it.
+    pub fn add_login(&mut self, username: &str, password: &Secret<String>) {
+        self.add(password);
+        if password.expose().is_empty() {
+            return;
+        }
+        let pair = format!("{username}:{}", password.expose());
+        for spelling in encoded(&pair) {
+            self.find_parts(&spelling);
+            self.find_whole(spelling);
+        }
+        // As a whole only: the user's name is no secret.
+        for spelling in escaped(&pair).into_iter().chain([pair]) {
+            self.find_whole(spelling);
+        }
+    }
+
+    /// Masks a token that a server gave, as it is: there may be one for each repository.
+    pub fn add_token(&mut self, token: &str) {
+        if token.len() >= SHORTEST {
+            self.find_parts(token);
+            self.find_whole(token.to_owned());
+        }
+    }
+
+    fn find_whole(&mut self, spelling: String) {
+        let spelling = Secret::new(spelling);
+        if !self.needles.contains(&spelling) {
+            let length = |needle: &Secret<String>| std::cmp::Reverse(needle.expose().len());
+            let at = self
+                .needles
+                .partition_point(|it| length(it) <= length(&spelling));
+            self.needles.insert(at, spelling);
+        }
+    }
+
+    fn find_parts(&mut self, spelling: &str) {
+        let compact = Secret::new(spelling.split_whitespace().collect::<String>());
+        if compact.expose().chars().nth(LONG - 1).is_some() && !self.long.contains(&compact) {
+            self.long.push(compact);
+        }
     }
 
     /// Masks every secret part of a URL: its password and each value of its query.
@@ -136,8 +173,76 @@ impl Redactor {
                 text = Cow::Owned(text.replace(needle.expose().as_str(), MASK));
             }
         }
-        text
+        let parts = self.parts(&text);
+        if parts.is_empty() {
+            return text;
+        }
+        let mut masked = String::new();
+        let mut done = 0;
+        for part in parts {
+            masked += &text[done..part.start];
+            masked += MASK;
+            done = part.end;
+        }
+        Cow::Owned(masked + &text[done..])
     }
+
+    /// Where beginnings of long values are, whatever blanks and line ends somebody has put into them; in order, and none
+    /// overlaps another.
+    fn parts(&self, text: &str) -> Vec<Range<usize>> {
+        if self.long.is_empty() {
+            return Vec::new();
+        }
+        let letters = || text.char_indices().filter(|(_, c)| !c.is_whitespace());
+        let compact: String = letters().map(|(_, c)| c).collect();
+        let mut parts = Vec::new();
+        for needle in self.long.iter().map(Secret::expose) {
+            let beginning = needle
+                .char_indices()
+                .nth(BEGINNING)
+                .map_or(needle.as_str(), |(end, _)| &needle[..end]);
+            for (at, _) in compact.match_indices(beginning) {
+                let shared = compact[at..].chars().zip(needle.chars());
+                let count = shared.take_while(|(a, b)| a == b).count();
+                let first = compact[..at].chars().count();
+                let mut found = letters().skip(first).take(count);
+                if let (Some((start, _)), Some((end, c))) = (found.next(), found.last()) {
+                    parts.push(start..end + c.len_utf8());
+                }
+            }
+        }
+        parts.sort_by_key(|part| (part.start, std::cmp::Reverse(part.end)));
+        let mut end = 0;
+        parts.retain(|part| {
+            let is_new = part.start >= end;
+            if is_new {
+                end = part.end;
+            }
+            is_new
+        });
+        parts
+    }
+}
+
+/// As JSON and URLs escape it.
+fn escaped(value: &str) -> [String; 3] {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let percent: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    [
+        json.trim_matches('"').to_owned(),
+        percent.replace('+', "%20"),
+        percent,
+    ]
+}
+
+/// In both alphabets of base64.
+fn encoded(value: &str) -> [String; 4] {
+    [
+        STANDARD.encode(value),
+        STANDARD_NO_PAD.encode(value),
+        URL_SAFE.encode(value),
+        URL_SAFE_NO_PAD.encode(value),
+    ]
 }
 
 #[cfg(test)]
@@ -200,6 +305,30 @@ mod tests {
             assert!(!out.contains("geheimes"), "{out}");
         }
         assert_eq!(redactor.redact("ein geheimes Wort"), "***");
+    }
+
+    #[test]
+    fn a_value_that_was_cut_or_broken_into_lines_is_masked() {
+        let password = "C4nary-pass/word+of=some-length-0123456789";
+        let mut redactor = Redactor::default();
+        redactor.add_login("hagicode-release-robot", &Secret::new(password.to_owned()));
+        redactor.add_token("BEARERCANARY0123456789");
+        let pair = STANDARD.encode(format!("hagicode-release-robot:{password}"));
+        let wrapped = format!("{}\n  {}", &pair[..40], &pair[40..]);
+        for (text, expected) in [
+            (format!("you sent {}…", &password[..29]), "you sent ***…"),
+            (format!("Basic {wrapped}, no"), "Basic ***, no"),
+            (format!("Basic {}", &pair[..30]), "Basic ***"),
+            ("BEARERCANARY012 was cut".to_owned(), "*** was cut"),
+            ("BEARERCANARY0123456789 é".to_owned(), "*** é"),
+            (
+                "hagicode-release-robot:".to_owned(),
+                "hagicode-release-robot:",
+            ),
+            ("C4nary-pas".to_owned(), "C4nary-pas"),
+        ] {
+            assert_eq!(redactor.redact(&text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Logins for registries and for namespaces in them, as a file lists them.
 
-use super::Login;
+use super::{Credentials, Login};
 use crate::oci::{ReferenceError, RepositoryName};
-use crate::secret::Secret;
 
 /// Logins by prefix.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +25,9 @@ impl Logins {
         best.map(|(_, login)| login)
     }
 
-    /// Every password, for masking.
-    pub fn secrets(&self) -> impl Iterator<Item = &Secret<String>> {
-        let logins = self.entries.iter();
-        logins.filter_map(|(_, login)| login.credentials.secret())
+    /// Those of every login, for masking.
+    pub fn credentials(&self) -> impl Iterator<Item = &Credentials> {
+        self.entries.iter().map(|(_, login)| &login.credentials)
     }
 
     /// Adds a login; `false` if there is one for this very prefix already, which stays.

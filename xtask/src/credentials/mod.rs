@@ -12,7 +12,7 @@ pub use logins::{Logins, Prefix};
 pub use resolver::{ReleaseRegistry, Resolver};
 pub use variables::Variables;
 
-use crate::secret::Secret;
+use crate::secret::{Redactor, Secret};
 
 /// Who signs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,20 +67,13 @@ impl NoLogin {
     }
 }
 
-impl Login {
-    /// What must not be shown.
-    pub fn secret(&self) -> Option<&Secret<String>> {
-        self.credentials.secret()
-    }
-}
-
 impl Credentials {
-    /// What must not be shown.
-    pub fn secret(&self) -> Option<&Secret<String>> {
+    /// Has `redactor` mask what must not be shown.
+    pub fn hide(&self, redactor: &mut Redactor) {
         match self {
-            Credentials::Anonymous => None,
-            Credentials::Basic { password, .. } => Some(password),
-            Credentials::IdentityToken(token) => Some(token),
+            Credentials::Anonymous => {}
+            Credentials::Basic { username, password } => redactor.add_login(username, password),
+            Credentials::IdentityToken(token) => redactor.add(token),
         }
     }
 }

@@ -44,9 +44,11 @@ impl Connection {
     ) -> Result<Connection, Error> {
         let host = canonical_host(host)?;
         let base = base_url(&host, options.plain_http)?;
+        let transport = Transport::new(base.clone(), options);
+        transport.mask(|redactor| credentials.hide(redactor));
         Ok(Connection {
-            base: base.clone(),
-            transport: Transport::new(base, options),
+            base,
+            transport,
             options,
             rate_limiter: match host == DOCKER_HUB {
                 true => RateLimiter::docker_hub(),

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::http;
 use crate::oci::{Digest, ManifestError, ReferenceError};
-use crate::secret::public_url;
+use crate::secret::{Redactor, public_url};
 
 /// Why a registry did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -183,13 +183,15 @@ impl ErrorResponse {
         }
     }
 
-    /// Reads what `body` says: the specification's JSON, the token endpoints' JSON, or a line of plain text.
+    /// Reads what `body` says: the specification's JSON, the token endpoints' JSON, or a line of plain text. Servers
+    /// repeat what was sent to them: `redactor` masks the login before anything is shortened.
     pub(super) fn new(
         method: &str,
         url: String,
         status: u16,
         retry_after: Option<Duration>,
         body: &[u8],
+        redactor: &Redactor,
     ) -> ErrorResponse {
         let json = serde_json::from_slice::<Value>(body).ok();
         let text = String::from_utf8_lossy(body);
@@ -203,10 +205,10 @@ impl ErrorResponse {
         };
         ErrorResponse {
             method: method.to_owned(),
-            url,
+            url: redactor.redact(&url).into_owned(),
             status,
-            code: said("/errors/0/code").map(str::to_owned),
-            message: presentable(message.unwrap_or_default()),
+            code: said("/errors/0/code").map(|code| redactor.redact(code).into_owned()),
+            message: presentable(&redactor.redact(message.unwrap_or_default())),
             retry_after,
         }
     }
@@ -260,6 +262,7 @@ mod tests {
             status,
             retry_after.map(Duration::from_secs),
             body.as_bytes(),
+            &Redactor::default(),
         );
         response.into_error("r/ns".to_owned(), "this user")
     }
@@ -351,5 +354,18 @@ mod tests {
             text.contains("https://blob/x was used") && !text.contains("SECRET"),
             "{text}"
         );
+    }
+    #[test]
+    fn a_login_that_a_server_repeats_is_masked_before_the_text_is_cut() {
+        let password = "C4nary-pass-word-of-some-length-0123456789";
+        let mut redactor = Redactor::default();
+        redactor.add_login("u", &crate::secret::Secret::new(password.to_owned()));
+        let body = format!(
+            r#"{{"errors":[{{"code":"{password}","message":"{} {password}"}}]}}"#,
+            "y".repeat(270)
+        );
+        let response =
+            ErrorResponse::new("PUT", String::new(), 400, None, body.as_bytes(), &redactor);
+        assert!(!response.to_string().contains("C4nary"), "{response}");
     }
 }

@@ -1,7 +1,7 @@
 //! One HTTP exchange with a registry, its storage or its token server. Nothing goes over plain HTTP unless to loopback
 //! or by configuration.
 
-use std::sync::OnceLock;
+use std::sync::{OnceLock, RwLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use super::error::{Error, ErrorResponse};
 use super::options::Options;
 use super::resolve::PinnedResolver;
 use crate::http::{self, Sent, is_loopback};
-use crate::secret::public_url;
+use crate::secret::{Redactor, public_url};
 
 pub(super) struct Transport {
     base: Url,
@@ -21,6 +21,8 @@ pub(super) struct Transport {
     pinned: PinnedResolver,
     /// Made by the first request: reading the system's certificates takes longer than many a run needs in all.
     client: OnceLock<Client>,
+    /// What was sent that must not be shown when it is repeated.
+    redactor: RwLock<Redactor>,
 }
 
 impl Transport {
@@ -31,6 +33,7 @@ impl Transport {
             options,
             pinned: PinnedResolver::default(),
             client: OnceLock::new(),
+            redactor: RwLock::default(),
         }
     }
 
@@ -80,7 +83,13 @@ impl Transport {
         let body = self.document(&mut response, 1 << 16).await;
         let url = public_url(response.url());
         let (status, body) = (response.status().as_u16(), body.unwrap_or_default());
-        ErrorResponse::new(method.as_str(), url, status, retry_after, &body)
+        let redactor = self.redactor.read().expect("no holder panics");
+        ErrorResponse::new(method.as_str(), url, status, retry_after, &body, &redactor)
+    }
+
+    /// Masks more in what servers say from now on.
+    pub(super) fn mask(&self, hide: impl FnOnce(&mut Redactor)) {
+        hide(&mut self.redactor.write().expect("no holder panics"));
     }
 
     fn client(&self) -> Result<&Client, Error> {

@@ -8,7 +8,7 @@ use super::plan::ReleasePlan;
 use super::transport::Transport;
 use super::{logins, preflight};
 use crate::cli::CommonArgs;
-use crate::credentials::{Login, NoLogin};
+use crate::credentials::NoLogin;
 use crate::exit::{Exit, bad_input, no_problems};
 use crate::report::{Console, Table};
 use crate::settings::Settings;
@@ -20,7 +20,7 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
     // Settings that no plan can be made of are wrong, too.
     ReleasePlan::new(settings, Transport::default())?;
     let logins = logins::find(&settings.registries, &mut resolver, |_| true).await;
-    console.mask(logins.values().flatten().filter_map(Login::secret));
+    logins::mask(&logins, console);
     let registries = Registries::new(&settings.registries, &logins)?;
     let answers = preflight::ask(&registries, |_| true).await;
     let mut table = Table {

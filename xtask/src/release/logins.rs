@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::credentials::{Credentials, Login, NoLogin, Resolver};
+use crate::report::Console;
 use crate::settings::RegistrySettings;
 
 /// The error that nothing can be pushed anywhere.
@@ -41,6 +42,13 @@ pub async fn find(
         logins.insert(it.name.clone(), login);
     }
     logins
+}
+
+/// Has `console` mask what signs in.
+pub fn mask(logins: &RegistryLogins, console: &Console) {
+    for login in logins.values().flatten() {
+        console.mask(|redactor| login.credentials.hide(redactor));
+    }
 }
 
 /// The same as far as it is known without starting a program.

@@ -9,7 +9,7 @@ use super::clients::{Registries, RegistryClient};
 use super::logins::{self, NO_CREDENTIALS};
 use super::registry_state::resolve_tag_at;
 use crate::cli::PromoteArgs;
-use crate::credentials::{Login, NoLogin};
+use crate::credentials::NoLogin;
 use crate::exit::{Exit, bad_input};
 use crate::oci::{Digest, Tag, TagOrDigest};
 use crate::registry;
@@ -31,7 +31,7 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     if !halves.is_empty() {
         return Err(bad_input(halves.join("\n")));
     }
-    console.mask(logins.values().flatten().filter_map(Login::secret));
+    logins::mask(&logins, console);
     let registries = Registries::new(&settings, &logins)?;
     let (broken, skipped): (Vec<_>, Vec<_>) = registries
         .iter()

@@ -14,7 +14,7 @@ use super::run_state::RunState;
 use super::transport::Transport;
 use super::{builder, digests, download, held_version, lock, preflight, report, targets};
 use crate::cli::{Cli, PlanFormat, ReleaseArgs, Via};
-use crate::credentials::{Login, Resolver};
+use crate::credentials::Resolver;
 use crate::exit::{Exit, bad_input, interrupted, nearest, no_problems};
 use crate::graph::Graph;
 use crate::image::Compression;
@@ -74,7 +74,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
             () = cancel.clone() => planned,
         },
     };
-    console.mask(logins.values().flatten().filter_map(Login::secret));
+    logins::mask(&logins, console);
     let state = RunState::default();
     let clients = Clients::new(settings, &logins, resolver)?;
     if !args.dry_run {

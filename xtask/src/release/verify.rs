@@ -114,7 +114,7 @@ async fn repositories(
                 continue;
             }
         };
-        console.mask(credentials.secret().into_iter());
+        console.mask(|redactor| credentials.hide(redactor));
         let registry = Registry::new(name.host(), credentials, Options::default())?;
         repositories.push((registry.repository(name.path()), no_login));
     }

@@ -15,7 +15,7 @@ use super::schema::{Content, Report};
 use super::table::Table;
 use super::{actions, file};
 use crate::exit::{self, Exit, sentence};
-use crate::secret::{Redactor, Secret};
+use crate::secret::Redactor;
 
 /// Everything the program prints goes through here.
 pub struct Console {
@@ -75,10 +75,9 @@ impl Console {
         Ok(())
     }
 
-    /// Masks these from now on too.
-    pub fn mask<'s>(&self, secrets: impl Iterator<Item = &'s Secret<String>>) {
-        let mut redactor = self.redactor.write().expect("no holder panics");
-        secrets.for_each(|secret| redactor.add(secret));
+    /// Masks more from now on.
+    pub fn mask(&self, hide: impl FnOnce(&mut Redactor)) {
+        hide(&mut self.redactor.write().expect("no holder panics"));
     }
 
     /// Without secrets, and without what would control a terminal: registries, archives and builds are quoted.
@@ -254,6 +253,7 @@ impl Console {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     #[test]
     fn a_secret_with_a_space_is_masked_although_its_cell_is_broken_into_lines() {

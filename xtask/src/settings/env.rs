@@ -94,11 +94,10 @@ impl Environment {
             if let Ok(url) = Url::parse(value.expose()) {
                 redactor.add_url(&Secret::new(url));
             }
-            // The pair as Basic authentication spells it.
             if let Some(prefix) = name.strip_suffix("_PASSWORD")
                 && let Some(user) = self.get(&format!("{prefix}_USERNAME"))
             {
-                redactor.add(&Secret::new(format!("{user}:{}", value.expose())));
+                redactor.add_login(user, &value);
             }
         }
         redactor

@@ -16,7 +16,6 @@ use crate::credentials::{Credentials, Login, NoLogin};
 use crate::exit::no_problems;
 use crate::oci::{Digest, RepositoryName};
 use crate::registry::{Error, Options, Registry, Repository};
-use crate::secret::Secret;
 use crate::settings::Settings;
 
 /// How long to wait for a registry to answer a probe; after that, its images fail by themselves.
@@ -116,9 +115,8 @@ impl Registries {
     }
 
     /// What is used to sign in, for masking.
-    pub fn secrets(&self) -> impl Iterator<Item = &Secret<String>> {
-        let connections = self.connections.iter();
-        connections.filter_map(|it| it.login.credentials.secret())
+    pub fn credentials(&self) -> impl Iterator<Item = &Credentials> {
+        self.connections.iter().map(|it| &it.login.credentials)
     }
 
     /// The connection for a name of the request.

@@ -9,6 +9,7 @@ use futures_util::future::FusedFuture as _;
 use super::{Inputs, Request, read};
 use crate::cli::SyncArgs;
 use crate::copy::{self, Mode, Options};
+use crate::credentials::Credentials;
 use crate::exit::interrupted;
 use crate::exit::{Exit, bad_input};
 use crate::report::{Console, is_same_file};
@@ -35,7 +36,8 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         console.finish(outcome, report)
     };
     let request = request(settings, args)?;
-    console.mask(request.logins.secrets());
+    let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
+    request.logins.credentials().for_each(mask);
     let failures = args
         .only_failed
         .as_deref()
@@ -48,7 +50,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     let mut resolved = tokio::select! {
         resolved = async {
             let registries = Registries::open(settings, &request, args.retries, mode).await?;
-            console.mask(registries.secrets());
+            registries.credentials().for_each(mask);
             registries.warnings.iter().for_each(|it| console.warning(it));
             resolve(&request, &registries).await
         } => resolved?,

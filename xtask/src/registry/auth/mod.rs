@@ -120,6 +120,9 @@ impl Auth {
         let body = transport.document(&mut response, 1 << 20).await?;
         let fresh = Token::read(realm, &body, asked)?;
         let header = fresh.header.clone();
+        // A token is ASCII: it was checked to be a header.
+        let text = header.to_str().unwrap_or_default();
+        transport.mask(|redactor| redactor.add_token(text.trim_start_matches("Bearer ")));
         *token = Some(Ok(fresh));
         self.accept();
         Ok(Authorization { header, kept: None })

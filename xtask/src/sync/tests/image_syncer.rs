@@ -1,6 +1,7 @@
 //! image-syncer's forms: the examples of its README and of the articles about it, byte for byte.
 
 use super::*;
+use crate::secret::Redactor;
 
 #[test]
 fn the_config_with_rules_is_read_with_its_comment() {
@@ -65,12 +66,10 @@ fn the_workflows_auth_and_images_are_read() {
         login(&request, "hagicode.azurecr.io/hagicode"),
         Some(expected)
     );
-    let secrets: Vec<_> = request
-        .logins
-        .secrets()
-        .map(|s| s.expose().clone())
-        .collect();
-    assert_eq!(secrets, ["p${x}"]);
+    let mut redactor = Redactor::default();
+    let logins = request.logins.credentials();
+    logins.for_each(|it| it.hide(&mut redactor));
+    assert_eq!(redactor.redact("it is p${x}"), "it is ***");
     assert!(!format!("{request:?}").contains("p${x}"));
 
     let sentence = read_files(&files, &variables[..1], |_| {}).unwrap_err();
