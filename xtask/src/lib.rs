@@ -7,11 +7,12 @@
 //! |---|---|---|
 //! | [`exit`] | the exit codes, and the request to stop | |
 //! | [`secret`] | values that must not be printed | |
+//! | [`foreign`] | texts of others, in the form in which they may be shown | |
 //! | [`cli`] | the command line as types | |
 //! | [`http`] | what every HTTP client here shares: its making, the one retry loop, limits on bodies, headers | |
 //! | [`oci`] | the nouns: references, digests, platforms, manifests | |
 //! | [`credentials`] | who signs in where, in one order for every command | oci, secret |
-//! | [`registry`] | an OCI distribution client | credentials, http, oci, secret |
+//! | [`registry`] | an OCI distribution client | credentials, foreign, http, oci, secret |
 //! | [`copy`] | one source, many registries | http, oci, registry |
 //! | [`image`] | images that are not in a registry | oci |
 //! | [`engine`] | the container engine | credentials, image, oci, secret |
@@ -34,6 +35,7 @@ pub mod copy;
 pub mod credentials;
 pub mod engine;
 pub mod exit;
+pub mod foreign;
 pub mod github;
 pub mod graph;
 pub mod http;

@@ -10,12 +10,28 @@ use url::Url;
 use super::auth::Access;
 use super::error::Error;
 use super::repository::Repository;
+use crate::foreign::Foreign;
 use crate::http;
 use crate::oci::{Content, Descriptor, Digest, Index, Tag, TagOrDigest};
+
+/// The tags of a repository.
+#[derive(Debug, Default)]
+pub struct TagList {
+    /// In the registry's order.
+    pub tags: Vec<Tag>,
+    /// Some strings of the list that cannot be tags, and how many there are.
+    pub wrong: Vec<Foreign>,
+    pub wrong_count: usize,
+}
 
 impl Repository {
     /// Every tag, in the registry's order; [`Error::NotFound`] if there is no such repository.
     pub async fn tags(&self) -> Result<Vec<Tag>, Error> {
+        Ok(self.list().await?.tags)
+    }
+
+    /// Every tag, and what else the registry lists; [`Error::NotFound`] if there is no such repository.
+    pub async fn list(&self) -> Result<TagList, Error> {
         #[derive(Deserialize)]
         struct Page {
             /// `null` where the repository has lost its last tag.
@@ -24,13 +40,13 @@ impl Repository {
         let mut first = self.url(format_args!("tags/list"));
         // The longest page that registries serve.
         first.set_query(Some("n=1000"));
-        let mut tags = Vec::new();
+        let mut list = TagList::default();
         for page in self.pages::<Page>(first).await? {
-            for tag in page.tags.unwrap_or_default() {
-                tags.push(tag.parse()?);
+            for text in page.tags.unwrap_or_default() {
+                list.add(&text);
             }
         }
-        Ok(tags)
+        Ok(list)
     }
 
     /// The manifests whose subject is `digest`: by the referrers API or, where there is none, by the tag that stands
@@ -84,6 +100,22 @@ impl Repository {
         Ok(pages)
     }
 }
+
+impl TagList {
+    fn add(&mut self, text: &str) {
+        match text.parse() {
+            Ok(tag) => self.tags.push(tag),
+            Err(_) => {
+                self.wrong_count += 1;
+                if self.wrong.len() < WRONG_SHOWN {
+                    self.wrong.push(Foreign::new(text));
+                }
+            }
+        }
+    }
+}
+
+const WRONG_SHOWN: usize = 3;
 
 const MOST_PAGES: usize = 10_000;
 

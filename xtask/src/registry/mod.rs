@@ -23,6 +23,7 @@ mod upload;
 pub use blob::Blob;
 pub use client::Registry;
 pub use error::{Error, ErrorResponse};
+pub use listing::TagList;
 pub use options::{Options, Stall};
 pub use repository::Repository;
 pub use upload::{Mount, Session};

@@ -223,23 +223,22 @@ impl ReleaseReport {
 }
 
 impl SyncReport {
+    /// The report of a sync; `None` if the run knew no image when it ended, so that everything may be missing.
+    ///
     /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): this is not the report of a sync, or of one that did not know its images.
-    pub fn read(path: &Path) -> Result<SyncReport> {
-        let file = path.display();
+    /// [`BadInput`](crate::exit::BadInput): this is not the report of a sync.
+    pub fn read(path: &Path) -> Result<Option<SyncReport>> {
         let report = Report::read(path, "sync")?;
         match (report.content, report.exit_code) {
             (Content::Release(_), _) => Err(bad_input(format!(
-                "`{file}` is the report of a release; hint: `--only-failed` takes the report of a sync"
+                "`{}` is the report of a release; hint: `--only-failed` takes the report of a sync",
+                path.display()
             ))),
-            // Interrupted before its images were known, for example: nothing failed, and nothing is in place.
+            // Stopped while it listed its sources, or by a wrong login: nothing failed, and nothing is in place.
             (Content::Sync(report), code) if code != 0 && report.failed().next().is_none() => {
-                Err(bad_input(format!(
-                    "`{file}` is of a run that ended with {code} and names no image that failed; \
-                     hint: run without `--only-failed`"
-                )))
+                Ok(None)
             }
-            (Content::Sync(report), _) => Ok(report),
+            (Content::Sync(report), _) => Ok(Some(report)),
         }
     }
 }

@@ -31,13 +31,17 @@ pub(super) fn is_in_place(row: &CopyResult, mode: Mode) -> bool {
 pub(super) struct Failures(HashSet<(String, Reference)>);
 
 impl Failures {
+    /// `None`: the run ended before it knew what it had to do, and anything may be missing.
+    ///
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput): this is not the report of a sync.
-    pub fn read(path: &Path) -> Result<Failures> {
-        let report = SyncReport::read(path)?;
+    pub fn read(path: &Path) -> Result<Option<Failures>> {
+        let Some(report) = SyncReport::read(path)? else {
+            return Ok(None);
+        };
         let failed = report.failed();
         let failed = failed.map(|it| (it.image.clone(), it.reference.clone()));
-        Ok(Failures(failed.collect()))
+        Ok(Some(Failures(failed.collect())))
     }
 
     pub fn count(&self) -> usize {

@@ -64,6 +64,12 @@ impl Rule {
         matches!(&self.select, Select::Tags(filter) if filter.needs_listing())
     }
 
+    /// Whether a pattern, in the file or on the command line, takes the newest.
+    pub fn wants_newest(&self) -> bool {
+        matches!(&self.select, Select::Tags(filter) if filter.wants_newest())
+            || self.only.as_ref().is_some_and(TagFilter::wants_newest)
+    }
+
     /// What the rule copies, given the tags of its source (`&[]` if it needs no listing).
     pub fn copies(&self, listed: &[Tag]) -> Vec<ImageCopy> {
         match &self.select {

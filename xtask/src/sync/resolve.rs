@@ -2,18 +2,21 @@
 //!
 //! Whatever a rule asks for becomes a job, a failed result or a warning.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream;
+use tokio::sync::Semaphore;
 
 use super::conflict::conflicts;
 use super::probe::{Registries, Unavailable};
 use super::{ImageCopy, Request, Rule};
 use crate::copy::{CopyResult, Destination, Job, Source};
 use crate::exit::no_problems;
-use crate::oci::{RepositoryName, Tag};
-use crate::registry::Error;
+use crate::oci::RepositoryName;
+use crate::registry::{Error, TagList};
 
 /// The jobs, and what cannot be done.
 #[derive(Default)]
@@ -21,7 +24,7 @@ pub(super) struct Resolved {
     pub jobs: Vec<Job>,
     /// Rules whose source cannot be listed, and images whose destination is out of reach.
     pub failed: Vec<CopyResult>,
-    /// Rules that choose nothing.
+    /// Rules that choose nothing, and lists with what is no tag.
     pub warnings: Vec<String>,
 }
 
@@ -30,6 +33,7 @@ pub(super) struct Resolved {
 pub(super) async fn resolve(request: &Request, registries: &Registries) -> Result<Resolved> {
     let listed = list(request, registries).await;
     let mut resolved = Resolved::default();
+    let mut told = HashSet::new();
     let mut work = Vec::new();
     for rule in &request.rules {
         match &listed[&rule.source] {
@@ -41,12 +45,21 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
                 });
                 resolved.failed.extend(rows);
             }
-            Ok(tags) => {
-                let copies = rule.copies(tags);
+            Ok(list) => {
+                let copies = rule.copies(&list.tags);
+                if told.insert(&rule.source) {
+                    let wrong = wrong_tags(&rule.source, list);
+                    resolved.warnings.extend(wrong);
+                }
                 if copies.is_empty() {
                     let (origin, source) = (&rule.origin, &rule.source);
-                    let warning =
-                        format!("{origin}: no tag of `{source}` is chosen, nothing is copied");
+                    let hint = match rule.wants_newest() {
+                        true => "; hint: `newest:` takes versions only, such as `1.2` or `v3`",
+                        false => "",
+                    };
+                    let warning = format!(
+                        "{origin}: no tag of `{source}` is chosen, nothing is copied{hint}"
+                    );
                     resolved.warnings.push(warning);
                 }
                 work.push((rule, copies));
@@ -62,7 +75,11 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
     Ok(resolved)
 }
 
-type Listed = HashMap<RepositoryName, Result<Vec<Tag>, Unavailable>>;
+type Listed = HashMap<RepositoryName, Result<TagList, Unavailable>>;
+
+/// Lists that are read at a time: of one registry, and in all. A list may be long, and a registry slow.
+const LISTS_OF_A_HOST: usize = 8;
+const LISTS: usize = 64;
 
 /// The tags of every source, each asked once, and only if it has to be listed; or why it cannot be read.
 async fn list(request: &Request, registries: &Registries) -> Listed {
@@ -70,31 +87,71 @@ async fn list(request: &Request, registries: &Registries) -> Listed {
     for rule in &request.rules {
         *sources.entry(&rule.source).or_default() |= rule.needs_listing();
     }
-    let questions = sources.into_iter().map(|(name, needs_listing)| async move {
-        let source = registries.of(name);
-        if let Some(refusal) = &source.pull_error {
-            return (name.clone(), Err(refusal.clone()));
-        }
-        if !needs_listing {
-            return (name.clone(), Ok(Vec::new()));
-        }
-        let mut tags = source.registry.repository(name.path()).tags().await;
-        if let Ok(tags) = &mut tags {
-            // Registries list in any order, and reports of two days should be comparable.
-            tags.sort();
-        }
-        let tags = tags.map_err(|error| Unavailable {
-            status: error.status(),
-            reason: match error {
-                Error::NotFound(_) => {
-                    format!("`{name}` does not exist; hint: check the name, and that the user may pull it")
-                }
-                error => error.to_string(),
-            },
-        });
-        (name.clone(), tags)
+    let mut hosts: HashMap<&str, Vec<_>> = HashMap::new();
+    for (name, needs_listing) in sources {
+        let question = (name, needs_listing);
+        hosts.entry(name.host()).or_default().push(question);
+    }
+    let permits = &Semaphore::new(LISTS);
+    let hosts = hosts.into_values().map(|questions| async move {
+        let lists = questions
+            .into_iter()
+            .map(|(name, needs_listing)| async move {
+                let _permit = permits.acquire().await;
+                (
+                    name.clone(),
+                    list_one(name, needs_listing, registries).await,
+                )
+            });
+        let lists = stream::iter(lists).buffer_unordered(LISTS_OF_A_HOST);
+        lists.collect::<Vec<_>>().await
     });
-    join_all(questions).await.into_iter().collect()
+    join_all(hosts).await.into_iter().flatten().collect()
+}
+
+async fn list_one(
+    name: &RepositoryName,
+    needs_listing: bool,
+    registries: &Registries,
+) -> Result<TagList, Unavailable> {
+    let source = registries.of(name);
+    if let Some(refusal) = &source.pull_error {
+        return Err(refusal.clone());
+    }
+    if !needs_listing {
+        return Ok(TagList::default());
+    }
+    let listed = source.registry.repository(name.path()).list().await;
+    let mut list = listed.map_err(|error| Unavailable {
+        status: error.status(),
+        reason: match error {
+            Error::NotFound(_) => {
+                format!(
+                    "`{name}` does not exist; hint: check the name, and that the user may pull it"
+                )
+            }
+            error => error.to_string(),
+        },
+    })?;
+    // Registries list in any order, some a tag twice, and reports of two days should be comparable.
+    list.tags.sort();
+    list.tags.dedup();
+    Ok(list)
+}
+
+/// What stands in the list of `source` and is no tag, if anything.
+fn wrong_tags(source: &RepositoryName, list: &TagList) -> Option<String> {
+    let shown: Vec<String> = list.wrong.iter().map(|it| format!("`{it}`")).collect();
+    let more = match list.wrong_count.checked_sub(shown.len())? {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (list.wrong_count > 0).then(|| {
+        format!(
+            "the registry lists what cannot be tags of `{source}`, which is left out: {}{more}",
+            shown.join(", ")
+        )
+    })
 }
 
 impl Resolved {

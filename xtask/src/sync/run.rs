@@ -38,11 +38,16 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     let request = request(settings, args)?;
     let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
     request.logins.credentials().for_each(mask);
-    let failures = args
-        .only_failed
-        .as_deref()
-        .map(Failures::read)
-        .transpose()?;
+    let failures = match &args.only_failed {
+        Some(path) => Failures::read(path)?,
+        None => None,
+    };
+    if let Some(path) = args.only_failed.as_ref().filter(|_| failures.is_none()) {
+        console.warning(&format!(
+            "`{}` is of a run that ended before it knew its images: everything is looked at",
+            path.display()
+        ));
+    }
     if failures.as_ref().is_some_and(|it| it.count() == 0) {
         console.info("nothing failed according to the report: there is nothing to do");
         return Ok(finish(Vec::new(), 0, Exit::Done, args.report.as_deref()));

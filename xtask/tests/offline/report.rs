@@ -128,14 +128,13 @@ async fn a_run_that_cannot_begin_reports_why() {
     let error = report["error"].as_str().unwrap();
     assert!(error.contains("`wrong.yaml`, line 2"), "{error}");
     // It names nothing that failed, and nothing is in place either.
-    let again = fixture
-        .sync(&["sync.yaml", "--only-failed", "r.json"])
-        .await;
+    let again = ["sync.yaml", "--only-failed", "r.json"];
+    let again = fixture.sync(&again).await;
     again.expect(
-        2,
+        0,
         &[
-            "`r.json` is of a run that ended with 2",
-            "without `--only-failed`",
+            "`r.json` is of a run that ended before it knew its images",
+            "1 of 1 in place",
         ],
     );
 
@@ -170,6 +169,33 @@ async fn an_interrupted_run_reports_what_did_not_end() {
     assert_eq!(report["exit_code"], 130);
     assert_eq!(report["images"][0]["status"], "failed");
     assert_eq!(report["images"][0]["reason"], "interrupted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_did_not_come_to_list_is_done_by_the_next() {
+    for signal in ["INT", "TERM"] {
+        let (registry, fixture) = sync_fixture().await;
+        fixture.publish("one.io/other:v1", &["linux/amd64"]).await;
+        fixture.write(
+            "two.yaml",
+            "one.io/app: one.io/copy\none.io/other: one.io/two\n",
+        );
+        registry.fault(Method::GET, "/other/tags/list", Fault::Silence);
+        let mut command = fixture.command(&["two.yaml", "--report", "r.json"]);
+        let child = command.spawn().unwrap();
+        registry.asked(Method::GET, "/other/tags/list").await;
+        send(signal, &child);
+        let run = fixture.ended(child.wait_with_output().await.unwrap());
+        run.expect(130, &["interrupted"]);
+        let next = ["two.yaml", "--only-failed", "r.json", "--report", "r.json"];
+        let next = fixture.sync(&next).await;
+        next.expect(0, &["2 of 2 in place"]);
+        assert!(!next.stderr.contains("nothing failed"), "{next}");
+        assert_eq!(
+            fixture.report("r.json")["images"].as_array().unwrap().len(),
+            2
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -252,3 +252,21 @@ async fn a_wrong_password_where_all_may_read_is_found_before_anything_is_written
     fixture.sync(&arguments).await.expect(0, &[]);
     assert_eq!(to_push.tags(), good.tags());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_tag_in_a_list_is_named_and_left_out() {
+    let source = open().await;
+    let fixture = SyncFixture::between(&[("source.io", &source.host)]);
+    fixture.publish("source.io/app:v1", &ONE).await;
+    let list = r#"{"tags": ["v1", "a b", "v1", "::error::\u001b[2J\ncreated", "-x", "", "é"]}"#;
+    source.fault(
+        Method::GET,
+        "/app/tags/list",
+        Fault::Respond(200, &[], list),
+    );
+    fixture.write("images.yaml", "source.io/app: source.io/copy");
+    let run = fixture.sync(&["images.yaml"]).await;
+    let wrong = "cannot be tags of `source.io/app`, which is left out: `a b`, `::error::\u{fffd}[2J created`, \
+                 `-x` and 2 more";
+    run.expect(0, &[wrong, "1 of 1 in place"]);
+}

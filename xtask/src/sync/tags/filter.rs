@@ -1,17 +1,15 @@
 //! Which tags of a repository are meant.
 //!
 //! The order of the patterns does not matter. A *plain name* is always chosen, whether it is listed or not: the copy
-//! reports that it is absent. *Globs and regular expressions* choose among the listed tags; where there
-//! are none of them, `semver:` and `newest:` choose among all, and so does a filter of exclusions only. Then each
-//! `semver:` narrows that choice, each `!` takes away (plain names too), and `newest:` keeps the newest of what is left
-//! (besides the plain names).
+//! reports that it is absent. *Globs and regular expressions* choose among the listed tags; where there are none of
+//! them, `semver:` and `newest:` choose among all, and so does a filter of exclusions only. Then each `semver:` narrows
+//! that choice, each `!` takes away (plain names too), and `newest:` keeps the newest versions of what is left (besides
+//! the plain names). What is no version never counts as new.
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use semver::Version;
-
-use super::pattern::{Matcher, PatternError, version};
+use super::age::Age;
+use super::pattern::{Matcher, PatternError};
 use crate::oci::{Digest, Reference, Tag};
 
 /// What a rule takes from its source.
@@ -90,6 +88,11 @@ impl TagFilter {
         Ok(())
     }
 
+    /// Whether only versions can be chosen beside the plain names.
+    pub(in crate::sync) fn wants_newest(&self) -> bool {
+        self.newest.is_some()
+    }
+
     /// Whether every tag is meant.
     pub fn is_all(&self) -> bool {
         self.names.is_empty() && self.picks_from_all() && self.is_plain()
@@ -100,14 +103,15 @@ impl TagFilter {
         !self.any_of.is_empty() || self.picks_from_all()
     }
 
-    /// The chosen tags: plain names as they were written, then the others as they are listed (newest first with
-    /// `newest:`, where versions come before what is none).
+    /// The chosen tags: plain names as they were written, then the others as they are listed, with `newest:` the newest
+    /// first.
     pub fn choose(&self, listed: &[Tag]) -> Vec<Tag> {
+        let names: HashSet<&Tag> = self.names.iter().collect();
         let excluded = |tag: &Tag| self.none_of.iter().any(|m| m.matches(tag.as_str()));
         let mut others: Vec<&Tag> = listed
             .iter()
             .filter(|tag| {
-                !self.names.contains(tag)
+                !names.contains(tag)
                     && (self.picks_from_all()
                         || self.any_of.iter().any(|m| m.matches(tag.as_str())))
                     && self.all_of.iter().all(|m| m.matches(tag.as_str()))
@@ -115,8 +119,11 @@ impl TagFilter {
             })
             .collect();
         if let Some(count) = self.newest {
-            others.sort_by_cached_key(|tag| Reverse(age(tag)));
-            others.truncate(count);
+            let ages = others.iter().map(|tag| (Age::of(tag.as_str()), *tag));
+            let mut versions: Vec<_> = ages.filter(|(age, _)| age.is_some()).collect();
+            versions.sort_by(|one, other| other.cmp(one));
+            versions.truncate(count);
+            others = versions.into_iter().map(|(_, tag)| tag).collect();
         }
         self.names
             .iter()
@@ -143,11 +150,6 @@ impl TagFilter {
     fn is_plain(&self) -> bool {
         self.all_of.is_empty() && self.none_of.is_empty() && self.newest.is_none()
     }
-}
-
-/// Sorts versions by precedence and above everything else.
-fn age(tag: &Tag) -> (Option<Version>, String) {
-    (version(tag.as_str()), tag.as_str().to_owned())
 }
 
 #[cfg(test)]
@@ -219,12 +221,18 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_versions_by_precedence_then_the_rest() {
+    fn only_versions_are_new_and_their_numbers_say_how_new() {
         assert_eq!(
             chosen(&["newest:4"], LISTED),
             "v2.0.0-rc.1 v1.10.0 1.3.0 v1.2.0"
         );
-        assert_eq!(chosen(&["newest:2"], "b a 0.1.0"), "0.1.0 b");
+        assert_eq!(chosen(&["newest:2"], "b a 0.1.0"), "0.1.0");
+        assert_eq!(chosen(&["newest:1"], "3.9 3.18 3.19 latest"), "3.19");
+        assert_eq!(
+            chosen(&["newest:2"], "1.2 1.10.0-rc1 1.9"),
+            "1.10.0-rc1 1.9"
+        );
+        assert_eq!(chosen(&["newest:1", "!*-*"], "3.9 3.18-rc1 3.18"), "3.18");
     }
 
     #[test]

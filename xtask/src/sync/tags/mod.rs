@@ -1,5 +1,6 @@
 //! Which tags of a repository are meant: patterns, and filters made of them.
 
+mod age;
 mod filter;
 pub(super) mod pattern;
 
