@@ -110,6 +110,9 @@ fn start(
     }
     let console = Console::new(redactor, cli.verbose(), settings.columns(), actions);
     report::show_logs(&console);
+    for warning in settings.environment.warnings() {
+        console.warning(warning);
+    }
     if let Some(why) = &settings.foreign_dotenv {
         console.warning(&format!("nothing of `.env` is used: {why}"));
     }

@@ -100,7 +100,7 @@ impl Redactor {
         }
         let [json, percent, percent_20] = escaped(value);
         let plain = [json, percent, percent_20, value.to_owned()];
-        for spelling in plain.into_iter().chain(encoded(value)) {
+        for spelling in plain.into_iter().chain(encoded(value.as_bytes())) {
             self.find_parts(&spelling);
             self.find_whole(spelling);
         }
@@ -113,12 +113,24 @@ impl Redactor {
             return;
         }
         let pair = format!("{username}:{}", password.expose());
-        for spelling in encoded(&pair) {
-            self.find_parts(&spelling);
-            self.find_whole(spelling);
-        }
+        self.add_encoded(pair.as_bytes());
         // As a whole only: the user's name is no secret.
         for spelling in escaped(&pair).into_iter().chain([pair]) {
+            self.find_whole(spelling);
+        }
+    }
+
+    /// Masks `user:password` that is no UTF-8.
+    pub fn add_pair(&mut self, pair: &Secret<Vec<u8>>) {
+        self.add_encoded(pair.expose());
+        let mut parts = pair.expose().splitn(2, |byte| *byte == b':');
+        let password = parts.nth(1).unwrap_or_default();
+        self.add(&Secret::new(String::from_utf8_lossy(password).into_owned()));
+    }
+
+    fn add_encoded(&mut self, value: &[u8]) {
+        for spelling in encoded(value) {
+            self.find_parts(&spelling);
             self.find_whole(spelling);
         }
     }
@@ -236,7 +248,7 @@ fn escaped(value: &str) -> [String; 3] {
 }
 
 /// In both alphabets of base64.
-fn encoded(value: &str) -> [String; 4] {
+fn encoded(value: &[u8]) -> [String; 4] {
     [
         STANDARD.encode(value),
         STANDARD_NO_PAD.encode(value),

@@ -1,30 +1,31 @@
 //! Docker's `config.json`: the credentials that `docker login` has left, in the file or with a helper program.
 //!
-//! A helper is asked for the host alone, and its answer is never shown.
+//! It is read as Go's decoder reads it: a name in any case, twice, or null. What is broken in one login stops nobody who
+//! needs another one.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
-use super::Credentials;
-use crate::oci::DOCKER_HUB;
+use super::helper::{Helper, HelperError};
+use super::{Credentials, Prefix};
+use crate::oci::{DOCKER_HUB, RepositoryName, canonical_host};
 use crate::secret::Secret;
 
 /// The part of the file that is about credentials.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
 pub struct DockerConfig {
-    auths: HashMap<String, Entry>,
-    creds_store: Option<String>,
-    cred_helpers: HashMap<String, String>,
+    auths: BTreeMap<String, Entry>,
+    creds_store: String,
+    cred_helpers: BTreeMap<String, String>,
 }
 
 /// Why the file or a helper gives no credentials.
@@ -34,35 +35,19 @@ pub enum DockerConfigError {
     File { path: String, reason: String },
     #[error("docker's configuration is not readable at line {line}, column {column}")]
     Json { line: usize, column: usize },
+    #[error("docker's configuration has a `{0}` that is not readable")]
+    Field(String),
     #[error(
         "docker's configuration holds a login for `{0}` that is not readable; hint: docker login {0}"
     )]
     Entry(String),
-    #[error("the credential helper `{program}` gave no credentials for `{host}`: {reason}")]
-    Helper {
-        program: String,
-        host: String,
-        reason: String,
-    },
+    #[error(transparent)]
+    Helper(#[from] HelperError),
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Entry {
-    /// `user:password` in base64.
-    auth: String,
-    username: String,
-    password: String,
-    identitytoken: String,
-}
-
-/// The answer of a helper (docker/docker-credential-helpers).
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Helped {
-    username: String,
-    secret: String,
-}
+/// A login as the file has it; `None` is one that is not readable.
+#[derive(Default)]
+struct Entry(Option<Credentials>);
 
 impl DockerConfig {
     /// The file at `path`; without one, there are no credentials.
@@ -71,76 +56,169 @@ impl DockerConfig {
             path: path.display().to_string(),
             reason,
         };
-        match std::fs::read_to_string(path) {
-            Ok(text) => DockerConfig::parse(&text).map_err(|error| unreadable(error.to_string())),
+        match std::fs::read(path) {
+            Ok(bytes) => DockerConfig::parse(&String::from_utf8_lossy(&bytes))
+                .map_err(|error| unreadable(error.to_string())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(DockerConfig::default()),
             Err(error) => Err(unreadable(error.to_string())),
         }
     }
 
     fn parse(text: &str) -> Result<DockerConfig, DockerConfigError> {
-        serde_json::from_str(text).map_err(|e| DockerConfigError::Json {
+        let mut config = DockerConfig::default();
+        let text = text.trim_start_matches('\u{feff}');
+        // Docker takes an empty file for none, and looks at nothing behind the first value.
+        if text.trim().is_empty() {
+            return Ok(config);
+        }
+        let mut first = serde_json::Deserializer::from_str(text);
+        let fields = Option::<Object>::deserialize(&mut first);
+        let fields = fields.map_err(|e| DockerConfigError::Json {
             line: e.line(),
             column: e.column(),
+        })?;
+        for (name, value) in fields.map(|it| it.0).unwrap_or_default() {
+            let wrong = || DockerConfigError::Field(name.clone());
+            match (name.to_ascii_lowercase().as_str(), value) {
+                ("auths", Value::Null) => config.auths.clear(),
+                ("auths", Value::Object(entries)) => {
+                    let entries = entries.into_iter().map(|(key, it)| (key, Entry::of(&it)));
+                    config.auths.extend(entries);
+                }
+                ("credhelpers", Value::Null) => config.cred_helpers.clear(),
+                ("credhelpers", Value::Object(helpers)) => {
+                    for (host, helper) in helpers {
+                        let helper = text_of(&helper).ok_or_else(wrong)?;
+                        config.cred_helpers.insert(host, helper.to_owned());
+                    }
+                }
+                ("credsstore", Value::Null) => {}
+                ("credsstore", value) => {
+                    config.creds_store = text_of(&value).ok_or_else(wrong)?.to_owned();
+                }
+                ("auths" | "credhelpers", _) => return Err(wrong()),
+                _ => {}
+            }
+        }
+        Ok(config)
+    }
+
+    /// The program that keeps the credentials for `host`, if there is one; an empty name stands for the general one.
+    pub fn helper(&self, host: &str) -> Option<Helper> {
+        let own = self.cred_helpers.get(key(host));
+        let names = own.into_iter().chain([&self.creds_store]);
+        let name = names.into_iter().find(|it| !it.is_empty())?;
+        Some(Helper {
+            program: format!("docker-credential-{name}"),
+            host: key(host).to_owned(),
         })
     }
 
-    /// The credentials for `host`, [`Credentials::Anonymous`] if there are none. Docker's order: the host's own
-    /// helper, the general one, the file itself.
-    pub async fn credentials(&self, host: &str) -> Result<Credentials, DockerConfigError> {
-        let asked = match self.helper(host) {
-            Some(program) => ask(&program, key(host)).await,
-            None => Ok(None),
-        };
-        match (asked, self.stored(host)?) {
-            (Ok(Some(credentials)), _) => Ok(credentials),
-            // What is left of another machine's helper stops nobody who has a login here.
-            (Err(failure), Credentials::Anonymous) => Err(failure),
-            (_, stored) => Ok(stored),
-        }
-    }
-
-    /// The program that keeps the credentials for `host`, if there is one.
-    pub fn helper(&self, host: &str) -> Option<String> {
-        let helper = self
-            .cred_helpers
-            .get(key(host))
-            .or(self.creds_store.as_ref());
-        let helper = helper.filter(|helper| !helper.is_empty())?;
-        Some(format!("docker-credential-{helper}"))
-    }
-
-    /// The credentials in the file itself.
-    pub fn stored(&self, host: &str) -> Result<Credentials, DockerConfigError> {
-        let key = key(host);
-        let by_host = || {
-            self.auths
-                .iter()
-                .find(|(other, _)| host_of(other) == host_of(key))
-        };
-        match self.auths.get_key_value(key).or_else(by_host) {
-            Some((name, entry)) => entry
-                .credentials()
-                .ok_or_else(|| DockerConfigError::Entry(name.clone())),
+    /// The credentials in the file itself. Podman and skopeo write some for a namespace: the longest that fits counts.
+    pub fn stored(&self, repository: &RepositoryName) -> Result<Credentials, DockerConfigError> {
+        let logins = self.auths.iter();
+        let fitting = logins
+            .filter(|(_, entry)| entry.0 != Some(Credentials::Anonymous))
+            .filter_map(|(key, entry)| Some((fit(key, repository)?, Reverse(key), entry)));
+        match fitting.max_by_key(|(fit, key, _)| (*fit, *key)) {
+            Some((_, Reverse(key), Entry(None))) => Err(DockerConfigError::Entry(key.clone())),
+            Some((_, _, Entry(Some(credentials)))) => Ok(credentials.clone()),
             None => Ok(Credentials::Anonymous),
         }
     }
 }
 
+/// How well `key` fits, if it does: a namespace the better the longer it is, then the host, then the URL that old versions
+/// wrote, whose path says nothing.
+fn fit(key: &str, repository: &RepositoryName) -> Option<usize> {
+    let (url, rest) = match key.split_once("://") {
+        Some((_, rest)) => (true, rest),
+        None => (false, key),
+    };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = path.trim_end_matches('/');
+    if url || matches!(path, "" | "v1" | "v2") {
+        let is_it = canonical_host(host).is_ok_and(|host| host == repository.host());
+        return is_it.then_some(usize::from(!url) + usize::from(path.is_empty()));
+    }
+    let length = Prefix::new(host, path).ok()?.fit(repository)?;
+    Some(2 + length)
+}
+
 impl Entry {
-    fn credentials(&self) -> Option<Credentials> {
-        if !self.identitytoken.is_empty() {
-            return Some(Credentials::IdentityToken(Secret::new(
-                self.identitytoken.clone(),
-            )));
+    fn of(value: &Value) -> Entry {
+        if value.is_null() {
+            return Entry(Some(Credentials::Anonymous));
         }
-        if self.auth.is_empty() {
-            // `{}` is what docker writes beside a helper.
-            return Some(login(&self.username, &self.password));
+        let field = |wanted: &str| {
+            let mut fields = value.as_object()?.iter().rev();
+            let field = fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            field.map_or(Some(""), |(_, value)| text_of(value))
+        };
+        let read = || {
+            let [identity, registry] = [field("identitytoken")?, field("registrytoken")?];
+            let [auth, username, password] =
+                [field("auth")?, field("username")?, field("password")?];
+            let secret = |text: &str| Secret::new(text.to_owned());
+            match (identity, registry, auth) {
+                ("", "", "") => Some(login(username, password)),
+                ("", "", auth) => pair(auth),
+                ("", token, _) => Some(Credentials::RegistryToken(secret(token))),
+                (token, ..) => Some(Credentials::IdentityToken(secret(token))),
+            }
+        };
+        Entry(read())
+    }
+}
+
+/// `user:password` in base64, which may be broken into lines.
+fn pair(auth: &str) -> Option<Credentials> {
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let base64 = GeneralPurpose::new(&alphabet::STANDARD, config);
+    let bytes = base64.decode(auth.replace(['\r', '\n'], "")).ok()?;
+    let bytes = match bytes.iter().rposition(|byte| *byte != 0) {
+        Some(last) => &bytes[..=last],
+        None => return None,
+    };
+    let colon = bytes.iter().position(|byte| *byte == b':')?;
+    match std::str::from_utf8(bytes) {
+        _ if colon == 0 => None,
+        Ok(text) => Some(login(&text[..colon], &text[colon + 1..])),
+        Err(_) => Some(Credentials::Pair(Secret::new(bytes.to_vec()))),
+    }
+}
+
+fn text_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::Null => Some(""),
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// A JSON object with every name as often as it is there.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Object(fields))
+            }
         }
-        let pair = String::from_utf8(STANDARD.decode(&self.auth).ok()?).ok()?;
-        let (username, password) = pair.split_once(':')?;
-        Some(login(username, password.trim_end_matches('\0')))
+        deserializer.deserialize_map(Fields)
     }
 }
 
@@ -154,7 +232,8 @@ fn key(host: &str) -> &str {
     }
 }
 
-fn login(username: &str, password: &str) -> Credentials {
+/// What a user's name and a secret mean.
+pub(super) fn login(username: &str, password: &str) -> Credentials {
     match username {
         "" => Credentials::Anonymous,
         // How a helper says that its secret is an identity token.
@@ -164,57 +243,6 @@ fn login(username: &str, password: &str) -> Credentials {
             password: Secret::new(password.to_owned()),
         },
     }
-}
-
-/// Old versions wrote the URL they had signed in to.
-fn host_of(key: &str) -> &str {
-    let key = key
-        .trim_start_matches("https://")
-        .trim_start_matches("http://");
-    key.split('/').next().unwrap_or_default()
-}
-
-/// Asks a helper; `None` if it knows no credentials for `host`.
-async fn ask(program: &str, host: &str) -> Result<Option<Credentials>, DockerConfigError> {
-    let failed = |reason: String| DockerConfigError::Helper {
-        program: program.to_owned(),
-        host: host.to_owned(),
-        reason,
-    };
-    let run = async {
-        let mut helper = Command::new(program)
-            .arg("get")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        if let Some(mut stdin) = helper.stdin.take() {
-            // A helper with one login answers without reading; what it answers counts.
-            let _ = stdin.write_all(host.as_bytes()).await;
-        }
-        helper.wait_with_output().await
-    };
-    // Long enough for a person to unlock a key ring.
-    let output = tokio::time::timeout(Duration::from_secs(60), run)
-        .await
-        .map_err(|_| failed("no answer for a minute".to_owned()))?
-        .map_err(|e| failed(e.to_string()))?;
-    if output.status.success() {
-        let answer: Helped = serde_json::from_slice(&output.stdout)
-            .map_err(|_| failed("its answer is not readable".to_owned()))?;
-        return Ok(Some(login(&answer.username, &answer.secret)));
-    }
-    // The words of the protocol, on standard output with status 1. Nothing else of it is looked at or quoted: there
-    // the secret would stand.
-    if output.stdout.starts_with(b"credentials not found") {
-        return Ok(None);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().next().unwrap_or_default().chars();
-    let said: String = said.filter(|c| !c.is_control()).take(200).collect();
-    let separator = if said.is_empty() { "" } else { ": " };
-    Err(failed(format!("{}{separator}{said}", output.status)))
 }
 
 #[cfg(test)]
@@ -228,8 +256,8 @@ mod tests {
         }
     }
 
-    fn identity(token: &str) -> Credentials {
-        Credentials::IdentityToken(Secret::new(token.to_owned()))
+    fn stored(config: &str, repository: &str) -> Result<Credentials, DockerConfigError> {
+        DockerConfig::parse(config)?.stored(&repository.parse().unwrap())
     }
 
     /// `robot$x:a:b`
@@ -238,85 +266,103 @@ mod tests {
             "https://index.docker.io/v1/": {"auth": "cm9ib3QkeDphOmI="},
             "https://old.example/v2/": {"username": "u", "password": "p"},
             "azure.example": {"auth": "MDA6", "identitytoken": "long"},
+            "token.example": {"registrytoken": "short"},
             "beside.example:5000": {},
+            "null.example": null,
+            "latin.example": {"auth": "dTpw5A"},
+            "wrapped.example": {"auth": "dT\r\npw\n"},
+            "number.example": {"auth": 1},
             "broken.example": {"auth": "?"}
         },
         "HttpHeaders": {"x": "y"}
     }"#;
 
-    #[tokio::test]
-    async fn logins_in_the_file_are_found_by_host() {
-        let config = DockerConfig::parse(FILE).ok().unwrap();
+    #[test]
+    fn logins_in_the_file_are_found_by_host() {
+        let token = |text: &str| Secret::new(text.to_owned());
         for (host, expected) in [
             ("docker.io", basic("robot$x", "a:b")),
             ("old.example", basic("u", "p")),
-            ("azure.example", identity("long")),
+            ("wrapped.example", basic("u", "p")),
+            ("azure.example", Credentials::IdentityToken(token("long"))),
+            ("token.example", Credentials::RegistryToken(token("short"))),
+            (
+                "latin.example",
+                Credentials::Pair(Secret::new(b"u:p\xe4".to_vec())),
+            ),
             ("beside.example:5000", Credentials::Anonymous),
+            ("null.example", Credentials::Anonymous),
             ("unknown.example", Credentials::Anonymous),
         ] {
-            assert_eq!(config.credentials(host).await, Ok(expected), "{host}");
+            assert_eq!(stored(FILE, &format!("{host}/a/b")), Ok(expected), "{host}");
         }
-        assert_eq!(
-            config.credentials("broken.example").await,
-            Err(DockerConfigError::Entry("broken.example".to_owned()))
-        );
+        for host in ["broken.example", "number.example"] {
+            assert_eq!(
+                stored(FILE, &format!("{host}/a/b")),
+                Err(DockerConfigError::Entry(host.to_owned()))
+            );
+        }
     }
 
-    #[tokio::test]
-    async fn a_helper_that_is_not_installed_is_named_where_the_file_has_no_login() {
-        let config =
-            r#"{"credsStore": "nowhere-to-be-found", "auths": {"b.io": {"auth": "dTpw"}}}"#;
-        let config = DockerConfig::parse(config).ok().unwrap();
-        assert_eq!(config.credentials("b.io").await, Ok(basic("u", "p")));
-        let error = config.credentials("ghcr.io").await.unwrap_err().to_string();
-        assert!(
-            error.contains("`docker-credential-nowhere-to-be-found`")
-                && error.contains("`ghcr.io`"),
-            "{error}"
-        );
+    #[test]
+    fn of_several_logins_for_a_host_the_one_that_fits_best_counts() {
+        let file = r#"{"auths": {
+            "r.io/team": {"username": "team", "password": "p"},
+            "r.io/team/app": {"username": "app", "password": "p"},
+            "https://r.io/v1/": {"username": "https", "password": "p"},
+            "http://r.io": {"username": "http", "password": "p"},
+            "R.io": {"username": "host", "password": "p"},
+            "s.io/other": {"username": "other", "password": "p"},
+            "https://s.io/v2/": {"username": "url", "password": "p"},
+            "s.io": {}
+        }}"#;
+        for (repository, user) in [
+            ("r.io/team/app/x", "app"),
+            ("r.io/team/apple", "team"),
+            ("r.io/teams/app", "host"),
+            ("s.io/team/app", "url"),
+            ("s.io/other/app", "other"),
+        ] {
+            assert_eq!(
+                stored(file, repository),
+                Ok(basic(user, "p")),
+                "{repository}"
+            );
+        }
     }
 
-    #[tokio::test]
-    async fn helpers_are_asked_for_the_host() {
-        let directory = tempfile::tempdir().unwrap();
-        let helper = directory.path().join("helper");
-        let script = r#"#!/bin/sh
-            read host
-            case "$1 $host" in
-            "get ghcr.io") echo '{"ServerURL":"x","Username":"u","Secret":"s"}';;
-            "get token.example") echo '{"Username":"<token>","Secret":"t"}';;
-            "get locked.example") echo '{"Username":"u","Secret":"hunter22"}'; printf 'lo\033cked\nmore\n' >&2; exit 1;;
-            "get silent.example") exit 2;;
-            *) echo 'credentials not found in native keychain'; exit 1;;
-            esac"#;
-        // Written by another process: a file that this one has open for writing while it forks cannot be run.
-        let write = format!("cat > '{0}' && chmod +x '{0}'", helper.display());
-        let mut shell = std::process::Command::new("sh")
-            .args(["-c", &write])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        std::io::Write::write_all(&mut shell.stdin.take().unwrap(), script.as_bytes()).unwrap();
-        assert!(shell.wait().unwrap().success());
-        let program = helper.to_str().unwrap();
-        assert_eq!(ask(program, "ghcr.io").await, Ok(Some(basic("u", "s"))));
-        assert_eq!(ask(program, "token.example").await, Ok(Some(identity("t"))));
-        assert_eq!(ask(program, "other.example").await, Ok(None));
-        let error = ask(program, "locked.example")
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(error.ends_with("exit status: 1: locked"), "{error}");
-        let error = ask(program, "silent.example").await.unwrap_err();
-        assert!(error.to_string().ends_with("exit status: 2"), "{error}");
+    #[test]
+    fn a_file_is_read_as_go_reads_it() {
+        let login = r#""r.io": {"Auth": "x", "auth": "dTpw"}"#;
+        for file in [
+            format!(r#"{{"Auths": {{"z.io": {{}}}}, "auths": {{{login}}}, "credHelpers": null}}"#),
+            format!(r#"{{"auths": {{{login}}}, "auths": {{"z.io": {{}}}}, "credsStore": null}} x"#),
+        ] {
+            assert_eq!(stored(&file, "r.io/a/b"), Ok(basic("u", "p")), "{file}");
+        }
+        for empty in ["", " \n", "null", "{}", r#"{"auths": null}"#] {
+            let credentials = stored(empty, "r.io/a/b");
+            assert_eq!(credentials, Ok(Credentials::Anonymous), "{empty}");
+        }
+        for wrong in [r#"{"auths": []}"#, r#"{"credsStore": 1}"#, "[]"] {
+            stored(wrong, "r.io/a/b").unwrap_err();
+        }
+    }
+
+    #[test]
+    fn an_empty_helper_stands_for_the_general_one() {
+        let file = r#"{"credsStore": "all", "credHelpers": {"a.io": "", "b.io": "own"}}"#;
+        let config = DockerConfig::parse(file).unwrap_or_default();
+        let program = |host: &str| config.helper(host).unwrap().program;
+        assert_eq!(program("a.io"), "docker-credential-all");
+        assert_eq!(program("b.io"), "docker-credential-own");
+        assert_eq!(program("c.io"), "docker-credential-all");
     }
 
     #[test]
     fn an_unreadable_file_is_located_and_not_quoted() {
-        let error =
-            DockerConfig::parse("{\n  \"auths\": {\"r\": {\"auth\": 1, \"x\": \"secret\"}}}")
-                .err()
-                .unwrap();
+        let error = DockerConfig::parse("{\n  \"auths\": {\"r\": {\"auth\": secret}}}");
+        let error = error.err().unwrap();
         assert!(matches!(error, DockerConfigError::Json { line: 2, .. }));
         assert!(!error.to_string().contains("secret"));
     }

@@ -3,6 +3,7 @@
 //! Nothing here speaks to a registry. No message and no `Debug` output shows a password.
 
 mod docker_config;
+mod helper;
 mod logins;
 mod resolver;
 mod variables;
@@ -22,6 +23,10 @@ pub enum Credentials {
         username: String,
         password: Secret<String>,
     },
+    /// `user:password` that is no UTF-8, as it is.
+    Pair(Secret<Vec<u8>>),
+    /// A token for the registry itself, which is sent as it is.
+    RegistryToken(Secret<String>),
     /// An OAuth 2 refresh token, as credential helpers and `docker login` to some clouds keep.
     IdentityToken(Secret<String>),
 }
@@ -63,7 +68,7 @@ impl NoLogin {
     /// Whether there may be a login that its helper did not give. It is a failure for who writes; reading goes on
     /// without it.
     pub fn is_helper_failure(&self) -> bool {
-        matches!(self, NoLogin::Docker(DockerConfigError::Helper { .. }))
+        matches!(self, NoLogin::Docker(DockerConfigError::Helper(_)))
     }
 }
 
@@ -73,7 +78,10 @@ impl Credentials {
         match self {
             Credentials::Anonymous => {}
             Credentials::Basic { username, password } => redactor.add_login(username, password),
-            Credentials::IdentityToken(token) => redactor.add(token),
+            Credentials::Pair(pair) => redactor.add_pair(pair),
+            Credentials::IdentityToken(token) | Credentials::RegistryToken(token) => {
+                redactor.add(token);
+            }
         }
     }
 }

@@ -18,8 +18,10 @@ pub struct Resolver {
     registries: Vec<ReleaseRegistry>,
     docker_config: Option<PathBuf>,
     docker: Option<Result<DockerConfig, DockerConfigError>>,
-    /// What Docker's configuration gave, by host.
-    asked: HashMap<String, Result<Credentials, DockerConfigError>>,
+    /// What its helpers gave, by host.
+    asked: HashMap<String, Result<Option<Credentials>, DockerConfigError>>,
+    /// The variables that no helper sees.
+    withheld: Vec<String>,
 }
 
 /// A registry of the release, as far as it matters for who signs in.
@@ -45,6 +47,11 @@ impl Resolver {
         Resolver { logins, ..self }
     }
 
+    /// The same, and helpers do not see these variables.
+    pub fn withholding(self, withheld: Vec<String>) -> Self {
+        Resolver { withheld, ..self }
+    }
+
     /// The login for a repository that somebody names:
     ///
     /// 1. of the files: `--auth`, then the default registry's variables (`REGISTRY_USER`), the longest prefix first;
@@ -52,8 +59,24 @@ impl Resolver {
     ///    the longest namespace that the repository is in;
     /// 3. Docker's own configuration and its helpers.
     pub async fn find(&mut self, repository: &RepositoryName) -> Result<Login, NoLogin> {
+        match self.given(repository)? {
+            Ok(login) => Ok(login),
+            Err(unset) => self.dockers_login(repository, unset).await,
+        }
+    }
+
+    /// Asks the helpers for what [`Self::find`] will need of them, all at once, so that none waits for another.
+    pub async fn prepare(&mut self, repositories: impl IntoIterator<Item = &RepositoryName>) {
+        let repositories = repositories.into_iter();
+        let needed = repositories.filter(|it| matches!(self.given(it), Ok(Err(_))));
+        let hosts: BTreeSet<&str> = needed.map(RepositoryName::host).collect();
+        self.ask(hosts).await;
+    }
+
+    /// The login that files or variables give; without one, the variables that could.
+    fn given(&self, repository: &RepositoryName) -> Result<Result<Login, Vec<String>>, NoLogin> {
         if let Some(login) = self.logins.find(repository) {
-            return Ok(login.clone());
+            return Ok(Ok(login.clone()));
         }
         let host = repository.host();
         let registries = self.registries.iter().filter(|it| it.prefix.is_at(host));
@@ -64,7 +87,7 @@ impl Resolver {
         let mut half = None;
         for (fit, variables) in &registries {
             match variables.login() {
-                Ok(Some(login)) => return Ok(login),
+                Ok(Some(login)) => return Ok(Ok(login)),
                 Ok(None) => {}
                 Err(problem) if fit.is_some() => return Err(problem),
                 Err(problem) => half = Some(problem),
@@ -73,8 +96,7 @@ impl Resolver {
         if let Some(half) = half {
             return Err(half);
         }
-        let unset = registries.iter().map(|(_, it)| it.names()).collect();
-        self.dockers_login(host, unset).await
+        Ok(Err(registries.iter().map(|(_, it)| it.names()).collect()))
     }
 
     /// The login for what a report says of a registry: its own one, if the release still has it there.
@@ -88,7 +110,7 @@ impl Resolver {
         match own.find(|it| it.name == registry && it.prefix.is_at(host)) {
             Some(own) => {
                 let variables = own.variables.clone();
-                self.for_registry(host, &variables).await
+                self.for_registry(repository, &variables).await
             }
             None => self.find(repository).await,
         }
@@ -97,54 +119,84 @@ impl Resolver {
     /// The login for a registry of the release: of its own variables, else of Docker's configuration.
     pub async fn for_registry(
         &mut self,
-        host: &str,
+        repository: &RepositoryName,
         variables: &Variables,
     ) -> Result<Login, NoLogin> {
         match variables.login()? {
             Some(login) => Ok(login),
-            None => self.dockers_login(host, vec![variables.names()]).await,
+            None => {
+                let unset = vec![variables.names()];
+                self.dockers_login(repository, unset).await
+            }
         }
     }
 
     /// The same without starting a program, for a plan: what only a helper can tell is anonymous, and its origin says
     /// so.
-    pub fn planned(&mut self, host: &str, variables: &Variables) -> Result<Login, NoLogin> {
+    pub fn planned(
+        &mut self,
+        repository: &RepositoryName,
+        variables: &Variables,
+    ) -> Result<Login, NoLogin> {
         if let Some(login) = variables.login()? {
             return Ok(login);
         }
         let docker = self.docker().as_ref().map_err(Clone::clone)?;
+        let host = repository.host();
         match docker.helper(host) {
-            Some(program) => Ok(Login {
+            Some(helper) => Ok(Login {
                 credentials: Credentials::Anonymous,
                 plain_http: false,
                 origin: format!(
-                    "Docker's login for `{host}`, if `{program}` has one; it is asked in a run"
+                    "Docker's login for `{host}`, if `{}` has one; it is asked in a run",
+                    helper.program
                 ),
             }),
-            None => found(docker.stored(host)?, host, vec![variables.names()]),
+            None => found(docker.stored(repository)?, host, vec![variables.names()]),
         }
     }
 
-    /// Asks Docker's configuration for these hosts, all at once, so that no login has to wait for another's helper.
+    /// Asks the helpers of Docker's configuration for these hosts, all at once, so that no login has to wait for another's
+    /// helper.
     pub async fn ask(&mut self, hosts: impl IntoIterator<Item = &str>) {
         let hosts = hosts.into_iter().map(str::to_owned);
         let hosts: BTreeSet<String> = hosts.filter(|it| !self.asked.contains_key(it)).collect();
-        let docker = self.docker();
-        let answers = hosts.into_iter().map(|host| async move {
-            let credentials = match docker {
-                Ok(docker) => docker.credentials(&host).await,
-                Err(problem) => Err(problem.clone()),
-            };
-            (host, credentials)
+        let withheld = self.withheld.clone();
+        let Ok(docker) = self.docker() else {
+            return;
+        };
+        let helpers = hosts
+            .into_iter()
+            .filter_map(|host| Some((docker.helper(&host)?, host)));
+        let answers = helpers.map(|(helper, host)| async {
+            let answer = helper.ask(&withheld).await;
+            (host, answer.map_err(DockerConfigError::from))
         });
         let answers = join_all(answers).await;
         self.asked.extend(answers);
     }
 
-    /// `unset` are the variables that could have said it.
-    async fn dockers_login(&mut self, host: &str, unset: Vec<String>) -> Result<Login, NoLogin> {
+    /// `unset` are the variables that could have said it. Docker's order: the host's own helper, the general one, the file
+    /// itself.
+    async fn dockers_login(
+        &mut self,
+        repository: &RepositoryName,
+        unset: Vec<String>,
+    ) -> Result<Login, NoLogin> {
+        let host = repository.host();
         self.ask([host]).await;
-        found(self.asked[host].clone()?, host, unset)
+        let asked = self.asked.get(host).cloned().unwrap_or(Ok(None));
+        let docker = self.docker().as_ref().map_err(Clone::clone)?;
+        let credentials = match asked {
+            Ok(Some(credentials)) => credentials,
+            Ok(None) => docker.stored(repository)?,
+            // What is left of another machine's helper stops nobody who has a login here.
+            Err(failure) => match docker.stored(repository)? {
+                Credentials::Anonymous => return Err(failure.into()),
+                stored => stored,
+            },
+        };
+        found(credentials, host, unset)
     }
 
     fn docker(&mut self) -> &Result<DockerConfig, DockerConfigError> {
@@ -186,6 +238,10 @@ mod tests {
             prefix: Prefix::new(host, namespace).unwrap(),
             variables,
         }
+    }
+
+    fn at(host: &str) -> RepositoryName {
+        format!("{host}/team/app").parse().unwrap()
     }
 
     fn user(login: &Login) -> &str {
@@ -245,21 +301,24 @@ mod tests {
         let mut resolver = Resolver::new(others, path);
         let own = variables("OWN", "own");
         assert_eq!(
-            user(&resolver.for_registry(&host, &own).await.unwrap()),
+            user(&resolver.for_registry(&at(&host), &own).await.unwrap()),
             "own"
         );
         let unset = variables("OWN", "");
         assert_eq!(
-            user(&resolver.for_registry(&host, &unset).await.unwrap()),
+            user(&resolver.for_registry(&at(&host), &unset).await.unwrap()),
             "docker"
         );
-        let missing = resolver.for_registry("other.io", &unset).await.unwrap_err();
+        let missing = resolver
+            .for_registry(&at("other.io"), &unset)
+            .await
+            .unwrap_err();
         assert_eq!(
             missing.to_string(),
             "`OWN_USER` and `OWN_PASSWORD` are not set, and there is no `docker login other.io`"
         );
         let half = Variables::read("U", "P", |name| (name == "P").then(|| "p".to_owned()));
-        let half = resolver.for_registry(&host, &half).await.unwrap_err();
+        let half = resolver.for_registry(&at(&host), &half).await.unwrap_err();
         assert_eq!(half.to_string(), "`P` is set and `U` is not");
     }
 
@@ -294,11 +353,11 @@ mod tests {
         let (_directory, path) = docker_config("{");
         let mut resolver = Resolver::new(Vec::new(), path);
         resolver
-            .for_registry("a.io", &variables("A", "a"))
+            .for_registry(&at("a.io"), &variables("A", "a"))
             .await
             .unwrap();
         let error = resolver
-            .for_registry("b.io", &variables("B", ""))
+            .for_registry(&at("b.io"), &variables("B", ""))
             .await
             .unwrap_err();
         assert!(
@@ -314,15 +373,18 @@ mod tests {
         let (_directory, path) = docker_config(helper);
         let mut resolver = Resolver::new(Vec::new(), path);
         let unset = variables("A", "");
-        let planned = resolver.planned("a.io", &unset).unwrap();
+        let planned = resolver.planned(&at("a.io"), &unset).unwrap();
         assert!(
             planned
                 .origin
                 .contains("`docker-credential-nowhere-to-be-found`"),
             "{planned:?}"
         );
-        resolver.for_registry("a.io", &unset).await.unwrap_err();
-        assert_eq!(user(&resolver.planned("b.io", &unset).unwrap()), "u");
-        resolver.planned("c.io", &unset).unwrap_err();
+        resolver
+            .for_registry(&at("a.io"), &unset)
+            .await
+            .unwrap_err();
+        assert_eq!(user(&resolver.planned(&at("b.io"), &unset).unwrap()), "u");
+        resolver.planned(&at("c.io"), &unset).unwrap_err();
     }
 }

@@ -45,6 +45,8 @@ impl Auth for LoginProvider {
                 (username.clone(), password.expose().clone())
             }
             Some(Credentials::IdentityToken(token)) => (String::new(), token.expose().clone()),
+            // BuildKit has no word for these.
+            Some(Credentials::Pair(_) | Credentials::RegistryToken(_)) => Default::default(),
         };
         Ok(Response::new(CredentialsResponse { username, secret }))
     }

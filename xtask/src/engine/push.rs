@@ -84,6 +84,14 @@ pub(super) fn for_engine(credentials: &Credentials, host: &str) -> Option<Docker
             sent.password = Some(password.expose().clone());
         }
         Credentials::IdentityToken(token) => sent.identitytoken = Some(token.expose().clone()),
+        Credentials::RegistryToken(token) => sent.registrytoken = Some(token.expose().clone()),
+        // The engine takes texts only.
+        Credentials::Pair(pair) => {
+            let pair = String::from_utf8_lossy(pair.expose());
+            let (username, password) = pair.split_once(':')?;
+            sent.username = Some(username.to_owned());
+            sent.password = Some(password.to_owned());
+        }
     }
     Some(sent)
 }

@@ -27,8 +27,8 @@ pub async fn find(
     for it in registries {
         let host = it.repository.host();
         let login = match needed(it) {
-            true => resolver.for_registry(host, &it.variables).await,
-            false => match resolver.planned(host, &it.variables) {
+            true => resolver.for_registry(&it.repository, &it.variables).await,
+            false => match resolver.planned(&it.repository, &it.variables) {
                 // What only its helper could tell.
                 Ok(login) if matches!(login.credentials, Credentials::Anonymous) => {
                     Err(NoLogin::Missing {
@@ -54,7 +54,7 @@ pub fn mask(logins: &RegistryLogins, console: &Console) {
 /// The same as far as it is known without starting a program.
 pub fn planned(registries: &[RegistrySettings], resolver: &mut Resolver) -> RegistryLogins {
     let planned = registries.iter().map(|it| {
-        let login = resolver.planned(it.repository.host(), &it.variables);
+        let login = resolver.planned(&it.repository, &it.variables);
         (it.name.clone(), login)
     });
     planned.collect()

@@ -1,7 +1,8 @@
 //! The environment as data. `.env.example` and the README list the variables that the program reads; tests see to it.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use url::Url;
@@ -13,6 +14,8 @@ use crate::secret::{Redactor, Secret};
 #[derive(Clone)]
 pub struct Environment {
     values: BTreeMap<String, String>,
+    /// What should be known about `.env`.
+    warnings: Vec<String>,
 }
 
 /// Shows names only.
@@ -29,6 +32,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
             .map(|(name, value)| (name.into(), value.into()));
         Environment {
             values: values.filter(|(_, value)| !value.is_empty()).collect(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -70,17 +74,64 @@ impl Environment {
                 number + 1
             )));
         }
+        let mut names = BTreeSet::new();
+        let mut is_secret = false;
         for item in dotenvy::from_read_iter(text.as_bytes()) {
             let (name, value) = item.map_err(|error| bad_input(unreadable(path, text, &error)))?;
+            is_secret |= !value.is_empty() && is_secret_name(&name);
+            if !names.insert(name.clone()) {
+                let file = path.display();
+                let warning =
+                    format!("`{file}`: `{name}` is assigned twice; the first value counts");
+                self.warnings.push(warning);
+            }
             if !value.is_empty() {
                 self.values.entry(name).or_insert(value);
             }
         }
+        let mode = std::fs::metadata(path).map_or(0, |it| it.permissions().mode() & 0o777);
+        if is_secret && mode & 0o006 != 0 {
+            self.warnings.push(format!(
+                "`{0}` holds secrets, and everyone on this machine may read it (mode {mode:04o}); hint: chmod 600 {0}",
+                path.display()
+            ));
+        }
         Ok(self)
+    }
+
+    /// Where Podman and Docker keep registries' certificates for this user.
+    pub fn certificate_directories(&self) -> Vec<PathBuf> {
+        let homes = self.get("HOME").into_iter();
+        let places = [
+            ".config/containers/certs.d",
+            ".config/docker/certs.d",
+            ".docker/certs.d",
+        ];
+        homes
+            .flat_map(|home| places.map(|place| Path::new(home).join(place)))
+            .collect()
+    }
+
+    /// What should be known about the file.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
+    }
+
+    /// The variables that the programs it starts have no need of: passwords, GitHub's token, and URLs that are signed.
+    /// What clouds' own helpers read, such as `AWS_SESSION_TOKEN`, stays.
+    pub fn secret_names(&self) -> Vec<String> {
+        let is_signed = |value: &str| Url::parse(value).is_ok_and(|url| url.query().is_some());
+        let secret = self.values.iter().filter(|(name, value)| {
+            let name = name.as_str();
+            name.ends_with("_PASSWORD")
+                || matches!(name, "GITHUB_TOKEN" | "GH_TOKEN")
+                || (name.ends_with("_URL") && is_signed(value))
+        });
+        secret.map(|(name, _)| name.clone()).collect()
     }
 
     /// Masks every value that is secret by the name of its variable, and what URLs carry in their query.
@@ -88,7 +139,7 @@ impl Environment {
         let mut redactor = Redactor::default();
         for (name, value) in &self.values {
             let value = Secret::new(value.clone());
-            if name.ends_with("_PASSWORD") || name.ends_with("_TOKEN") {
+            if is_secret_name(name) {
                 redactor.add(&value);
             }
             if let Ok(url) = Url::parse(value.expose()) {
@@ -102,6 +153,10 @@ impl Environment {
         }
         redactor
     }
+}
+
+fn is_secret_name(name: &str) -> bool {
+    name.ends_with("_PASSWORD") || name.ends_with("_TOKEN")
 }
 
 /// Whether dotenvy would put another variable's value into this line's: a password would silently be another one.

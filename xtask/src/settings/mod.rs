@@ -122,10 +122,9 @@ impl Settings {
             })
             .unwrap_or_default();
         let registries = registries::logins(&facts.registries, &self.environment, &mut problems);
-        (
-            Resolver::new(registries, docker_config(&self.environment)),
-            problems,
-        )
+        let resolver = Resolver::new(registries, docker_config(&self.environment))
+            .withholding(self.environment.secret_names());
+        (resolver, problems)
     }
 
     fn workspace(&self) -> Result<&Path> {

@@ -103,7 +103,7 @@ pub(super) fn load(
         problems.push(problem);
         None
     });
-    let commit = version::commit(root);
+    let commit = version::commit(root, environment);
     let timestamp = match environment.get("SOURCE_DATE_EPOCH").map(str::parse) {
         Some(Ok(seconds @ 0..YEAR_10000)) => seconds,
         Some(_) => {

@@ -49,7 +49,7 @@ pub(super) fn release(
             tag: tag.to_owned(),
         }));
     }
-    let tags = git(root, &["tag", "--points-at", "HEAD"]).unwrap_or_default();
+    let tags = git(root, environment, &["tag", "--points-at", "HEAD"]).unwrap_or_default();
     let releases = tags.lines().filter_map(|tag| {
         Some(Release {
             version: parse("tag", tag).ok()?,
@@ -59,8 +59,8 @@ pub(super) fn release(
     Ok(releases.max_by(|a, b| a.version.cmp(&b.version)))
 }
 
-pub(super) fn commit(root: &Path) -> Option<Commit> {
-    let text = git(root, &["log", "-1", "--format=%H %ct"])?;
+pub(super) fn commit(root: &Path, environment: &Environment) -> Option<Commit> {
+    let text = git(root, environment, &["log", "-1", "--format=%H %ct"])?;
     let (id, timestamp) = text.split_once(' ')?;
     Some(Commit {
         id: id.to_owned(),
@@ -80,9 +80,13 @@ fn parse(name: &str, text: &str) -> Result<Version, String> {
     ))
 }
 
-fn git(root: &Path, args: &[&str]) -> Option<String> {
+fn git(root: &Path, environment: &Environment, args: &[&str]) -> Option<String> {
     let shell = Shell::new().ok()?;
-    cmd!(shell, "git -C {root} {args...}")
+    let git = cmd!(shell, "git -C {root} {args...}");
+    let withheld = environment.secret_names();
+    withheld
+        .iter()
+        .fold(git, |git, name| git.env_remove(name))
         .quiet()
         .ignore_stderr()
         .read()

@@ -70,6 +70,11 @@ impl Registries {
             warnings: warnings.into_iter().collect(),
         };
         let mut problems = Vec::new();
+        let names = request.rules.iter().flat_map(|rule| {
+            let destinations = rule.destinations.iter().map(|it| &it.repository);
+            destinations.chain([&rule.source])
+        });
+        resolver.prepare(names).await;
         for rule in &request.rules {
             let destinations = rule.destinations.iter().map(|it| &it.repository);
             for name in std::iter::once(&rule.source).chain(destinations) {

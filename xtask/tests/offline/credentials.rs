@@ -378,3 +378,35 @@ async fn registries_at_one_host_are_verified_with_their_own_logins() {
     let verify = fixture.workspace.run(&["verify", "report.json"]).await;
     verify.expect(0, &["4 tags as reported, 0 not"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helper_sees_no_secret_that_is_not_its_own() {
+    let mut fixture = Fixture::new().await;
+    let answer = json!({"Username": USER, "Secret": PASSWORD});
+    fixture.install_script(&format!("env > \"$0.env\"\necho '{answer}'\n"));
+    fixture.sign_in_by_variables("TWO");
+    fixture.workspace.set("GITHUB_TOKEN", "ghp_canary");
+    fixture.workspace.set("AWS_SESSION_TOKEN", "its own");
+    let signed = "https://feed.example/packages?sv=1&sig=canary";
+    fixture.workspace.set("RELEASE_PACKAGE_INDEX_URL", signed);
+    fixture.release(&["docker-push-one"]).await.expect(0, &[]);
+    let seen = fixture.workspace.read(&format!("bin/{HELPER}.env"));
+    assert!(seen.contains("TWO_USERNAME") && seen.contains("AWS_SESSION_TOKEN"));
+    for secret in [PASSWORD, "canary"] {
+        assert!(!seen.contains(secret), "{seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_for_a_namespace_is_for_what_is_in_it() {
+    let fixture = Fixture::new().await;
+    let host = &fixture.registries[0].host;
+    let login = |password: &str| json!({"auth": STANDARD.encode(format!("{USER}:{password}"))});
+    let auths = json!({"auths": {
+        format!("{host}/other"): login("wrong"),
+        format!("https://{host}/v1/"): login("wrong"),
+        format!("{host}/team"): login(PASSWORD),
+    }});
+    fixture.docker_config(&auths.to_string());
+    fixture.release(&["docker-push-one"]).await.expect(0, &[]);
+}

@@ -64,12 +64,14 @@ impl Auth {
     ) -> Result<Option<Authorization>, Error> {
         self.check_login()?;
         let challenge = self.challenge.lock().expect("no holder panics").clone();
+        let is_own_token = matches!(self.credentials, Credentials::RegistryToken(_));
         match challenge {
             None => Ok(None),
-            Some(Challenge::Basic) => {
+            Some(challenge) if challenge == Challenge::Basic || is_own_token => {
                 let header = token::basic(&self.credentials);
                 Ok(header.map(|header| Authorization { header, kept: None }))
             }
+            Some(Challenge::Basic) => Ok(None),
             Some(Challenge::Bearer { realm, service }) => self
                 .bearer(transport, &realm, service.as_deref(), scope)
                 .await

@@ -123,13 +123,15 @@ pub(super) fn request(
     request
 }
 
-/// The header of Basic authentication, for credentials that have a password.
+/// The header of Basic authentication, for credentials that have a password; a registry's own token is sent as it is.
 pub(super) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
+    let basic = |pair: &[u8]| sensitive(format!("Basic {}", STANDARD.encode(pair)));
     match credentials {
         Credentials::Basic { username, password } => {
-            let pair = format!("{username}:{}", password.expose());
-            sensitive(format!("Basic {}", STANDARD.encode(pair)))
+            basic(format!("{username}:{}", password.expose()).as_bytes())
         }
+        Credentials::Pair(pair) => basic(pair.expose()),
+        Credentials::RegistryToken(token) => sensitive(format!("Bearer {}", token.expose())),
         Credentials::Anonymous | Credentials::IdentityToken(_) => None,
     }
 }
