@@ -115,6 +115,10 @@ pub struct ReleaseArgs {
     /// When tags such as `latest` move: once `require` is met, or at each registry as soon as it holds the version
     #[arg(long, value_name = "WHEN", default_value = "require")]
     pub tags_when: TagsWhen,
+    /// Set these tags besides the version's own, whatever they name now; if not given, `1.2`, `1` and `latest`, each
+    /// only where no newer version of its line is there
+    #[arg(long, value_name = "TAG", num_args = 1.., value_delimiter = ',')]
+    pub tags: Option<Vec<String>>,
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

@@ -20,6 +20,7 @@ mod image_source;
 mod load;
 mod lock;
 mod logins;
+mod moving_tags;
 mod origins;
 mod plan;
 mod preflight;

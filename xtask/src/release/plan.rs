@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::builder::Builder;
 use super::logins::RegistryLogins;
-use super::tags::Tags;
+use super::tags::{Tags, is_version};
 use super::transport::{Location, Transport};
 use crate::cli::Via;
 use crate::credentials::NoLogin;
@@ -43,6 +43,8 @@ pub struct ReleasePlan {
     /// One image for each platform.
     pub builds: Vec<BuildPlan>,
     pub pushes: Vec<PushPlan>,
+    /// Somebody has chosen the moving tags: they are set whatever they name.
+    pub tags_by_hand: bool,
     /// `owner/name` on GitHub.
     pub github_repository: String,
     pub transport: Transport,
@@ -149,6 +151,7 @@ impl ReleasePlan {
             packages: output.join("packages").join(version.to_string()),
             builds: builds.collect(),
             pushes: pushes.collect(),
+            tags_by_hand: false,
             github_repository: settings.github.repository.clone(),
             version: version.clone(),
             layout: output.join("image"),
@@ -157,6 +160,27 @@ impl ReleasePlan {
             context,
             transport,
         })
+    }
+
+    /// Takes `tags` for the moving tags of every registry.
+    ///
+    /// # Errors
+    /// [`BadInput`](crate::exit::BadInput): one that is no tag, or names another version.
+    pub fn choose_tags(&mut self, tags: &[String]) -> Result<()> {
+        let mut moving = Vec::new();
+        for text in tags.iter().filter(|text| !text.is_empty()) {
+            let tag: Tag = text.parse().map_err(bad_input)?;
+            if is_version(&tag) {
+                let why = "it names one version for ever";
+                return Err(bad_input(format!("`--tags {tag}`: {why}")));
+            }
+            moving.push(tag);
+        }
+        for push in &mut self.pushes {
+            push.moving.clone_from(&moving);
+        }
+        self.tags_by_hand = true;
+        Ok(())
     }
 
     /// Whether `targets` make the image, or push what was made.
@@ -232,7 +256,13 @@ impl ReleasePlan {
                 .to_string()
         };
         if let Some(push) = self.pushes.iter().find(|push| push.target == target) {
-            return push_lines(push, logins, unmet, &self.transport);
+            let mut lines = push_lines(push, logins, unmet, &self.transport);
+            if !self.tags_by_hand && !push.moving.is_empty() {
+                let moving = join(&push.moving);
+                let condition = "only where no newer version of its line is there";
+                lines.push(format!("{moving}: each {condition}"));
+            }
+            return lines;
         }
         if let Some(reason) = self.transport.skip()
             && matches!(target, "download" | "extract" | "docker-build")

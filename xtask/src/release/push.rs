@@ -17,7 +17,7 @@ use super::push_direct::Copying;
 use super::registry_state::resolve_tag;
 use super::run_state::{Published, PushOutcome, RunState};
 use super::tag_gate::TagGate;
-use super::{push_direct, push_engine, tagging};
+use super::{moving_tags, push_direct, push_engine, tagging};
 use crate::cli::{TagsWhen, Via};
 use crate::copy::{PendingImage, Source};
 use crate::engine;
@@ -101,12 +101,23 @@ impl<'a> Pushes<'a> {
             TagsWhen::Any => None,
             TagsWhen::Require => self.unmet(manifest.digest(), context).await,
         };
+        let mut kept = None;
         if held_back.is_none() {
-            for tag in &push.moving {
-                if tagging::set(&registry.repository(), tag, &manifest, |_| {}).await? {
-                    published.set.push(tag.clone());
+            let repository = registry.repository();
+            let moved = moving_tags::set(
+                &repository,
+                &push.moving,
+                &self.plan.version,
+                &manifest,
+                self.plan.tags_by_hand,
+                &mut published,
+            );
+            match moved.await {
+                Ok(sentence) => kept = sentence,
+                Err(error) => {
+                    self.state.publish(&push.registry, published);
+                    return Err(error);
                 }
-                published.tags.push(tag.clone());
             }
         }
         let mut did = match (&published.set[..], published.bytes) {
@@ -116,6 +127,9 @@ impl<'a> Pushes<'a> {
         };
         if let Some(reason) = held_back {
             did += &format!("; moving tags held back: {reason}");
+        }
+        if let Some(kept) = kept {
+            did += &format!("; {kept}");
         }
         context.note(&format!("{} is {}", published.reference, published.digest));
         self.state.publish(&push.registry, published);
@@ -214,6 +228,7 @@ fn published(push: &PushPlan, outcome: &PushOutcome, was_set: bool) -> Published
             true => vec![push.immutable.clone()],
             false => Vec::new(),
         },
+        before: Vec::new(),
         bytes: outcome.pushed.unwrap_or(0),
     }
 }

@@ -39,6 +39,8 @@ pub fn outcome(plan: &ReleasePlan, state: &RunState, summary: &Summary, exit: Ex
 
 fn registry(push: &PushPlan, row: &Row, published: Option<Published>) -> RegistryReport {
     let status = match (&published, row.status) {
+        // The version is there, and a moving tag could not be set.
+        (Some(_), Status::Failed) => RegistryStatus::Failed,
         (Some(published), _) if published.set.is_empty() => RegistryStatus::Equal,
         (Some(_), _) => RegistryStatus::Pushed,
         (None, Status::Skipped) => RegistryStatus::Skipped,
@@ -47,9 +49,9 @@ fn registry(push: &PushPlan, row: &Row, published: Option<Published>) -> Registr
         // A push that succeeded has published something.
         (None, Status::Failed | Status::Succeeded) => RegistryStatus::Failed,
     };
-    let (tags, digest, bytes) = match published {
-        Some(published) => (published.tags, Some(published.digest), published.bytes),
-        None => (Vec::new(), None, 0),
+    let (tags, digest, before, bytes) = match published {
+        Some(it) => (it.tags, Some(it.digest), it.before, it.bytes),
+        None => (Vec::new(), None, Vec::new(), 0),
     };
     RegistryReport {
         registry: push.registry.clone(),
@@ -57,6 +59,7 @@ fn registry(push: &PushPlan, row: &Row, published: Option<Published>) -> Registr
         status,
         tags,
         digest,
+        before,
         bytes,
         seconds: seconds(row.duration),
         note: row.note.clone(),

@@ -28,6 +28,9 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     let (mut resolver, _) = settings.resolver();
     let settings = &settings.release(args.common.release_version.as_deref())?;
     let mut plan = ReleasePlan::new(settings, transport(args)?)?;
+    if let Some(tags) = &args.tags {
+        plan.choose_tags(tags)?;
+    }
     let (requested, strict) = (&args.targets, args.common.strict);
     let outline = Graph::new(targets::outline(&plan))?;
     if requested.is_empty() {
@@ -221,9 +224,11 @@ fn no_target(graph: &Graph<'_>, args: &ReleaseArgs) -> anyhow::Error {
         .names()
         .map(|(name, about)| format!("\n    {name:<width$}  {about}"))
         .collect();
-    let hint = match args.skip.is_empty() {
-        true => "`cargo xtask --help`",
-        false => "`--skip` takes every name that follows it: put the targets before it",
+    let takes_all = "takes every name that follows it: put the targets before it";
+    let hint = match (&args.skip[..], &args.tags) {
+        ([], None) => "`cargo xtask --help`".to_owned(),
+        ([], Some(_)) => format!("`--tags` {takes_all}"),
+        _ => format!("`--skip` {takes_all}"),
     };
     bad_input(format!(
         "no target is named; the targets are{list}\nhint: {hint}"

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use crate::oci::{Digest, Manifest, Reference, Tag};
+use crate::report::TagBefore;
 
 /// What a push brought to a registry, before its tags are set.
 pub struct PushOutcome {
@@ -33,6 +34,8 @@ pub struct Published {
     pub tags: Vec<Tag>,
     /// Those of `tags` that had to be set; the others were right already.
     pub set: Vec<Tag>,
+    /// What each moving tag named before.
+    pub before: Vec<TagBefore>,
     /// Bytes uploaded.
     pub bytes: u64,
 }
@@ -47,7 +50,7 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// Records that the push to `registry` succeeded.
+    /// Records what `registry` holds now.
     pub fn publish(&self, registry: &str, published: Published) {
         self.published
             .lock()

@@ -21,12 +21,17 @@ pub async fn set(
         }
         replaces(&digest);
     }
+    put(repository, tag, manifest).await?;
+    Ok(true)
+}
+
+/// Points `tag` at `manifest`, whatever it named.
+pub async fn put(repository: &Repository, tag: &Tag, manifest: &Manifest) -> Result<()> {
     repository
         .put_manifest(&TagOrDigest::Tag(tag.clone()), manifest)
         .await
         .with_context(|| format!("tag `{tag}`"))?;
-    verify(repository, tag, manifest).await?;
-    Ok(true)
+    verify(repository, tag, manifest).await
 }
 
 /// Checks that the registry names `manifest` by `tag`.

@@ -46,6 +46,11 @@ impl Tags {
     }
 }
 
+/// Whether the tag is a full version, which is never moved.
+pub fn is_version(tag: &Tag) -> bool {
+    Version::parse(tag.as_str()).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

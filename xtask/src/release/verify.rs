@@ -43,8 +43,10 @@ pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -
         columns: vec!["registry", "reference", "reported", "held now"],
         rows: rows.chain(not_published).collect(),
     };
+    use RegistryStatus::{Equal, Pushed, Skipped};
+    let ended = |it: &RegistryReport| matches!(it.status, Pushed | Equal | Skipped);
     let exit = match differences {
-        0 if others.iter().all(|it| it.status == RegistryStatus::Skipped) => Exit::Done,
+        0 if report.registries.iter().all(ended) => Exit::Done,
         0 => Exit::Partial,
         _ => Exit::Failed,
     };

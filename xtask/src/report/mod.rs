@@ -18,7 +18,7 @@ pub use file::{check_writable, is_same_file};
 pub use log::show_logs;
 pub use outcome::{Outcome, targets};
 pub use schema::{
-    Content, RegistryReport, RegistryStatus, ReleaseReport, Report, SyncReport, TargetReport,
-    seconds,
+    Content, RegistryReport, RegistryStatus, ReleaseReport, Report, SyncReport, TagBefore,
+    TargetReport, seconds,
 };
 pub use table::Table;

@@ -103,11 +103,23 @@ pub struct RegistryReport {
     pub tags: Vec<Tag>,
     /// Null if nothing was published there.
     pub digest: Option<Digest>,
+    /// What each moving tag named before it was looked at: `promote --back` puts those back.
+    #[serde(default)]
+    pub before: Vec<TagBefore>,
     /// The bytes uploaded.
     pub bytes: u64,
     pub seconds: f64,
     /// What was done, or why not.
     pub note: String,
+}
+
+/// What a tag named.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TagBefore {
+    pub tag: Tag,
+    /// Null if there was no such tag.
+    pub digest: Option<Digest>,
 }
 
 /// How the push to one registry ended.
@@ -304,6 +316,7 @@ mod tests {
             status: RegistryStatus::Pushed,
             tags: vec!["1.2.3".parse().unwrap()],
             digest: Some(digest),
+            before: Vec::new(),
             bytes: 7,
             seconds: 0.25,
             note: String::new(),
