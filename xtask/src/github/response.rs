@@ -79,7 +79,9 @@ pub(super) fn failed(what: &'static str, error: http::Error) -> Error {
     let reason = error.to_string();
     match error {
         http::Error::TooLarge(_) => Error::Unexpected { what, reason },
-        http::Error::Stalled(_) | http::Error::Broken { .. } => Error::Unreachable { what, reason },
+        http::Error::Stalled(_) | http::Error::Slow { .. } | http::Error::Broken { .. } => {
+            Error::Unreachable { what, reason }
+        }
     }
 }
 

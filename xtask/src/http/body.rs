@@ -1,5 +1,6 @@
 //! Requests and bodies that end: each fails when it makes no progress for its stall limit, and a document when it is
-//! longer than its reader allows. The total time has no limit: a large blob on a slow line takes hours.
+//! longer than its reader allows, or drips. What is no document has no limit in all: a large blob on a slow line takes
+//! hours.
 
 use std::error::Error as _;
 use std::iter::successors;
@@ -9,12 +10,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{RequestBuilder, Response};
+use tokio::time::{Instant, timeout_at};
 
 /// Why there is no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("no progress for {0:?}")]
     Stalled(Duration),
+    #[error("only {bytes} bytes in {within:?}")]
+    Slow { bytes: usize, within: Duration },
     #[error("more than {0} bytes")]
     TooLarge(usize),
     /// No connection, or one that broke.
@@ -79,18 +83,41 @@ pub async fn chunk(response: &mut Response, stall: Duration) -> Result<Option<By
     }
 }
 
-/// The whole body of a response, which is a document of at most `limit` bytes.
+/// The whole body of a response, which is a document of at most `limit` bytes. Beyond the stall limit it may take a
+/// second for each [`SLOWEST`] bytes.
 pub async fn document(
     response: &mut Response,
     stall: Duration,
     limit: usize,
 ) -> Result<Bytes, Error> {
+    let begun = Instant::now();
     let mut body = BytesMut::new();
-    while let Some(chunk) = chunk(response, stall).await? {
-        if body.len() + chunk.len() > limit {
-            return Err(Error::TooLarge(limit));
+    loop {
+        let within = stall + Duration::from_secs_f64(body.len() as f64 / SLOWEST);
+        let Ok(next) = timeout_at(begun + within, chunk(response, stall)).await else {
+            let bytes = body.len();
+            return Err(Error::Slow { bytes, within });
+        };
+        match next? {
+            Some(chunk) if body.len() + chunk.len() > limit => return Err(Error::TooLarge(limit)),
+            Some(chunk) => body.extend_from_slice(&chunk),
+            None => return Ok(body.freeze()),
         }
+    }
+}
+
+/// Bytes a second.
+const SLOWEST: f64 = 16_384.0;
+
+/// What comes of a body `within` this time, and of that the first `limit` bytes.
+pub async fn beginning(response: &mut Response, within: Duration, limit: usize) -> Bytes {
+    let end = Instant::now() + within;
+    let mut body = BytesMut::new();
+    while body.len() < limit
+        && let Ok(Ok(Some(chunk))) = timeout_at(end, response.chunk()).await
+    {
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    body.truncate(limit);
+    body.freeze()
 }

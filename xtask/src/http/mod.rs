@@ -7,7 +7,7 @@ mod client;
 mod headers;
 mod retry;
 
-pub use body::{Error, Sent, chunk, document, send};
+pub use body::{Error, Sent, beginning, chunk, document, send};
 pub use client::{client, is_loopback};
 pub use headers::{ContentRange, content_range, location, next_page, parameter_value, retry_after};
 pub use retry::{FIRST_WAIT, backoff, retry, transient};

@@ -51,7 +51,8 @@ impl RepositoryName {
         } else {
             path.to_owned()
         };
-        if host.len() + 1 + path.len() > 255 {
+        // Without the host, as registries and distribution's `reference` count.
+        if path.len() > 255 {
             return Err(ReferenceError::TooLong(format!("{host}/{path}")));
         }
         Ok(RepositoryName { host, path })
@@ -312,6 +313,15 @@ mod tests {
         for tag in ["_", "v1.2.3-rc.1_build", &"x".repeat(128)] {
             tag.parse::<Tag>().expect(tag);
         }
+    }
+
+    #[test]
+    fn a_path_may_have_255_characters_whatever_the_host() {
+        let path = |length: usize| format!("a/{}", "b".repeat(length - 2));
+        let name = format!("registry.example.com:5000/{}", path(255));
+        assert_eq!(full(&name), name);
+        let name = format!("registry.example.com:5000/{}", path(256));
+        assert!(name.parse::<Reference>().is_err());
     }
 
     #[test]

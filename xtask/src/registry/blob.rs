@@ -1,13 +1,15 @@
 //! Reading blobs: each byte once and in order, however often the connection breaks, and an error at the end if size or
 //! digest are wrong.
 
+use std::time::{Duration, Instant};
+
 use bytes::{Buf as _, Bytes};
 use reqwest::header::{HeaderValue, RANGE};
 use reqwest::{Method, Request, Response, StatusCode};
 
 use super::auth::Access;
 use super::error::Error;
-use super::repository::{Repository, found};
+use super::repository::{Repository, found, lacks_method, proves};
 use crate::http::{self, Sent};
 use crate::oci::{Descriptor, Digest, Hasher};
 use crate::secret::public_url;
@@ -15,8 +17,32 @@ use crate::secret::public_url;
 impl Repository {
     /// Whether the blob is in this repository.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        let request = self.blob_request(Method::HEAD, digest);
-        Ok(found(self.send(request, Access::Pull).await)?.is_some())
+        let ask = || self.look_for_blob(digest, Access::Pull);
+        self.connection.retry(ask).await
+    }
+
+    /// One try. A registry that does not know HEAD is asked for the first byte.
+    pub(super) async fn look_for_blob(
+        &self,
+        digest: &Digest,
+        access: Access,
+    ) -> Result<bool, Error> {
+        let scope = self.scope(access);
+        let head = self.blob_request(Method::HEAD, digest);
+        let response = match self.connection.attempt(head, &scope).await {
+            Err(error) if lacks_method(&error) => {
+                let mut get = self.blob_request(Method::GET, digest);
+                let first = HeaderValue::from_static("bytes=0-0");
+                get.headers_mut().insert(RANGE, first);
+                self.connection.attempt(get, &scope).await
+            }
+            response => response,
+        };
+        let Some(response) = found(response)? else {
+            return Ok(false);
+        };
+        proves(&response, digest)?;
+        Ok(true)
     }
 
     /// Begins to read the blob; `None` if it is not there.
@@ -33,6 +59,8 @@ impl Repository {
             position: 0,
             skip: 0,
             failures: 0,
+            since_failure: 0,
+            watched: (Duration::ZERO, 0),
             response,
         }))
     }
@@ -75,6 +103,9 @@ impl Repository {
     }
 }
 
+/// What counts as progress: a connection, or a stall limit, that brings less has brought nothing.
+const PROGRESS: u64 = 16 << 10;
+
 /// A blob that is being read.
 pub struct Blob {
     repository: Repository,
@@ -87,8 +118,12 @@ pub struct Blob {
     position: u64,
     /// Bytes that were handed out before and come again.
     skip: u64,
-    /// Failures in a row, without a byte in between.
+    /// Failures in a row, with less than [`PROGRESS`] bytes in between.
     failures: u32,
+    /// Bytes since the last failure.
+    since_failure: u64,
+    /// How long the last bytes were waited for, and how many they are, so that a drip is no progress.
+    watched: (Duration, u64),
 }
 
 impl Blob {
@@ -97,11 +132,18 @@ impl Blob {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         while self.hasher.is_some() {
             let stall = self.repository.connection.options.stall.blob;
+            let begun = Instant::now();
             let error = match http::chunk(&mut self.response, stall).await {
-                Ok(Some(chunk)) => match self.take(chunk)? {
-                    Some(chunk) => return Ok(Some(chunk)),
-                    None => continue,
-                },
+                Ok(Some(chunk)) if !self.drips(chunk.len(), begun.elapsed(), stall) => {
+                    match self.take(chunk)? {
+                        Some(chunk) => return Ok(Some(chunk)),
+                        None => continue,
+                    }
+                }
+                Ok(Some(_)) => {
+                    let reason = format!("less than {PROGRESS} bytes in {stall:?}");
+                    Error::unreachable(self.response.url(), reason)
+                }
                 // Also after an error: every byte is there.
                 _ if self.position == self.size => return self.finish(),
                 Ok(None) => {
@@ -115,6 +157,19 @@ impl Blob {
         Ok(None)
     }
 
+    /// Whether less than [`PROGRESS`] bytes came in more than the stall limit of waiting for them.
+    fn drips(&mut self, bytes: usize, waited: Duration, stall: Duration) -> bool {
+        let (time, counted) = &mut self.watched;
+        *time += waited;
+        *counted += bytes as u64;
+        let is_over = *time > stall;
+        let is_little = *counted < PROGRESS;
+        if is_over || !is_little {
+            self.watched = (Duration::ZERO, 0);
+        }
+        is_over && is_little
+    }
+
     /// The part of `chunk` that was not handed out before.
     fn take(&mut self, mut chunk: Bytes) -> Result<Option<Bytes>, Error> {
         let known = self.skip.min(chunk.len() as u64);
@@ -123,7 +178,10 @@ impl Blob {
         if chunk.is_empty() {
             return Ok(None);
         }
-        self.failures = 0;
+        self.since_failure += chunk.len() as u64;
+        if self.since_failure >= PROGRESS {
+            self.failures = 0;
+        }
         self.position += chunk.len() as u64;
         if self.position > self.size {
             let reason = format!("more than the {} bytes of the blob", self.size);
@@ -150,6 +208,7 @@ impl Blob {
     async fn resume(&mut self, error: Error) -> Result<(), Error> {
         let (repository, digest, position) = (&self.repository, &self.digest, self.position);
         let mut policy = repository.connection.policy();
+        self.since_failure = 0;
         let mut broken = Some(error);
         let reopen = |_| {
             let broken = broken.take();
@@ -165,6 +224,7 @@ impl Blob {
             policy(error, self.failures)
         };
         (self.response, self.skip) = http::retry(count, reopen).await?;
+        self.watched = (Duration::ZERO, 0);
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::auth::{Access, Auth, Authorization, Scope};
 use super::error::Error;
+use super::head_support::HeadSupport;
 use super::options::Options;
 use super::rate_limiter::{self, RateLimiter};
 use super::transport::Transport;
@@ -24,6 +25,7 @@ use crate::oci::{DOCKER_HUB, ReferenceError, canonical_host};
 pub(super) struct Connection {
     pub base: Url,
     pub options: Options,
+    pub head_support: HeadSupport,
     transport: Transport,
     auth: Auth,
     rate_limiter: RateLimiter,
@@ -50,6 +52,7 @@ impl Connection {
             base,
             transport,
             options,
+            head_support: HeadSupport::default(),
             rate_limiter: match host == DOCKER_HUB {
                 true => RateLimiter::docker_hub(),
                 false => RateLimiter::unlimited(),

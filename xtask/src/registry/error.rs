@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use reqwest::Response;
 use serde_json::Value;
 use url::Url;
 
@@ -59,6 +60,13 @@ pub enum Error {
         expected: Digest,
         actual: Digest,
     },
+    /// A success after which what was sent is not there.
+    #[error("`{url}` answered {status}, but {what} is not there")]
+    Unproven {
+        url: String,
+        status: u16,
+        what: String,
+    },
     /// A response that the distribution specification does not allow.
     #[error("`{url}` answered against the specification: {reason}")]
     Protocol { url: String, reason: String },
@@ -109,12 +117,22 @@ impl Error {
         }
     }
 
+    /// `response` is a success, and yet `what` was sent is not there.
+    pub(super) fn unproven(response: &Response, what: &str) -> Error {
+        Error::Unproven {
+            url: public_url(response.url()),
+            status: response.status().as_u16(),
+            what: format!("`{what}`"),
+        }
+    }
+
     /// Whether the same request may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Error::RateLimited(_)
             | Error::Unreachable { .. }
             | Error::UploadLost(_)
+            | Error::Unproven { .. }
             | Error::DigestMismatch { .. } => true,
             Error::Status(response) => {
                 matches!(response.status, 408 | 425 | 500 | 502..=504 | 506..)

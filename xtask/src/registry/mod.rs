@@ -12,6 +12,7 @@ mod blob;
 mod client;
 mod connection;
 mod error;
+mod head_support;
 mod listing;
 mod options;
 mod rate_limiter;

@@ -61,33 +61,59 @@ impl Repository {
 
     /// What is at `at`, or `None`. At Docker Hub this does not count as a pull, which [`Self::get_manifest`] does.
     pub async fn head_manifest(&self, at: &TagOrDigest) -> Result<Option<Descriptor>, Error> {
-        let request = self.manifest_request(Method::HEAD, at);
-        let Some(response) = found(self.send(request, Access::Pull).await)? else {
-            return Ok(None);
-        };
-        if let Some(descriptor) = described(response.headers(), at) {
-            return Ok(Some(descriptor));
+        let look = || self.look(at, Access::Pull);
+        self.connection.retry(look).await
+    }
+
+    /// One try at [`Self::head_manifest`]. Registries and proxies that serve manifests do not all know HEAD; some call
+    /// every manifest absent or forbidden then (Nexus), so that counts only where HEAD has worked.
+    async fn look(&self, at: &TagOrDigest, access: Access) -> Result<Option<Descriptor>, Error> {
+        let scope = self.scope(access);
+        let support = &self.connection.head_support;
+        if !support.is_missing() {
+            let request = self.manifest_request(Method::HEAD, at);
+            match self.connection.attempt(request, &scope).await {
+                Ok(response) => {
+                    support.works();
+                    if let Some(descriptor) = described(response.headers(), at) {
+                        return Ok(Some(descriptor));
+                    }
+                    // Some registries leave out headers of a HEAD.
+                }
+                Err(error) if support.is_doubtful(&error) => {
+                    let manifest = found(self.fetch(at, &scope).await)?;
+                    support.compare(manifest.is_some());
+                    return match (manifest, error) {
+                        (Some(manifest), _) => Ok(Some(manifest.descriptor())),
+                        (None, error @ Error::Denied { .. }) => Err(error),
+                        (None, _) => Ok(None),
+                    };
+                }
+                Err(error) => return found(Err(error)),
+            }
         }
-        // Some registries leave out headers of a HEAD.
-        let manifest = self.get_manifest(at).await?;
+        let manifest = found(self.fetch(at, &scope).await)?;
         Ok(manifest.map(|manifest| manifest.descriptor()))
     }
 
     /// The manifest at `at`, its digest checked, or `None`.
     pub async fn get_manifest(&self, at: &TagOrDigest) -> Result<Option<Manifest>, Error> {
         let scope = self.scope(Access::Pull);
-        let fetch = async || {
-            let request = self.manifest_request(Method::GET, at);
-            let (response, bytes) = self
-                .connection
-                .document(request, &scope, LARGEST_MANIFEST)
-                .await?;
-            verified(&response, at, bytes)
-        };
-        found(self.connection.retry(fetch).await)
+        found(self.connection.retry(|| self.fetch(at, &scope)).await)
+    }
+
+    /// One try.
+    async fn fetch(&self, at: &TagOrDigest, scope: &Scope) -> Result<Manifest, Error> {
+        let request = self.manifest_request(Method::GET, at);
+        let document = self.connection.document(request, scope, LARGEST_MANIFEST);
+        let (response, bytes) = document.await?;
+        verified(&response, at, bytes)
     }
 
     /// Puts `manifest`, byte for byte, at `at`; returns the digest under which the registry has it.
+    ///
+    /// 201 that names the digest is the registry's word. After any other success `at` is read back: not every server
+    /// that says 200 or 202 has stored something.
     pub async fn put_manifest(
         &self,
         at: &TagOrDigest,
@@ -101,16 +127,35 @@ impl Repository {
         })?;
         request.headers_mut().insert(CONTENT_TYPE, media_type);
         *request.body_mut() = Some(manifest.bytes().clone().into());
-        let response = self.send(request, Access::Push).await?;
-        let Some(actual) = stated_digest(response.headers()) else {
-            return Ok(manifest.digest().clone());
+        let scope = self.scope(Access::Push);
+        let put = async || {
+            let request = request.try_clone().expect("the body is in memory");
+            let response = self.connection.attempt(request, &scope).await?;
+            self.prove(&response, at, manifest).await
         };
-        let expected = actual.same_algorithm(manifest.bytes());
-        if actual == expected {
-            Ok(actual)
-        } else {
-            let reason = format!("it took the manifest `{expected}` for `{actual}`");
-            Err(Error::protocol(response.url(), reason))
+        self.connection.retry(put).await
+    }
+
+    /// The digest under which `at` names `manifest`, after `response`, a success.
+    async fn prove(
+        &self,
+        response: &Response,
+        at: &TagOrDigest,
+        manifest: &Manifest,
+    ) -> Result<Digest, Error> {
+        let is_of = |digest: &Digest| *digest == digest.same_algorithm(manifest.bytes());
+        match stated_digest(response.headers()) {
+            Some(stated) if !is_of(&stated) => {
+                let expected = stated.same_algorithm(manifest.bytes());
+                let reason = format!("it took the manifest `{expected}` for `{stated}`");
+                return Err(Error::protocol(response.url(), reason));
+            }
+            Some(stated) if response.status() == StatusCode::CREATED => return Ok(stated),
+            _ => {}
+        }
+        match self.look(at, Access::Push).await? {
+            Some(found) if is_of(&found.digest) => Ok(found.digest),
+            _ => Err(Error::unproven(response, manifest.digest().as_str())),
         }
     }
 
@@ -165,13 +210,33 @@ pub(super) fn found<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
+/// Whether a registry, or a proxy before it, refuses the method rather than what was asked for.
+pub(super) fn lacks_method(error: &Error) -> bool {
+    matches!(error.status(), Some(400 | 405 | 501))
+}
+
+/// # Errors
+/// The response is of something else than of the content with `digest`: a page to sign in at, for one.
+pub(super) fn proves(response: &Response, digest: &Digest) -> Result<(), Error> {
+    let headers = response.headers();
+    let is_page = |value: &HeaderValue| value.as_bytes().starts_with(b"text/html");
+    let stated = stated_digest(headers).filter(|stated| stated.algorithm() == digest.algorithm());
+    if headers.get(CONTENT_TYPE).is_some_and(is_page) || stated.is_some_and(|it| it != *digest) {
+        return Err(Error::protocol(
+            response.url(),
+            format!("this is not `{digest}`"),
+        ));
+    }
+    Ok(())
+}
+
 /// Where a response says to go on.
 pub(super) fn location(response: &Response) -> Result<Url, Error> {
     http::location(response.headers(), response.url())
         .ok_or_else(|| Error::protocol(response.url(), "no usable `Location`"))
 }
 
-fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
+pub(super) fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
     let digest = headers.get("docker-content-digest")?;
     digest.to_str().ok()?.parse().ok()
 }

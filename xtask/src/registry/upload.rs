@@ -7,13 +7,13 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use reqwest::{Body, Method, Request, StatusCode};
+use reqwest::{Body, Method, Request, Response, StatusCode};
 use url::Url;
 
 use super::auth::Access;
 use super::connection::is_retryable;
 use super::error::Error;
-use super::repository::{Repository, location};
+use super::repository::{Repository, location, stated_digest};
 use crate::http::Sent;
 use crate::oci::{Descriptor, Digest};
 
@@ -31,8 +31,8 @@ pub enum Mount {
 impl Repository {
     /// Asks the registry to take the blob from its repository `from`.
     ///
-    /// The specification lets a registry open an upload instead, and some refuse with an error what they do not allow
-    /// across projects; neither is a failure.
+    /// The specification lets a registry open an upload instead, and some refuse with whatever status what they cannot
+    /// do or do not allow across projects; neither is a failure.
     pub async fn mount_blob(&self, digest: &Digest, from: &str) -> Result<Mount, Error> {
         let mut url = self.url(format_args!("blobs/uploads/"));
         url.query_pairs_mut()
@@ -40,14 +40,23 @@ impl Repository {
             .append_pair("from", from);
         let from = from.to_owned();
         let scope = self.scope(Access::Mount { from });
-        let request = Request::new(Method::POST, url);
-        match self.connection.send(request, &scope).await {
-            Ok(response) if response.status() == StatusCode::CREATED => Ok(Mount::Done),
-            Ok(response) => Ok(Mount::Declined(location(&response).ok().map(Session))),
-            Err(Error::Denied { .. } | Error::NotFound(_)) => Ok(Mount::Declined(None)),
-            Err(Error::Status(it)) if matches!(it.status, 400 | 405) => Ok(Mount::Declined(None)),
-            Err(error) => Err(error),
-        }
+        let mount = async || {
+            let request = Request::new(Method::POST, url.clone());
+            match self.connection.attempt(request, &scope).await {
+                Ok(response) if response.status() == StatusCode::CREATED => {
+                    match self.prove_blob(&response, digest).await {
+                        Ok(()) => Ok(Mount::Done),
+                        Err(Error::Unproven { .. }) => Ok(Mount::Declined(None)),
+                        Err(error) => Err(error),
+                    }
+                }
+                Ok(response) => Ok(Mount::Declined(location(&response).ok().map(Session))),
+                Err(error @ (Error::Rejected { .. } | Error::RateLimited(_))) => Err(error),
+                Err(error) if error.status().is_some() => Ok(Mount::Declined(None)),
+                Err(error) => Err(error),
+            }
+        };
+        self.connection.retry(mount).await
     }
 
     /// Uploads a blob from `body`, which has `blob.size` bytes, in one unranged PATCH: what Docker's engine does, so
@@ -119,17 +128,34 @@ impl Repository {
             let request = binary(Method::PUT, session.clone(), bytes.clone().into());
             let sent = Sent::default();
             let put = self.connection.attempt_blob(request, &scope, &sent);
-            let Err(error) = put.await else {
-                return Ok(());
+            let error = match put.await {
+                Ok(response) => return self.prove_blob(&response, digest).await,
+                Err(error) => error,
             };
             if let Error::Rejected { .. } | Error::Denied { .. } | Error::RateLimited(_) = error {
                 return Err(error);
             }
-            let ask = self.blob_request(Method::HEAD, digest);
-            let there = self.connection.attempt(ask, &scope).await;
-            there.map(drop).map_err(|_| error)
+            match self.look_for_blob(digest, Access::Push).await {
+                Ok(true) => Ok(()),
+                _ => Err(error),
+            }
         };
         self.connection.retry(put).await
+    }
+}
+
+impl Repository {
+    /// Whether `response`, a success, has left the blob in the repository: 201 that names it is the registry's word,
+    /// after anything else it is looked for.
+    async fn prove_blob(&self, response: &Response, digest: &Digest) -> Result<(), Error> {
+        let is_created = response.status() == StatusCode::CREATED;
+        if is_created && stated_digest(response.headers()).as_ref() == Some(digest) {
+            return Ok(());
+        }
+        match self.look_for_blob(digest, Access::Push).await? {
+            true => Ok(()),
+            false => Err(Error::unproven(response, digest.as_str())),
+        }
     }
 }
 

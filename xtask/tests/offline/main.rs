@@ -19,6 +19,7 @@ mod packages;
 mod registry_auth;
 mod registry_blobs;
 mod registry_faults;
+mod registry_proofs;
 mod release;
 mod release_again;
 mod release_bases;

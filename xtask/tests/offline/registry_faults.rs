@@ -42,7 +42,7 @@ async fn a_rate_limit_pauses_the_host() {
     for later in &seen[1..] {
         assert!(later.at - seen[0].at >= Duration::from_secs(1), "{later:?}");
     }
-    assert_eq!(seen.len(), 3);
+    assert_eq!(server.count(Method::HEAD, "manifests"), 2);
 }
 
 #[tokio::test]

@@ -102,6 +102,7 @@ impl Auth {
         }
         // Whoever held the slot before may have been refused.
         self.check_login()?;
+        transport.check_realm(realm, &self.credentials)?;
         let asked = Instant::now();
         let request = token::request(realm, service, Some(scope), &self.credentials);
         let method = request.method().clone();

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request};
 use serde::Deserialize;
+use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::credentials::Credentials;
@@ -65,7 +66,8 @@ impl Token {
         struct TokenResponse {
             token: Option<String>,
             access_token: Option<String>,
-            expires_in: Option<u64>,
+            #[serde(default)]
+            expires_in: Value,
         }
         let wrong = |reason| Error::protocol(realm, reason);
         let response: TokenResponse =
@@ -73,12 +75,16 @@ impl Token {
         let token = response.token.filter(|token| !token.is_empty());
         let token = token.or(response.access_token);
         let token = token.ok_or_else(|| wrong("a response without a token"))?;
-        // 60 s is the specification's default and minimum.
-        let lifetime = response.expires_in.unwrap_or(60).clamp(60, 24 * 3600);
+        // Some servers write a fraction or a string. 60 s is the specification's default and minimum.
+        let lifetime = match &response.expires_in {
+            Value::String(text) => text.trim().parse().ok(),
+            value => value.as_f64(),
+        };
+        let lifetime = lifetime.unwrap_or_default().max(60.0).min(24.0 * 3600.0);
         Ok(Token {
             header: sensitive(format!("Bearer {token}"))
                 .ok_or_else(|| wrong("a token with illegal characters"))?,
-            expires: asked + Duration::from_secs(lifetime),
+            expires: asked + Duration::from_secs_f64(lifetime),
         })
     }
 
@@ -222,6 +228,15 @@ mod tests {
         let five_minutes = r#"{"token":"t","expires_in":300}"#;
         assert!(usable(five_minutes, 280));
         assert!(!usable(five_minutes, 291));
+        for expires_in in ["300.0", "3e2", r#""300""#, "300.9"] {
+            let body = format!(r#"{{"token":"t","expires_in":{expires_in}}}"#);
+            assert!(usable(&body, 289) && !usable(&body, 292), "{body}");
+        }
+        for expires_in in ["null", "0", "-1", "\"\"", "\"NaN\"", "{}"] {
+            let body = format!(r#"{{"token":"t","expires_in":{expires_in}}}"#);
+            assert!(usable(&body, 45) && !usable(&body, 51), "{body}");
+        }
+        assert!(usable(r#"{"token":"t","expires_in":1e300}"#, 3600));
         for short in [
             r#"{"access_token":"t"}"#,
             r#"{"token":"","access_token":"t","expires_in":5}"#,
