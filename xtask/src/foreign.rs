@@ -1,8 +1,8 @@
 //! What others say: registries, feeds, engines, helpers, and files that came from elsewhere.
 //!
 //! A [`Foreign`] text is one line of bounded length that controls no terminal and forges no line of a log. It may still
-//! look like Markdown, HTML or a command of a workflow: `report/` escapes every text for the place where it is shown, and
-//! masks the secrets in it.
+//! look like Markdown, HTML or a command of a workflow: `report/` escapes every text for the place where it is shown,
+//! and masks the secrets in it.
 
 use std::fmt;
 

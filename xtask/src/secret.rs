@@ -69,8 +69,8 @@ const MASK: &str = "***";
 /// The shortest value that is masked: shorter ones occur in ordinary text.
 const SHORTEST: usize = 4;
 
-/// Of values of at least [`LONG`] characters, a beginning of this length is masked too: who repeats a value may have cut
-/// it.
+/// Of values of at least [`LONG`] characters, a beginning of this length is masked too: who repeats a value may have
+/// cut it.
 const BEGINNING: usize = 12;
 const LONG: usize = 16;
 
@@ -199,8 +199,8 @@ impl Redactor {
         Cow::Owned(masked + &text[done..])
     }
 
-    /// Where beginnings of long values are, whatever blanks and line ends somebody has put into them; in order, and none
-    /// overlaps another.
+    /// Where beginnings of long values are, whatever blanks and line ends somebody has put into them; in order, and
+    /// none overlaps another.
     fn parts(&self, text: &str) -> Vec<Range<usize>> {
         if self.long.is_empty() {
             return Vec::new();

@@ -1,7 +1,7 @@
 //! Docker's `config.json`: the credentials that `docker login` has left, in the file or with a helper program.
 //!
-//! It is read as Go's decoder reads it: a name in any case, twice, or null. What is broken in one login stops nobody who
-//! needs another one.
+//! It is read as Go's decoder reads it: a name in any case, twice, or null. What is broken in one login stops nobody
+//! who needs another one.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -128,8 +128,8 @@ impl DockerConfig {
     }
 }
 
-/// How well `key` fits, if it does: a namespace the better the longer it is, then the host, then the URL that old versions
-/// wrote, whose path says nothing.
+/// How well `key` fits, if it does: a namespace the better the longer it is, then the host, then the URL that old
+/// versions wrote, whose path says nothing.
 fn fit(key: &str, repository: &RepositoryName) -> Option<usize> {
     let (url, rest) = match key.split_once("://") {
         Some((_, rest)) => (true, rest),
@@ -161,7 +161,7 @@ impl Entry {
                 [field("auth")?, field("username")?, field("password")?];
             let secret = |text: &str| Secret::new(text.to_owned());
             match (identity, registry, auth) {
-                ("", "", "") => Some(login(username, password)),
+                ("", "", "") => Some(Credentials::of(username, password)),
                 ("", "", auth) => pair(auth),
                 ("", token, _) => Some(Credentials::RegistryToken(secret(token))),
                 (token, ..) => Some(Credentials::IdentityToken(secret(token))),
@@ -184,7 +184,7 @@ fn pair(auth: &str) -> Option<Credentials> {
     let colon = bytes.iter().position(|byte| *byte == b':')?;
     match std::str::from_utf8(bytes) {
         _ if colon == 0 => None,
-        Ok(text) => Some(login(&text[..colon], &text[colon + 1..])),
+        Ok(text) => Some(Credentials::of(&text[..colon], &text[colon + 1..])),
         Err(_) => Some(Credentials::Pair(Secret::new(bytes.to_vec()))),
     }
 }
@@ -229,19 +229,6 @@ fn key(host: &str) -> &str {
     match host {
         DOCKER_HUB => DOCKER_HUB_KEY,
         host => host,
-    }
-}
-
-/// What a user's name and a secret mean.
-pub(super) fn login(username: &str, password: &str) -> Credentials {
-    match username {
-        "" => Credentials::Anonymous,
-        // How a helper says that its secret is an identity token.
-        "<token>" => Credentials::IdentityToken(Secret::new(password.to_owned())),
-        username => Credentials::Basic {
-            username: username.to_owned(),
-            password: Secret::new(password.to_owned()),
-        },
     }
 }
 

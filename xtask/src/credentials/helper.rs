@@ -10,7 +10,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::Credentials;
-use super::docker_config::login;
 
 /// A program that may have the credentials for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +80,7 @@ impl Helper {
         if status.success() {
             let answer: Helped = serde_json::from_slice(&stdout)
                 .map_err(|_| "its answer is not readable".to_owned())?;
-            return Ok(Some(login(&answer.username, &answer.secret)));
+            return Ok(Some(Credentials::of(&answer.username, &answer.secret)));
         }
         // The words of the protocol, on standard output with status 1. Nothing else of it is looked at or quoted: there
         // the secret would stand.

@@ -73,6 +73,20 @@ impl NoLogin {
 }
 
 impl Credentials {
+    /// What a user's name and a secret mean in Docker's configuration and for its helpers.
+    fn of(username: &str, secret: &str) -> Credentials {
+        let secret = Secret::new(secret.to_owned());
+        match username {
+            "" => Credentials::Anonymous,
+            // How a helper says that its secret is an identity token.
+            "<token>" => Credentials::IdentityToken(secret),
+            username => Credentials::Basic {
+                username: username.to_owned(),
+                password: secret,
+            },
+        }
+    }
+
     /// Has `redactor` mask what must not be shown.
     pub fn hide(&self, redactor: &mut Redactor) {
         match self {

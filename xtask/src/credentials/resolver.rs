@@ -156,8 +156,8 @@ impl Resolver {
         }
     }
 
-    /// Asks the helpers of Docker's configuration for these hosts, all at once, so that no login has to wait for another's
-    /// helper.
+    /// Asks the helpers of Docker's configuration for these hosts, all at once, so that no login has to wait for
+    /// another's helper.
     pub async fn ask(&mut self, hosts: impl IntoIterator<Item = &str>) {
         let hosts = hosts.into_iter().map(str::to_owned);
         let hosts: BTreeSet<String> = hosts.filter(|it| !self.asked.contains_key(it)).collect();
@@ -176,8 +176,8 @@ impl Resolver {
         self.asked.extend(answers);
     }
 
-    /// `unset` are the variables that could have said it. Docker's order: the host's own helper, the general one, the file
-    /// itself.
+    /// `unset` are the variables that could have said it. Docker's order: the host's own helper, the general one, the
+    /// file itself.
     async fn dockers_login(
         &mut self,
         repository: &RepositoryName,

@@ -1,5 +1,5 @@
-//! Whether a registry serves HEAD of manifests. Some answer it with an error, or call every manifest absent or forbidden
-//! (Nexus, proxies before others), while GET serves them.
+//! Whether a registry serves HEAD of manifests. Some answer it with an error, or call every manifest absent or
+//! forbidden (Nexus, proxies before others), while GET serves them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -49,8 +49,8 @@ impl Repository {
         Ok(())
     }
 
-    /// Finds out whether the login is right, without writing anything. Returns whether that is known now: where everybody
-    /// may read, and `/v2/` is open, only [`Self::check_push_access`] can tell.
+    /// Finds out whether the login is right, without writing anything. Returns whether that is known now: where
+    /// everybody may read, and `/v2/` is open, only [`Self::check_push_access`] can tell.
     ///
     /// # Errors
     /// [`Error::Rejected`]

@@ -176,3 +176,28 @@ fn unreadable(path: &Path, text: &str, error: &dotenvy::Error) -> String {
     }
     sentence + "\nhint: put a value with spaces, `$` or `#` in single quotes"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dotenv_that_others_may_read_or_that_says_something_twice_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let warnings = |text: &str, mode: u32| {
+            std::fs::write(file.path(), text).unwrap();
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(file.path(), permissions).unwrap();
+            let empty = Environment::from_iter([("X", "1")]);
+            let environment = empty.with_dotenv(file.path()).unwrap();
+            environment.warnings().join("\n")
+        };
+        assert_eq!(warnings("A_PASSWORD=p\n", 0o600), "");
+        assert_eq!(warnings("A=p\nA_PASSWORD=\n", 0o644), "");
+        for mode in [0o644, 0o604, 0o666] {
+            assert!(warnings("A_PASSWORD=p\n", mode).contains("hint: chmod 600"));
+        }
+        let twice = warnings("A_USERNAME=a\nA_USERNAME=b\n", 0o644);
+        assert!(twice.contains("`A_USERNAME` is assigned twice; the first value counts"));
+    }
+}
