@@ -10,7 +10,7 @@
 //! | [`foreign`] | texts of others, in the form in which they may be shown | |
 //! | [`cli`] | the command line as types | |
 //! | [`http`] | what every HTTP client here shares: its making, the one retry loop, limits on bodies, headers | |
-//! | [`oci`] | the nouns: references, digests, platforms, manifests | |
+//! | [`oci`] | the nouns: references, digests, platforms, manifests | foreign |
 //! | [`credentials`] | who signs in where, in one order for every command | oci, secret |
 //! | [`registry`] | an OCI distribution client | credentials, foreign, http, oci, secret |
 //! | [`copy`] | one source, many registries | http, oci, registry |

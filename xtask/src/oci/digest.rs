@@ -6,13 +6,18 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::foreign::Foreign;
+
 /// A digest of a known algorithm and the right length (OCI image specification, "Digests").
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Digest(String);
 
 /// Text that is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a digest; hint: `sha256:` and 64 lower-case hexadecimal digits")]
+#[error(
+    "`{}` is not a digest; hint: `sha256:` and 64 lower-case hexadecimal digits",
+    Foreign::new(.0)
+)]
 pub struct DigestError(String);
 
 impl Digest {
@@ -158,6 +163,19 @@ mod tests {
         let digest: Digest = format!("sha512:{}", "0".repeat(128)).parse().unwrap();
         let of_abc = digest.same_algorithm(b"abc");
         assert!(of_abc.as_str().starts_with("sha512:ddaf35a193617aba"));
+    }
+
+    #[test]
+    fn what_is_said_of_no_digest_is_one_line_of_bounded_length() {
+        let error = "a\n\u{1b}[31m "
+            .repeat(100_000)
+            .parse::<Digest>()
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.len() < 2000 && !text.contains(char::is_control),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,20 +1,26 @@
 //! Why text is not a name of an image.
 
 use super::digest::DigestError;
+use crate::foreign::Foreign;
 
 /// Why text is not a reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    #[error("`{0}` is not a registry host; hint: a host name or address, with `:port` if needed")]
+    #[error(
+        "`{}` is not a registry host; hint: a host name or address, with `:port` if needed",
+        Foreign::new(.0)
+    )]
     Host(String),
     #[error(
-        "`{0}` is not a repository path; hint: lower-case letters and digits, separated by `/`, `.`, `_`, `__` or `-`"
+        "`{}` is not a repository path; hint: lower-case letters and digits, separated by `/`, `.`, `_`, `__` or `-`",
+        Foreign::new(.0)
     )]
     Path(String),
-    #[error("the repository name `{0}` is longer than 255 characters")]
+    #[error("the repository path of `{}` is longer than 255 characters", Foreign::new(.0))]
     TooLong(String),
     #[error(
-        "`{0}` is not a tag; hint: up to 128 letters, digits, `_`, `.` and `-`, beginning with none of `.` and `-`"
+        "`{}` is not a tag; hint: up to 128 letters, digits, `_`, `.` and `-`, beginning with none of `.` and `-`",
+        Foreign::new(.0)
     )]
     Tag(String),
     #[error(transparent)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::digest::Digest;
 use super::media_type;
 use super::platform::Platform;
+use crate::foreign::Foreign;
 
 /// Describes content in an index, a manifest or the response to a HEAD (OCI image specification, "Descriptor").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,10 +96,14 @@ pub struct Index {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     #[error(
-        "the manifest is of the unsupported type `{0}`; hint: push the image again with a current engine"
+        "the manifest is of the unsupported type `{}`; hint: push the image again with a current engine",
+        Foreign::new(.0)
     )]
     Unsupported(String),
-    #[error("the manifest is not readable as `{media_type}`: {reason}")]
+    #[error(
+        "the manifest is not readable as `{media_type}`: {}",
+        Foreign::new(reason)
+    )]
     Malformed { media_type: String, reason: String },
 }
 

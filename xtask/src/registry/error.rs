@@ -8,6 +8,7 @@ use reqwest::Response;
 use serde_json::Value;
 use url::Url;
 
+use crate::foreign::Foreign;
 use crate::http;
 use crate::oci::{Digest, ManifestError, ReferenceError};
 use crate::secret::{Redactor, public_url};
@@ -225,7 +226,7 @@ impl ErrorResponse {
             method: method.to_owned(),
             url: redactor.redact(&url).into_owned(),
             status,
-            code: said("/errors/0/code").map(|code| redactor.redact(code).into_owned()),
+            code: said("/errors/0/code").map(|code| presentable(&redactor.redact(code))),
             message: presentable(&redactor.redact(message.unwrap_or_default())),
             retry_after,
         }
@@ -263,10 +264,7 @@ fn presentable(message: &str) -> String {
             None => word,
         });
     let line = words.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    Foreign::new(&line).to_string()
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ impl Repository {
         let mut pages = Vec::new();
         let mut next = Some(first);
         let mut seen = HashSet::new();
+        let mut bytes = 0;
         while let Some(url) = next {
             let wrong = |reason| Error::protocol(&url, reason);
             if pages.len() == MOST_PAGES {
@@ -84,9 +85,14 @@ impl Repository {
                 self.connection.document(request, &scope, LARGEST_PAGE)
             };
             let (response, body) = self.connection.retry(get).await?;
+            bytes += body.len();
+            if bytes > LARGEST_LIST {
+                return Err(wrong(format!("more than {LARGEST_LIST} bytes of pages")));
+            }
             let page = serde_json::from_slice(&body);
             pages.push(page.map_err(|e| wrong(format!("not the list that was asked for: {e}")))?);
-            let following = http::next_page(response.headers(), response.url()).map_err(wrong)?;
+            let following = http::next_page(response.headers(), response.url())
+                .map_err(|reason| wrong(Foreign::new(&reason).to_string()))?;
             if following
                 .as_ref()
                 .is_some_and(|it| *it == url || !seen.insert(it.clone()))
@@ -120,3 +126,6 @@ const WRONG_SHOWN: usize = 3;
 const MOST_PAGES: usize = 10_000;
 
 const LARGEST_PAGE: usize = 16 << 20;
+
+/// A million tags of 60 characters.
+const LARGEST_LIST: usize = 64 << 20;

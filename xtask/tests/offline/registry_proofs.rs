@@ -2,10 +2,12 @@
 //! takes to say so.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fakes::http::{Body, Server, serve};
+use fakes::http::{Body, Server, serve, whole};
 use fakes::registry::{Behavior, Fault};
 use futures_util::stream;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -251,4 +253,23 @@ async fn a_byte_for_each_request_is_no_progress() {
     };
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert_eq!(server.count(Method::GET, "blobs"), 3);
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_given_up() {
+    let page = [" ".repeat(15 << 20), r#"{"tags":["v1"]}"#.to_owned()].concat();
+    let (page, asked) = (Bytes::from(page), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&asked);
+    let server = serve(move |_| {
+        let next = counted.fetch_add(1, Ordering::Relaxed);
+        let link = format!("</v2/ns/app/tags/list?last={next}>; rel=next");
+        let response = Response::builder().header("link", link);
+        let response = response.body(whole(page.clone()));
+        async move { Ok(response.expect("a response")) }
+    })
+    .await;
+    let registry = registry_with(server.host(), Credentials::Anonymous, quick());
+    let error = registry.repository("ns/app").tags().await.unwrap_err();
+    assert!(error.to_string().contains("bytes of pages"), "{error}");
+    assert_eq!(asked.load(Ordering::Relaxed), 5);
 }

@@ -80,7 +80,8 @@ impl Token {
             Value::String(text) => text.trim().parse().ok(),
             value => value.as_f64(),
         };
-        let lifetime = lifetime.unwrap_or_default().max(60.0).min(24.0 * 3600.0);
+        let lifetime = lifetime.filter(|it| !it.is_nan()).unwrap_or_default();
+        let lifetime = lifetime.clamp(60.0, 24.0 * 3600.0);
         Ok(Token {
             header: sensitive(format!("Bearer {token}"))
                 .ok_or_else(|| wrong("a token with illegal characters"))?,
