@@ -160,7 +160,7 @@ fn lesson(digest: &str, builder: BuilderChoice) -> String {
   - the same command again is how to go on: what is in place is not written a second time.
 Next, with registries of your own; none of this changes anything, and README.md has the rest:
   cargo xtask release --release-version 1.2.3 --dry-run   every step, reference and tag; needs no network
-  cargo xtask check                                       may the logins in .env.example push?
+  cargo xtask check                                       may the logins in .env push? (.env.example shows it)
   cargo xtask sync FILE --dry-run                         what registries lack of each other's images"
     )
 }

@@ -65,6 +65,20 @@ fn unset(variables: &[String]) -> String {
 }
 
 impl NoLogin {
+    /// What would let somebody sign in: "`docker login ghcr.io`, or set `A` and `B`".
+    pub fn remedy(&self) -> String {
+        match self {
+            NoLogin::Missing { host, variables } if variables.is_empty() => {
+                format!("`docker login {host}`")
+            }
+            NoLogin::Missing { host, variables } => {
+                let names: Vec<String> = variables.iter().map(|it| format!("`{it}`")).collect();
+                format!("`docker login {host}`, or set {}", names.join(" and "))
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Whether there may be a login that its helper did not give. It is a failure for who writes; reading goes on
     /// without it.
     pub fn is_helper_failure(&self) -> bool {

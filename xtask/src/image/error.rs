@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::oci::{Digest, ManifestError};
 
@@ -57,8 +57,8 @@ pub enum Error {
     /// The temporary files do not fit.
     #[error(
         "`{}` cannot take the compressed layers: {error}; they have {} MB there by now, and `{layer}` alone may \
-         need {} MB; hint: free some space there, or set `TMPDIR` if it is where temporary files are",
-        .directory.display(), .written.div_ceil(1_000_000), .size.div_ceil(1_000_000)
+         need {} MB; hint: free some space there{}",
+        .directory.display(), .written.div_ceil(1_000_000), .size.div_ceil(1_000_000), or_elsewhere(.directory)
     )]
     Disk {
         directory: PathBuf,
@@ -89,5 +89,13 @@ impl Error {
     /// Whether the archive is at fault, and not this machine or the engine: reading it again would fail again.
     pub fn is_input(&self) -> bool {
         !matches!(self, Error::Source(_) | Error::Disk { .. })
+    }
+}
+
+/// Only temporary files can be somewhere else.
+fn or_elsewhere(directory: &Path) -> &'static str {
+    match directory == tempfile::env::temp_dir() {
+        true => ", or set `TMPDIR`",
+        false => "",
     }
 }

@@ -23,7 +23,10 @@ pub enum Error {
     )]
     NotJson { index: String, reason: String },
 
-    #[error("the package index `{index}` does not have the expected form: {reason}")]
+    #[error(
+        "the package index `{index}` does not have the expected form: {reason}; hint: an object with `versions`, as in \
+             README.md"
+    )]
     Shape { index: String, reason: String },
 
     /// No package, or more than one, is what was asked for.

@@ -119,6 +119,11 @@ fn names<'a>(assets: &[&'a Asset]) -> impl Iterator<Item = &'a str> {
 fn parse(source: &Source, bytes: &[u8]) -> Result<Index, Error> {
     serde_json::from_slice(bytes).map_err(|error| {
         let (index, reason) = (source.to_string(), error.to_string());
+        // A struct may be written as a list in serde's eyes, which would be told in its words.
+        let reason = match serde_json::from_slice::<serde_json::Value>(bytes) {
+            Ok(value) if !value.is_object() => "it is no object".to_owned(),
+            _ => reason,
+        };
         if error.is_data() {
             Error::Shape { index, reason }
         } else {
@@ -148,6 +153,12 @@ mod tests {
     fn index(assets: serde_json::Value) -> Index {
         let json = serde_json::json!({"versions": [{"version": "1.2.3", "assets": assets}]});
         parse(&source(), json.to_string().as_bytes()).ok().unwrap()
+    }
+
+    #[test]
+    fn what_is_no_index_is_told_in_a_readers_words() {
+        let told = parse(&source(), b"[]").map(drop).unwrap_err().to_string();
+        assert!(told.contains("it is no object; hint: "), "{told}");
     }
 
     fn asset(name: &str) -> serde_json::Value {

@@ -51,12 +51,15 @@ pub fn check(image: &Image) -> Result<()> {
     }
 }
 
-/// Refuses an image that Docker would not unpack.
-pub fn check_depth(base: &Reference, layers: usize) -> Result<()> {
+/// Refuses an image that Docker would not unpack, with so many layers of its base and of its own.
+pub fn check_depth(reference: Option<&Reference>, base: usize, own: usize) -> Result<()> {
+    let layers = base + own;
+    let on = reference.map_or_else(String::new, |reference| format!("on `{reference}` "));
     match layers > MAX_LAYERS {
         true => Err(bad_input(format!(
-            "on `{base}` the image would have {layers} layers, and Docker unpacks at most {MAX_LAYERS}\n\
-             hint: a base image with fewer layers"
+            "{on}the image would have {layers} layers, and Docker unpacks at most {MAX_LAYERS}: {base} are its base's, {own} \
+             of `COPY`, `ADD` and `WORKDIR` lines\n\
+             hint: fewer such lines (a `COPY` takes several files or a directory), or a base with fewer layers"
         ))),
         false => Ok(()),
     }

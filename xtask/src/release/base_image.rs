@@ -8,22 +8,19 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::base_blob::{download, small_blob};
-use super::base_check;
+use super::base_blob::download;
+use super::base_found::{FoundBase, FoundBases};
 use super::base_memory::BaseMemory;
-use super::clients::{BaseRepository, Clients};
+use super::clients::Clients;
 use super::plan::ReleasePlan;
-use crate::exit::bad_input;
 use crate::graph;
 use crate::image::layers::{
-    self, Base, BaseConfig, BaseImage, ConfigDocument, Contents, Dockerfile, FileTree, LayoutWriter,
+    self, Base, BaseImage, ConfigDocument, Contents, Dockerfile, FileTree, LayoutWriter,
 };
-use crate::oci::{
-    Content, Descriptor, Digest, Image, ImageConfig, Manifest, Platform, Reference, TagOrDigest,
-};
+use crate::oci::{Descriptor, Digest, Platform, Reference};
 use crate::registry::Repository;
 
 /// Layers of one image that are downloaded at the same time.
@@ -54,20 +51,13 @@ pub async fn fetch(
     target: &graph::Context<'_>,
     dockerfile: &Dockerfile,
     layout: &LayoutWriter,
+    found: &mut FoundBases,
 ) -> Result<Bases> {
-    let mut reader = Reader {
-        clients,
-        target,
-        layout,
-        memory: BaseMemory::new(plan.base_memory.clone()),
-        roots: HashMap::new(),
-        found: HashMap::new(),
-    };
-    for build in &plan.builds {
-        let images = dockerfile.bases(&build.platform, &build.args);
-        for (reference, platform) in images.map_err(bad_input)? {
-            reader.find(&reference, &platform).await?;
-        }
+    // The preflight has asked; this is for a Dockerfile that has changed meanwhile.
+    let warn = |warning: &str| target.warn(warning);
+    let recipes = found.recipes(plan, clients, dockerfile, &warn).await?;
+    for (reference, digest) in found.digests() {
+        target.note(&format!("`{reference}` is {digest}"));
     }
     let is_whole = plan.transport.load
         || !plan.pushes.iter().any(|push| {
@@ -75,26 +65,8 @@ pub async fn fetch(
             target.is_scheduled(&push.target) && registry.is_signed_in()
         });
     let mut wanted: Vec<(Reference, Platform, Wanted)> = Vec::new();
-    for build in &plan.builds {
-        let base_config = |reference: &Reference, platform: &Platform| -> BaseConfig {
-            let found = reader.found.get(&(reference.clone(), platform.clone()));
-            found
-                .and_then(|found| ConfigDocument::of_base(&found.config).ok())
-                .map(|document| document.inherited())
-                .unwrap_or_default()
-        };
-        let recipe = dockerfile.recipe(&build.platform, &build.args, &base_config);
-        let recipe = recipe.map_err(bad_input)?;
-        for stage in &recipe.stages {
-            if let Base::Image {
-                reference,
-                platform,
-            } = &stage.base
-            {
-                reader.refuse_triggers(reference, platform)?;
-            }
-        }
-        let own = match layers::base(&recipe) {
+    for recipe in &recipes {
+        let own = match layers::base(recipe) {
             Base::Image {
                 reference,
                 platform,
@@ -119,8 +91,15 @@ pub async fn fetch(
         }
     }
     let mut bases = Bases::new();
+    let reader = Reader {
+        target,
+        layout,
+        memory: BaseMemory::new(plan.base_memory.clone()),
+    };
     for (reference, platform, wanted) in wanted {
-        let read = reader.read(&reference, &platform, &wanted).await;
+        let found = found.take(&reference, &platform);
+        let found = found.context("it was not found")?;
+        let read = reader.read(found, &reference, &platform, &wanted).await;
         let read = read.with_context(|| format!("base image `{reference}`"))?;
         bases.insert((reference, platform), read);
     }
@@ -138,150 +117,20 @@ struct Wanted {
 }
 
 struct Reader<'a> {
-    clients: &'a Clients<'a>,
     target: &'a graph::Context<'a>,
     layout: &'a LayoutWriter,
     memory: BaseMemory,
-    roots: HashMap<Reference, Root>,
-    found: HashMap<(Reference, Platform), Found>,
-}
-
-/// What a reference names.
-struct Root {
-    base: BaseRepository,
-    manifest: Manifest,
-}
-
-/// An image for one platform, without its layers.
-struct Found {
-    repository: Repository,
-    /// Of what the reference names.
-    digest: Digest,
-    /// `None` if it is remembered.
-    manifest: Option<Manifest>,
-    image: Image,
-    config: Vec<u8>,
-    /// If it is remembered.
-    tree: Option<FileTree>,
 }
 
 impl Reader<'_> {
-    /// Finds the manifest and config of an image.
-    async fn find(&mut self, reference: &Reference, platform: &Platform) -> Result<()> {
-        let key = (reference.clone(), platform.clone());
-        if !self.found.contains_key(&key) {
-            let found = self.ask(reference, platform).await;
-            let found = found.with_context(|| format!("base image `{reference}`"))?;
-            self.found.insert(key, found);
-        }
-        Ok(())
-    }
-
-    /// Refuses a base with instructions for the stages that start from it; files may be copied out of it.
-    fn refuse_triggers(&self, reference: &Reference, platform: &Platform) -> Result<()> {
-        let found = self.found.get(&(reference.clone(), platform.clone()));
-        let config = found.map(|found| ConfigDocument::of_base(&found.config));
-        match config.transpose()?.is_some_and(|it| it.has_triggers()) {
-            true => Err(bad_input(format!(
-                "`{reference}` has instructions for those who build from it (`ONBUILD`), which only an engine performs\n\
-                 hint: `--builder engine`"
-            ))),
-            false => Ok(()),
-        }
-    }
-
-    async fn ask(&mut self, reference: &Reference, platform: &Platform) -> Result<Found> {
-        if !self.roots.contains_key(reference) {
-            let root = self.root(reference).await?;
-            self.roots.insert(reference.clone(), root);
-        }
-        let root = &self.roots[reference];
-        let repository = &root.base.repository;
-        let digest = match root.manifest.content()? {
-            Content::Image(_) => root.manifest.digest().clone(),
-            Content::Index(index) => {
-                let mut children = index.manifests.iter();
-                let child = children.find(|child| {
-                    let own = child.platform.as_ref();
-                    own.is_some_and(|own| platform.fits(own))
-                });
-                let has = index.manifests.iter().filter_map(|it| it.platform.as_ref());
-                let has = has.filter(|it| it.os != "unknown");
-                let has: Vec<String> = has.map(|it| format!("`{it}`")).collect();
-                let none = || base_check::no_platform(reference, platform, &has.join(", "));
-                child.ok_or_else(none)?.digest.clone()
-            }
-        };
-        let (memory, wanted) = (self.memory.clone(), digest.clone());
-        let known = tokio::task::spawn_blocking(move || memory.get(&wanted)).await?;
-        let found = match known {
-            Some(known) => Found {
-                repository: repository.clone(),
-                digest: root.manifest.digest().clone(),
-                manifest: None,
-                image: known.image,
-                config: known.config,
-                tree: Some(known.tree),
-            },
-            None => {
-                let manifest = match digest == *root.manifest.digest() {
-                    true => root.manifest.clone(),
-                    false => child(&root.base, &digest).await?,
-                };
-                let Content::Image(image) = manifest.content()? else {
-                    bail!("it lists an index within an index");
-                };
-                base_check::check(&image)?;
-                Found {
-                    config: small_blob(repository, &image.config).await?,
-                    repository: repository.clone(),
-                    digest: root.manifest.digest().clone(),
-                    manifest: Some(manifest),
-                    image,
-                    tree: None,
-                }
-            }
-        };
-        // An image without an index says its platform only here.
-        let own = serde_json::from_slice::<ImageConfig>(&found.config)
-            .context("its config is not readable")?
-            .platform;
-        match platform.fits(&own) {
-            true => Ok(found),
-            false => Err(base_check::no_platform(
-                reference,
-                platform,
-                &format!("`{own}`"),
-            )),
-        }
-    }
-
-    /// Asks what the reference names.
-    async fn root(&self, reference: &Reference) -> Result<Root> {
-        let (clients, target) = (self.clients, self.target);
-        let base = clients
-            .base_repository(&reference.repository, target)
-            .await?;
-        let at = match &reference.digest {
-            Some(digest) => TagOrDigest::Digest(digest.clone()),
-            None => TagOrDigest::Tag(reference.tag_or_latest()),
-        };
-        let manifest = base.repository.get_manifest(&at).await;
-        let manifest = manifest.map_err(|error| base.explained(error))?;
-        let manifest = manifest.ok_or_else(|| bad_input("there is no such image"))?;
-        target.note(&format!("`{reference}` is {}", manifest.digest()));
-        Ok(Root { base, manifest })
-    }
-
     /// Reads the tree of an image that was found, and its layers where they are needed.
     async fn read(
-        &mut self,
+        &self,
+        found: FoundBase,
         reference: &Reference,
         platform: &Platform,
         wanted: &Wanted,
     ) -> Result<FetchedBase> {
-        let found = self.found.remove(&(reference.clone(), platform.clone()));
-        let found = found.context("it was not found")?;
         let contents = match wanted.is_copied {
             true => Contents::Kept,
             false => Contents::Compared,
@@ -338,11 +187,4 @@ fn apply(layers: &[File], contents: Contents) -> io::Result<FileTree> {
         tree.apply_compressed(layer, contents)?;
     }
     Ok(tree)
-}
-
-async fn child(base: &BaseRepository, digest: &Digest) -> Result<Manifest> {
-    let at = TagOrDigest::Digest(digest.clone());
-    let manifest = base.repository.get_manifest(&at).await;
-    let manifest = manifest.map_err(|error| base.explained(error))?;
-    manifest.with_context(|| format!("it lists {digest}, which is not there"))
 }

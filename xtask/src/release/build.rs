@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 
-use super::builder::Builder;
+use super::builder::{Builder, DOCKERFILE};
 use super::clients::Clients;
 use super::plan::{ReleasePlan, join};
 use super::push::Pushes;
+use super::run_state::RunState;
 use super::{build_layers, download, load, origins, stage, zipped};
 use crate::engine::{self, BuildLogins};
 use crate::exit::bad_input;
@@ -58,6 +59,7 @@ pub async fn build(
     docker: PathBuf,
     plan: &ReleasePlan,
     clients: &Clients<'_>,
+    state: &RunState,
     pushes: &Pushes<'_>,
     context: &graph::Context<'_>,
 ) -> Result<TargetResult> {
@@ -73,7 +75,7 @@ pub async fn build(
     }
     context.note(&plan.transport.made());
     let made = match plan.transport.builder {
-        Builder::Layers => build_layers::build(plan, clients, pushes, context).await?,
+        Builder::Layers => build_layers::build(plan, clients, state, pushes, context).await?,
         Builder::Engine => build_by_engine(plan, clients, context).await?,
     };
     if plan.transport.load {
@@ -89,14 +91,14 @@ async fn build_by_engine(
     context: &graph::Context<'_>,
 ) -> Result<TargetResult> {
     let engine = clients.engine().await?;
-    let logins = logins(plan, clients, context).await?;
+    let (logins, unsigned) = logins(plan, clients, context).await?;
     let mut built = Vec::new();
     for build in &plan.builds {
         let image = engine
             .build(build, &logins, &|line| context.detail(line))
             .await
             .map_err(|error| match error {
-                engine::Error::Build { .. } => bad_input(error),
+                engine::Error::Build { .. } => bad_input(with_remedy(error.to_string(), &unsigned)),
                 error => error.into(),
             })?;
         context.note(&format!("{} is {}", build.tag, image));
@@ -105,22 +107,40 @@ async fn build_by_engine(
     Ok(TargetResult::Done(built.join(", ")))
 }
 
-/// Who signs in to the registries that the Dockerfile names. Where there is no login, the engine asks as nobody.
+/// The engine's words, and who could sign in if a registry has refused it.
+fn with_remedy(words: String, unsigned: &[String]) -> String {
+    const REFUSALS: [&str; 5] = [
+        "401",
+        "unauthorized",
+        "authorization failed",
+        "no basic auth",
+        "access denied",
+    ];
+    let lower = words.to_lowercase();
+    match REFUSALS.iter().any(|refusal| lower.contains(refusal)) && !unsigned.is_empty() {
+        true => format!("{words}\nhint: {}", unsigned.join("; ")),
+        false => words,
+    }
+}
+
+/// Who signs in to the registries that the Dockerfile names, and what would sign in to the others: there, the engine
+/// asks as nobody.
 async fn logins(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
     context: &graph::Context<'_>,
-) -> Result<BuildLogins> {
+) -> Result<(BuildLogins, Vec<String>)> {
     let text = std::fs::read_to_string(plan.context.join("Dockerfile"))?;
     // Another program may read what follows that line; the images are named as always.
     let body = match text.split_once('\n') {
         Some((first, rest)) if first.contains("syntax") => rest,
         _ => &text,
     };
-    let mut logins = BuildLogins::new();
+    let (mut logins, mut unsigned) = (BuildLogins::new(), Vec::new());
+    let warn = |warning: &str| context.warn(warning);
     // What is wrong with it, the engine says.
-    let Ok(dockerfile) = Dockerfile::parse("docker/Dockerfile", body) else {
-        return Ok(logins);
+    let Ok(dockerfile) = Dockerfile::parse(DOCKERFILE, body) else {
+        return Ok((logins, unsigned));
     };
     let images = plan.builds.iter().flat_map(|build| {
         let bases = dockerfile.bases(&build.platform, &build.args);
@@ -128,11 +148,30 @@ async fn logins(
     });
     for (image, _) in images {
         let name = &image.repository;
-        if !logins.contains_key(name.host())
-            && let Ok(login) = clients.base_login(name, context).await?
-        {
-            logins.insert(name.host().to_owned(), login.credentials);
+        if logins.contains_key(name.host()) {
+            continue;
+        }
+        match clients.base_login(name, &warn).await? {
+            Ok(login) => {
+                logins.insert(name.host().to_owned(), login.credentials);
+            }
+            Err(no_login) => unsigned.push(no_login.remedy()),
         }
     }
-    Ok(logins)
+    unsigned.dedup();
+    Ok((logins, unsigned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_with_who_could_sign_in() {
+        let hint = ["`docker login a.io`".to_owned()];
+        let refused = "pull access denied, repository does not exist".to_owned();
+        assert!(with_remedy(refused.clone(), &hint).ends_with("\nhint: `docker login a.io`"));
+        assert_eq!(with_remedy(refused.clone(), &[]), refused);
+        assert_eq!(with_remedy("exit code: 1".into(), &hint), "exit code: 1");
+    }
 }

@@ -3,8 +3,9 @@
 //! The result is an OCI layout in `output/image/`, which the pushes read. A layer that was made before and is still
 //! there is not made again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,12 +13,14 @@ use anyhow::{Context as _, Result};
 
 use super::base_check;
 use super::base_image::{self, Bases};
+use super::builder::DOCKERFILE;
 use super::clients::Clients;
 use super::image_source::{self, BASE_NAME};
 use super::origins;
 use super::plan::{ReleasePlan, rfc3339};
 use super::push::Pushes;
-use super::zipped;
+use super::run_state::RunState;
+use super::{recipe_check, zipped};
 use crate::copy::{self, PendingImageWriter};
 use crate::engine::BuildPlan;
 use crate::exit::{bad_input, sentence};
@@ -37,20 +40,22 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 pub async fn build(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
+    state: &RunState,
     pushes: &Pushes<'_>,
     target: &graph::Context<'_>,
 ) -> Result<TargetResult> {
     let path = plan.context.join("Dockerfile");
     let text = std::fs::read_to_string(&path).with_context(|| format!("`{}`", path.display()))?;
-    let dockerfile = Dockerfile::parse("docker/Dockerfile", &text).map_err(bad_input)?;
+    let dockerfile = Dockerfile::parse(DOCKERFILE, &text).map_err(bad_input)?;
     if let Some(reason) = dockerfile.needs_engine() {
         return Err(bad_input(format!(
-            "`docker/Dockerfile`, {reason}\nhint: `--builder engine`"
+            "`{DOCKERFILE}`, {reason}\nhint: `--builder engine`"
         )));
     }
     let layout = LayoutWriter::create(&plan.layout)
         .with_context(|| format!("`{}`", plan.layout.display()))?;
-    let bases = base_image::fetch(plan, clients, target, &dockerfile, &layout).await?;
+    let mut found = state.bases.lock().await;
+    let bases = base_image::fetch(plan, clients, target, &dockerfile, &layout, &mut found).await?;
     let named: BTreeMap<String, &Digest> = bases
         .iter()
         .map(|((reference, _), base)| (reference.to_string(), &base.digest))
@@ -90,9 +95,30 @@ pub async fn build(
         made
     });
     let made = making.await??;
+    if let Some(error) = &made.unremembered {
+        target.warn(&format!(
+            "the layers are not remembered, so that the next run makes them again: `{}`: {error}",
+            plan.layer_memory.display()
+        ));
+    }
+    let elsewhere: Vec<String> = made
+        .elsewhere
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let lacks = match &elsewhere[..] {
+        [] => String::new(),
+        names => format!(
+            ", without its base's layers, which are in {}",
+            names.join(" and ")
+        ),
+    };
     Ok(TargetResult::Done(match made.is_new {
-        true => format!("{} in output/image{on}", made.image),
-        false => format!("{} is already there, in output/image{on}", made.image),
+        true => format!("{} in output/image{on}{lacks}", made.image),
+        false => format!(
+            "{} is already there, in output/image{on}{lacks}",
+            made.image
+        ),
     }))
 }
 
@@ -140,6 +166,10 @@ struct Made {
     manifests: Vec<Manifest>,
     /// The layout did not hold it before.
     is_new: bool,
+    /// The repositories with the layers that are not in the layout.
+    elsewhere: BTreeSet<String>,
+    /// Why the next run will make the layers again.
+    unremembered: Option<io::Error>,
 }
 
 impl Planning {
@@ -173,16 +203,20 @@ impl Planning {
                 .dockerfile
                 .recipe(&build.platform, &build.args, &base_config)
                 .map_err(bad_input)?;
-            let plan = layers::plan(&recipe, &inputs).map_err(bad_input)?;
-            if let Base::Image {
-                reference,
-                platform,
-            } = layers::base(&recipe)
-            {
-                let base = &self.bases[&(reference.clone(), platform.clone())];
-                base_check::check_depth(reference, base.layers.len() + plan.layers.len())?;
-            }
-            warnings.extend(plan.warnings);
+            let plan = layers::plan(&recipe, &inputs).map_err(recipe_check::fault)?;
+            let (base, below) = match layers::base(&recipe) {
+                Base::Image {
+                    reference,
+                    platform,
+                } => {
+                    let base = &self.bases[&(reference.clone(), platform.clone())];
+                    (Some(reference), base.layers.len())
+                }
+                _ => (None, 0),
+            };
+            base_check::check_depth(base, below, plan.layers.len())?;
+            let told = plan.warnings.into_iter();
+            warnings.extend(told.map(|warning| format!("`{DOCKERFILE}`, {warning}")));
             let mut with_keys = Vec::new();
             for layer in plan.layers {
                 let key = layer.key(self.compression)?;
@@ -223,8 +257,9 @@ impl Planned {
 
     /// Makes the layers that are missing, each of which is handed to `copies` as soon as it is whole. Blocking.
     fn make(mut self, copies: &PendingImageWriter) -> Result<Made> {
+        let mut elsewhere = BTreeSet::new();
         for image in &self.images {
-            self.base_layers(image, copies)?;
+            elsewhere.extend(self.base_layers(image, copies)?);
         }
         for layer in self.layers.values() {
             let blob = &layer.descriptor;
@@ -246,10 +281,11 @@ impl Planned {
             };
             self.layers.insert(key, layer);
         }
-        for layer in self.layers.values() {
-            // Without the memory, the next run makes the layer again.
-            let _ = self.memory.put(layer);
-        }
+        // Without the memory, the next run makes the layers again.
+        let remembered = self
+            .layers
+            .values()
+            .try_for_each(|layer| self.memory.put(layer));
         let _ = self.memory.prune();
         let mut manifests = Vec::new();
         let mut children = Vec::new();
@@ -275,17 +311,23 @@ impl Planned {
             image: image.digest,
             manifests,
             is_new: !was_there,
+            elsewhere,
+            unremembered: remembered.err(),
         })
     }
 
-    /// Tells where the layers of one platform's base are.
-    fn base_layers(&self, image: &PlannedImage, copies: &PendingImageWriter) -> Result<()> {
+    /// Tells where the layers of one platform's base are; returns the repository's name if they are not in the layout.
+    fn base_layers(
+        &self,
+        image: &PlannedImage,
+        copies: &PendingImageWriter,
+    ) -> Result<Option<String>> {
         let Base::Image {
             reference,
             platform,
         } = layers::base(&image.recipe)
         else {
-            return Ok(());
+            return Ok(None);
         };
         let base = &self.bases[&(reference.clone(), platform.clone())];
         for layer in base.layers.iter().map(oci_layer) {
@@ -297,7 +339,10 @@ impl Planned {
                 }
             }
         }
-        Ok(())
+        Ok(base
+            .holder
+            .as_ref()
+            .map(|_| reference.repository.to_string()))
     }
 
     /// Writes one platform's config and manifest.

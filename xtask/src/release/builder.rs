@@ -63,7 +63,7 @@ pub fn choose(args: &ReleaseArgs, settings: &ReleaseSettings) -> Result<(Builder
     let needed = read(&settings.root)?.needs_engine();
     match (choice, needed) {
         (BuilderChoice::Layers, Some(reason)) => Err(bad_input(format!(
-            "`{DOCKERFILE}`, {reason}, and {said} runs nothing\nhint: `--builder engine`"
+            "`{DOCKERFILE}`, {reason}, and {said} runs nothing\nhint: `--builder engine`, or change that line"
         ))),
         (_, Some(reason)) => Ok((Builder::Engine, format!("`{DOCKERFILE}`, {reason}"))),
         (BuilderChoice::Layers, None) => Ok((Builder::Layers, said)),
@@ -74,7 +74,8 @@ pub fn choose(args: &ReleaseArgs, settings: &ReleaseSettings) -> Result<(Builder
     }
 }
 
-fn read(root: &Path) -> Result<Dockerfile> {
+/// The Dockerfile of the workspace.
+pub fn read(root: &Path) -> Result<Dockerfile> {
     let path = root.join(DOCKERFILE);
     if !path.is_file() {
         return Err(bad_input(format!("there is no `{}`", path.display())));

@@ -1,28 +1,32 @@
 //! `cargo xtask check`: are the settings right, and may these credentials push?
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
-use super::clients::Registries;
+use super::base_found::FoundBases;
+use super::builder::{self, DOCKERFILE};
+use super::clients::Clients;
 use super::logins::NO_CREDENTIALS;
 use super::plan::ReleasePlan;
 use super::transport::Transport;
 use super::{logins, preflight};
-use crate::cli::CommonArgs;
+use crate::cli::{BuilderChoice, CommonArgs};
 use crate::credentials::NoLogin;
-use crate::exit::{Exit, bad_input, no_problems};
+use crate::exit::{self, Exit, bad_input, no_problems, sentence};
 use crate::report::{Console, Table};
-use crate::settings::Settings;
+use crate::settings::{ReleaseSettings, Settings};
 
 /// Asks every registry with credentials; changes nothing.
 pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) -> Result<Exit> {
     let (mut resolver, _) = settings.resolver();
     let settings = &settings.release(args.release_version.as_deref())?;
     // Settings that no plan can be made of are wrong, too.
-    ReleasePlan::new(settings, Transport::default())?;
+    let plan = ReleasePlan::new(settings, Transport::default())?;
     let logins = logins::find(&settings.registries, &mut resolver, |_| true).await;
     logins::mask(&logins, console);
-    let registries = Registries::new(&settings.registries, &logins)?;
-    let answers = preflight::ask(&registries, |_| true).await;
+    let clients = Clients::new(settings, &logins, resolver)?;
+    let answers = preflight::ask(&clients.registries, |_| true).await;
     let mut table = Table {
         columns: vec!["registry", "repository", "login", "answer"],
         rows: Vec::new(),
@@ -61,6 +65,14 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
             answer,
         ]);
     }
+    for base in bases(settings, &plan, &clients, console).await? {
+        match base.problem {
+            Some(problem) if exit::code(&problem) == Exit::Usage => wrong.push(sentence(&problem)),
+            Some(_) => refused += 1,
+            None => {}
+        }
+        table.rows.push(base.row);
+    }
     console.show(&table);
     console.info(
         "a login is looked for in the registry's variables, then in Docker's own configuration and its helpers",
@@ -79,4 +91,73 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
         (_, 0) => Ok(Exit::Failed),
         _ => Ok(Exit::Partial),
     }
+}
+
+/// A base image that was asked for.
+struct Base {
+    row: Vec<String>,
+    problem: Option<anyhow::Error>,
+}
+
+/// Asks for the base images. Those of an engine's build may be in the engine alone: what is said of them is no problem.
+async fn bases(
+    settings: &ReleaseSettings,
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    console: &Console,
+) -> Result<Vec<Base>> {
+    let mut rows: BTreeMap<String, Base> = BTreeMap::new();
+    if !settings.root.join(DOCKERFILE).is_file() {
+        return Ok(Vec::new());
+    }
+    let dockerfile = match builder::read(&settings.root) {
+        Ok(dockerfile) => dockerfile,
+        Err(problem) => {
+            console.warning(&sentence(&problem));
+            return Ok(Vec::new());
+        }
+    };
+    let by_engine =
+        settings.builder == BuilderChoice::Engine || dockerfile.needs_engine().is_some();
+    let mut found = FoundBases::default();
+    let warn = |warning: &str| console.warning(warning);
+    for build in &plan.builds {
+        let images = match dockerfile.bases(&build.platform, &build.args) {
+            Ok(images) => images,
+            Err(problem) => {
+                console.warning(&problem.to_string());
+                continue;
+            }
+        };
+        for (reference, platform) in images {
+            let name = &reference.repository;
+            let login = clients.base_repository(name, &warn).await?.login;
+            let asked = found
+                .find(plan, clients, &reference, &platform, &warn)
+                .await;
+            let digests = found.digests();
+            let digest = digests.get(&reference.to_string()).map(ToString::to_string);
+            let problem = asked.err();
+            let answer = match &problem {
+                Some(problem) => sentence(problem),
+                None => format!("is {}", digest.unwrap_or_default()),
+            };
+            let login = login.map_or_else(|_| "none".to_owned(), |login| login.origin);
+            let row = vec![
+                "base image".to_owned(),
+                reference.to_string(),
+                login,
+                answer,
+            ];
+            let problem = problem.filter(|_| !by_engine);
+            let problem = problem.map(|it| it.context(format!("base image `{reference}`")));
+            let base = Base { row, problem };
+            // One that cannot be had for one of the platforms is told so.
+            match rows.get(&base.row[1]) {
+                Some(old) if old.problem.is_some() || base.problem.is_none() => {}
+                _ => drop(rows.insert(base.row[1].clone(), base)),
+            }
+        }
+    }
+    Ok(rows.into_values().collect())
 }

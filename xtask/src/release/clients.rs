@@ -8,7 +8,6 @@ use super::logins::RegistryLogins;
 use crate::credentials::{Credentials, Login, NoLogin, Resolver};
 use crate::engine::Engine;
 use crate::exit::bad_input;
-use crate::graph;
 use crate::http;
 use crate::oci::RepositoryName;
 use crate::registry::{Error, Options, Registry, Repository};
@@ -50,7 +49,7 @@ impl RegistryClient<'_> {
 /// A repository that images are read from, and who reads them.
 pub struct BaseRepository {
     pub repository: Repository,
-    login: Result<Login, NoLogin>,
+    pub login: Result<Login, NoLogin>,
 }
 
 impl BaseRepository {
@@ -61,7 +60,7 @@ impl BaseRepository {
         };
         let hint = match &self.login {
             Ok(login) => format!("does it exist, and is {} right?", login.origin),
-            Err(no_login) => format!("does it exist? To sign in: {no_login}"),
+            Err(no_login) => format!("does it exist? If it is private, {}", no_login.remedy()),
         };
         bad_input(format!("{response}\nhint: {hint}"))
     }
@@ -139,7 +138,7 @@ impl<'s> Clients<'s> {
     pub async fn base_repository(
         &self,
         name: &RepositoryName,
-        target: &graph::Context<'_>,
+        warn: &(dyn Fn(&str) + Sync),
     ) -> Result<BaseRepository> {
         let host = name.host();
         let own = self.registries.iter();
@@ -150,7 +149,7 @@ impl<'s> Clients<'s> {
                 login: registry.login.clone(),
             });
         }
-        let login = self.base_login(name, target).await?;
+        let login = self.base_login(name, warn).await?;
         let credentials = login
             .as_ref()
             .map_or(Credentials::Anonymous, |login| login.credentials.clone());
@@ -169,14 +168,14 @@ impl<'s> Clients<'s> {
     pub async fn base_login(
         &self,
         name: &RepositoryName,
-        target: &graph::Context<'_>,
+        warn: &(dyn Fn(&str) + Sync),
     ) -> Result<Result<Login, NoLogin>> {
         let login = self.resolver.lock().await.find(name).await;
         match &login {
             Ok(_) | Err(NoLogin::Missing { .. }) => {}
             Err(failed) if failed.is_helper_failure() => {
                 let host = name.host();
-                target.warn(&format!("`{host}` is read without a login: {failed}"));
+                warn(&format!("`{host}` is read without a login: {failed}"));
             }
             Err(problem) => return Err(bad_input(problem)),
         }

@@ -5,17 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, anyhow};
 use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use super::builder::Builder;
 use super::clients::Clients;
-use super::plan::{PushPlan, ReleasePlan};
+use super::plan::{PushPlan, ReleasePlan, join};
 use super::registry_state::find_whole;
 use super::reuse::{self, Candidate};
 use super::transport::Location;
@@ -23,7 +25,7 @@ use crate::copy::{self, Copier, PendingImageWriter, Source};
 use crate::engine;
 use crate::exit::bad_input;
 use crate::graph;
-use crate::image::layers::Layout;
+use crate::image::layers::{Layout, remove_damaged};
 use crate::image::{self, Blob, Content, Event, Input};
 use crate::oci::{self, Descriptor, Digest, Manifest, Reference, TagOrDigest};
 use crate::registry::Repository;
@@ -41,6 +43,10 @@ pub struct ImageSource {
     pub copier: Copier,
     /// It is whole, so that its manifest is known before anything is copied.
     is_whole: bool,
+    /// Where it is, if the layer builder left it there.
+    layout: Option<PathBuf>,
+    /// Blobs of the layout that were damaged, and are gone.
+    damaged: OnceCell<Vec<Digest>>,
     reading: Arc<Reading>,
     /// Reading stops when this is dropped.
     #[expect(dead_code, reason = "held, not read")]
@@ -106,8 +112,18 @@ impl ImageSource {
 
     /// An image that is whole when a push target begins.
     pub fn whole(plan: &ReleasePlan, source: Source) -> ImageSource {
+        let is_ours = match plan.transport.image.as_ref().map(|it| &it.location) {
+            None => plan.transport.builder == Builder::Layers,
+            Some(Location::Directory(given)) => {
+                let given = given.canonicalize().ok();
+                given.is_some() && given == plan.layout.canonicalize().ok()
+            }
+            Some(_) => false,
+        };
         ImageSource {
             existing: BTreeMap::new(),
+            layout: is_ours.then(|| plan.layout.clone()),
+            damaged: OnceCell::new(),
             copier: Copier::new(plan.image.clone(), source, RETRIES),
             is_whole: true,
             reading: Arc::default(),
@@ -147,7 +163,8 @@ impl ImageSource {
             let mut missing = layers.filter(|it| !present.contains(&it.digest)).peekable();
             if let (Some(name), Some(_)) = (name, missing.peek()) {
                 let base: Reference = name.parse().map_err(bad_input)?;
-                let base = clients.base_repository(&base.repository, context).await?;
+                let warn = |warning: &str| context.warn(warning);
+                let base = clients.base_repository(&base.repository, &warn).await?;
                 missing.for_each(|layer| writer.elsewhere(layer, base.repository.clone()));
             }
         }
@@ -173,6 +190,25 @@ impl ImageSource {
         self.reading.bytes_read.load(Ordering::Relaxed)
     }
 
+    /// What is to be done about a registry that finds a blob damaged. Damaged ones of the layout are removed, so that
+    /// the next run makes them again.
+    pub async fn damage(&self) -> String {
+        let Some(layout) = self.layout.clone() else {
+            return "the image, or something on the way to the registry, is damaged".to_owned();
+        };
+        let removed = self.damaged.get_or_init(|| async {
+            let removed = tokio::task::spawn_blocking(move || remove_damaged(&layout)).await;
+            removed.ok().and_then(Result::ok).unwrap_or_default()
+        });
+        match &removed.await[..] {
+            [] => "`output/image` is whole: the bytes change on the way to the registry".to_owned(),
+            removed => format!(
+                "{} in `output/image` was damaged, and is removed; run the same again, which makes it anew",
+                join(removed)
+            ),
+        }
+    }
+
     /// Why the image could not be read; then no registry is at fault.
     pub fn failure(&self) -> Option<anyhow::Error> {
         let error = self.reading.failure.get()?;
@@ -184,6 +220,13 @@ impl ImageSource {
             error => error.is_input(),
         };
         Some(match is_input {
+            true if self.layout.is_some() && matches!(error, image::Error::Missing { .. }) => {
+                let error = error.to_string();
+                let what = error.split("; hint: ").next().unwrap_or_default();
+                bad_input(format!(
+                    "{what}\nhint: `cargo xtask docker-build` completes `output/image`"
+                ))
+            }
             true => bad_input(error),
             false => anyhow!("{error}"),
         })

@@ -1,6 +1,7 @@
 //! One run at a time in the output directory: two would pull the build context from under each other.
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::Path;
 
 use anyhow::Result;
@@ -11,8 +12,23 @@ use crate::exit::bad_input;
 pub(super) fn lock(output: &Path) -> Result<File> {
     let path = output.join("lock");
     let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
-    std::fs::create_dir_all(output).map_err(|error| wrong(error.to_string()))?;
-    let lock = File::create(&path).map_err(|error| wrong(error.to_string()))?;
+    if output.exists() && !output.is_dir() {
+        let output = output.display();
+        return Err(bad_input(format!(
+            "`{output}` is no directory, and a release works in it\nhint: move it away"
+        )));
+    }
+    let denied = |error: io::Error| {
+        let hint = match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                "\nhint: a release works in `output/`, where this user has to write"
+            }
+            _ => "",
+        };
+        wrong(format!("{error}{hint}"))
+    };
+    std::fs::create_dir_all(output).map_err(denied)?;
+    let lock = File::create(&path).map_err(denied)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(wrong(

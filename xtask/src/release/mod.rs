@@ -5,6 +5,7 @@
 
 mod base_blob;
 mod base_check;
+mod base_found;
 mod base_image;
 mod base_memory;
 mod build;
@@ -28,6 +29,7 @@ mod promote;
 mod push;
 mod push_direct;
 mod push_engine;
+mod recipe_check;
 mod registry_state;
 mod report;
 mod reuse;

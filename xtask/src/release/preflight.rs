@@ -4,13 +4,18 @@
 //! Refused credentials stop everything, because only a person can mend them; a registry that cannot be reached or
 //! denies the push fails alone, later, as its own target.
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Context as _, Result};
 use futures_util::future::join_all;
 
+use super::base_found::Warn;
+use super::builder::{self, Builder, DOCKERFILE};
 use super::clients::{Clients, Registries};
 use super::github_release;
 use super::load;
 use super::plan::ReleasePlan;
+use super::recipe_check;
 use super::run_state::RunState;
 use super::stage;
 use super::transport::Location;
@@ -117,7 +122,11 @@ pub async fn run(
             Some(_) => clients.engine().await?,
             None => clients.engine().await.with_context(|| {
                 let why = &transport.builder_reason;
-                format!("the image is made by the engine ({why})")
+                let hint = match why.starts_with(&format!("`{DOCKERFILE}`")) {
+                    true => "; a Dockerfile without such lines needs no engine",
+                    false => "",
+                };
+                format!("the image is made by the engine ({why}{hint})")
             })?,
         };
         if let Some(Location::Engine(name)) = transport.image.as_ref().map(|it| &it.location)
@@ -132,7 +141,19 @@ pub async fn run(
     if targets.contains(&"github-release") {
         github_release::client(&settings.github)?;
     }
-    let answers = ask(&clients.registries, pushes).await;
+    let warned = Mutex::new(Vec::new());
+    let warn = |warning: &str| {
+        let mut warned = warned.lock().unwrap_or_else(PoisonError::into_inner);
+        warned.push(warning.to_owned());
+    };
+    let is_by_layers = builds && transport.builder == Builder::Layers;
+    let bases = async {
+        match is_by_layers {
+            true => bases(settings, plan, clients, state, &warn).await,
+            false => Ok(()),
+        }
+    };
+    let (answers, bases) = tokio::join!(ask(&clients.registries, pushes), bases);
     let rejected: Vec<String> = answers
         .iter()
         .filter(|answer| answer.is_rejected())
@@ -141,7 +162,8 @@ pub async fn run(
     if !rejected.is_empty() {
         return Err(bad_input(rejected.join("\n")));
     }
-    let mut warnings = Vec::new();
+    bases?;
+    let mut warnings = warned.into_inner().unwrap_or_default();
     if builds && settings.timestamp == 0 {
         warnings.push(
             "every date in the image will be 1970-01-01\nhint: release from a git checkout, or set `SOURCE_DATE_EPOCH`"
@@ -158,4 +180,21 @@ pub async fn run(
         warnings.push(problem);
     }
     Ok(warnings)
+}
+
+/// Asks for the base images, so that one that is missing, or may not be read, ends the run before the downloads; and
+/// looks at the Dockerfile once more, now that it is known what they hand on.
+async fn bases(
+    settings: &ReleaseSettings,
+    plan: &ReleasePlan,
+    clients: &Clients<'_>,
+    state: &RunState,
+    warn: Warn<'_>,
+) -> Result<()> {
+    let dockerfile = builder::read(&settings.root)?;
+    let mut bases = state.bases.lock().await;
+    for recipe in bases.recipes(plan, clients, &dockerfile, warn).await? {
+        recipe_check::check_files(plan, settings, &recipe)?;
+    }
+    Ok(())
 }

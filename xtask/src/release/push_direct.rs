@@ -59,9 +59,9 @@ pub async fn finish(
         return Err(match source.failure() {
             Some(failure) => failure,
             None if is_refused => registry.login_refused(reason),
-            None if reason.contains("DIGEST_INVALID") => anyhow!(
-                "{reason}\nhint: if `output/image` is damaged, remove it, so that the image is made again"
-            ),
+            None if reason.contains("DIGEST_INVALID") => {
+                anyhow!("{reason}\nhint: {}", source.damage().await)
+            }
             None => anyhow!(reason),
         });
     }

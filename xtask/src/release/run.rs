@@ -6,13 +6,14 @@ use anyhow::Result;
 use clap::CommandFactory as _;
 use futures_util::FutureExt as _;
 
+use super::builder::{self, Builder};
 use super::clients::Clients;
 use super::logins::{self, RegistryLogins};
 use super::plan::ReleasePlan;
 use super::push::Pushes;
 use super::run_state::RunState;
 use super::transport::Transport;
-use super::{builder, digests, download, held_version, lock, preflight, report, targets};
+use super::{digests, download, held_version, lock, preflight, recipe_check, report, targets};
 use crate::cli::{Cli, PlanFormat, ReleaseArgs, Via};
 use crate::credentials::Resolver;
 use crate::exit::{Exit, bad_input, interrupted, nearest, no_problems};
@@ -57,6 +58,11 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     if plan.makes_image(&scheduled) {
         let transport = &mut plan.transport;
         (transport.builder, transport.builder_reason) = builder::choose(args, settings)?;
+        if plan.transport.builder == Builder::Layers && scheduled.contains(&"docker-build") {
+            for warning in recipe_check::check(&plan, settings)? {
+                console.warning(&warning);
+            }
+        }
     }
     if args.load && (args.image.is_some() || !scheduled.contains(&"docker-build")) {
         return Err(bad_input(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
+use super::base_found::FoundBases;
 use crate::oci::{Digest, Manifest, Reference, Tag};
 use crate::report::TagBefore;
 
@@ -45,6 +46,8 @@ pub struct Published {
 pub struct RunState {
     published: Mutex<BTreeMap<String, Published>>,
     refused: Mutex<BTreeMap<String, String>>,
+    /// What the preflight found, for the build.
+    pub bases: tokio::sync::Mutex<FoundBases>,
     /// The GitHub release was held back because `require` was not met.
     pub require_unmet: AtomicBool,
 }

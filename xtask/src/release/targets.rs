@@ -83,7 +83,7 @@ pub fn targets<'a>(
         "extract" => made(target).does(move |_| build::extract(plan, stays_zipped)),
         "docker-build" => made(target).does(move |context| async move {
             let docker = settings.root.join("docker");
-            build::build(docker, plan, clients, pushes, &context).await
+            build::build(docker, plan, clients, state, pushes, &context).await
         }),
         "docker-push-all" => target.requires(NO_CREDENTIALS, || {
             let may_sign_in = |it: &RegistryClient<'_>| match &it.login {

@@ -156,8 +156,13 @@ async fn a_base_that_needs_a_login_says_where_it_is_looked_for() {
     .await;
     base().place(&fixture.bases, "public/base", "1");
     let host = fixture.bases.host.clone();
-    let missing = format!("there is no `docker login {host}`");
+    let missing = format!("hint: does it exist? If it is private, `docker login {host}`");
     fixture.run(&PUSH, 2, &["/public/base:1`", &missing]).await;
+    // Before anything is downloaded.
+    assert!(!fixture.workspace.path().join("output/packages").exists());
+    fixture
+        .run_as_it_is(&["check"], 2, &["base image", "/public/base:1", &missing])
+        .await;
     let config = |user: &str| {
         json!({ "auths": { &host: { "username": user, "password": PASSWORD } } }).to_string()
     };
@@ -174,5 +179,9 @@ async fn a_base_that_needs_a_login_says_where_it_is_looked_for() {
         assert_eq!(registry.count(Method::PUT, ""), 0);
     }
     fixture.workspace.write("login/config.json", &config(USER));
+    let login = format!("Docker's login for `{host}`");
+    fixture
+        .run_as_it_is(&["check"], 0, &["/public/base:1", &login, "sha256:"])
+        .await;
     fixture.run(&PUSH, 0, &[]).await;
 }

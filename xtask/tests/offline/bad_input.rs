@@ -176,3 +176,17 @@ async fn the_packages() {
             .exists()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_is_a_file_and_a_memory_that_cannot_be_written() {
+    let fixture = Fixture::new().await;
+    fixture.workspace.write("output", "");
+    run(&fixture.workspace, &[], &["download"])
+        .await
+        .expect(2, &["output` is no directory", "hint: move it away"]);
+    std::fs::remove_file(fixture.workspace.path().join("output")).unwrap();
+    fixture.workspace.write("target", "");
+    let built = run(&fixture.workspace, &[], &["docker-build"]).await;
+    built.expect(0, &["the layers are not remembered"]);
+    assert_eq!(built.stderr.matches("not remembered").count(), 1, "{built}");
+}

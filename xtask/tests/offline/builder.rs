@@ -212,6 +212,51 @@ async fn an_engine_is_asked_for_only_by_whom_it_is_needed() {
     let run = fixture.workspace.run(&["release"]).await;
     run.expect(
         2,
-        &["the image is made by the engine (`docker/Dockerfile`, line 4: `RUN` runs a program): no container engine answers at"],
+        &["the image is made by the engine (`docker/Dockerfile`, line 4: `RUN` runs a program; a Dockerfile without such lines needs no engine): no container engine answers at"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_in_the_dockerfile_are_found_by_a_dry_run() {
+    let fixture = ReleaseFixture::new(1).await;
+    for (lines, said) in [
+        (
+            "EXPOSE abc",
+            "`docker/Dockerfile`, line 2: `abc` is not a port",
+        ),
+        (
+            "COPY --from=9 a /",
+            "line 2: `--from=9` is not an earlier stage",
+        ),
+        (
+            "COPY entrypoint.sh nothere /",
+            "`docker/Dockerfile`, line 2: the build context has no `nothere`",
+        ),
+        (
+            "COPY lib-s390x/ /app/",
+            "the build context is `docker/` and a `lib-<arch>/` for each platform",
+        ),
+    ] {
+        let dockerfile = format!("FROM scratch\n{lines}\n");
+        fixture.workspace.write("docker/Dockerfile", &dockerfile);
+        let run = fixture.workspace.run(&["release", "--dry-run"]).await;
+        run.expect(2, &[said]);
+        fixture.workspace.run(&["release"]).await.expect(2, &[said]);
+    }
+    assert!(!fixture.workspace.path().join("output").exists());
+    let dockerfile = "FROM scratch\nCOPY lib-amd64/ docker*.sh /app/\nENTRYPOINT [run]\n";
+    fixture.workspace.write("docker/Dockerfile", dockerfile);
+    let run = fixture.workspace.run(&["release", "--dry-run"]).await;
+    run.expect(0, &["line 3: `ENTRYPOINT [` is no JSON list"]);
+    let lines: String = (0..130)
+        .map(|line| format!("COPY entrypoint.sh /{line}\n"))
+        .collect();
+    fixture
+        .workspace
+        .write("docker/Dockerfile", &format!("FROM scratch\n{lines}"));
+    let run = fixture.workspace.run(&["docker-build"]).await;
+    run.expect(
+        2,
+        &["the image would have 130 layers", "hint: fewer such lines"],
     );
 }

@@ -67,6 +67,11 @@ impl Fixture {
         run.expect(code, parts);
     }
 
+    /// The same without `--builder`, which is for targets.
+    pub async fn run_as_it_is(&self, arguments: &[&str], code: i32, parts: &[&str]) {
+        self.workspace.run(arguments).await.expect(code, parts);
+    }
+
     fn forget_output(&self) {
         let output = self.workspace.path().join("output");
         std::fs::remove_dir_all(output).unwrap();
@@ -170,9 +175,26 @@ async fn a_remembered_base_that_the_registries_have_costs_one_question() {
     fixture
         .workspace
         .write("docker/entrypoint.sh", "#!/bin/sh\n");
-    fixture.run(&PUSH, 0, &["pushed, tags"]).await;
+    let lacks = format!(
+        "without its base's layers, which are in `{}/public/base`",
+        fixture.bases.host
+    );
+    fixture.run(&PUSH, 0, &["pushed, tags", &lacks]).await;
     assert_eq!(fixture.questions(), 2);
     assert_eq!(fixture.bases.requests().len(), first + 1);
+    // Somewhere else, such a layout is not enough.
+    for registry in &fixture.registries {
+        for (repository, at) in registry.manifests().keys() {
+            registry.remove_manifest(repository, at);
+        }
+    }
+    let given = ["docker-push-all", "--image", "oci:output/image"];
+    let completes = "hint: `cargo xtask docker-build` completes `output/image`";
+    fixture
+        .run(&given, 2, &["the image archive lacks", completes])
+        .await;
+    fixture.run(&BUILD, 0, &[]).await;
+    fixture.run(&given, 0, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

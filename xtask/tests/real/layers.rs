@@ -30,6 +30,7 @@ fn copy(source: &str, destination: &str, owner: Option<&str>) -> Step {
         destination: destination.to_owned(),
         owner,
         mode: None,
+        unset: Vec::new(),
     };
     Step {
         line: 2,

@@ -144,6 +144,8 @@ async fn a_base_image_is_read_with_the_logins_of_its_registry() {
     let engine = std::env::var("DOCKER_HOST");
     let engine = engine.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     fixture.workspace.set("DOCKER_HOST", &engine);
+    // Also when the registries have them, and nothing is left but the memory.
+    std::fs::remove_dir_all(fixture.workspace.path().join("output")).unwrap();
     let run = fixture
         .workspace
         .run(&["docker-push-all", "--load", "--builder", "layers"])

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::recipe::{Action, BaseConfig, Healthcheck, Step};
 use crate::oci::{Digest, Platform};
 
-/// What engines give an image that is made from nothing.
+/// What engines give an image that has none.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A config that is being made.
@@ -50,10 +50,16 @@ impl ConfigDocument {
         ] {
             document.remove(old);
         }
-        Ok(ConfigDocument {
+        let mut document = ConfigDocument {
             document,
             has_own_cmd: false,
-        })
+        };
+        let mut env = document.strings("Env");
+        if !env.iter().any(|pair| pair.starts_with("PATH=")) {
+            env.push(DEFAULT_PATH.to_owned());
+            document.set("Env", json!(env));
+        }
+        Ok(document)
     }
 
     /// What a stage that is made from it inherits.
@@ -245,8 +251,15 @@ mod tests {
         );
         let config = made(document);
         assert_eq!(config["config"]["Cmd"], Value::Null);
-        assert_eq!(config["config"]["Env"], json!(["A=2", "B=3"]));
+        let env = json!(["A=2", DEFAULT_PATH, "B=3"]);
+        assert_eq!(
+            config["config"]["Env"], env,
+            "a base without a `PATH` has an engine's"
+        );
         assert_eq!(config["container"], Value::Null);
+
+        let own = ConfigDocument::of_base(br#"{"config":{"Env":["PATH=/bin"]}}"#).unwrap();
+        assert_eq!(made(own)["config"]["Env"], json!(["PATH=/bin"]));
 
         let mut document = ConfigDocument::of_base(base).unwrap();
         apply(&mut document, Action::Cmd(words(&["mine"])));

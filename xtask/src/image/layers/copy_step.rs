@@ -48,11 +48,10 @@ impl<'a> Changes<'a> {
         for source in &sources {
             let content = from.follow(source)?;
             if !content.is_empty() && from.get(&content).is_none() {
-                let hint = match step.from {
-                    Origin::Context => "; hint: does `.dockerignore` exclude it?",
-                    _ => "",
-                };
-                return Err(format!("{origin} has no `{source}`{hint}").into());
+                return Err(match step.from {
+                    Origin::Context => step.absent(source).into(),
+                    _ => format!("{origin} has no `{source}`").into(),
+                });
             }
             // BuildKit makes them even for a destination that is one: `/out/` makes `/out`, `/out/x` too.
             let directory = match is_directory {

@@ -128,6 +128,25 @@ impl Layout {
     }
 }
 
+/// Removes the blobs that are not what their names say; returns their digests.
+pub fn remove_damaged(layout: &Path) -> io::Result<Vec<Digest>> {
+    let mut damaged = Vec::new();
+    for entry in fs::read_dir(layout.join("blobs/sha256"))? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        let name = format!("sha256:{}", name.to_string_lossy());
+        let Ok(digest) = name.parse::<Digest>() else {
+            continue;
+        };
+        let mut hasher = digest.hasher();
+        let read = hasher.read_all(&mut File::open(&path)?);
+        if read.is_err() || hasher.finish() != digest {
+            fs::remove_file(path)?;
+            damaged.push(digest);
+        }
+    }
+    Ok(damaged)
+}
+
 /// Lists the image.
 const INDEX: &str = "index.json";
 

@@ -34,7 +34,7 @@ pub use config::ConfigDocument;
 pub use content::{FileContent, Source};
 pub use dockerfile::{Dockerfile, DockerfileError, EngineReason};
 pub use error::BuildError;
-pub use layout::{Layout, LayoutWriter};
+pub use layout::{Layout, LayoutWriter, remove_damaged};
 pub use memory::{KnownLayer, LayerMemory};
 pub use plan::{BaseImage, Inputs, Plan, PlannedLayer, plan};
 pub use recipe::{

@@ -107,6 +107,21 @@ pub struct Copy {
     pub owner: Option<Owner>,
     /// `--chmod`, such as `0o755`.
     pub mode: Option<u32>,
+    /// Variables in the sources that expanded to nothing, for messages.
+    pub unset: Vec<String>,
+}
+
+impl Copy {
+    /// What is wrong if the build context has no `source`.
+    pub fn absent(&self, source: &str) -> String {
+        let hint = match &self.unset[..] {
+            [] => "does `.dockerignore` exclude it?".to_owned(),
+            [name, ..] => {
+                format!("`{name}` has no value there; `ARG {name}` in the same stage declares it")
+            }
+        };
+        format!("the build context has no `{source}`; hint: {hint}")
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -126,7 +126,7 @@ fn more_than_copy(source: &str) -> Option<&'static str> {
     is_archive.then_some("unpacks an archive")
 }
 
-/// The value of `--chown`, expanded.
+/// The value of `--chown`, expanded. Without a user, `:app`, it is root's.
 pub(super) fn owner(text: &str) -> Result<Option<Owner>, String> {
     let (user, group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group.to_owned())),
@@ -134,7 +134,6 @@ pub(super) fn owner(text: &str) -> Result<Option<Owner>, String> {
     };
     match (user, &group) {
         ("", None) => Ok(None),
-        ("", Some(_)) => Err(format!("`--chown={}` names no user", shown(text))),
         (_, Some(group)) if group.is_empty() => Err(format!(
             "`--chown={}` names no group after the colon",
             shown(text)

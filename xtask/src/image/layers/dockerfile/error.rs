@@ -32,6 +32,19 @@ impl fmt::Display for DockerfileError {
 
 impl std::error::Error for DockerfileError {}
 
+/// The one of `known` that is most similar to `wrong`, if one is.
+pub(super) fn nearest<'k>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'k str>,
+) -> Option<&'k str> {
+    let distances = known.into_iter().map(|name| {
+        let (name_as_told, wrong) = (name.to_ascii_uppercase(), wrong.to_ascii_uppercase());
+        (strsim::damerau_levenshtein(&name_as_told, &wrong), name)
+    });
+    let nearest = distances.min().filter(|(distance, _)| *distance <= 2);
+    nearest.map(|(_, name)| name)
+}
+
 /// `text` for a message: its beginning.
 pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(80) {

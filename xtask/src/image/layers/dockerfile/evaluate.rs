@@ -1,10 +1,10 @@
 //! The Dockerfile for one platform: arguments, stages and what each hands on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 
 use super::budget::Budget;
-use super::error::{DockerfileError, shown};
+use super::error::{DockerfileError, nearest, shown};
 use super::file::Dockerfile;
 use super::instruction::Instruction;
 use super::platforms::{self, build_platform, normal};
@@ -69,6 +69,34 @@ impl Dockerfile {
         build_args: &BuildArgs,
         base_config: &dyn Fn(&Reference, &Platform) -> BaseConfig,
     ) -> Result<Recipe, DockerfileError> {
+        self.evaluated(platform, build_args, base_config, &Cell::default())
+    }
+
+    /// The same before anything is known of the base images; `None` if it depends on a variable that one may have.
+    ///
+    /// # Errors
+    /// What is wrong whatever the base images hand on.
+    pub fn recipe_without_bases(
+        &self,
+        platform: &Platform,
+        build_args: &BuildArgs,
+    ) -> Result<Option<Recipe>, DockerfileError> {
+        let is_unsure = Cell::default();
+        let none = |_: &Reference, _: &Platform| BaseConfig::default();
+        let recipe = self.evaluated(platform, build_args, &none, &is_unsure);
+        match is_unsure.get() {
+            true => Ok(None),
+            false => recipe.map(Some),
+        }
+    }
+
+    fn evaluated(
+        &self,
+        platform: &Platform,
+        build_args: &BuildArgs,
+        base_config: &dyn Fn(&Reference, &Platform) -> BaseConfig,
+        is_unsure: &Cell<bool>,
+    ) -> Result<Recipe, DockerfileError> {
         let mut budget = Budget::new();
         let outline = self.outline(platform, build_args, &mut budget)?;
         let mut scopes: Vec<StageScope> = Vec::new();
@@ -101,6 +129,7 @@ impl Dockerfile {
                 build_args,
                 globals: &outline.globals,
                 positions: &positions,
+                is_unsure,
             };
             let steps = evaluate(&context, &mut scopes, &mut budget)?;
             positions[index] = Some(stages.len());
@@ -116,11 +145,7 @@ impl Dockerfile {
         budget: &mut Budget,
     ) -> Result<Outline, DockerfileError> {
         if let (Some(_), Some(engine)) = (self.syntax, self.needs_engine()) {
-            let problem = format!(
-                "{}; hint: an engine builds it, or it goes without that line",
-                engine.reason
-            );
-            return Err(self.fail(engine.line, problem));
+            return Err(self.fail(engine.line, engine.reason));
         }
         let globals = self.globals(platform, build_args, budget)?;
         let mut bases = Vec::new();
@@ -209,7 +234,7 @@ impl Dockerfile {
                 get: &|name| {
                     let value = globals.get(name).map(String::as_str);
                     if value.is_none_or(str::is_empty) {
-                        unset.borrow_mut().push(format!("`{name}`"));
+                        unset.borrow_mut().push(name.to_owned());
                     }
                     value
                 },
@@ -218,11 +243,19 @@ impl Dockerfile {
         };
         let name = expanded(&stage.from.base)?;
         if name.is_empty() {
-            let unset = unset.borrow().join(", ");
+            let unset = unset.borrow();
+            let known = globals.iter().filter(|(_, value)| !value.is_empty());
+            let known: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
+            let meant = unset.first().and_then(|name| nearest(name, known));
+            let hint = match meant {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "give it one with `ARG` before the first `FROM`".to_owned(),
+            };
+            let unset: Vec<String> = unset.iter().map(|name| format!("`{name}`")).collect();
             let problem = format!(
-                "`FROM {}` names no image: {unset} has no value; hint: give it one as build argument, or with `ARG` \
-                 before the first `FROM`",
-                shown(&stage.from.base)
+                "`FROM {}` names no image: {} has no value; hint: {hint}",
+                shown(&stage.from.base),
+                unset.join(", ")
             );
             return Err(self.fail(stage.line, problem));
         }

@@ -2,7 +2,7 @@
 
 use super::copy::{self, CopyLine};
 use super::durations;
-use super::error::shown;
+use super::error::{nearest, shown};
 use super::flags::{flag_name, flag_values};
 use super::lines::Line;
 use super::words::{Argument, Pair, json, pairs, plain, quoted};
@@ -72,6 +72,9 @@ const KNOWN: [(&str, &[&str]); 18] = [
     ("WORKDIR", &[]),
 ];
 
+/// Those that only an engine knows.
+const ENGINES_FLAGS: &[&str] = &["checksum", "exclude", "keep-git-dir", "parents", "unpack"];
+
 pub(super) fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
     let is_meant = |(name, _): &&(&str, _)| line.keyword.eq_ignore_ascii_case(name);
     let Some((keyword, known)) = KNOWN.iter().find(is_meant) else {
@@ -93,9 +96,12 @@ pub(super) fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
     let is_unknown = |flag: &&String| !known.contains(&flag_name(flag));
     if let Some(flag) = line.flags.iter().find(is_unknown) {
         let flag = shown(flag_name(flag));
-        return match *keyword {
-            "FROM" => Err(format!("`FROM` has no flag `--{flag}`; hint: `--platform`")),
-            keyword => Ok(Instruction::Engine(format!(
+        return match (*keyword, nearest(&flag, [*known, ENGINES_FLAGS].concat())) {
+            ("FROM", _) => Err(format!("`FROM` has no flag `--{flag}`; hint: `--platform`")),
+            (keyword, Some(meant)) if meant != flag => Err(format!(
+                "`{keyword}` has no flag `--{flag}`; hint: `--{meant}`?"
+            )),
+            (keyword, _) => Ok(Instruction::Engine(format!(
                 "`{keyword} --{flag}` is not known here"
             ))),
         };
@@ -142,16 +148,8 @@ pub(super) fn parse(line: &Line, escape: char) -> Result<Instruction, String> {
 
 fn unknown(keyword: &str) -> String {
     let keyword = shown(keyword);
-    let names = KNOWN.iter().map(|(name, _)| *name);
-    let like = names
-        .map(|name| {
-            let distance = strsim::damerau_levenshtein(name, &keyword.to_ascii_uppercase());
-            (distance, name)
-        })
-        .min()
-        .filter(|(distance, _)| *distance <= 2);
-    match like {
-        Some((_, name)) => format!("unknown instruction `{keyword}`; hint: `{name}`?"),
+    match nearest(&keyword, KNOWN.iter().map(|(name, _)| *name)) {
+        Some(name) => format!("unknown instruction `{keyword}`; hint: `{name}`?"),
         None => format!(
             "unknown instruction `{keyword}`; hint: a line that goes on in the next one ends in a backslash"
         ),

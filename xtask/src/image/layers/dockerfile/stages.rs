@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::file::Dockerfile;
-use super::instruction::Instruction;
+use super::instruction::{Command, Instruction};
+use crate::oci::Reference;
 
 /// The first instruction that only an engine does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,10 @@ impl Dockerfile {
     /// not need do not count.
     pub fn needs_engine(&self) -> Option<EngineReason> {
         if let Some(line) = self.syntax {
-            let reason = "`# syntax=` has another program read the Dockerfile".to_owned();
+            let reason =
+                "`# syntax=` has another program read the Dockerfile; hint: delete the line if \
+                          nothing needs it"
+                    .to_owned();
             return Some(EngineReason { line, reason });
         }
         let needed = self.needed(|stage| self.possible_bases(stage));
@@ -71,6 +75,39 @@ impl Dockerfile {
             Ok(number) => Some(number),
             Err(_) => self.stage_named(from, self.stages.len()),
         }
+    }
+
+    /// What is probably not meant as it is written, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let instructions = self.stages.iter().flat_map(|stage| &stage.instructions);
+        let lists = instructions.filter_map(|(line, instruction)| match instruction {
+            Instruction::Cmd(Command::Shell(text)) if text.starts_with('[') => Some((line, "CMD")),
+            Instruction::Entrypoint(Command::Shell(text)) if text.starts_with('[') => {
+                Some((line, "ENTRYPOINT"))
+            }
+            _ => None,
+        });
+        let warning = |(line, keyword): (&usize, &str)| {
+            let problem = format!(
+                "`{keyword} [` is no JSON list, so a shell gets the line as a command; hint: double quotes, and \
+                 commas between the words"
+            );
+            self.fail(*line, problem).to_string()
+        };
+        lists.map(warning).collect()
+    }
+
+    /// The line of a `COPY --from` whose word may have been meant for a stage, and was taken for `image`; and the word.
+    pub fn copies_by_name(&self, image: &Reference) -> Option<(usize, &str)> {
+        let instructions = self.stages.iter().flat_map(|stage| &stage.instructions);
+        let mut words = instructions.filter_map(|(line, instruction)| match instruction {
+            Instruction::Copy(copy) => Some((*line, copy.from.as_deref()?)),
+            _ => None,
+        });
+        words.find(|(_, from)| {
+            let is_word = !from.contains(['.', '/', ':', '@']);
+            is_word && self.copied_stage(from).is_none() && from.parse().as_ref() == Ok(image)
+        })
     }
 
     /// For each stage, whether the last one needs it; `bases` says what a stage is made from.

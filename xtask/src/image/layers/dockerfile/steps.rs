@@ -1,5 +1,6 @@
 //! The instructions of one stage, evaluated in order.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use super::budget::Budget;
@@ -26,6 +27,8 @@ pub(super) struct Context<'a> {
     pub(super) globals: &'a BTreeMap<String, String>,
     /// Of the earlier stages in the recipe.
     pub(super) positions: &'a [Option<usize>],
+    /// A variable was looked up that has no value here; a base image may give it one.
+    pub(super) is_unsure: &'a Cell<bool>,
 }
 
 /// The steps of the last of `scopes`.
@@ -40,6 +43,7 @@ pub(super) fn evaluate(
             context,
             scopes,
             budget,
+            unset: RefCell::default(),
         };
         let step = evaluation.step(instruction);
         let step = step.map_err(|problem| context.file.fail(*line, problem))?;
@@ -56,6 +60,8 @@ struct Evaluation<'a> {
     context: &'a Context<'a>,
     scopes: &'a mut [StageScope],
     budget: &'a mut Budget,
+    /// The variables without a value that were looked up.
+    unset: RefCell<Vec<String>>,
 }
 
 impl Evaluation<'_> {
@@ -150,11 +156,21 @@ impl Evaluation<'_> {
     }
 
     fn expand(&mut self, word: &str) -> Result<String, String> {
+        let (context, scopes, unset) = (self.context, &*self.scopes, &self.unset);
         let variables = Variables {
-            escape: self.context.file.escape,
-            get: &|name| lookup(self.scopes, name),
+            escape: context.file.escape,
+            get: &|name| recorded(context, unset, name, lookup(scopes, name)),
         };
         expand(word, &variables, self.budget)
+    }
+
+    fn expand_words(&mut self, text: &str) -> Result<Vec<String>, String> {
+        let (context, scopes, unset) = (self.context, &*self.scopes, &self.unset);
+        let variables = Variables {
+            escape: context.file.escape,
+            get: &|name| recorded(context, unset, name, lookup(scopes, name)),
+        };
+        expand_words(text, &variables, self.budget)
     }
 
     /// With the values from before the line, also where one of its names is one of its variables.
@@ -200,11 +216,7 @@ impl Evaluation<'_> {
     fn expose(&mut self, words: &[String]) -> Result<(Action, String), String> {
         let mut exposed = Vec::new();
         for word in words {
-            let variables = Variables {
-                escape: self.context.file.escape,
-                get: &|name| lookup(self.scopes, name),
-            };
-            for port in expand_words(word, &variables, self.budget)? {
+            for port in self.expand_words(word)? {
                 exposed.extend(ports::parse(&port, self.budget)?);
             }
         }
@@ -226,6 +238,7 @@ impl Evaluation<'_> {
             }
         }
         let mut sources = Vec::new();
+        self.unset.take();
         for source in &line.sources {
             let source = self.expand(source)?;
             if is_remote(&source) {
@@ -241,6 +254,7 @@ impl Evaluation<'_> {
                 source => source.to_owned(),
             });
         }
+        let unset = self.unset.take();
         let written = self.expand(&line.destination)?;
         text.push_str(&format!(" {written}"));
         let destination = match written.as_str() {
@@ -255,6 +269,7 @@ impl Evaluation<'_> {
             destination,
             owner: copy::owner(&owner_text)?,
             mode: copy::mode(&mode_text)?,
+            unset,
         };
         Ok((Action::Copy(copy), text))
     }
@@ -284,6 +299,22 @@ impl Evaluation<'_> {
             .map(Origin::Stage)
             .ok_or_else(|| format!("`--from={}` is not an earlier stage", shown(from)))
     }
+}
+
+/// `value`, which the variable `name` has; that it has none is recorded.
+fn recorded<'v>(
+    context: &Context<'_>,
+    unset: &RefCell<Vec<String>>,
+    name: &str,
+    value: Option<&'v str>,
+) -> Option<&'v str> {
+    if value.is_none_or(str::is_empty) {
+        unset.borrow_mut().push(name.to_owned());
+    }
+    if value.is_none() {
+        context.is_unsure.set(true);
+    }
+    value
 }
 
 fn pairs_text(keyword: &str, pairs: &[(String, String)]) -> String {

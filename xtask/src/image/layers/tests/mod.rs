@@ -100,6 +100,7 @@ fn copy(arguments: &str, directory: &str) -> Copy {
         sources: words,
         owner: owner.map(|(user, group)| Owner { user, group }),
         mode: flag("--chmod=").map(|mode| u32::from_str_radix(mode, 8).unwrap()),
+        unset: Vec::new(),
     }
 }
 

@@ -73,6 +73,7 @@ fn owners_and_modes() {
         ("--chown=\"app:staff\"", owner("app", Some("staff")), None),
         ("--chown=$D:${D}s", owner("dir", Some("dirs")), None),
         ("--chown=$NONE", None, None),
+        ("--chown=:app", owner("", Some("app")), None),
         ("--chmod=755", None, Some(0o755)),
         ("--chmod=0755", None, Some(0o755)),
         ("--chmod=4755", None, Some(0o4755)),
@@ -142,5 +143,20 @@ COPY --from=alpine /x /";
             "ghcr.io/a/b:1 linux/amd64",
             "docker.io/library/alpine linux/amd64",
         ])
+    );
+}
+
+#[test]
+fn a_source_with_a_variable_without_a_value_names_it() {
+    let absent = |instruction: &str| copy(instruction).absent("lib-");
+    assert_eq!(
+        absent("COPY lib-${TARGETARCH}/ $D"),
+        "the build context has no `lib-`; hint: `TARGETARCH` has no value there; `ARG TARGETARCH` in the same stage \
+         declares it"
+    );
+    let given = absent("COPY lib-$D $NONE");
+    assert!(
+        given.ends_with("does `.dockerignore` exclude it?"),
+        "{given}"
     );
 }

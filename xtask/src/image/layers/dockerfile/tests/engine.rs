@@ -94,11 +94,11 @@ fn what_only_an_engine_does() {
         ),
         (
             "# syntax=docker/dockerfile:1\nFROM a\nNEW thing",
-            "line 1: `# syntax=` has another program read the Dockerfile",
+            "line 1: `# syntax=` has another program read the Dockerfile; hint: delete the line if nothing needs it",
         ),
         (
             "# escape=`\n#Syntax = x\nFROM a",
-            "line 2: `# syntax=` has another program read the Dockerfile",
+            "line 2: `# syntax=` has another program read the Dockerfile; hint: delete the line if nothing needs it",
         ),
         // In the stages that the last one needs: by name, by number, as base, and where a variable may mean it.
         ("FROM a AS b\nRUN x\nFROM b", "line 2: `RUN` runs a program"),
@@ -147,8 +147,8 @@ fn with_such_an_instruction_there_is_no_recipe() {
         ),
         (
             "# syntax=docker/dockerfile:1\nFROM scratch",
-            "`docker/Dockerfile`, line 1: `# syntax=` has another program read the Dockerfile; hint: an engine builds \
-             it, or it goes without that line",
+            "`docker/Dockerfile`, line 1: `# syntax=` has another program read the Dockerfile; hint: delete the \
+             line if nothing needs it",
         ),
         (
             "FROM scratch\nARG S=s\nADD http$S://x/y.txt /",

@@ -1,6 +1,9 @@
 //! Dockerfiles that are wrong, and what is said about them.
 
+use std::collections::BTreeMap;
+
 use super::recipe_with;
+use crate::image::layers::Dockerfile;
 
 #[test]
 fn mistakes_are_told_with_their_line() {
@@ -49,8 +52,23 @@ fn mistakes_are_told_with_their_line() {
         (
             "\nARG BASE_IMAGE\nFROM ${BASE_IMAGE}",
             3,
-            "`FROM ${BASE_IMAGE}` names no image: `BASE_IMAGE` has no value; hint: give it one as build argument, or \
-             with `ARG` before the first `FROM`",
+            "`FROM ${BASE_IMAGE}` names no image: `BASE_IMAGE` has no value; hint: give it one with `ARG` \
+             before the first `FROM`",
+        ),
+        (
+            "ARG BASE_IMAGE=a\nFROM $BASE_IMGAE",
+            2,
+            "`FROM $BASE_IMGAE` names no image: `BASE_IMGAE` has no value; hint: did you mean `BASE_IMAGE`?",
+        ),
+        (
+            "FROM a\nCOPY --chmdo=755 a /",
+            2,
+            "`COPY` has no flag `--chmdo`; hint: `--chmod`?",
+        ),
+        (
+            "FROM a\nADD --parent a /",
+            2,
+            "`ADD` has no flag `--parent`; hint: `--parents`?",
         ),
         (
             "FROM a:b:c",
@@ -128,11 +146,6 @@ fn mistakes_are_told_with_their_line() {
             "FROM a\nCOPY --link=maybe a /",
             2,
             "`--link=maybe` is neither `true` nor `false`",
-        ),
-        (
-            "FROM a\nCOPY --chown=:5 a /",
-            2,
-            "`--chown=:5` names no user",
         ),
         (
             "FROM a\nCOPY --chown=5: a /",
@@ -299,4 +312,54 @@ fn a_dockerfile_without_a_stage() {
             "`docker/Dockerfile`: it has no `FROM`; hint: `FROM scratch` if it is based on nothing"
         );
     }
+}
+
+#[test]
+fn what_is_wrong_whatever_the_base_is_is_known_without_it() {
+    let without = |text: &str| {
+        let file = Dockerfile::parse("Dockerfile", text).unwrap();
+        let recipe = file.recipe_without_bases(&"linux/amd64".parse().unwrap(), &BTreeMap::new());
+        recipe
+            .map(|recipe| recipe.is_some())
+            .map_err(|it| it.to_string())
+    };
+    let wrong = without("FROM a\nEXPOSE abc\nENV A=$B").unwrap_err();
+    assert!(
+        wrong.starts_with("`Dockerfile`, line 2: `abc` is not a port"),
+        "{wrong}"
+    );
+    let wrong = without("FROM a\nCOPY --from=9 a /").unwrap_err();
+    assert!(
+        wrong.ends_with("`--from=9` is not an earlier stage"),
+        "{wrong}"
+    );
+    assert_eq!(without("FROM a\nENV A=b\nEXPOSE 80"), Ok(true));
+    // The base may have a port.
+    assert_eq!(without("FROM a\nEXPOSE $PORT/tcp"), Ok(false));
+}
+
+#[test]
+fn a_word_that_may_have_been_meant_for_a_stage_is_found() {
+    let text =
+        "FROM a AS one\nFROM b\nCOPY --from=one a /\nCOPY --from=tow a /\nCOPY --from=x.io/y a /";
+    let file = Dockerfile::parse("Dockerfile", text).unwrap();
+    let found = |image: &str| file.copies_by_name(&image.parse().unwrap());
+    assert_eq!(found("tow"), Some((4, "tow")));
+    assert_eq!(found("x.io/y"), None);
+    assert_eq!(found("one"), None);
+}
+
+#[test]
+fn a_list_that_is_no_json_is_told() {
+    let warnings = |text: &str| Dockerfile::parse("Dockerfile", text).unwrap().warnings();
+    let told = warnings("FROM a\nENTRYPOINT ['/run']\nCMD [\"a\"");
+    assert_eq!(told.len(), 2);
+    assert!(
+        told[0].starts_with("`Dockerfile`, line 2: `ENTRYPOINT [` is no JSON list"),
+        "{told:?}"
+    );
+    assert_eq!(
+        warnings("FROM a\nENTRYPOINT [\"/run\"]\nCMD run [x]"),
+        Vec::<String>::new()
+    );
 }
