@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::blob_cache::BlobCache;
-use super::job::{Attestations, Destination, Job, Mode, Options, Policy, Source};
+use super::error::SourceError;
+use super::job::{Destination, Job, Mode, Options, Policy, Source};
 use super::result::{CopyResult, Event, Listener};
 use super::source::SourceImage;
 use super::task::Task;
@@ -61,17 +62,15 @@ impl Copier {
 
     /// The manifest of that digest, if a copy gave the image this one: its own, or that without the attestations.
     pub async fn manifest(&self, digest: &Digest) -> anyhow::Result<Option<Manifest>> {
-        let stripped = Policy {
-            attestations: Attestations::Strip,
-            ..Policy::default()
-        };
-        for policy in [Policy::default(), stripped] {
-            let manifest = self.image.filtered(&policy).await?.manifest;
-            if manifest.digest() == digest {
-                return Ok(Some(manifest));
-            }
+        let whole = self.image.root().await?;
+        if whole.digest() == digest {
+            return Ok(Some(whole.clone()));
         }
-        Ok(None)
+        match self.image.filtered(&Policy::default().stripped()).await {
+            Ok(stripped) => Ok(Some(stripped.manifest).filter(|it| it.digest() == digest)),
+            Err(SourceError::OnlyAttestations) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

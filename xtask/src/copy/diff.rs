@@ -1,13 +1,14 @@
 //! What a destination lacks of an image: the plan of one copy. Nothing is written, so a dry run ends here.
 
-use std::collections::HashSet;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use futures_util::future::{BoxFuture, FutureExt as _, try_join_all};
-
-use super::error::{CopyError, SourceError};
-use super::job::{Attestations, Destination, Policy};
+use super::error::CopyError;
+use super::filter::Filtered;
+use super::job::{Destination, Policy};
+use super::limits::FAN_OUT;
 use super::source::SourceImage;
-use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Tag, media_type};
+use super::tree::Tree;
+use crate::oci::{Descriptor, Digest, Manifest, Platform, Tag};
 use crate::registry::Error;
 
 /// With at least this many tags for one repository, one listing is cheaper than asking for each.
@@ -22,10 +23,12 @@ pub(super) struct Diff {
     pub manifests: Vec<Manifest>,
     /// Missing blobs, the largest first.
     pub blobs: Vec<Descriptor>,
-    /// Bytes of the blobs that the destination has.
+    /// Bytes of the blobs that the destination has, below manifests that it lacks.
     pub present: u64,
     /// Requested platforms that the source lacks.
     pub missing_platforms: Vec<Platform>,
+    /// Platforms were chosen, but it is no image, so it is copied whole.
+    pub is_no_image: bool,
     /// The attestations are left out because the destination refuses them.
     pub stripped: bool,
 }
@@ -47,68 +50,51 @@ pub(super) async fn diff(
     force: bool,
 ) -> Result<Diff, CopyError> {
     let before = tags(destination).await?;
-    let rewrites = !policy.platforms.is_empty() || policy.attestations == Attestations::Strip;
     let exists = before.iter().any(Option::is_some);
     let may_be_equal = exists || destination.tags.is_empty();
 
     // If one HEAD may be all that is needed, do not read the manifest.
-    let (filtered, root) = if rewrites || force || !may_be_equal {
-        let filtered = image.filtered(policy).await?;
-        let digest = filtered.manifest.digest().clone();
-        (Some(filtered), digest)
-    } else {
-        (None, image.digest().await?.clone())
+    let mut filtered = None;
+    if policy.is_filter() || force || !may_be_equal {
+        filtered = Some(image.filtered(policy).await?);
+    }
+    let root = match &filtered {
+        Some(filtered) => filtered.manifest.digest().clone(),
+        None => image.digest().await?.clone(),
     };
-    let tags = destination
-        .tags
-        .iter()
-        .zip(before)
-        .map(|(tag, before)| TagState {
-            tag: tag.clone(),
-            is_stale: force || before.as_ref() != Some(&root),
-            before,
-        });
-    let mut diff = Diff {
-        tags: tags.collect(),
-        manifests: Vec::new(),
-        blobs: Vec::new(),
-        present: 0,
-        missing_platforms: Vec::new(),
-        stripped: false,
-        root,
-    };
+    let mut diff = Diff::new(root, destination, before, force);
     let is_in_place = match destination.tags.is_empty() {
         true => !force && destination.digest_of(diff.root.clone()).await?.is_some(),
         false => diff.stale_tags().next().is_none(),
     };
     if is_in_place {
-        diff.missing_platforms = filtered.map_or_else(Vec::new, |it| it.missing_platforms);
+        if let Some(filtered) = filtered {
+            diff.describe(&filtered);
+        }
         return Ok(diff);
     }
     let filtered = match filtered {
         Some(filtered) => filtered,
         None => image.filtered(policy).await?,
     };
-    diff.missing_platforms = filtered.missing_platforms;
+    diff.describe(&filtered);
+    if diff.root != *filtered.manifest.digest() {
+        // The tag at the source has moved between two questions.
+        let before = diff.tags.into_iter().map(|it| it.before).collect();
+        diff = Diff::new(filtered.manifest.digest().clone(), destination, before, force);
+        diff.describe(&filtered);
+    }
     let path = destination.repository.path();
-    let traversal = Traversal {
+    let missing = Missing {
         image,
         destination,
-        is_empty: !exists
+        filtered: &filtered,
+        has_no_tags: !exists
             && tags_in_repository >= MIN_TAGS_TO_LIST
             && destination.host.is_empty(path).await,
         force,
     };
-    let missing = traversal.missing_below(filtered.manifest).await?;
-    let mut seen = HashSet::new();
-    diff.manifests = missing.manifests;
-    diff.manifests
-        .retain(|manifest| seen.insert(manifest.digest().clone()));
-    let mut seen = HashSet::new();
-    diff.blobs = missing.blobs;
-    diff.blobs.retain(|blob| seen.insert(blob.digest.clone()));
-    diff.blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
-    diff.present = missing.present;
+    missing.find(&mut diff).await?;
     Ok(diff)
 }
 
@@ -118,84 +104,99 @@ async fn tags(destination: &Destination) -> Result<Vec<Option<Digest>>, Error> {
     if host.is_known_empty(path) {
         return Ok(vec![None; destination.tags.len()]);
     }
-    let ask = |tag: &Tag| destination.digest_of(tag.clone());
-    try_join_all(destination.tags.iter().map(ask)).await
+    let ask = |tag: Tag| destination.digest_of(tag);
+    let tags = stream::iter(destination.tags.clone());
+    tags.map(ask).buffered(FAN_OUT).try_collect().await
 }
 
-/// What a repository lacks of a manifest and everything below it.
-#[derive(Default)]
-struct Missing {
-    manifests: Vec<Manifest>,
-    blobs: Vec<Descriptor>,
-    present: u64,
-}
-
-/// Visits a manifest and everything below it.
-struct Traversal<'t> {
-    image: &'t SourceImage,
-    destination: &'t Destination,
-    /// The repository has nothing, so nothing is asked for.
-    is_empty: bool,
+/// Looks for what a destination lacks of an image and everything below it.
+struct Missing<'m> {
+    image: &'m SourceImage,
+    destination: &'m Destination,
+    filtered: &'m Filtered,
+    /// So it has no manifests either. It may have blobs, of a run that ended early.
+    has_no_tags: bool,
     force: bool,
 }
 
-impl Traversal<'_> {
-    fn missing_below(&self, manifest: Manifest) -> BoxFuture<'_, Result<Missing, CopyError>> {
-        async move {
-            let content = manifest.content().map_err(Error::from);
-            let children = match content.map_err(SourceError::from)? {
-                Content::Index(index) => index.manifests,
-                Content::Image(image) => image.layers.into_iter().chain([image.config]).collect(),
-            };
-            let mut missing = Missing::default();
-            for below in
-                try_join_all(children.into_iter().map(|child| self.missing_of(child))).await?
-            {
-                missing.manifests.extend(below.manifests);
-                missing.blobs.extend(below.blobs);
-                missing.present += below.present;
+impl Missing<'_> {
+    async fn find(&self, diff: &mut Diff) -> Result<(), CopyError> {
+        let root = self.filtered.manifest.clone();
+        let tree = Tree::read(root, async |child| self.missing_manifest(child).await).await?;
+        let ask = async |blob: Descriptor| {
+            let is_there = self.has_blob(&blob).await?;
+            Ok::<_, Error>((blob, is_there))
+        };
+        // Foreign layers are neither there nor sent.
+        let blobs = tree.blobs().into_iter().filter(|blob| !blob.is_foreign());
+        let mut answers = std::pin::pin!(stream::iter(blobs).map(ask).buffered(FAN_OUT));
+        while let Some((blob, is_there)) = answers.try_next().await? {
+            match is_there {
+                true => diff.present += blob.size,
+                false => diff.blobs.push(blob),
             }
-            missing.manifests.push(manifest);
-            Ok(missing)
         }
-        .boxed()
+        diff.blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+        diff.manifests = tree.into_manifests();
+        Ok(())
     }
 
-    /// The media type decides, not the parent: BuildKit's cache is an index that lists layers.
-    async fn missing_of(&self, child: Descriptor) -> Result<Missing, CopyError> {
-        let mut missing = Missing::default();
-        if media_type::is_manifest(&child.media_type) {
+    /// The manifest, if the destination lacks it.
+    async fn missing_manifest(&self, child: Descriptor) -> Result<Option<Manifest>, CopyError> {
+        let host = &self.destination.host;
+        if !self.force {
+            let path = self.destination.repository.path();
+            let was_put = || host.blob(&child.digest).contains(path);
             let digest = child.digest.clone();
-            let is_missing =
-                self.force || self.is_empty || self.destination.digest_of(digest).await?.is_none();
-            if is_missing {
-                let manifest = self.image.manifest(&child).await?;
-                missing = self.missing_below(manifest).await?;
+            if was_put()
+                || !self.has_no_tags && self.destination.digest_of(digest).await?.is_some()
+            {
+                return Ok(None);
             }
-        } else if self.has_blob(&child).await? {
-            missing.present = child.size;
-        } else {
-            missing.blobs.push(child);
         }
-        Ok(missing)
+        match self.filtered.made.get(&child.digest) {
+            Some(made) => Ok(Some(made.clone())),
+            None => Ok(Some(self.image.manifest(&child).await?)),
+        }
     }
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
-        if blob.is_foreign() {
-            return Ok(true);
-        }
-        if self.force {
-            return Ok(false);
-        }
         let (host, path) = (&self.destination.host, self.destination.repository.path());
-        match self.is_empty {
-            true => Ok(host.blob(&blob.digest).contains(path)),
-            false => host.has_blob(path, &blob.digest).await,
-        }
+        Ok(!self.force && host.has_blob(path, &blob.digest).await?)
     }
 }
 
 impl Diff {
+    /// Nothing of the image is missing yet.
+    fn new(
+        root: Digest,
+        destination: &Destination,
+        before: Vec<Option<Digest>>,
+        force: bool,
+    ) -> Diff {
+        let tags = destination.tags.iter().zip(before);
+        let tags = tags.map(|(tag, before)| TagState {
+            tag: tag.clone(),
+            is_stale: force || before.as_ref() != Some(&root),
+            before,
+        });
+        Diff {
+            tags: tags.collect(),
+            manifests: Vec::new(),
+            blobs: Vec::new(),
+            present: 0,
+            missing_platforms: Vec::new(),
+            is_no_image: false,
+            stripped: false,
+            root,
+        }
+    }
+
+    fn describe(&mut self, filtered: &Filtered) {
+        self.missing_platforms = filtered.missing_platforms.clone();
+        self.is_no_image = filtered.is_no_image;
+    }
+
     /// The tags that have to be set.
     pub fn stale_tags(&self) -> impl Iterator<Item = &TagState> {
         self.tags.iter().filter(|tag| tag.is_stale)

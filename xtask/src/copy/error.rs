@@ -34,12 +34,32 @@ pub(super) enum SourceError {
     NoPlatform { wanted: String, available: String },
     #[error("the config {digest} does not name its platform: {reason}")]
     NoConfig { digest: Digest, reason: String },
+    /// Without its attestations it would be empty.
+    #[error("nothing but attestations is in it; hint: `attestations: keep` copies them")]
+    OnlyAttestations,
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     #[error("`{directory}` cannot take the {size} bytes of {digest}: {reason}")]
     NoSpool {
         directory: String,
         size: u64,
         digest: Digest,
         reason: String,
+    },
+}
+
+/// What an image has too much of (`limits.rs`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LimitError {
+    #[error("it has more than {limit} {what}, which is a limit of this program")]
+    Image { what: &'static str, limit: usize },
+    #[error(
+        "the blob {digest} claims to have {size} bytes, more than {limit}, which is a limit of this program"
+    )]
+    Blob {
+        digest: Digest,
+        size: u64,
+        limit: u64,
     },
 }
 

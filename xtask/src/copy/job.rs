@@ -83,6 +83,16 @@ pub struct Policy {
     pub attestations: Attestations,
 }
 
+impl Policy {
+    /// The same without attestations.
+    pub(super) fn stripped(&self) -> Policy {
+        Policy {
+            attestations: Attestations::Strip,
+            ..self.clone()
+        }
+    }
+}
+
 /// What happens to the attestations that BuildKit lists beside the images of an index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attestations {

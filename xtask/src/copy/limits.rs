@@ -1,8 +1,31 @@
-//! Bounds on what a run reads at once and keeps of it, so that a slow destination fills neither memory nor disk.
+//! The table of limits: on what a run reads at once and keeps of it, so that a slow destination fills neither memory nor
+//! disk, and on one image, so that what a source makes up fills them neither.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::LimitError;
+use crate::oci::{Content, Manifest};
+
+/// Indexes inside each other; real ones have two.
+pub(super) const DEPTH: usize = 32;
+
+/// What one index lists, and the layers of one image. Engines take 127 layers; artifacts and build caches have more.
+const CHILDREN: usize = 10_000;
+const LAYERS: usize = 10_000;
+
+/// Manifests of one image with everything below it, what all of them list, and their bytes.
+const MANIFESTS: usize = 10_000;
+const ENTRIES: usize = 50_000;
+const MANIFEST_BYTES: usize = 32 << 20;
+
+/// Bytes that a blob may claim to have: 16 TiB, more than any registry takes, so that no sum of them overflows.
+const BLOB: u64 = 1 << 44;
+
+/// Manifests that are read, and blobs and manifests that are asked for or sent, at once for one image.
+pub(super) const MANIFEST_READS: usize = 8;
+pub(super) const FAN_OUT: usize = 32;
 
 /// A blob up to this size, in bytes, is small: it stays in memory if there is room, and is uploaded in one request. All
 /// configs, and no layer worth a file.
@@ -69,6 +92,56 @@ impl Limits {
             ..=SMALL_BLOB => &self.small_reads,
             _ => &self.reads,
         }
+    }
+}
+
+/// Counts what is read of one image.
+#[derive(Default)]
+pub(super) struct ImageCount {
+    manifests: usize,
+    entries: usize,
+    bytes: usize,
+}
+
+impl ImageCount {
+    /// One more manifest, before it is parsed.
+    pub fn add(&mut self, manifest: &Manifest) -> Result<(), LimitError> {
+        self.manifests += 1;
+        self.bytes += manifest.bytes().len();
+        within("manifests", self.manifests, MANIFESTS)?;
+        within("bytes of manifests", self.bytes, MANIFEST_BYTES)
+    }
+
+    /// What it lists.
+    pub fn add_content(&mut self, content: &Content) -> Result<(), LimitError> {
+        let (blobs, config) = match content {
+            Content::Index(index) => {
+                within("manifests in one index", index.manifests.len(), CHILDREN)?;
+                (&index.manifests, None)
+            }
+            Content::Image(image) => {
+                within("layers", image.layers.len(), LAYERS)?;
+                (&image.layers, Some(&image.config))
+            }
+        };
+        self.entries += blobs.len();
+        within("layers and manifests in all", self.entries, ENTRIES)?;
+        match blobs.iter().chain(config).find(|blob| blob.size > BLOB) {
+            Some(blob) => Err(LimitError::Blob {
+                digest: blob.digest.clone(),
+                size: blob.size,
+                limit: BLOB,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether `count` of `what` is allowed.
+pub(super) fn within(what: &'static str, count: usize, limit: usize) -> Result<(), LimitError> {
+    match count > limit {
+        true => Err(LimitError::Image { what, limit }),
+        false => Ok(()),
     }
 }
 

@@ -19,6 +19,7 @@ mod run;
 mod source;
 mod spool;
 mod task;
+mod tree;
 mod upload;
 
 pub use copier::Copier;

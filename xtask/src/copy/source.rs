@@ -13,8 +13,9 @@ use super::filter::{self, Filtered};
 use super::job::{Job, Policy, Source};
 use super::pending::Place;
 use super::spool::Spool;
+use super::tree::Tree;
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, TagOrDigest};
-use crate::registry::{Error, Repository};
+use crate::registry::Repository;
 
 /// The largest config, in bytes, that is read into memory to find out its platform.
 const LARGEST_CONFIG: u64 = 8 << 20;
@@ -41,11 +42,13 @@ impl SourceImage {
         })
     }
 
-    /// The digest of the image at the source, by one HEAD.
+    /// The digest of the image at the source, by one HEAD unless it was read.
     pub async fn digest(&self) -> Result<&Digest, SourceError> {
+        if let Some(root) = self.root.get() {
+            return Ok(root.digest());
+        }
         let ask = || async {
-            if self.root.get().is_none()
-                && let Source::Registry { repository, at } = &self.job.source
+            if let Source::Registry { repository, at } = &self.job.source
             {
                 if let TagOrDigest::Digest(digest) = at {
                     return Ok(digest.clone());
@@ -66,11 +69,13 @@ impl SourceImage {
                 Source::Registry { repository, at } => (repository, at),
             };
             // By digest once it is known: the tag may have moved since.
-            let at = self
-                .head
-                .get()
-                .map_or_else(|| at.clone(), |it| TagOrDigest::Digest(it.clone()));
-            let manifest = repository.get_manifest(&at).await?;
+            if let (TagOrDigest::Tag(_), Some(digest)) = (at, self.head.get())
+                && let Some(manifest) = repository.get_manifest(&digest.clone().into()).await?
+            {
+                return Ok(manifest);
+            }
+            // The tag has moved, and what it named before is gone.
+            let manifest = repository.get_manifest(at).await?;
             manifest.ok_or_else(|| self.no_image())
         };
         self.root.get_or_try_init(read).await
@@ -83,13 +88,15 @@ impl SourceImage {
     /// The image without what `policy` leaves out.
     pub async fn filtered(&self, policy: &Policy) -> Result<Filtered, SourceError> {
         let root = self.root().await?;
-        let own = match root.content() {
-            Ok(Content::Image(image)) if !policy.platforms.is_empty() => {
-                Some(self.platform(&image.config).await?)
-            }
-            _ => None,
+        if !policy.is_filter() {
+            return Ok(Filtered::unchanged(root.clone()));
+        }
+        let fetch = async |child: Descriptor| match policy.reads(&child) {
+            true => self.manifest(&child).await.map(Some),
+            false => Ok(None),
         };
-        let filtered = filter::filtered(root, policy, own).map_err(Error::from)?;
+        let tree = Tree::read(root.clone(), fetch).await?;
+        let filtered = filter::filtered(&tree, policy, &self.platforms(&tree, policy).await?)?;
         if !filtered.missing_platforms.is_empty()
             && (!policy.lenient || filtered.missing_platforms.len() == policy.platforms.len())
         {
@@ -99,6 +106,24 @@ impl SourceImage {
             });
         }
         Ok(filtered)
+    }
+
+    /// The platforms of the images in `tree`, if `policy` chooses by them. It has only those whose entry does not tell.
+    async fn platforms(
+        &self,
+        tree: &Tree,
+        policy: &Policy,
+    ) -> Result<HashMap<Digest, Platform>, SourceError> {
+        let mut platforms = HashMap::new();
+        for node in tree.nodes().filter(|_| !policy.platforms.is_empty()) {
+            if let Content::Image(image) = &node.content
+                && image.is_runnable()
+            {
+                let platform = self.platform(&image.config).await?;
+                platforms.insert(node.manifest.digest().clone(), platform);
+            }
+        }
+        Ok(platforms)
     }
 
     /// The platform of a single image, which only its config names.
@@ -114,7 +139,12 @@ impl SourceImage {
             )));
         }
         let bytes = self.spool(config).whole().await?;
-        serde_json::from_slice(&bytes).map_err(|error| no_config(error.to_string()))
+        let platform: Platform =
+            serde_json::from_slice(&bytes).map_err(|error| no_config(error.to_string()))?;
+        match platform.is_named() {
+            true => Ok(platform),
+            false => Err(no_config("`os` or `architecture` is empty".to_owned())),
+        }
     }
 
     /// A manifest that an index of this image lists.
@@ -153,16 +183,17 @@ impl SourceImage {
         }
         spool
     }
-    /// The repository at the registry of `destination` that has a blob which a pending image did not make.
+
+    /// The repository at the registry of `destination` from which it can take a blob that was not made here.
     pub fn mount_source(&self, blob: &Descriptor, destination: &Repository) -> Option<String> {
-        let Source::Pending(image) = &self.job.source else {
-            return None;
+        let holder = match &self.job.source {
+            Source::Registry { repository, .. } => repository.clone(),
+            Source::Pending(image) => match image.place(&blob.digest)? {
+                Place::Elsewhere(holder) => holder,
+                Place::Here(_) => return None,
+            },
         };
-        match image.place(&blob.digest) {
-            Some(Place::Elsewhere(holder)) if holder.is_at_registry_of(destination) => {
-                (holder.path() != destination.path()).then(|| holder.path().to_owned())
-            }
-            _ => None,
-        }
+        let is_other = holder.path() != destination.path();
+        (is_other && holder.is_at_registry_of(destination)).then(|| holder.path().to_owned())
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::diff::{Diff, TagState, diff};
-use super::error::CopyError;
+use super::error::{CopyError, SourceError};
 use super::filter;
 use super::job::{Attestations, Destination, Job, Mode, Options, Policy, Source};
 use super::result::{Bytes, Change, CopyResult, CopyStatus, Listener, TagDiff};
 use super::source::SourceImage;
 use super::upload::{Uploader, is_refusal};
-use crate::oci::Digest;
+use crate::oci::Manifest;
 use crate::registry::Error;
 
 /// How often everything is copied again after the registry said that something it had is missing.
@@ -67,98 +67,119 @@ impl Task {
     }
 
     async fn copy(&self) -> Result<(Diff, Bytes), CopyError> {
-        let mut policy = self.image.job.policy.clone();
-        let mut force = self.options.force;
-        let mut round = 0;
-        let mut as_ready = Bytes::default();
+        let policy = &self.image.job.policy;
+        let mut bytes = Bytes::default();
         if let Source::Pending(image) = &self.image.job.source {
-            as_ready = self.uploader().upload_as_ready(image).await?;
+            bytes = self.uploader(&self.destination).upload_as_ready(image).await?;
         }
-        loop {
-            let mut diff = diff(
-                &self.image,
-                &self.destination,
-                &policy,
-                self.tags_in_repository,
-                force,
-            )
-            .await?;
-            if policy.attestations == Attestations::Auto
-                && let Some(stripped) = self.was_stripped(&diff, &policy).await?
-            {
-                diff.tags.iter_mut().for_each(|tag| tag.is_stale = false);
-                diff.root = stripped;
-                diff.stripped = true;
-                return Ok((diff, Bytes::default()));
+        let copied = self.copy_under(policy, &self.destination, &mut bytes).await;
+        let diff = match copied {
+            Err(error) if policy.attestations == Attestations::Auto && is_refusal(&error) => {
+                self.copy_without_attestations(error, &mut bytes).await?
             }
-            diff.stripped = policy.attestations != self.image.job.policy.attestations;
-            if round > 0 {
-                // The registry claimed to have these blobs: do not trust it, nor another task that asked before.
-                let host = &self.destination.host;
-                let seen = diff.blobs.iter().map(|blob| host.blob(&blob.digest));
-                seen.for_each(|locations| locations.invalidate());
-            }
-            let uploader = self.uploader();
-            let uploaded = match self.options.mode {
-                Mode::DryRun => Ok(uploader.simulate(&diff)),
-                Mode::Apply if diff.manifests.is_empty() => Ok(Bytes::default()),
-                Mode::Apply => uploader.apply(&diff).await,
-            };
-            match uploaded {
-                Ok(mut bytes) => {
-                    let sent = as_ready.uploaded + as_ready.mounted;
-                    bytes.uploaded += as_ready.uploaded;
-                    bytes.mounted += as_ready.mounted;
-                    bytes.skipped = bytes.skipped.saturating_sub(sent);
-                    return Ok((diff, bytes));
-                }
-                Err(CopyError::Destination(Error::ChildMissing(_))) if round < MAX_FORCED => {
-                    force = true;
-                    round += 1;
-                }
-                Err(error) if policy.attestations == Attestations::Auto && is_refusal(&error) => {
-                    if !filter::has_attestations(self.image.root().await?) {
-                        return Err(error);
-                    }
-                    policy.attestations = Attestations::Strip;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+            copied => copied?,
+        };
+        Ok((diff, bytes))
     }
 
-    fn uploader(&self) -> Uploader<'_> {
+    /// Copies the image without its attestations, if that is what the registry refuses: it takes the same image without
+    /// them, and refuses the whole once more after that. A later run tries the whole again.
+    async fn copy_without_attestations(
+        &self,
+        refusal: CopyError,
+        bytes: &mut Bytes,
+    ) -> Result<Diff, CopyError> {
+        let policy = &self.image.job.policy;
+        let stripped = policy.stripped();
+        let whole = self.image.filtered(policy).await?;
+        match self.image.filtered(&stripped).await {
+            Ok(other) if other.manifest != whole.manifest => {}
+            _ => return Err(refusal),
+        }
+        let untagged = Destination {
+            tags: Vec::new(),
+            ..self.destination.clone()
+        };
+        if self.copy_under(&stripped, &untagged, bytes).await.is_err() {
+            return Err(refusal);
+        }
+        match self.copy_under(policy, &self.destination, bytes).await {
+            Err(again) if is_refusal(&again) => {}
+            copied => return copied,
+        }
+        let mut diff = self.copy_under(&stripped, &self.destination, bytes).await?;
+        diff.stripped = true;
+        Ok(diff)
+    }
+
+    /// Copies the image under a policy; again if the registry lost something that it claimed to have.
+    async fn copy_under(
+        &self,
+        policy: &Policy,
+        destination: &Destination,
+        bytes: &mut Bytes,
+    ) -> Result<Diff, CopyError> {
+        let mut force = self.options.force;
+        for round in 0.. {
+            let mut diff = diff(&self.image, destination, policy, self.tags_in_repository, force).await?;
+            if round > 0 {
+                // The registry claimed to have these: do not trust it, nor another task that asked before.
+                let manifests = diff.manifests.iter().map(Manifest::digest);
+                let all = diff.blobs.iter().map(|blob| &blob.digest).chain(manifests);
+                all.for_each(|digest| destination.host.blob(digest).invalidate());
+            }
+            let uploader = self.uploader(destination);
+            // What this copy has sent before was not there already.
+            let sent = bytes.uploaded + bytes.mounted;
+            bytes.skipped = 0;
+            let uploaded = match self.options.mode {
+                Mode::DryRun if self.was_stripped(&diff, policy).await? => {
+                    diff.stripped = true;
+                    Ok(())
+                }
+                Mode::DryRun => {
+                    *bytes = uploader.simulate(&diff);
+                    Ok(())
+                }
+                Mode::Apply if diff.manifests.is_empty() => Ok(()),
+                Mode::Apply => uploader.apply(&diff, bytes).await,
+            };
+            bytes.skipped = bytes.skipped.saturating_sub(sent);
+            match uploaded {
+                Err(CopyError::Destination(Error::ChildMissing(_))) if round < MAX_FORCED => {
+                    force = true;
+                }
+                uploaded => return uploaded.map(|()| diff),
+            }
+        }
+        unreachable!("a round that is not the last ends it")
+    }
+
+    fn uploader<'u>(&'u self, destination: &'u Destination) -> Uploader<'u> {
         Uploader {
             image: &self.image,
-            destination: &self.destination,
-            repository: self.destination.at_registry(),
+            destination,
+            repository: destination.at_registry(),
             listener: &self.listener,
             retries: self.options.retries,
         }
     }
 
-    /// The digest of every tag, if an earlier run left the attestations out because the registry refuses them.
-    async fn was_stripped(
-        &self,
-        diff: &Diff,
-        policy: &Policy,
-    ) -> Result<Option<Digest>, CopyError> {
+    /// Whether an earlier run left the attestations out because the registry refuses them.
+    async fn was_stripped(&self, diff: &Diff, policy: &Policy) -> Result<bool, CopyError> {
         let Some(Some(first)) = diff.tags.first().map(|tag| &tag.before) else {
-            return Ok(None);
+            return Ok(false);
         };
-        let is_one = diff
-            .tags
-            .iter()
-            .all(|tag| tag.before.as_ref() == Some(first));
-        if self.options.force || !is_one || *first == diff.root {
-            return Ok(None);
+        let mut tags = diff.tags.iter();
+        let is_one = tags.all(|tag| tag.before.as_ref() == Some(first));
+        if policy.attestations != Attestations::Auto || !is_one || *first == diff.root {
+            return Ok(false);
         }
-        let policy = Policy {
-            attestations: Attestations::Strip,
-            ..policy.clone()
-        };
-        let stripped = self.image.filtered(&policy).await?.manifest;
-        Ok((stripped.digest() == first).then(|| first.clone()))
+        match self.image.filtered(&policy.stripped()).await {
+            Ok(stripped) => Ok(stripped.manifest.digest() == first),
+            Err(SourceError::OnlyAttestations) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -209,6 +230,9 @@ fn note(diff: &Diff) -> Option<String> {
         return Some(format!(
             "the source has no image for {missing}; {root} is without"
         ));
+    }
+    if diff.is_no_image {
+        return Some("it is no image, so that it has no platform: copied whole".to_owned());
     }
     diff.stripped
         .then(|| format!("the registry refuses the attestations; {root} is without them"))

@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use futures_util::future::try_join_all;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::diff::Diff;
 use super::error::CopyError;
 use super::job::Destination;
-use super::limits::SMALL_BLOB;
+use super::limits::{FAN_OUT, SMALL_BLOB};
 use super::pending::PendingImage;
 use super::result::{Bytes, Event, Listener};
 use super::source::SourceImage;
@@ -38,22 +37,27 @@ enum Transfer {
 }
 
 impl Uploader<'_> {
-    /// Uploads the blobs and manifests that `diff` lists, and sets its tags.
-    pub async fn apply(&self, diff: &Diff) -> Result<Bytes, CopyError> {
+    /// Uploads the blobs and manifests that `diff` lists, and sets its tags. Adds to `bytes` also what came before an
+    /// error.
+    pub async fn apply(&self, diff: &Diff, bytes: &mut Bytes) -> Result<(), CopyError> {
         let host = &self.destination.host;
         self.listener.on_event(Event::Planned {
             destination: &host.name,
             bytes: diff.blobs.iter().map(|blob| blob.size).sum(),
         });
-        let transfers = diff.blobs.iter().map(|blob| self.transfer(blob));
-        let mut transfers: FuturesUnordered<_> = transfers.collect();
-        let mut bytes = Bytes::default();
+        bytes.skipped += diff.present;
+        // Side by side, so that the small ones wait for no large one.
+        let (large, small): (Vec<_>, Vec<_>) =
+            diff.blobs.iter().cloned().partition(|blob| blob.size > SMALL_BLOB);
+        let [large, small] = [large, small].map(|blobs: Vec<Descriptor>| {
+            let transfers = stream::iter(blobs).map(|blob| self.transfer(blob));
+            transfers.buffer_unordered(FAN_OUT)
+        });
+        let mut transfers = std::pin::pin!(stream::select(large, small));
         while let Some((size, transfer)) = transfers.try_next().await? {
             bytes.add(size, &transfer);
         }
-        bytes.skipped += diff.present;
-        self.put_manifests(diff).await?;
-        Ok(bytes)
+        self.put_manifests(diff).await
     }
 
     /// Uploads the blobs of a pending image as they become ready.
@@ -64,10 +68,11 @@ impl Uploader<'_> {
         let mut is_finished = false;
         while !is_finished || !transfers.is_empty() {
             tokio::select! {
-                blobs = image.blobs_after(seen), if !is_finished => {
-                    let blobs = blobs?;
-                    seen += blobs.len();
+                blobs = image.blobs_after(seen), if !is_finished && transfers.len() < FAN_OUT => {
+                    let mut blobs = blobs?;
                     is_finished = blobs.is_empty();
+                    blobs.truncate(FAN_OUT);
+                    seen += blobs.len();
                     transfers.extend(blobs.into_iter().map(|it| self.upload_if_missing(it)));
                 }
                 Some(transfer) = transfers.next() => {
@@ -88,22 +93,27 @@ impl Uploader<'_> {
             destination: &host.name,
             bytes: blob.size,
         });
-        self.transfer(&blob).await
+        self.transfer(blob).await
     }
 
-    /// What [`Self::apply`] would return. The blobs count as uploaded from now on, so that other images mount them.
+    /// What [`Self::apply`] would return. Blobs and manifests count as uploaded from now on, as
+    /// after a run.
     pub fn simulate(&self, diff: &Diff) -> Bytes {
         let path = self.destination.repository.path();
         let mut bytes = Bytes::default();
         for blob in &diff.blobs {
             let locations = self.destination.host.blob(&blob.digest);
-            let transfer = match locations.mount_source(path) {
+            let from = || self.image.mount_source(blob, &self.repository);
+            let transfer = match locations.mount_source(path).or_else(from) {
                 _ if locations.contains(path) => Transfer::Skipped,
                 Some(_) => Transfer::Mounted,
                 None => Transfer::Uploaded,
             };
             locations.add(path);
             bytes.add(blob.size, &transfer);
+        }
+        for manifest in &diff.manifests {
+            self.destination.host.blob(manifest.digest()).add(path);
         }
         bytes.skipped += diff.present;
         bytes
@@ -114,29 +124,34 @@ impl Uploader<'_> {
         let Some((root, below)) = diff.manifests.split_last() else {
             return Ok(());
         };
-        let by_digest = |it: &Manifest| TagOrDigest::Digest(it.digest().clone());
+        let by_digest = |it: &Manifest| (TagOrDigest::Digest(it.digest().clone()), it.clone());
         let (images, indexes): (Vec<_>, Vec<_>) = below
             .iter()
             .partition(|it| matches!(it.content(), Ok(Content::Image(_))));
-        let put = |at, manifest| self.put_manifest(at, manifest);
-        try_join_all(images.into_iter().map(|it| put(by_digest(it), it))).await?;
+        self.put_all(images.into_iter().map(by_digest).collect()).await?;
         for index in indexes {
-            put(by_digest(index), index).await?;
+            self.put_all(vec![by_digest(index)]).await?;
         }
-        let mut tags = diff.stale_tags().map(|it| TagOrDigest::Tag(it.tag.clone()));
+        let tags = diff.stale_tags().map(|it| TagOrDigest::Tag(it.tag.clone()));
+        let mut tags = tags.map(|tag| (tag, root.clone()));
         let first = tags.next().unwrap_or_else(|| by_digest(root));
-        put(first, root).await?;
-        try_join_all(tags.map(|tag| put(tag, root))).await?;
-        Ok(())
+        self.put_all(vec![first]).await?;
+        self.put_all(tags.collect()).await
     }
 
-    async fn put_manifest(&self, at: TagOrDigest, manifest: &Manifest) -> Result<(), CopyError> {
-        let put = self.repository.put_manifest(&at, manifest);
-        self.destination.host.request(put).await?;
-        Ok(())
+    /// Puts manifests that do not list each other.
+    async fn put_all(&self, manifests: Vec<(TagOrDigest, Manifest)>) -> Result<(), CopyError> {
+        let (host, path) = (&self.destination.host, self.destination.repository.path());
+        let put = |(at, manifest): (TagOrDigest, Manifest)| async move {
+            host.request(self.repository.put_manifest(&at, &manifest)).await?;
+            host.blob(manifest.digest()).add(path);
+            Ok(())
+        };
+        let all = stream::iter(manifests).map(put).buffer_unordered(FAN_OUT);
+        all.try_collect().await
     }
 
-    async fn transfer(&self, blob: &Descriptor) -> Result<(u64, Transfer), CopyError> {
+    async fn transfer(&self, blob: Descriptor) -> Result<(u64, Transfer), CopyError> {
         let path = self.destination.repository.path();
         let locations = self.destination.host.blob(&blob.digest);
         // Concurrent uploads of one digest fail or corrupt it at some registries (docker/buildx#3731), and the second
@@ -150,8 +165,8 @@ impl Uploader<'_> {
         let transfer = match locations.mount_source(path) {
             _ if locations.contains(path) => Transfer::Skipped,
             from => {
-                let from = from.or_else(|| self.image.mount_source(blob, &self.repository));
-                self.mount_or_upload(blob, from, &progress).await?
+                let from = from.or_else(|| self.image.mount_source(&blob, &self.repository));
+                self.mount_or_upload(&blob, from, &progress).await?
             }
         };
         locations.add(path);
@@ -246,14 +261,20 @@ impl Bytes {
     }
 }
 
-/// Whether a registry refused a manifest because of its content. Aliyun calls that `denied` (koordinator#3194).
+/// Whether a registry refused a manifest because of what it is: its error speaks of the manifest, and not only of who
+/// asks or of a bad moment. Aliyun says `denied: unknown manifest class for application/vnd.oci.empty.v1+json`
+/// (koordinator#3194).
 pub(super) fn is_refusal(error: &CopyError) -> bool {
     let CopyError::Destination(error @ (Error::Denied { response, .. } | Error::Status(response))) =
         error
     else {
         return false;
     };
+    let said = response.message.to_lowercase();
+    let code = response.code.as_deref().unwrap_or_default();
+    let subjects = ["manifest", "media type", "mediatype", "application/vnd.", "attestation", "artifact"];
     (400..500).contains(&response.status)
         && !error.is_transient()
         && response.url.contains("/manifests/")
+        && (code.starts_with("MANIFEST_") || subjects.iter().any(|it| said.contains(it)))
 }

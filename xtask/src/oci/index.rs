@@ -1,8 +1,14 @@
-//! Makes an index from the manifests that it lists. The same children in the same order give the same bytes.
+//! Makes an index from the manifests that it lists, or from another index. The same children in the same order give the
+//! same bytes.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 
-use super::manifest::{Descriptor, Manifest};
+use super::manifest::{Descriptor, Manifest, ManifestError};
 use super::media_type;
 
 /// An index of `children`, in their order.
@@ -23,6 +29,94 @@ pub fn index_of(children: &[Descriptor]) -> Manifest {
     };
     let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": children });
     Manifest::new(media_type, format!("{index:#}").into())
+}
+
+/// What becomes of a child of an index.
+pub enum ChildEdit {
+    Keep,
+    Drop,
+    /// It is another manifest now, of the same kind.
+    Replace(Manifest),
+}
+
+/// `index` with an edit for each of its children, in their order. Everything else stays as it is written: also what
+/// this program does not know, and numbers of any size.
+///
+/// # Errors
+/// If it is no index.
+pub fn edited(index: &Manifest, edits: &[ChildEdit]) -> Result<Manifest, ManifestError> {
+    let bytes = edited_text(index.bytes(), edits);
+    let bytes = bytes.map_err(|error| ManifestError::Malformed {
+        media_type: index.media_type().to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(Manifest::new(index.media_type(), bytes.into()))
+}
+
+fn edited_text(index: &[u8], edits: &[ChildEdit]) -> serde_json::Result<Vec<u8>> {
+    let mut document: Object = serde_json::from_slice(index)?;
+    for (key, value) in &mut document.0 {
+        if key != "manifests" {
+            continue;
+        }
+        let children: Vec<Box<RawValue>> = serde_json::from_str(value.get())?;
+        let mut kept = Vec::new();
+        for (child, edit) in children.into_iter().zip(edits) {
+            match edit {
+                ChildEdit::Keep => kept.push(child),
+                ChildEdit::Drop => {}
+                ChildEdit::Replace(manifest) => kept.push(replaced(&child, manifest)?),
+            }
+        }
+        *value = to_raw_value(&kept)?;
+    }
+    serde_json::to_vec(&document)
+}
+
+/// The descriptor, of `manifest`.
+fn replaced(child: &RawValue, manifest: &Manifest) -> serde_json::Result<Box<RawValue>> {
+    let mut child: Object = serde_json::from_str(child.get())?;
+    // The content that was embedded is another's.
+    child.0.retain(|(key, _)| key != "data");
+    for (key, value) in &mut child.0 {
+        match &**key {
+            "digest" => *value = to_raw_value(manifest.digest())?,
+            "size" => *value = to_raw_value(&manifest.bytes().len())?,
+            _ => {}
+        }
+    }
+    to_raw_value(&child)
+}
+
+/// An object whose keys keep their order and whose values their text.
+struct Object(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Object(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
 }
 
 #[cfg(test)]
@@ -59,5 +153,32 @@ mod tests {
         assert_eq!(kind(std::slice::from_ref(&oci)), media_type::OCI_INDEX);
         assert_eq!(kind(&[docker, oci]), media_type::OCI_INDEX);
         assert_eq!(kind(&[]), media_type::OCI_INDEX);
+    }
+    #[test]
+    fn what_is_not_edited_keeps_its_text() {
+        let digest = |fill: char| format!("sha256:{}", fill.to_string().repeat(64));
+        let json = format!(
+            r#"{{"x-big": 123456789012345678901234567890, "x-float": 1.50e3, "manifests": [
+               {{"mediaType": "m", "digest": "{}", "size": 1, "data": "e30=", "x": 1.0}},
+               {{"mediaType": "m", "digest": "{}", "size": 2}},
+               {{"mediaType": "m", "digest": "{}", "size": 3, "x": 1e400}}], "annotations": {{"a\u003c": "b"}}}}"#,
+            digest('a'),
+            digest('b'),
+            digest('c'),
+        );
+        let new = Manifest::new(media_type::OCI_INDEX, "{}".into());
+        let edits = [
+            ChildEdit::Replace(new.clone()),
+            ChildEdit::Drop,
+            ChildEdit::Keep,
+        ];
+        let index = Manifest::new(media_type::OCI_INDEX, json.into());
+        let edited = edited(&index, &edits).unwrap();
+        let expected = format!(
+            r#"{{"x-big":123456789012345678901234567890,"x-float":1.50e3,"manifests":[{{"mediaType":"m","digest":"{}","size":2,"x":1.0}},{{"mediaType": "m", "digest": "{}", "size": 3, "x": 1e400}}],"annotations":{{"a\u003c": "b"}}}}"#,
+            new.digest(),
+            digest('c')
+        );
+        assert_eq!(std::str::from_utf8(edited.bytes()).unwrap(), expected);
     }
 }

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::json::{annotations, null_is_default, size};
 use super::media_type;
 use super::platform::Platform;
 use crate::foreign::Foreign;
@@ -15,15 +16,21 @@ use crate::foreign::Foreign;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
+    #[serde(default, deserialize_with = "null_is_default")]
     pub media_type: String,
     pub digest: Digest,
     /// In bytes.
+    #[serde(default, deserialize_with = "size")]
     pub size: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "annotations",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub annotations: Option<BTreeMap<String, String>>,
     /// Where else the content is; layers with such URLs may be absent from the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,16 +86,32 @@ pub enum Content {
 #[serde(rename_all = "camelCase")]
 pub struct Image {
     pub config: Descriptor,
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub layers: Vec<Descriptor>,
+    #[serde(default, deserialize_with = "annotations")]
     pub annotations: Option<BTreeMap<String, String>>,
+    /// What an artifact is, if it is one.
+    pub artifact_type: Option<String>,
+    /// The manifest that this one is about, such as the image that it signs.
+    pub subject: Option<Descriptor>,
+}
+
+impl Image {
+    /// Whether it is an image that runs somewhere, so that it has a platform. Signatures and bills of materials have an
+    /// image's config as well, but no layer that is a file system.
+    pub fn is_runnable(&self) -> bool {
+        let is_files = |layer: &Descriptor| media_type::is_of_image(&layer.media_type);
+        media_type::is_config(&self.config.media_type)
+            && self.artifact_type.as_deref().is_none_or(str::is_empty)
+            && (self.layers.is_empty() || self.layers.iter().any(is_files))
+    }
 }
 
 /// A manifest that lists other manifests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub manifests: Vec<Descriptor>,
 }
 
@@ -201,11 +224,6 @@ fn media_type_within(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Tools written in Go write an empty list as `null`.
-fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Descriptor>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +265,54 @@ mod tests {
             panic!("an index");
         };
         assert!(view.manifests.is_empty());
+    }
+
+    #[test]
+    fn null_is_what_is_not_there() {
+        let json = format!(
+            r#"{{"config":{{"digest":"{DIGEST}","platform":null,"urls":null}},"annotations":null,"subject":null,
+               "layers":[{{"mediaType":null,"digest":"{DIGEST}","size":null,"annotations":{{"a":null}},
+               "platform":{{"os":null,"architecture":null}}}}]}}"#
+        );
+        let Content::Image(view) = Manifest::new(media_type::OCI_MANIFEST, json.into())
+            .content()
+            .unwrap()
+        else {
+            panic!("an image");
+        };
+        assert_eq!((&*view.layers[0].media_type, view.layers[0].size), ("", 0));
+        assert_eq!(view.layers[0].annotations.as_ref().unwrap()["a"], "");
+    }
+
+    #[test]
+    fn a_size_that_no_blob_has_is_refused() {
+        for size in ["18446744073709546616", "-1", "9223372036854775808", "1.5"] {
+            let json = image().replace("\"size\":7", &format!("\"size\":{size}"));
+            let manifest = Manifest::new(media_type::OCI_MANIFEST, json.into());
+            assert!(manifest.content().is_err(), "{size}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_files_is_no_image_that_runs() {
+        let is_runnable = |config: &str, layer: &str, more: &str| {
+            let json = format!(
+                r#"{{"config":{{"mediaType":"{config}","digest":"{DIGEST}","size":2}},
+                   "layers":[{{"mediaType":"{layer}","digest":"{DIGEST}","size":7}}]{more}}}"#
+            );
+            let manifest = Manifest::new(media_type::OCI_MANIFEST, json.into());
+            matches!(manifest.content().unwrap(), Content::Image(it) if it.is_runnable())
+        };
+        let (config, gzip) = (
+            media_type::OCI_CONFIG,
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+        );
+        assert!(is_runnable(config, gzip, ""));
+        assert!(is_runnable(media_type::DOCKER_CONFIG, &format!("{gzip}+encrypted"), ""));
+        assert!(!is_runnable("application/vnd.cncf.helm.config.v1+json", gzip, ""));
+        let signature = "application/vnd.dev.cosign.simplesigning.v1+json";
+        assert!(!is_runnable(config, signature, ""));
+        assert!(!is_runnable(config, gzip, r#","artifactType":"application/spdx+json""#));
     }
 
     #[test]

@@ -42,6 +42,15 @@ pub fn is_layer(media_type: &str) -> bool {
     )
 }
 
+/// A layer of an image, also one that only some engines read, such as an encrypted one.
+pub fn is_of_image(media_type: &str) -> bool {
+    let prefixes = [
+        "application/vnd.oci.image.layer.",
+        "application/vnd.docker.image.rootfs.",
+    ];
+    prefixes.iter().any(|it| media_type.starts_with(it))
+}
+
 /// A manifest or index; anything else is a blob.
 pub fn is_manifest(media_type: &str) -> bool {
     is_index(media_type) || is_image(media_type)

@@ -5,10 +5,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::json::null_is_default;
+
 /// OCI image index, `platform`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
+    #[serde(default, deserialize_with = "null_is_default")]
     pub architecture: String,
+    #[serde(default, deserialize_with = "null_is_default")]
     pub os: String,
     #[serde(
         rename = "os.version",
@@ -37,12 +41,57 @@ pub struct Platform {
 pub struct PlatformError(String);
 
 impl Platform {
-    /// Whether `other` is what this asks for; the variant is compared only if this has one.
+    /// Whether `other` is what this asks for, however both are spelled; the variant is compared only if this has one.
     pub fn fits(&self, other: &Platform) -> bool {
-        self.os == other.os
-            && self.architecture == other.architecture
-            && (self.variant.is_none() || self.variant == other.variant)
+        let (asked, other) = (self.normalized(), other.normalized());
+        (asked.os, asked.architecture) == (other.os, other.architecture)
+            && (self.variant.is_none() || asked.variant == other.variant)
     }
+
+    /// Whether it is of what runs nowhere, as BuildKit writes it.
+    pub fn is_unknown(&self) -> bool {
+        self.os == "unknown" && self.architecture == "unknown"
+    }
+
+    /// Whether it names a system and an architecture, which the manifests of what is no image leave empty.
+    pub fn is_named(&self) -> bool {
+        !self.os.is_empty() && !self.architecture.is_empty()
+    }
+
+    /// One spelling for each platform, with the variant that is meant where none is written: what containerd takes for
+    /// equal is equal (<https://github.com/containerd/platforms/blob/main/database.go>).
+    fn normalized(&self) -> Normalized {
+        let os = match &*self.os.to_lowercase() {
+            "macos" => "darwin".to_owned(),
+            os => os.to_owned(),
+        };
+        let variant = self.variant.as_deref().unwrap_or_default().to_lowercase();
+        let architecture = self.architecture.to_lowercase();
+        let (architecture, variant) = match (&*architecture, &*variant) {
+            ("i386", _) => ("386", ""),
+            ("amd64" | "x86_64" | "x86-64", "" | "v1") => ("amd64", "v1"),
+            ("amd64" | "x86_64" | "x86-64", variant) => ("amd64", variant),
+            ("arm64" | "aarch64", "" | "8" | "v8") => ("arm64", "v8"),
+            ("arm64" | "aarch64", variant) => ("arm64", variant),
+            ("armhf", _) | ("arm", "" | "7" | "v7") => ("arm", "v7"),
+            ("armel", _) | ("arm", "6") => ("arm", "v6"),
+            ("arm", "5") => ("arm", "v5"),
+            ("arm", "8") => ("arm", "v8"),
+            (architecture, variant) => (architecture, variant),
+        };
+        Normalized {
+            os,
+            architecture: architecture.to_owned(),
+            variant: variant.to_owned(),
+        }
+    }
+}
+
+/// A platform in one spelling.
+struct Normalized {
+    os: String,
+    architecture: String,
+    variant: String,
 }
 
 impl FromStr for Platform {
@@ -110,6 +159,32 @@ mod tests {
             a.fits(&b)
         };
         assert!(fits("linux/arm", "linux/arm/v7") && fits("linux/arm/v7", "linux/arm/v7"));
-        assert!(!fits("linux/arm/v6", "linux/arm/v7") && !fits("linux/arm/v7", "linux/arm"));
+        assert!(!fits("linux/arm/v6", "linux/arm/v7") && !fits("linux/arm/v6", "linux/arm"));
+        assert!(fits("linux/amd64", "linux/amd64/v3") && !fits("linux/amd64/v3", "linux/amd64"));
+    }
+
+    #[test]
+    fn one_platform_has_several_spellings() {
+        for (asked, written) in [
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/arm64", "linux/arm64/v8"),
+            ("linux/arm64/8", "linux/aarch64"),
+            ("linux/arm/v7", "linux/arm"),
+            ("linux/arm/7", "linux/armhf"),
+            ("linux/arm/v6", "linux/armel"),
+            ("linux/amd64/v1", "linux/amd64"),
+            ("linux/x86_64", "Linux/AMD64/v1"),
+            ("linux/i386", "linux/386"),
+            ("macos/arm64", "darwin/arm64"),
+        ] {
+            let [asked, written]: [Platform; 2] = [asked, written].map(|it| it.parse().unwrap());
+            assert!(asked.fits(&written) && written.fits(&asked), "{asked} {written}");
+        }
+    }
+
+    #[test]
+    fn null_is_what_is_not_there() {
+        let platform: Platform = serde_json::from_str(r#"{"os":null,"variant":null}"#).unwrap();
+        assert!(platform == Platform::default() && !platform.is_named());
     }
 }

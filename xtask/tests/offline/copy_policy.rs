@@ -139,7 +139,7 @@ async fn attestations_are_kept_or_left_out_as_asked() {
 }
 
 #[tokio::test]
-async fn a_registry_that_refuses_attestations_gets_the_rest_and_the_second_run_is_boring() {
+async fn a_registry_that_refuses_attestations_gets_the_rest_and_is_asked_again_by_the_next_run() {
     let sample = built("app", 1000);
     let target = FakeRegistry::start(Behavior {
         checks_children: true,
@@ -160,14 +160,22 @@ async fn a_registry_that_refuses_attestations_gets_the_rest_and_the_second_run_i
     let (_, platforms) = index_at(&target).await;
     assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
 
-    let puts = target.count(Method::PUT, "");
+    let uploads = target.count(Method::PUT, "blobs/uploads");
     let again = copy_under(&with(Attestations::Auto), &sample, &target).await;
     assert_eq!(
-        (again.status, again.digest),
-        (CopyStatus::Degraded, row.digest)
+        (again.status, &again.digest),
+        (CopyStatus::Degraded, &row.digest)
     );
-    assert_eq!(again.reason, row.reason);
-    assert_eq!(target.count(Method::PUT, ""), puts);
+    assert_eq!((&again.reason, again.bytes.uploaded), (&row.reason, 0));
+    assert_eq!(target.count(Method::PUT, "blobs/uploads"), uploads);
+    // It may take them one day.
+    target.behave(|behavior| behavior.refuses_empty_configs = false);
+    let whole = copy_under(&with(Attestations::Auto), &sample, &target).await;
+    assert_eq!(
+        (whole.status, whole.digest),
+        (CopyStatus::Updated, Some(sample.digest()))
+    );
+    target.behave(|behavior| behavior.refuses_empty_configs = true);
 
     let kept = copy_under(&with(Attestations::Keep), &sample, &target).await;
     assert_eq!(
@@ -189,4 +197,39 @@ async fn a_registry_that_denies_every_manifest_is_not_called_degraded() {
         (row.status, row.http_status),
         (CopyStatus::Failed, Some(403))
     );
+}
+
+#[tokio::test]
+async fn one_refusal_that_passes_leaves_nothing_out() {
+    let sample = built("app", 1000);
+    for body in [
+        r#"{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}"#,
+        r#"{"errors":[{"code":"DENIED","message":"unknown manifest class"}]}"#,
+    ] {
+        let target = strict().await;
+        let refused = fakes::registry::Fault::Respond(400, &[], body);
+        target.fault(Method::PUT, "manifests/v1", refused);
+        let row = copy_under(&with(Attestations::Auto), &sample, &target).await;
+        assert_eq!(
+            (row.status, row.digest),
+            (CopyStatus::Created, Some(sample.digest()))
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_does_not_speak_of_the_manifest_is_no_refusal_of_it() {
+    let sample = built("app", 1000);
+    let target = strict().await;
+    for _ in 0..20 {
+        let busy = r#"{"errors":[{"code":"UNKNOWN","message":"busy, try again"}]}"#;
+        let busy = fakes::registry::Fault::Respond(409, &[], busy);
+        target.fault(Method::PUT, "manifests/v1", busy);
+    }
+    let row = copy_under(&with(Attestations::Auto), &sample, &target).await;
+    assert_eq!(
+        (row.status, row.http_status),
+        (CopyStatus::Failed, Some(409))
+    );
+    assert_eq!(target.count(Method::PUT, "manifests/v1"), 1);
 }

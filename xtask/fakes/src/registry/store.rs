@@ -155,7 +155,9 @@ impl Store {
             return error(404, "MANIFEST_BLOB_UNKNOWN");
         }
         if behavior.refuses_empty_configs && manifest["config"]["mediaType"] == EMPTY {
-            return error(403, "DENIED");
+            let class = format!("unknown manifest class for {EMPTY}");
+            let error = json!({"code": "DENIED", "message": class});
+            return Reply::json(403, &json!({"errors": [error]}));
         }
         if at.contains(':') && at != digest_like(at, &body) {
             return error(400, "DIGEST_INVALID");
