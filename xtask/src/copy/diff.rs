@@ -81,7 +81,12 @@ pub(super) async fn diff(
     if diff.root != *filtered.manifest.digest() {
         // The tag at the source has moved between two questions.
         let before = diff.tags.into_iter().map(|it| it.before).collect();
-        diff = Diff::new(filtered.manifest.digest().clone(), destination, before, force);
+        diff = Diff::new(
+            filtered.manifest.digest().clone(),
+            destination,
+            before,
+            force,
+        );
         diff.describe(&filtered);
     }
     let path = destination.repository.path();
@@ -148,8 +153,7 @@ impl Missing<'_> {
             let path = self.destination.repository.path();
             let was_put = || host.blob(&child.digest).contains(path);
             let digest = child.digest.clone();
-            if was_put()
-                || !self.has_no_tags && self.destination.digest_of(digest).await?.is_some()
+            if was_put() || !self.has_no_tags && self.destination.digest_of(digest).await?.is_some()
             {
                 return Ok(None);
             }

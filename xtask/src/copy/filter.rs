@@ -77,7 +77,9 @@ pub(super) fn filtered(
     let mut root = None;
     for node in tree.nodes() {
         let decision = filter.decide(node).map_err(Error::from)?;
-        filter.decided.insert(node.manifest.digest(), (node, decision));
+        filter
+            .decided
+            .insert(node.manifest.digest(), (node, decision));
         root = Some((node, decision));
     }
     let (root, decision) = root.ok_or(SourceError::OnlyAttestations)?;
@@ -153,7 +155,10 @@ impl Filter<'_> {
         let children = &index.manifests;
         let mut decisions: Vec<Decision> = Vec::new();
         for child in children {
-            let decided = self.decided.get(&child.digest).map(|(_, decision)| *decision);
+            let decided = self
+                .decided
+                .get(&child.digest)
+                .map(|(_, decision)| *decision);
             decisions.push(match (decided, &child.platform) {
                 _ if subject(child).is_some() => Decision {
                     stays: false,
@@ -190,11 +195,14 @@ impl Filter<'_> {
             has_images,
         };
         let made = |child: &Descriptor| self.made.get(&child.digest);
-        let edits = children.iter().zip(stays).map(|(child, stays)| match made(child) {
-            _ if !stays => ChildEdit::Drop,
-            Some(made) => ChildEdit::Replace(made.clone()),
-            None => ChildEdit::Keep,
-        });
+        let edits = children
+            .iter()
+            .zip(stays)
+            .map(|(child, stays)| match made(child) {
+                _ if !stays => ChildEdit::Drop,
+                Some(made) => ChildEdit::Replace(made.clone()),
+                None => ChildEdit::Keep,
+            });
         let edits: Vec<ChildEdit> = edits.collect();
         if decision.stays && !edits.iter().all(|it| matches!(it, ChildEdit::Keep)) {
             let made = edited(manifest, &edits)?;
@@ -290,7 +298,11 @@ mod tests {
     async fn apply(all: &[&Manifest], policy: &Policy) -> Result<Filtered, SourceError> {
         let fetch = |child: Descriptor| async move {
             let found = all.iter().find(|it| *it.digest() == child.digest);
-            Ok::<_, SourceError>(found.filter(|_| policy.reads(&child)).map(|it| (*it).clone()))
+            Ok::<_, SourceError>(
+                found
+                    .filter(|_| policy.reads(&child))
+                    .map(|it| (*it).clone()),
+            )
         };
         let tree = Tree::read((*all.last().unwrap()).clone(), fetch).await?;
         let images = tree.nodes().filter(|node| match &node.content {
@@ -334,7 +346,10 @@ mod tests {
         let keep = |platform| policy(&[platform], Attestations::Keep);
 
         let kept = apply(&all, &keep("linux/amd64")).await.unwrap().manifest;
-        assert_eq!(children(&kept), digests(&[&amd64, &attestation, &signature]));
+        assert_eq!(
+            children(&kept),
+            digests(&[&amd64, &attestation, &signature])
+        );
         let document: Value = serde_json::from_slice(kept.bytes()).unwrap();
         let unknown = (&document["annotations"]["kept"], &document["x-unknown"][0]);
         assert_eq!(unknown, (&json!("yes"), &json!(1)));
@@ -365,8 +380,12 @@ mod tests {
         };
         assert_eq!(children(made), digests(&[&amd64]));
         assert_eq!(children(&filtered.manifest), digests(&[made]));
-        let entry = &serde_json::from_slice::<Value>(filtered.manifest.bytes()).unwrap()["manifests"][0];
-        assert_eq!((entry["size"].as_u64(), entry.get("data")), (Some(made.bytes().len() as u64), None));
+        let entry =
+            &serde_json::from_slice::<Value>(filtered.manifest.bytes()).unwrap()["manifests"][0];
+        assert_eq!(
+            (entry["size"].as_u64(), entry.get("data")),
+            (Some(made.bytes().len() as u64), None)
+        );
 
         let error = apply(&[&attestation, &only], &strip).await.unwrap_err();
         assert!(matches!(error, SourceError::OnlyAttestations), "{error}");
@@ -381,7 +400,9 @@ mod tests {
         let gone = index(&[(&arm64, of("linux/arm64"))]);
         let root = index(&[(&inner, json!({})), (&gone, json!({}))]);
         let all = [&amd64, &arm64, &inner, &gone, &root];
-        let filtered = apply(&all, &policy(&["linux/amd64"], Attestations::Auto)).await.unwrap();
+        let filtered = apply(&all, &policy(&["linux/amd64"], Attestations::Auto))
+            .await
+            .unwrap();
         let [made] = &filtered.made.values().collect::<Vec<_>>()[..] else {
             panic!("one index below it")
         };
@@ -394,7 +415,9 @@ mod tests {
         let chart = manifest("application/vnd.cncf.helm.config.v1+json", "a", &json!({}));
         let referrers = index(&[(&chart, json!({}))]);
         for all in [&[&chart][..], &[&chart, &referrers]] {
-            let filtered = apply(all, &policy(&["linux/amd64"], Attestations::Auto)).await.unwrap();
+            let filtered = apply(all, &policy(&["linux/amd64"], Attestations::Auto))
+                .await
+                .unwrap();
             assert!(filtered.is_no_image && filtered.missing_platforms.is_empty());
             assert_eq!(filtered.manifest, **all.last().unwrap());
         }

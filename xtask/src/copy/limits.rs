@@ -137,6 +137,15 @@ impl ImageCount {
     }
 }
 
+/// Whether manifests may be met that often by somebody who follows every entry.
+pub(super) fn within_visits(visits: usize) -> Result<(), LimitError> {
+    within(
+        "manifests, one for each entry that leads to it",
+        visits,
+        MANIFESTS,
+    )
+}
+
 /// Whether `count` of `what` is allowed.
 pub(super) fn within(what: &'static str, count: usize, limit: usize) -> Result<(), LimitError> {
     match count > limit {

@@ -48,8 +48,7 @@ impl SourceImage {
             return Ok(root.digest());
         }
         let ask = || async {
-            if let Source::Registry { repository, at } = &self.job.source
-            {
+            if let Source::Registry { repository, at } = &self.job.source {
                 if let TagOrDigest::Digest(digest) = at {
                     return Ok(digest.clone());
                 }

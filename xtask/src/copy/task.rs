@@ -70,7 +70,10 @@ impl Task {
         let policy = &self.image.job.policy;
         let mut bytes = Bytes::default();
         if let Source::Pending(image) = &self.image.job.source {
-            bytes = self.uploader(&self.destination).upload_as_ready(image).await?;
+            bytes = self
+                .uploader(&self.destination)
+                .upload_as_ready(image)
+                .await?;
         }
         let copied = self.copy_under(policy, &self.destination, &mut bytes).await;
         let diff = match copied {
@@ -121,7 +124,14 @@ impl Task {
     ) -> Result<Diff, CopyError> {
         let mut force = self.options.force;
         for round in 0.. {
-            let mut diff = diff(&self.image, destination, policy, self.tags_in_repository, force).await?;
+            let mut diff = diff(
+                &self.image,
+                destination,
+                policy,
+                self.tags_in_repository,
+                force,
+            )
+            .await?;
             if round > 0 {
                 // The registry claimed to have these: do not trust it, nor another task that asked before.
                 let manifests = diff.manifests.iter().map(Manifest::digest);

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::error::SourceError;
-use super::limits::{DEPTH, ImageCount, MANIFEST_READS, within};
+use super::limits::{DEPTH, ImageCount, MANIFEST_READS, within, within_visits};
 use crate::oci::{Content, Descriptor, Digest, Manifest, media_type};
 use crate::registry::Error;
 
@@ -21,10 +21,7 @@ pub(super) struct Node {
 
 impl Tree {
     /// Reads what is below `root`; `fetch` gives a manifest, or `None` if neither it nor what is below it is wanted.
-    pub async fn read<F, E>(
-        root: Manifest,
-        fetch: impl Fn(Descriptor) -> F,
-    ) -> Result<Tree, E>
+    pub async fn read<F, E>(root: Manifest, fetch: impl Fn(Descriptor) -> F) -> Result<Tree, E>
     where
         F: Future<Output = Result<Option<Manifest>, E>>,
         E: From<SourceError>,
@@ -37,7 +34,9 @@ impl Tree {
             let mut below = Vec::new();
             for manifest in level {
                 let node = Node::parse(manifest)?;
-                count.add_content(&node.content).map_err(SourceError::from)?;
+                count
+                    .add_content(&node.content)
+                    .map_err(SourceError::from)?;
                 let new = node.manifests().filter(|it| seen.insert(it.digest.clone()));
                 below.extend(new.cloned());
                 nodes.push(node);
@@ -56,7 +55,24 @@ impl Tree {
                 }
             }
         }
-        Ok(Tree(children_first(nodes)))
+        let tree = Tree(children_first(nodes));
+        let visits = tree.visits();
+        within_visits(visits).map_err(SourceError::from)?;
+        Ok(tree)
+    }
+
+    /// How often somebody visits a manifest who follows each entry, as registries and engines do.
+    fn visits(&self) -> usize {
+        let mut below: HashMap<&Digest, usize> = HashMap::new();
+        let mut visits = 0;
+        for node in self.nodes() {
+            let children = node
+                .manifests()
+                .map(|it| below.get(&it.digest).unwrap_or(&1));
+            visits = children.fold(1, |sum: usize, below| sum.saturating_add(*below));
+            below.insert(node.manifest.digest(), visits);
+        }
+        visits
     }
 
     /// Children before parents; the last is the root.
@@ -127,7 +143,13 @@ fn children_first(nodes: Vec<Node>) -> Vec<Node> {
             Some(node) if !begun[place] => {
                 begun[place] = true;
                 let below = node.manifests().filter_map(|it| places.get(&it.digest));
-                stack.extend(below.filter(|it| !begun[**it]).collect::<Vec<_>>().into_iter().rev());
+                stack.extend(
+                    below
+                        .filter(|it| !begun[**it])
+                        .collect::<Vec<_>>()
+                        .into_iter()
+                        .rev(),
+                );
             }
             _ => {
                 stack.pop();
@@ -160,7 +182,10 @@ mod tests {
         let by_digest: HashMap<_, _> = all.iter().map(|it| (it.digest().clone(), it)).collect();
         let asked = std::sync::Mutex::new(HashSet::new());
         let fetch = |child: Descriptor| {
-            assert!(asked.lock().unwrap().insert(child.digest.clone()), "asked once");
+            assert!(
+                asked.lock().unwrap().insert(child.digest.clone()),
+                "asked once"
+            );
             let found = by_digest.get(&child.digest).map(|it| (*it).clone());
             async move { Ok(found) }
         };
@@ -182,11 +207,21 @@ mod tests {
     #[tokio::test]
     async fn indexes_that_list_each_other_many_times_are_read_once() {
         let mut all = vec![leaf(1)];
+        for _ in 0..2 {
+            let last = all.last().unwrap().clone();
+            all.push(index(&[&last; 50]));
+        }
+        assert_eq!(read(&all).await.unwrap().nodes().count(), 3);
+        // A registry that follows each entry would never come back.
         for _ in 0..20 {
             let last = all.last().unwrap().clone();
-            all.push(index(&[&last; 100]));
+            all.push(index(&[&last; 50]));
         }
-        assert_eq!(read(&all).await.unwrap().nodes().count(), 21);
+        let error = read(&all).await.err().unwrap().to_string();
+        assert!(
+            error.contains("10000 manifests, one for each entry"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
@@ -206,7 +241,10 @@ mod tests {
             (deep, "32 indexes inside each other"),
             (vec![wide], "10000 manifests in one index"),
             (vec![image(vec![blob(1); 10_001])], "10000 layers"),
-            (vec![image(vec![blob((1 << 44) + 1)])], "claims to have 17592186044417 bytes"),
+            (
+                vec![image(vec![blob((1 << 44) + 1)])],
+                "claims to have 17592186044417 bytes",
+            ),
         ] {
             let error = read(&all).await.err().unwrap().to_string();
             assert!(error.contains(words) && error.contains("limit"), "{error}");

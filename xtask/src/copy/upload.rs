@@ -47,8 +47,11 @@ impl Uploader<'_> {
         });
         bytes.skipped += diff.present;
         // Side by side, so that the small ones wait for no large one.
-        let (large, small): (Vec<_>, Vec<_>) =
-            diff.blobs.iter().cloned().partition(|blob| blob.size > SMALL_BLOB);
+        let (large, small): (Vec<_>, Vec<_>) = diff
+            .blobs
+            .iter()
+            .cloned()
+            .partition(|blob| blob.size > SMALL_BLOB);
         let [large, small] = [large, small].map(|blobs: Vec<Descriptor>| {
             let transfers = stream::iter(blobs).map(|blob| self.transfer(blob));
             transfers.buffer_unordered(FAN_OUT)
@@ -128,7 +131,8 @@ impl Uploader<'_> {
         let (images, indexes): (Vec<_>, Vec<_>) = below
             .iter()
             .partition(|it| matches!(it.content(), Ok(Content::Image(_))));
-        self.put_all(images.into_iter().map(by_digest).collect()).await?;
+        self.put_all(images.into_iter().map(by_digest).collect())
+            .await?;
         for index in indexes {
             self.put_all(vec![by_digest(index)]).await?;
         }
@@ -143,7 +147,8 @@ impl Uploader<'_> {
     async fn put_all(&self, manifests: Vec<(TagOrDigest, Manifest)>) -> Result<(), CopyError> {
         let (host, path) = (&self.destination.host, self.destination.repository.path());
         let put = |(at, manifest): (TagOrDigest, Manifest)| async move {
-            host.request(self.repository.put_manifest(&at, &manifest)).await?;
+            host.request(self.repository.put_manifest(&at, &manifest))
+                .await?;
             host.blob(manifest.digest()).add(path);
             Ok(())
         };
@@ -272,7 +277,14 @@ pub(super) fn is_refusal(error: &CopyError) -> bool {
     };
     let said = response.message.to_lowercase();
     let code = response.code.as_deref().unwrap_or_default();
-    let subjects = ["manifest", "media type", "mediatype", "application/vnd.", "attestation", "artifact"];
+    let subjects = [
+        "manifest",
+        "media type",
+        "mediatype",
+        "application/vnd.",
+        "attestation",
+        "artifact",
+    ];
     (400..500).contains(&response.status)
         && !error.is_transient()
         && response.url.contains("/manifests/")

@@ -308,11 +308,23 @@ mod tests {
             "application/vnd.oci.image.layer.v1.tar+gzip",
         );
         assert!(is_runnable(config, gzip, ""));
-        assert!(is_runnable(media_type::DOCKER_CONFIG, &format!("{gzip}+encrypted"), ""));
-        assert!(!is_runnable("application/vnd.cncf.helm.config.v1+json", gzip, ""));
+        assert!(is_runnable(
+            media_type::DOCKER_CONFIG,
+            &format!("{gzip}+encrypted"),
+            ""
+        ));
+        assert!(!is_runnable(
+            "application/vnd.cncf.helm.config.v1+json",
+            gzip,
+            ""
+        ));
         let signature = "application/vnd.dev.cosign.simplesigning.v1+json";
         assert!(!is_runnable(config, signature, ""));
-        assert!(!is_runnable(config, gzip, r#","artifactType":"application/spdx+json""#));
+        assert!(!is_runnable(
+            config,
+            gzip,
+            r#","artifactType":"application/spdx+json""#
+        ));
     }
 
     #[test]

@@ -178,7 +178,10 @@ mod tests {
             ("macos/arm64", "darwin/arm64"),
         ] {
             let [asked, written]: [Platform; 2] = [asked, written].map(|it| it.parse().unwrap());
-            assert!(asked.fits(&written) && written.fits(&asked), "{asked} {written}");
+            assert!(
+                asked.fits(&written) && written.fits(&asked),
+                "{asked} {written}"
+            );
         }
     }
 

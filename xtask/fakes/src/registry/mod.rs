@@ -121,6 +121,11 @@ impl FakeRegistry {
         }
     }
 
+    /// Changes what it does always, from now on.
+    pub fn behave(&self, change: impl FnOnce(&mut Behavior)) {
+        change(&mut lock(&self.state).behavior);
+    }
+
     /// The next request of `method` whose target contains `part` meets `fault`. Faults queue up.
     pub fn fault(&self, method: Method, part: &str, fault: Fault) {
         self.state().faults.add(method, part, fault);
