@@ -1,4 +1,5 @@
-//! The spools of a run, one for each blob that any image or destination wants at the moment.
+//! The spools of a run, one for each blob of a source that any image or destination wants at the moment. What one source
+//! lacks another may have.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -10,7 +11,8 @@ use crate::oci::{Descriptor, Digest};
 use crate::registry::Repository;
 
 pub(super) struct BlobCache {
-    spools: Mutex<HashMap<Digest, Weak<Spool>>>,
+    /// By the source's repository and the digest.
+    spools: Mutex<HashMap<(String, Digest), Weak<Spool>>>,
     limits: Arc<Limits>,
     listener: Arc<dyn Listener>,
 }
@@ -27,7 +29,8 @@ impl BlobCache {
     /// The spool of `blob`; if there is none, a new one that reads from `source`.
     pub fn spool(&self, source: &Repository, blob: &Descriptor) -> Arc<Spool> {
         let mut spools = self.spools.lock().expect("no holder panics");
-        let found = spools.get(&blob.digest).and_then(Weak::upgrade);
+        let key = (source.identity(), blob.digest.clone());
+        let found = spools.get(&key).and_then(Weak::upgrade);
         if let Some(spool) = found.filter(|spool| spool.failure().is_none()) {
             return spool;
         }
@@ -36,7 +39,7 @@ impl BlobCache {
         }
         let (limits, listener) = (Arc::clone(&self.limits), Arc::clone(&self.listener));
         let spool = Spool::start(blob.clone(), source.clone(), limits, listener);
-        spools.insert(blob.digest.clone(), Arc::downgrade(&spool));
+        spools.insert(key, Arc::downgrade(&spool));
         spool
     }
 }

@@ -34,7 +34,7 @@ impl Copier {
             destinations: Vec::new(),
         };
         Copier {
-            image: SourceImage::new(job, BlobCache::new(Arc::new(NullListener))),
+            image: SourceImage::new(job, BlobCache::new(Arc::new(NullListener)), retries),
             options: Arc::new(options),
         }
     }

@@ -70,6 +70,16 @@ impl From<SourceError> for CopyError {
     }
 }
 
+impl SourceError {
+    /// Whether bytes came that are not those of the blob, so that it has to be read again from its first.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(
+            self,
+            SourceError::Registry(Error::DigestMismatch { .. } | Error::Protocol { .. })
+        )
+    }
+}
+
 impl CopyError {
     /// The HTTP status of the response, if there was one.
     pub fn status(&self) -> Option<u16> {

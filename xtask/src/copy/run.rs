@@ -57,7 +57,7 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     for job in jobs {
         let destinations = job.destinations.clone();
-        let image = SourceImage::new(job, Arc::clone(&cache));
+        let image = SourceImage::new(job, Arc::clone(&cache), options.retries);
         for destination in destinations {
             let index = results.len();
             results.push(CopyResult::unfinished(&image.job, &destination));

@@ -14,6 +14,7 @@ use super::job::{Job, Policy, Source};
 use super::pending::Place;
 use super::spool::Spool;
 use super::tree::Tree;
+use crate::http;
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, TagOrDigest};
 use crate::registry::Repository;
 
@@ -23,6 +24,8 @@ const LARGEST_CONFIG: u64 = 8 << 20;
 pub(super) struct SourceImage {
     pub job: Job,
     cache: Arc<BlobCache>,
+    /// Further tries of a blob that came corrupt.
+    retries: u32,
     head: OnceCell<Digest>,
     root: OnceCell<Manifest>,
     manifests: Mutex<HashMap<Digest, Arc<OnceCell<Manifest>>>>,
@@ -31,10 +34,11 @@ pub(super) struct SourceImage {
 }
 
 impl SourceImage {
-    pub fn new(job: Job, cache: Arc<BlobCache>) -> Arc<Self> {
+    pub fn new(job: Job, cache: Arc<BlobCache>, retries: u32) -> Arc<Self> {
         Arc::new(SourceImage {
             job,
             cache,
+            retries,
             head: OnceCell::new(),
             root: OnceCell::new(),
             manifests: Mutex::default(),
@@ -137,7 +141,13 @@ impl SourceImage {
                 config.size
             )));
         }
-        let bytes = self.spool(config).whole().await?;
+        let first_wait = match &self.job.source {
+            Source::Registry { repository, .. } => repository.first_wait(),
+            Source::Pending(_) => http::FIRST_WAIT,
+        };
+        let policy = http::transient(self.retries, first_wait, SourceError::is_corrupt);
+        let read = async |_| self.spool(config).whole().await;
+        let bytes = http::retry(policy, read).await?;
         let platform: Platform =
             serde_json::from_slice(&bytes).map_err(|error| no_config(error.to_string()))?;
         match platform.is_named() {

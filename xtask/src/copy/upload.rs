@@ -1,7 +1,7 @@
 //! Uploads what a [`Diff`] lists: blobs, then manifests from the leaves up, then tags.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -194,10 +194,13 @@ impl Uploader<'_> {
                 Mount::Declined(opened) => session = opened,
             }
         }
-        // Held from the first try on, so that a retry does not read the source again.
-        let spool = OnceLock::new();
-        let is_lost =
-            |error: &CopyError| matches!(error, CopyError::Destination(Error::UploadLost(_)));
+        // Held from the first try on, so that a retry does not read the source again unless what came was corrupt.
+        let spool = Mutex::new(None);
+        let is_lost = |error: &CopyError| match error {
+            CopyError::Destination(error) => matches!(error, Error::UploadLost(_)),
+            CopyError::Source(error) => error.is_corrupt(),
+            CopyError::TimedOut(_) => false,
+        };
         let upload = |_| self.upload(blob, &spool, session.take(), progress);
         let policy = http::transient(self.retries, self.repository.first_wait(), is_lost);
         http::retry(policy, upload).await?;
@@ -209,11 +212,15 @@ impl Uploader<'_> {
     async fn upload(
         &self,
         blob: &Descriptor,
-        spool: &OnceLock<Arc<Spool>>,
+        held: &Mutex<Option<Arc<Spool>>>,
         session: Option<Session>,
         progress: &Arc<Progress>,
     ) -> Result<(), CopyError> {
-        let spool = || spool.get_or_init(|| self.image.spool(blob));
+        let spool = || {
+            let mut held = held.lock().expect("no holder panics");
+            let usable = held.take().filter(|spool| spool.failure().is_none());
+            Arc::clone(held.insert(usable.unwrap_or_else(|| self.image.spool(blob))))
+        };
         let host = &self.destination.host;
         if blob.size <= SMALL_BLOB {
             let bytes = spool().whole().await?;

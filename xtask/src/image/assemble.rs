@@ -9,13 +9,14 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::blob::{Blob, Content};
+use super::choice::{chosen, name_or_digest};
 use super::config;
 use super::contents::{Contents, blob_name};
 use super::encoding::Encoding;
 use super::error::Error;
 use super::layer_sink::Layer;
 use super::rewrite;
-use crate::oci::{self, Descriptor, Digest, Image, ImageConfig, Manifest, media_type};
+use crate::oci::{self, Descriptor, Digest, Image, ImageConfig, Manifest, TagOrDigest, media_type};
 
 /// Lists the images of an OCI image layout.
 pub(super) const OCI: &str = "index.json";
@@ -35,8 +36,11 @@ pub(super) struct Assembled {
     pub blobs: Vec<Blob>,
 }
 
-/// Assembles the one image in `contents`, which may have several platforms.
-pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
+/// Assembles the one image in `contents`, or the `wanted` one of several. It may have several platforms.
+pub(super) fn assemble(
+    contents: &Contents,
+    wanted: Option<&TagOrDigest>,
+) -> Result<Assembled, Error> {
     let mut assembly = Assembly {
         contents,
         by_diff_id: contents
@@ -48,7 +52,7 @@ pub(super) fn assemble(contents: &Contents) -> Result<Assembled, Error> {
         out: Assembled::default(),
     };
     let mut roots: Vec<Root> = Vec::new();
-    for root in assembly.roots()? {
+    for root in assembly.roots(wanted)? {
         if !roots.iter().any(|it| it.0.digest == root.0.digest) {
             roots.push(root);
         }
@@ -79,16 +83,18 @@ struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    fn roots(&mut self) -> Result<Vec<Root>, Error> {
+    fn roots(&mut self, wanted: Option<&TagOrDigest>) -> Result<Vec<Root>, Error> {
         if let Some(index) = self.contents.document(OCI) {
             let index = Manifest::new(media_type::OCI_INDEX, index.clone());
             let oci::Content::Index(index) = index.content()? else {
                 unreachable!("the media type is an index's")
             };
+            let contents = self.contents;
+            let document = |it: &Descriptor| contents.document(&blob_name(&it.digest)).cloned();
             let mut roots = Vec::new();
-            for listed in &index.manifests {
+            for listed in &chosen(index.manifests, wanted, document)? {
                 let root = self.manifest(listed, OCI, 0)?;
-                roots.push(Root(root, name_in(listed)));
+                roots.push(Root(root, name_or_digest(listed)));
             }
             Ok(roots)
         } else if let Some(list) = self.contents.document(CLASSIC) {
@@ -293,14 +299,6 @@ struct Classic {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Option<Vec<String>>,
-}
-
-fn name_in(listed: &Descriptor) -> String {
-    let annotations = listed.annotations.as_ref();
-    rewrite::NAMES
-        .iter()
-        .find_map(|key| annotations?.get(*key).cloned())
-        .unwrap_or_else(|| listed.digest.to_string())
 }
 
 fn same_size(listed: &Descriptor, size: u64) -> Result<(), Error> {

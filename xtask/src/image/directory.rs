@@ -4,17 +4,24 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
+use super::assemble::OCI;
+use super::choice::chosen;
 use super::contents::blob_name;
-use super::entry_reader::EntryReader;
+use super::entry_reader::{EntryReader, MAX_DOCUMENT};
 use super::error::Error;
-use crate::oci::{Content, Manifest, media_type};
+use crate::oci::{Content, Descriptor, Manifest, TagOrDigest, media_type};
 
 /// Gives every file of the image to `reader`, manifests before what they list.
-pub(super) fn read(directory: &Path, reader: &mut EntryReader) -> Result<(), Error> {
-    let mut open = vec![("index.json".to_owned(), media_type::OCI_INDEX.to_owned())];
+/// Without the images that are not `wanted`.
+pub(super) fn read(
+    directory: &Path,
+    wanted: Option<&TagOrDigest>,
+    reader: &mut EntryReader,
+) -> Result<(), Error> {
+    let mut open = vec![(OCI.to_owned(), media_type::OCI_INDEX.to_owned())];
     let mut seen = HashSet::new();
     while let Some((name, media_type)) = open.pop() {
         let path = directory.join(&name);
@@ -25,7 +32,7 @@ pub(super) fn read(directory: &Path, reader: &mut EntryReader) -> Result<(), Err
         let mut file = match File::open(&path) {
             Ok(file) => file,
             // `assemble` reports missing files, with what lists them.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && name != "index.json" => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && name != OCI => {
                 continue;
             }
             Err(error) => return Err(failed(error)),
@@ -40,6 +47,16 @@ pub(super) fn read(directory: &Path, reader: &mut EntryReader) -> Result<(), Err
         };
         let manifest = Manifest::new(&media_type, bytes.clone());
         let listed = match manifest.content()? {
+            Content::Index(index) if name == OCI => {
+                let document = |listed: &Descriptor| {
+                    let path = directory.join(blob_name(&listed.digest));
+                    let mut bytes = Vec::new();
+                    let file = File::open(path).ok()?;
+                    file.take(MAX_DOCUMENT).read_to_end(&mut bytes).ok()?;
+                    Some(bytes.into())
+                };
+                chosen(index.manifests, wanted, document)?
+            }
             Content::Index(index) => index.manifests,
             // The config last, because the list is worked off from its end: it comes before the layers.
             Content::Image(image) => [image.layers, vec![image.config]].concat(),

@@ -16,7 +16,7 @@ use super::stream::Archive;
 use crate::oci::Digest;
 
 /// The largest document, in bytes: registries accept no larger manifest.
-const MAX_DOCUMENT: u64 = 4 << 20;
+pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// All documents and names together, in bytes.
 const MAX_MEMORY: u64 = 16 << 20;
@@ -114,8 +114,8 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             self.contents.documents.insert(name, document);
             return Ok(());
         }
-        // Skip other files: the archive may not be an image at all.
-        if digest.is_some() || (encoding != Encoding::Other && name.contains(".tar")) {
+        // A layer may have any name. Skip other files: the archive may not be an image at all.
+        if digest.is_some() || encoding != Encoding::Other {
             self.layer(name.clone(), encoding, digest, first, content)?;
         }
         Ok(())

@@ -47,9 +47,13 @@ pub enum Error {
     Mismatch { config: Digest, reason: String },
 
     #[error(
-        "the archive holds several images: {}; hint: give one, or one for each platform", .0.join(", ")
+        "the archive holds several images: {}; hint: give one, or one for each platform, \
+         or choose one: `:TAG` or `@DIGEST` after the layout or the OCI archive", .0.join(", ")
     )]
     Several(Vec<String>),
+
+    #[error("there is no image `{wanted}` in it; it has {}", .listed.join(", "))]
+    NoSuchImage { wanted: String, listed: Vec<String> },
 
     #[error(transparent)]
     Manifest(#[from] ManifestError),

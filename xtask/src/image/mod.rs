@@ -7,6 +7,7 @@
 
 mod assemble;
 mod blob;
+mod choice;
 mod compression;
 mod config;
 mod contents;

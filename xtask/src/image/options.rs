@@ -10,7 +10,7 @@ use futures_util::Stream;
 
 use super::blob::Blob;
 use super::compression::Compression;
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, TagOrDigest};
 
 /// Where an image is.
 pub enum Input {
@@ -34,6 +34,8 @@ pub struct Options {
     /// nor handed out, and the manifest lists the descriptor. Engines up to 24 name no layer by its digest: none of
     /// their exports is reused.
     pub reusable: HashMap<Digest, Descriptor>,
+    /// The one that is meant of the images that a layout or an OCI archive lists.
+    pub chosen: Option<TagOrDigest>,
 }
 
 /// What happens while an image is read.

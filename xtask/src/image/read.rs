@@ -32,7 +32,7 @@ pub async fn read(
     let runtime = Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
         let contents = read_contents(input, &options, &sender, runtime)?;
-        let assembled = assemble(&contents)?;
+        let assembled = assemble(&contents, options.chosen.as_ref())?;
         for blob in assembled.blobs {
             let _ = sender.send(Event::Ready(blob));
         }
@@ -61,7 +61,7 @@ fn read_contents(
         let pipeline = LayerPipeline::start(scope, compression, workers, None, &ready);
         let mut reader = EntryReader::new(&pipeline, options, &progress);
         match input {
-            Input::Directory(path) => directory::read(&path, &mut reader)?,
+            Input::Directory(path) => directory::read(&path, options.chosen.as_ref(), &mut reader)?,
             Input::File(path) => {
                 let failed = |error| Error::Open {
                     path: path.clone(),

@@ -29,6 +29,11 @@ impl Repository {
         &self.path
     }
 
+    /// Its URL, which no other repository has.
+    pub fn identity(&self) -> String {
+        self.url(format_args!("")).into()
+    }
+
     /// Whether both are at the same registry, with whatever logins.
     pub fn is_at_registry_of(&self, other: &Repository) -> bool {
         self.connection.base == other.connection.base

@@ -304,14 +304,19 @@ async fn read(
         .values()
         .map(|it| it.digest.clone())
         .collect();
+    let location = plan.transport.image.as_ref().map(|it| &it.location);
     let options = image::Options {
         compression: plan.transport.compression,
         workers: None,
         reusable: reusable.layers,
+        chosen: match location {
+            Some(Location::Directory(_, chosen) | Location::File(_, chosen)) => chosen.clone(),
+            _ => None,
+        },
     };
-    let input = match plan.transport.image.as_ref().map(|it| &it.location) {
-        Some(Location::Directory(path)) => Input::Directory(path.clone()),
-        Some(Location::File(path)) => Input::File(path.clone()),
+    let input = match location {
+        Some(Location::Directory(path, _)) => Input::Directory(path.clone()),
+        Some(Location::File(path, _)) => Input::File(path.clone()),
         _ => {
             let export = clients.engine().await?.export(&names(plan));
             Input::Stream(Box::pin(export.map_err(io::Error::other)))

@@ -8,7 +8,7 @@ use super::builder::Builder;
 use crate::cli::Via;
 use crate::exit::bad_input;
 use crate::image::Compression;
-use crate::oci::{Digest, Tag};
+use crate::oci::{Digest, Tag, TagOrDigest};
 
 /// The choice for one release.
 #[derive(Clone, Debug, Default)]
@@ -38,10 +38,10 @@ pub struct PrebuiltImage {
 pub enum Location {
     /// In the engine, by this name or id.
     Engine(String),
-    /// An OCI image layout.
-    Directory(PathBuf),
-    /// A `docker-archive` or `oci-archive`; its content tells which.
-    File(PathBuf),
+    /// An OCI image layout, and which of its images.
+    Directory(PathBuf, Option<TagOrDigest>),
+    /// A `docker-archive` or `oci-archive`; its content tells which. And which of its images.
+    File(PathBuf, Option<TagOrDigest>),
     /// At a registry of the settings; no `--image` names it.
     Registry { name: String, digest: Digest },
 }
@@ -50,7 +50,7 @@ pub enum Location {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     #[error(
-        "`--image {0}` names no image; hint: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE` or `docker-archive:FILE`"
+        "`--image {0}` names no image; hint: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE`, either with `:TAG` or `@DIGEST`, or `docker-archive:FILE`"
     )]
     Form(String),
     #[error("`--image {0}`: there is no {1} of that name")]
@@ -68,14 +68,38 @@ impl FromStr for PrebuiltImage {
         let location = match text.split_once(':') {
             Some((_, "")) | None => return Err(ImageError::Form(text.to_owned())),
             Some(("docker", name)) => Location::Engine(name.to_owned()),
-            Some(("oci", path)) => Location::Directory(path.into()),
-            Some(("oci-archive" | "docker-archive", path)) => Location::File(path.into()),
+            Some(("oci", text)) => {
+                let (path, chosen) = path_and_choice(text);
+                Location::Directory(path, chosen)
+            }
+            Some(("oci-archive", text)) => {
+                let (path, chosen) = path_and_choice(text);
+                Location::File(path, chosen)
+            }
+            Some(("docker-archive", path)) => Location::File(path.into(), None),
             Some(_) => return Err(ImageError::Form(text.to_owned())),
         };
         Ok(PrebuiltImage {
             text: text.to_owned(),
             location,
         })
+    }
+}
+
+/// `PATH`, `PATH:TAG` or `PATH@DIGEST`. What is there as a whole is a path.
+fn path_and_choice(text: &str) -> (PathBuf, Option<TagOrDigest>) {
+    let digest = || {
+        let (path, digest) = text.split_once('@')?;
+        Some((path, TagOrDigest::Digest(digest.parse().ok()?)))
+    };
+    let tag = || {
+        let (path, tag) = text.rsplit_once(':')?;
+        Some((path, TagOrDigest::Tag(tag.parse().ok()?)))
+    };
+    let named = Some(text).filter(|text| !Path::new(text).exists());
+    match named.and_then(|_| digest().or_else(tag)) {
+        Some((path, chosen)) if !path.is_empty() => (path.into(), Some(chosen)),
+        _ => (text.into(), None),
     }
 }
 
@@ -135,8 +159,8 @@ impl Transport {
         match &image.location {
             Location::Engine(_) => Ok(()),
             _ if self.via == Via::Engine => Err(ImageError::NotInEngine(image.text.clone())),
-            Location::Directory(path) if !path.is_dir() => absent("directory"),
-            Location::File(path) if !Path::is_file(path) => absent("file"),
+            Location::Directory(path, _) if !path.is_dir() => absent("directory"),
+            Location::File(path, _) if !Path::is_file(path) => absent("file"),
             _ => Ok(()),
         }
     }
@@ -162,9 +186,22 @@ mod tests {
             location("docker:localhost:5000/app:1.2"),
             Location::Engine("localhost:5000/app:1.2".into())
         );
-        assert_eq!(location("oci:a/b"), Location::Directory("a/b".into()));
-        for text in ["oci-archive:a.tar", "docker-archive:a.tar"] {
-            assert_eq!(location(text), Location::File("a.tar".into()));
+        let tag = || Some(TagOrDigest::Tag("1.2".parse().unwrap()));
+        let digest = Digest::sha256_of(b"");
+        let at = format!("oci:a/b@{digest}");
+        for (text, chosen) in [
+            ("oci:a/b", None),
+            ("oci:a/b:1.2", tag()),
+            (&at, Some(TagOrDigest::Digest(digest))),
+        ] {
+            assert_eq!(location(text), Location::Directory("a/b".into(), chosen));
+        }
+        for (text, chosen) in [
+            ("oci-archive:a.tar", None),
+            ("oci-archive:a.tar:1.2", tag()),
+            ("docker-archive:a.tar", None),
+        ] {
+            assert_eq!(location(text), Location::File("a.tar".into(), chosen));
         }
         for text in ["app:1.2", "docker", "docker:", "dir:x", ""] {
             assert!(text.parse::<PrebuiltImage>().is_err(), "{text}");

@@ -12,6 +12,7 @@ mod copy_one_read;
 mod copy_pending;
 mod copy_policy;
 mod copy_retries;
+mod copy_shapes;
 mod credentials;
 mod extract;
 mod github;
