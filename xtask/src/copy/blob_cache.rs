@@ -1,5 +1,5 @@
-//! The spools of a run, one for each blob of a source that any image or destination wants at the moment. What one source
-//! lacks another may have.
+//! The spools of a run, one for each blob of a source that any image or destination wants at the moment. What one
+//! source lacks another may have.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};

@@ -41,21 +41,12 @@ impl Filtered {
 }
 
 impl Policy {
-    /// Whether it may leave something out.
-    pub(super) fn is_filter(&self) -> bool {
-        !self.platforms.is_empty() || self.attestations == Attestations::Strip
-    }
-
-    fn wants(&self, platform: &Platform) -> bool {
-        self.platforms.is_empty() || self.platforms.iter().any(|it| it.fits(platform))
-    }
-
     /// Whether [`filtered`] has to know the manifest: an index that may stay, and what does not say its platform.
     pub(super) fn reads(&self, child: &Descriptor) -> bool {
         let may_stay = child.platform.as_ref().is_none_or(|it| self.wants(it));
         let is_open = child.platform.is_none() && !self.platforms.is_empty();
         let is_index = media_type::is_index(&child.media_type) || child.media_type.is_empty();
-        subject(child).is_none() && may_stay && (is_index || is_open)
+        child.attested().is_none() && may_stay && (is_index || is_open)
     }
 }
 
@@ -160,7 +151,7 @@ impl Filter<'_> {
                 .get(&child.digest)
                 .map(|(_, decision)| *decision);
             decisions.push(match (decided, &child.platform) {
-                _ if subject(child).is_some() => Decision {
+                _ if child.attested().is_some() => Decision {
                     stays: false,
                     has_images: false,
                 },
@@ -181,7 +172,7 @@ impl Filter<'_> {
         let kept: HashSet<&Digest> = of_images(true).collect();
         let gone: HashSet<&Digest> = of_images(false).filter(|it| !kept.contains(it)).collect();
         let stays = children.iter().zip(&decisions).map(|(child, decision)| {
-            if let Some(subject) = subject(child) {
+            if let Some(subject) = child.attested() {
                 let is_about_kept = kept.iter().any(|it| it.as_str() == subject);
                 self.policy.attestations != Attestations::Strip
                     && (self.policy.platforms.is_empty() || !has_images || is_about_kept)
@@ -218,21 +209,6 @@ impl Filter<'_> {
             Content::Index(_) => None,
         }
     }
-}
-
-/// The digest of the image that this child attests, if it is an attestation.
-///
-/// <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>
-fn subject(child: &Descriptor) -> Option<&str> {
-    let annotations = child.annotations.as_ref()?;
-    let is_attestation = annotations
-        .get("vnd.docker.reference.type")
-        .is_some_and(|it| it == "attestation-manifest");
-    is_attestation.then(|| {
-        annotations
-            .get("vnd.docker.reference.digest")
-            .map_or("", String::as_str)
-    })
 }
 
 /// For people.

@@ -84,6 +84,15 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether it may leave something out.
+    pub(super) fn is_filter(&self) -> bool {
+        !self.platforms.is_empty() || self.attestations == Attestations::Strip
+    }
+
+    pub(super) fn wants(&self, platform: &Platform) -> bool {
+        self.platforms.is_empty() || self.platforms.iter().any(|it| it.fits(platform))
+    }
+
     /// The same without attestations.
     pub(super) fn stripped(&self) -> Policy {
         Policy {

@@ -1,5 +1,5 @@
-//! The table of limits: on what a run reads at once and keeps of it, so that a slow destination fills neither memory nor
-//! disk, and on one image, so that what a source makes up fills them neither.
+//! The table of limits: on what a run reads at once and keeps of it, so that a slow destination fills neither memory
+//! nor disk, and on one image, so that what a source makes up fills them neither.
 
 use std::sync::Arc;
 

@@ -54,6 +54,18 @@ impl Descriptor {
         }
     }
 
+    /// The digest of the image that it attests, if it is an attestation.
+    ///
+    /// <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>
+    pub fn attested(&self) -> Option<&str> {
+        let annotations = self.annotations.as_ref()?;
+        let is_attestation = annotations
+            .get("vnd.docker.reference.type")
+            .is_some_and(|it| it == "attestation-manifest");
+        let digest = annotations.get("vnd.docker.reference.digest");
+        is_attestation.then(|| digest.map_or("", String::as_str))
+    }
+
     /// Whether registries need not have the content, as the base layers of older Windows images.
     pub fn is_foreign(&self) -> bool {
         let is_kind = |kind: &str| self.media_type.contains(kind);

@@ -1,5 +1,5 @@
-//! Images of every shape: indexes in indexes, what is no image, one registry for both sides, sources that change or lack
-//! something.
+//! Images of every shape: indexes in indexes, what is no image, one registry for both sides, sources that change or
+//! lack something.
 
 use fakes::noise;
 use fakes::registry::{Behavior, FakeRegistry, Fault};
