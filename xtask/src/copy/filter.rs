@@ -223,20 +223,17 @@ mod tests {
 
     use super::*;
 
-    const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-    const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-
     /// A manifest with this config type and these further keys.
     fn manifest(config: &str, seed: &str, more: &Value) -> Manifest {
         let config = Descriptor::new(config, Digest::sha256_of(seed.as_bytes()), 1);
         let mut json = json!({"schemaVersion": 2, "config": config, "layers": []});
         let object = json.as_object_mut().unwrap();
         object.extend(more.as_object().unwrap().clone());
-        Manifest::new(OCI_MANIFEST, json.to_string().into())
+        Manifest::new(media_type::OCI_MANIFEST, json.to_string().into())
     }
 
     fn image(seed: &str) -> Manifest {
-        manifest(CONFIG, seed, &json!({}))
+        manifest(media_type::OCI_CONFIG, seed, &json!({}))
     }
 
     fn index(children: &[(&Manifest, Value)]) -> Manifest {
