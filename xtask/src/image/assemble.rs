@@ -91,8 +91,12 @@ impl<'a> Assembly<'a> {
             };
             let contents = self.contents;
             let document = |it: &Descriptor| contents.document(&blob_name(&it.digest)).cloned();
+            let listed = match &contents.roots {
+                Some(roots) => roots.clone(),
+                None => chosen(index.manifests, wanted, document)?,
+            };
             let mut roots = Vec::new();
-            for listed in &chosen(index.manifests, wanted, document)? {
+            for listed in &listed {
                 let root = self.manifest(listed, OCI, 0)?;
                 roots.push(Root(root, name_or_digest(listed)));
             }

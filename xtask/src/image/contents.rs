@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use super::layer_sink::Layer;
-use crate::oci::Digest;
+use crate::oci::{Descriptor, Digest};
 
 #[derive(Debug, Default)]
 pub(super) struct Contents {
@@ -13,6 +13,8 @@ pub(super) struct Contents {
     /// Ordered, so that the same one of two equal layers is used every time.
     pub layers: BTreeMap<String, Layer>,
     pub links: HashMap<String, String>,
+    /// Of a layout: the images that are meant. Nothing else that it lists was read.
+    pub roots: Option<Vec<Descriptor>>,
 }
 
 impl Contents {

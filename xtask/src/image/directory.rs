@@ -55,7 +55,9 @@ pub(super) fn read(
                     file.take(MAX_DOCUMENT).read_to_end(&mut bytes).ok()?;
                     Some(bytes.into())
                 };
-                chosen(index.manifests, wanted, document)?
+                let roots = chosen(index.manifests, wanted, document)?;
+                reader.contents.roots = Some(roots.clone());
+                roots
             }
             Content::Index(index) => index.manifests,
             // The config last, because the list is worked off from its end: it comes before the layers.

@@ -189,7 +189,7 @@ async fn each_blob_counts_once_and_a_dry_run_says_what_the_run_says() {
     let layer = noise("layer", 1_000_000);
     let images = ["amd64", "arm64", "s390x"].map(|it| {
         let name = format!("linux/{it}");
-        (image(&name, &[layer.clone()]), platform(&name))
+        (image(&name, std::slice::from_ref(&layer)), platform(&name))
     });
     let children: Vec<_> = images.iter().map(|(it, more)| (it, more.clone())).collect();
     let sample = index(media_type::OCI_INDEX, &children);

@@ -205,9 +205,10 @@ async fn what_is_mounted_is_not_called_uploaded() {
         ..Behavior::default()
     })
     .await;
-    let fixture = SyncFixture::between(&[("one.io", &registry.host)]);
-    fixture.publish("one.io/app:v1", &ONE).await;
-    fixture.write("sync.yaml", "one.io/app:v1: [one.io/a, one.io/b]\n");
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &registry.host)]);
+    fixture.publish("source.io/app:v1", &ONE).await;
+    fixture.write("sync.yaml", "source.io/app:v1: [one.io/a, one.io/b]\n");
     // One after the other: at once, each would mount some of what the other uploads.
     let run = fixture.sync(&["sync.yaml", "--proc", "1"]).await;
     run.expect(0, &[" uploaded\n", " mounted\n"]);

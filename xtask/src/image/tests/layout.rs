@@ -275,3 +275,40 @@ async fn a_directory_is_the_same_image_and_what_nothing_lists_stays_there() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_image_with_its_signature_is_that_image() {
+    let mut layout = Layout::default();
+    let config = layout.blob("application/vnd.oci.empty.v1+json", b"{}".to_vec());
+    let layers = [layout.blob("text/plain", b"signature".to_vec())];
+    let mut files = multi_platform(gzip);
+    let [image] = &listed(&files)[..] else {
+        panic!("one image")
+    };
+    let image = image.clone();
+    let subject = json!({"mediaType": oci::media_type::OCI_INDEX, "digest": image, "size": 1});
+    let manifest = json!({"config": config, "layers": layers, "subject": subject});
+    let signature = layout.document(oci::media_type::OCI_MANIFEST, manifest);
+    let index = files.iter_mut().find(|(name, _)| name == "index.json");
+    let (_, index) = index.unwrap();
+    let mut document: Value = serde_json::from_slice(index.as_ref().unwrap()).unwrap();
+    let children = document["manifests"].as_array_mut().unwrap();
+    children.push(serde_json::to_value(signature).unwrap());
+    *index = json_bytes(document);
+    let more = layout.with(&[]);
+    files.extend(
+        more.into_iter()
+            .filter(|(name, _)| name.starts_with("blobs/")),
+    );
+    assert_eq!(*published(&files).await.root(), image);
+
+    let directory = tempfile::tempdir().unwrap();
+    for (name, content) in &files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content.as_ref().unwrap()).unwrap();
+    }
+    let input = Input::Directory(directory.path().to_owned());
+    let read = read_from(input, Options::default()).await.unwrap();
+    assert_eq!(*read.root(), image);
+}
