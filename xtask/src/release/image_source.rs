@@ -114,7 +114,7 @@ impl ImageSource {
     pub fn whole(plan: &ReleasePlan, source: Source) -> ImageSource {
         let is_ours = match plan.transport.image.as_ref().map(|it| &it.location) {
             None => plan.transport.builder == Builder::Layers,
-            Some(Location::Directory(given)) => {
+            Some(Location::Directory(given, _)) => {
                 let given = given.canonicalize().ok();
                 given.is_some() && given == plan.layout.canonicalize().ok()
             }
