@@ -34,6 +34,13 @@ impl Encoding {
             _ => Encoding::Other,
         }
     }
+
+    /// Whether a file that begins with `head`, 512 bytes or all there are, is an archive to `ADD`.
+    pub fn is_packed(head: &[u8]) -> bool {
+        let is_empty = head.iter().all(|byte| *byte == 0);
+        let is_archive = Encoding::of(head) != Encoding::Other;
+        is_archive && !is_empty || head.starts_with(b"BZh") || head.starts_with(b"\xfd7zXZ\0")
+    }
 }
 
 /// Whether a block is a header with a correct checksum, or the first of the two empty blocks that end an archive.

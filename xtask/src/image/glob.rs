@@ -15,6 +15,8 @@ pub(super) enum Token {
     Directories,
     /// `**` at the end
     Everything,
+    /// `**` at the start of plain text: any characters
+    AnyText,
     /// `[a-z]`, `[^a-z]`
     Class(bool, Vec<RangeInclusive<char>>),
 }
@@ -37,6 +39,10 @@ pub(super) fn compile(pattern: &str, star: DoubleStar) -> Result<Vec<Token>, &'s
     let mut chars = pattern.chars().peekable();
     while let Some(c) = chars.next() {
         tokens.push(match c {
+            '*' if star == DoubleStar::Directories && tokens.is_empty() && is_suffix(&chars) => {
+                chars.next();
+                Token::AnyText
+            }
             '*' if star == DoubleStar::Directories && chars.next_if_eq(&'*').is_some() => {
                 chars.next_if_eq(&'/');
                 match chars.peek() {
@@ -52,6 +58,14 @@ pub(super) fn compile(pattern: &str, star: DoubleStar) -> Result<Vec<Token>, &'s
         });
     }
     Ok(tokens)
+}
+
+/// Whether the rest of a pattern is a `*` and plain text: moby/patternmatcher then compares the ends.
+fn is_suffix(rest: &Peekable<Chars>) -> bool {
+    let mut rest = rest.clone();
+    let is_double = rest.next() == Some('*');
+    let is_text = rest.peek().is_some_and(|c| *c != '/');
+    is_double && is_text && !rest.any(|c| "*?[]\\".contains(c))
 }
 
 /// The rest of a `[…]`.
@@ -97,5 +111,6 @@ pub(super) fn matches(pattern: &[Token], path: &[char]) -> bool {
             matches(rest, path) || below.map(|at| at + 1).any(|at| matches(rest, &path[at..]))
         }
         Token::Everything => true,
+        Token::AnyText => (0..=path.len()).any(|at| matches(rest, &path[at..])),
     }
 }

@@ -12,6 +12,7 @@ use super::platform::Platform;
 pub struct ImageConfig {
     #[serde(flatten)]
     pub platform: Platform,
+    #[serde(default)]
     rootfs: RootFs,
     /// What a container gets of it.
     config: Option<ContainerConfig>,
@@ -23,9 +24,10 @@ struct ContainerConfig {
     labels: Option<BTreeMap<String, Option<String>>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct RootFs {
     /// Go writes an empty list as `null`.
+    #[serde(default)]
     diff_ids: Option<Vec<Digest>>,
 }
 

@@ -49,6 +49,10 @@ impl Inflater {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         let length = raw.size() as usize;
+        if compressed == 0 && length == 0 {
+            // No stream at all, as some write empty files.
+            return Ok(&[]);
+        }
         if self.content.len() < length {
             self.content.resize(length, 0);
         }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::exit::bad_input;
-use crate::oci::{Image, Platform, Reference, media_type};
+use crate::oci::{Image, ImageConfig, Platform, Reference, media_type};
 
 /// The largest config that is read, in bytes.
 const LARGEST_CONFIG: u64 = 8 << 20;
@@ -48,6 +48,17 @@ pub fn check(image: &Image) -> Result<()> {
             layer.digest, layer.media_type
         ))),
         None => Ok(()),
+    }
+}
+
+/// Refuses a config that does not say of every layer what it unpacks to: no engine pulls an image made from it.
+pub fn check_diff_ids(config: &ImageConfig, image: &Image) -> Result<()> {
+    let (layers, listed) = (image.layers.len(), config.diff_ids().len());
+    match layers == listed {
+        true => Ok(()),
+        false => Err(bad_input(format!(
+            "its manifest has {layers} layers and its config {listed} (`rootfs.diff_ids`), so that no engine can pull it"
+        ))),
     }
 }
 

@@ -210,11 +210,14 @@ async fn for_platform(
         }
     };
     // An image without an index says its platform only here.
-    let own = serde_json::from_slice::<ImageConfig>(&found.config)
-        .context("its config is not readable")?
-        .platform;
-    match platform.fits(&own) {
-        true => Ok(found),
+    let config = serde_json::from_slice::<ImageConfig>(&found.config)
+        .context("its config is not readable")?;
+    let own = &config.platform;
+    match platform.fits(own) {
+        true => {
+            base_check::check_diff_ids(&config, &found.image)?;
+            Ok(found)
+        }
         false => Err(base_check::no_platform(
             reference,
             platform,

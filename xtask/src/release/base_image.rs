@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -16,11 +15,12 @@ use super::base_found::{FoundBase, FoundBases};
 use super::base_memory::BaseMemory;
 use super::clients::Clients;
 use super::plan::ReleasePlan;
+use crate::exit::bad_input;
 use crate::graph;
 use crate::image::layers::{
     self, Base, BaseImage, ConfigDocument, Contents, Dockerfile, FileTree, LayoutWriter,
 };
-use crate::oci::{Descriptor, Digest, Platform, Reference};
+use crate::oci::{Descriptor, Digest, ImageConfig, Platform, Reference};
 use crate::registry::Repository;
 
 /// Layers of one image that are downloaded at the same time.
@@ -159,15 +159,16 @@ impl Reader<'_> {
             None => {
                 let (memory, config) = (self.memory.clone(), found.config.clone());
                 let manifest = found.manifest;
-                let tree = tokio::task::spawn_blocking(move || -> io::Result<FileTree> {
-                    let tree = apply(&files, contents)?;
+                let layers = found.image.layers.clone();
+                let tree = tokio::task::spawn_blocking(move || -> Result<FileTree> {
+                    let tree = apply(&layers, &files, &config, contents)?;
                     if let Some(manifest) = manifest {
                         // What is not remembered is read again.
                         let _ = memory.put(&manifest, &config, &tree);
                     }
                     Ok(tree)
                 });
-                tree.await?.context("a layer cannot be read")?
+                tree.await??
             }
         };
         let user = ConfigDocument::of_base(&found.config)?.user();
@@ -181,10 +182,24 @@ impl Reader<'_> {
     }
 }
 
-fn apply(layers: &[File], contents: Contents) -> io::Result<FileTree> {
+/// The tree of an image's layers, each of which unpacks to what the config says.
+fn apply(
+    layers: &[Descriptor],
+    files: &[File],
+    config: &[u8],
+    contents: Contents,
+) -> Result<FileTree> {
+    let config: ImageConfig = serde_json::from_slice(config)?;
     let mut tree = FileTree::default();
-    for layer in layers {
-        tree.apply_compressed(layer, contents)?;
+    for ((layer, file), expected) in layers.iter().zip(files).zip(config.diff_ids()) {
+        let diff_id = tree.apply_compressed(file, contents);
+        let diff_id = diff_id.context("a layer cannot be read")?;
+        if diff_id != *expected {
+            return Err(bad_input(format!(
+                "its layer {} unpacks to {diff_id}, and its config says {expected}, so that no engine can pull it",
+                layer.digest
+            )));
+        }
     }
     Ok(tree)
 }

@@ -1,24 +1,21 @@
 //! What was read of base images: their manifests, configs and file trees, so that a release need not download them
 //! again.
 //!
-//! A file for each, by the digest of the image's manifest, and safe to delete. One that cannot be read, or is damaged,
-//! does not exist.
+//! A [remembered] file for each, by the digest of the image's manifest.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::layers::FileTree;
+use crate::image::layers::{FileTree, remembered};
 use crate::oci::{Content, Digest, Image, Manifest};
 
 /// Images that are remembered; those that were not used for the longest time go first.
 const MAX_IMAGES: usize = 32;
 
 /// Of the files. Those of another version are not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A base image for one platform.
 pub struct KnownBase {
@@ -27,7 +24,7 @@ pub struct KnownBase {
     pub tree: FileTree,
 }
 
-/// The second line of a file; the first has the digest of everything after it, and the tree follows.
+/// The first line of what is remembered; the tree follows.
 #[derive(Serialize, Deserialize)]
 struct Head {
     version: u32,
@@ -49,12 +46,8 @@ impl BaseMemory {
     /// What is known of the image whose manifest has this digest. Blocking.
     pub fn get(&self, digest: &Digest) -> Option<KnownBase> {
         let path = self.path(digest);
-        let text = fs::read(&path).ok()?;
-        let (sum, rest) = split(&text)?;
-        if Digest::sha256_of(rest).as_str().as_bytes() != sum {
-            return None;
-        }
-        let (head, tree) = split(rest)?;
+        let text = remembered::read(&path)?;
+        let (head, tree) = split(&text)?;
         let head: Head = serde_json::from_slice(head).ok()?;
         let manifest = Manifest::new(&head.media_type, head.manifest.into());
         if head.version != VERSION || manifest.digest() != digest {
@@ -64,9 +57,8 @@ impl BaseMemory {
             return None;
         };
         let tree = FileTree::read(tree).ok()?;
-        // The most recently used stay. Where that cannot be noted, another goes.
-        let file = fs::File::options().append(true).open(path);
-        let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
+        // The most recently used stay.
+        remembered::touch(&path);
         let config = head.config.into_bytes();
         Some(KnownBase {
             image,
@@ -87,26 +79,8 @@ impl BaseMemory {
         let mut rest = serde_json::to_vec(&head)?;
         rest.push(b'\n');
         tree.write(&mut rest)?;
-        fs::create_dir_all(&self.directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        writeln!(file, "{}", Digest::sha256_of(&rest))?;
-        file.write_all(&rest)?;
-        file.persist(self.path(manifest.digest()))?;
-        self.prune()
-    }
-
-    /// Forgets what is too much.
-    fn prune(&self) -> io::Result<()> {
-        let mut files = Vec::new();
-        for entry in self.directory.read_dir()? {
-            let entry = entry?;
-            files.push((entry.metadata()?.modified()?, entry.path()));
-        }
-        files.sort();
-        for (_, path) in files.iter().rev().skip(MAX_IMAGES) {
-            fs::remove_file(path)?;
-        }
-        Ok(())
+        remembered::write(&self.path(manifest.digest()), &rest)?;
+        remembered::prune(&self.directory, MAX_IMAGES)
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -122,6 +96,9 @@ fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::SystemTime;
+
     use serde_json::json;
 
     use super::*;

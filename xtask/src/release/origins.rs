@@ -31,12 +31,13 @@ pub fn save(file: &Path, zip: &Path, lib: &Path, extracted: &Extracted) -> Resul
     let folder = lib.file_name().unwrap_or_default();
     let mut origins = Origins::new();
     for entry in &extracted.deflated {
-        let modified = fs::metadata(lib.join(&entry.path))?.modified()?;
+        let metadata = fs::metadata(lib.join(&entry.path))?;
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
         let name = Path::new(folder).join(&entry.path);
         // What is not UTF-8 is compressed like any other file.
         let Some(name) = name.to_str() else { continue };
         let entry = zip_entry(zip, &zip_digest, entry);
-        origins.insert(name.to_owned(), ZipOrigin { entry, modified });
+        origins.insert(name.to_owned(), ZipOrigin { entry, changed });
     }
     let record = Record {
         zip: zip_digest,

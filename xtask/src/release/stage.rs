@@ -42,6 +42,15 @@ pub fn stage(docker: &Path, context: &Path, libs: &[PathBuf]) -> Result<Vec<Stri
             missing.display()
         )));
     }
+    for lib in libs {
+        let own = docker.join(lib.file_name().unwrap_or_default());
+        if own.symlink_metadata().is_ok() {
+            return Err(bad_input(format!(
+                "`{}` is in the way: the package is put there in the build context\nhint: remove it, or rename it",
+                own.display()
+            )));
+        }
+    }
     let listed = list(docker)?;
     fs::create_dir_all(context).with_context(|| format!("`{}`", context.display()))?;
     for entry in context.read_dir()? {
@@ -201,5 +210,14 @@ mod tests {
             warnings[0].contains("`Dockerfile` (`user.note`)"),
             "{warnings:?}"
         );
+    }
+
+    #[test]
+    fn a_directory_with_the_name_of_a_package_is_told() {
+        let (_root, docker, context, lib) = workspace();
+        fs::create_dir(docker.join("lib-amd64")).unwrap();
+        let error = stage(&docker, &context, &[lib]).unwrap_err().to_string();
+        assert!(error.contains("docker/lib-amd64` is in the way"), "{error}");
+        assert!(error.contains("hint: "), "{error}");
     }
 }

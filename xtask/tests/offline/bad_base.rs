@@ -70,6 +70,25 @@ async fn a_base_that_cannot_be_one_is_refused_in_a_sentence() {
         images::manifest(media_type::OCI_MANIFEST, (OCI_CONFIG, config), &layers)
     };
     place("deep", &both(&deep));
+    // Of two layers: what the config says of them.
+    let said = |diff_ids: Value| {
+        both(&|architecture| {
+            let sample = image(architecture, &json!({}));
+            let blobs = sample.blobs.iter().map(|(_, bytes)| bytes.clone());
+            let packed = blobs.filter(|bytes| bytes.starts_with(&[0x1f, 0x8b]));
+            let packed: Vec<_> = packed.map(|bytes| (OCI_LAYER, bytes)).collect();
+            let config = json!({ "os": "linux", "architecture": architecture, "rootfs": { "type": "layers", "diff_ids": diff_ids } });
+            images::manifest(
+                media_type::OCI_MANIFEST,
+                (OCI_CONFIG, config.to_string().into()),
+                &packed,
+            )
+        })
+    };
+    place("no-ids", &said(json!([])));
+    place("null-ids", &said(Value::Null));
+    place("one-more", &said(json!([sha256, sha256, sha256])));
+    place("wrong", &said(json!([sha256, sha256])));
     place("artifact", &images::attestation("a"));
     let mut large: Value = serde_json::from_slice(of_layers(&[]).root().bytes()).unwrap();
     large["config"]["size"] = json!((8 << 20) + 1);
@@ -117,6 +136,14 @@ async fn a_base_that_cannot_be_one_is_refused_in_a_sentence() {
         ),
         ("onbuild", 2, &["`ONBUILD`", "hint: `--builder engine`"]),
         ("deep", 2, &["layers, and Docker unpacks at most 125"]),
+        ("no-ids", 2, &["2 layers and its config 0"]),
+        ("null-ids", 2, &["2 layers and its config 0"]),
+        ("one-more", 2, &["2 layers and its config 3"]),
+        (
+            "wrong",
+            2,
+            &[" unpacks to sha256:", "no engine can pull it"],
+        ),
         ("artifact", 2, &["it is no image: its config is `"]),
         ("large", 2, &["its config is larger than 8 MiB"]),
     ] {

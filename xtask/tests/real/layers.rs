@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -25,6 +25,7 @@ fn copy(source: &str, destination: &str, owner: Option<&str>) -> Step {
         group: None,
     });
     let copy = Copy {
+        is_add: false,
         from: Origin::Context,
         sources: vec![source.to_owned()],
         destination: destination.to_owned(),
@@ -58,7 +59,8 @@ fn context(root: &Path, long: &str) -> Origins {
     let mut archive = zip::ZipArchive::new(File::open(&zip).unwrap()).unwrap();
     let origins = ["large", "small", "tiny"].map(|name| {
         let entry = archive.by_name(name).unwrap();
-        let modified = lib.join(name).metadata().unwrap().modified().unwrap();
+        let metadata = lib.join(name).metadata().unwrap();
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
         let entry = ZipEntry {
             zip: zip.clone(),
             zip_digest: Digest::sha256_of(&fs::read(&zip).unwrap()),
@@ -68,7 +70,7 @@ fn context(root: &Path, long: &str) -> Origins {
             crc: entry.crc32(),
             is_deflated: true,
         };
-        (format!("lib/{name}"), ZipOrigin { entry, modified })
+        (format!("lib/{name}"), ZipOrigin { entry, changed })
     });
     let other = root.join("context/other");
     fs::create_dir_all(other.join(long).parent().unwrap()).unwrap();

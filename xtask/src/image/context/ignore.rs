@@ -1,8 +1,8 @@
 //! The rules of a `.dockerignore` file.
 //!
 //! Patterns mean what they mean to Docker (<https://docs.docker.com/build/concepts/context/#dockerignore-files> and,
-//! where that page is silent, moby/patternmatcher): they are relative to the context's root, match whole names, and
-//! cover everything below a directory that they match; the last rule that applies decides.
+//! where that page is silent, moby/patternmatcher's `MatchesUsingParentResults`): they are relative to the context's
+//! root, match whole names, and cover everything below a directory that they match; the last rule that applies decides.
 
 use crate::image::glob::{DoubleStar, Token, compile, matches};
 
@@ -62,11 +62,19 @@ impl Ignore {
     /// Whether the file or directory at `path` is excluded. `path` is relative and has slashes.
     pub(super) fn excludes(&self, path: &str) -> bool {
         let path: Vec<char> = path.chars().collect();
+        let ends = (0..path.len()).filter(|at| path[*at] == '/');
         let mut excluded = false;
-        for rule in &self.rules {
-            // A rule that would change nothing need not match.
-            if rule.exception == excluded && rule.covers(&path) {
-                excluded = !rule.exception;
+        // The rules that hold for the directory above hold for what is in it.
+        let mut holds = vec![false; self.rules.len()];
+        for end in ends.chain([path.len()]) {
+            excluded = false;
+            for (rule, holds) in self.rules.iter().zip(&mut holds) {
+                // As in moby, one that would change nothing is not tried, and then holds for nothing below either.
+                let is_tried = rule.exception == excluded;
+                *holds = *holds || is_tried && matches(&rule.pattern, &path[..end]);
+                if *holds {
+                    excluded = !rule.exception;
+                }
             }
         }
         excluded
@@ -81,14 +89,6 @@ impl Ignore {
 }
 
 impl Rule {
-    /// Whether the pattern matches `path` or a directory above it.
-    fn covers(&self, path: &[char]) -> bool {
-        let above = (0..path.len()).filter(|at| path[*at] == '/');
-        above
-            .chain([path.len()])
-            .any(|end| matches(&self.pattern, &path[..end]))
-    }
-
     /// Whether the pattern may match something below `directory`: they are equal as far as the pattern is literal.
     fn reaches_below(&self, directory: &str) -> bool {
         let mut own = self.pattern.iter();
@@ -155,6 +155,15 @@ mod tests {
             ("**/dir2/*", "dir/dir2/file", true),
             ("**/**/*.txt", "file.txt", true),
             ("**/file", "xfile", false),
+            ("**b", "lib", true),
+            ("**b", "a/b", true),
+            ("**b", "a/b/c", true),
+            ("**b", "bc", false),
+            ("**lib/x", "a/mylib/x", true),
+            ("**b*", "lib", false),
+            ("**b*", "a/bc", true),
+            ("a**b", "axb", false),
+            ("a**b", "ax/b", true),
             ("a**/*.txt", "a/dir/dir/file.txt", true),
             ("abc/**", "abc", false),
             ("abc/**", "abc/def/ghi", true),
@@ -208,6 +217,9 @@ mod tests {
             ("!file.go\n*.go", "file.go", true),
             ("docs\n!docs/README.md", "docs/README.md", false),
             ("docs\n!docs/README.md", "docs/other.md", true),
+            // `b/c` was not tried where everything was excluded already.
+            ("*\n!b/c/a.md\nb/c", "b/c/a.md", false),
+            ("*\n!b\nb/c", "b/c/a.md", true),
             ("**\n!util/docker/web", "util/docker/web/foo", false),
             (
                 "**\n!util/docker/web\nutil/docker/web/foo",

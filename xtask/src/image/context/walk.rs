@@ -5,9 +5,8 @@
 
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::ignore::Ignore;
 
@@ -31,7 +30,8 @@ pub struct Entry {
     pub kind: Kind,
     /// The permissions with the set-id and sticky bits: `0o7777` at most.
     pub mode: u32,
-    pub modified: SystemTime,
+    /// The time of its last change, in seconds and nanoseconds.
+    pub changed: (i64, i64),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Walk {
                     kind: kind(&path, &metadata).map_err(failed(&path))?,
                     name: own,
                     mode: metadata.permissions().mode() & 0o7777,
-                    modified: metadata.modified().map_err(failed(&path))?,
+                    changed: (metadata.ctime(), metadata.ctime_nsec()),
                     source: path,
                 };
                 self.entries.insert(at, entry);

@@ -10,12 +10,13 @@ use tar::EntryType;
 use super::content::{FileContent, Source};
 use super::tree::{FileTree, Node, NodeKind, clean, file_name, join, parent};
 use crate::image::encoding::Encoding;
-use crate::oci::Hasher;
+use crate::oci::{Digest, Hasher};
 
 /// Larger user databases are not read.
 const MAX_DATABASE: u64 = 1 << 20;
 
-const WHITEOUT: &str = ".wh.";
+/// What the names of files that remove others begin with.
+pub(super) const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 
 /// What becomes of the contents of a layer's files.
@@ -36,22 +37,28 @@ enum Found {
 }
 
 impl FileTree {
-    /// Applies a layer in whichever encoding its file has.
+    /// Applies a layer in whichever encoding its file has. Returns the digest of what it unpacks to.
     ///
     /// # Errors
     /// Those of [`FileTree::apply`].
-    pub fn apply_compressed(&mut self, layer: &File, contents: Contents) -> io::Result<()> {
+    pub fn apply_compressed(&mut self, layer: &File, contents: Contents) -> io::Result<Digest> {
         let mut head = [0; 512];
         let length = layer.read_at(&mut head, 0)?;
         let layer = io::BufReader::with_capacity(256 << 10, layer);
-        match Encoding::of(&head[..length]) {
-            Encoding::Gzip => self.apply(flate2::bufread::MultiGzDecoder::new(layer), contents),
-            Encoding::Zstd => {
-                self.apply(zstd::stream::read::Decoder::with_buffer(layer)?, contents)
-            }
-            Encoding::Tar => self.apply(layer, contents),
-            Encoding::Other => Err(invalid("it is no tar archive".to_owned())),
-        }
+        let archive: Box<dyn Read> = match Encoding::of(&head[..length]) {
+            Encoding::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(layer)),
+            Encoding::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(layer)?),
+            Encoding::Tar => Box::new(layer),
+            Encoding::Other => return Err(invalid("it is no tar archive".to_owned())),
+        };
+        let mut archive = Hashed {
+            inner: archive,
+            hasher: Hasher::sha256(),
+        };
+        self.apply(&mut archive, contents)?;
+        // What follows the end of the archive is hashed too.
+        io::copy(&mut archive, &mut io::sink())?;
+        Ok(archive.hasher.finish())
     }
 
     /// Applies a layer, an uncompressed tar archive, to the tree.
@@ -140,6 +147,20 @@ impl FileTree {
             self.put(directory, node)?;
         }
         Ok(())
+    }
+}
+
+/// Hashes what it reads.
+struct Hashed<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..length]);
+        Ok(length)
     }
 }
 

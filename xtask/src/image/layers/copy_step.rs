@@ -1,8 +1,11 @@
 //! Copies between file trees, as BuildKit does for `COPY`: its `solver/llbsolver/file` and fsutil's `copy`.
 
+use super::base_layer::WHITEOUT;
+use super::content::FileContent;
 use super::error::StepError;
 use super::recipe::{Copy, Origin};
 use super::tree::{FileTree, Node, NodeKind, clean, file_name, join, parent};
+use crate::image::encoding::Encoding;
 use crate::image::glob::{self, DoubleStar};
 
 /// What a step changes in the tree of an image.
@@ -52,6 +55,13 @@ impl<'a> Changes<'a> {
                     Origin::Context => step.absent(source).into(),
                     _ => format!("{origin} has no `{source}`").into(),
                 });
+            }
+            if let (true, Origin::Context, Some(file)) = (
+                step.is_add,
+                &step.from,
+                from.get(&content).and_then(Node::content),
+            ) {
+                refuse_archive(source, file)?;
             }
             // BuildKit makes them even for a destination that is one: `/out/` makes `/out`, `/out/x` too.
             let directory = match is_directory {
@@ -150,6 +160,13 @@ impl<'a> Changes<'a> {
     }
 
     fn put(&mut self, path: &str, node: Node) -> Result<(), StepError> {
+        if file_name(path).starts_with(WHITEOUT) {
+            return Err(format!(
+                "`/{path}` cannot be in a layer: unpacked, a name that starts with `{WHITEOUT}` removes another file; \
+                 hint: rename it, or exclude it in `.dockerignore`"
+            )
+            .into());
+        }
         let put = self.tree.put(path, node);
         let is_changed = put.map_err(|error| StepError::Read {
             name: path.to_owned(),
@@ -159,6 +176,27 @@ impl<'a> Changes<'a> {
             self.paths.push(path.to_owned());
         }
         Ok(())
+    }
+}
+
+/// Refuses a file that `ADD` unpacks: an engine looks at its content, not at its name.
+fn refuse_archive(name: &str, file: &FileContent) -> Result<(), StepError> {
+    let mut head = Vec::new();
+    let read = file.read(512, |chunk| {
+        head.extend_from_slice(chunk);
+        head.len() < 512
+    });
+    read.map_err(|error| StepError::Read {
+        name: name.to_owned(),
+        error,
+    })?;
+    match Encoding::is_packed(&head) {
+        true => Err(format!(
+            "`ADD {name}` would unpack it, as it is an archive by its content; hint: `COPY` if it is to stay packed, \
+             `--builder engine` if not"
+        )
+        .into()),
+        false => Ok(()),
     }
 }
 

@@ -16,7 +16,7 @@ pub enum BuildError {
     Read { name: String, error: io::Error },
 
     #[error(
-        "`{name}` is damaged in `{}`: {reason}; hint: remove the package, so that it is downloaded again", .zip.display()
+        "`{name}` is damaged in `{}`: {reason}; hint: remove the package, so that it is downloaded again; if that does not help, it has to be made anew", .zip.display()
     )]
     Zip {
         zip: PathBuf,

@@ -1,14 +1,13 @@
 //! Layers that were made before, by their [keys](super::key): what they became, not their bytes.
 //!
-//! A file for each, safe to delete. One that cannot be read does not exist.
+//! A [remembered](super::remembered) file for each.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::remembered;
 use crate::oci::{Descriptor, Digest};
 
 /// Layers that are remembered; those that were not used for the longest time go first.
@@ -33,37 +32,28 @@ impl LayerMemory {
     }
 
     pub fn get(&self, key: &Digest) -> Option<KnownLayer> {
-        let text = fs::read(self.directory.join(key.hex())).ok()?;
+        let text = remembered::read(&self.directory.join(key.hex()))?;
         let layer: KnownLayer = serde_json::from_slice(&text).ok()?;
         (layer.key == *key).then_some(layer)
     }
 
     /// Remembers `layer`, whatever its key stood for before.
     pub fn put(&self, layer: &KnownLayer) -> io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(&serde_json::to_vec(layer)?)?;
-        file.persist(self.directory.join(layer.key.hex()))?;
-        Ok(())
+        let path = self.directory.join(layer.key.hex());
+        remembered::write(&path, &serde_json::to_vec(layer)?)
     }
 
     /// Forgets what is too much.
     pub fn prune(&self) -> io::Result<()> {
-        let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
-        for entry in self.directory.read_dir()? {
-            let entry = entry?;
-            files.push((entry.metadata()?.modified()?, entry.path()));
-        }
-        files.sort();
-        for (_, path) in files.iter().rev().skip(MAX_LAYERS) {
-            fs::remove_file(path)?;
-        }
-        Ok(())
+        remembered::prune(&self.directory, MAX_LAYERS)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::SystemTime;
+
     use super::*;
 
     fn layer(number: usize) -> KnownLayer {
@@ -88,8 +78,17 @@ mod tests {
         let path = |key: &Digest| memory.directory.join(key.hex());
         fs::rename(path(&one.key), path(&other.key)).unwrap();
         assert_eq!(memory.get(&other.key), None);
-        fs::write(path(&one.key), "{").unwrap();
-        assert_eq!(memory.get(&one.key), None);
+        memory.put(&one).unwrap();
+        let text = fs::read_to_string(path(&one.key)).unwrap();
+        // A digit that nothing else would notice.
+        let diff_id = one.diff_id.hex();
+        let last = if diff_id.ends_with('0') { "1" } else { "0" };
+        let other = format!("{}{last}", &diff_id[..diff_id.len() - 1]);
+        for damaged in [text.replace(diff_id, &other), "{".to_owned()] {
+            assert_ne!(damaged, text);
+            fs::write(path(&one.key), damaged).unwrap();
+            assert_eq!(memory.get(&one.key), None);
+        }
         memory.put(&one).unwrap();
         assert_eq!(memory.get(&one.key), Some(one));
     }

@@ -19,6 +19,7 @@ mod memory;
 mod owner;
 mod plan;
 mod recipe;
+pub mod remembered;
 mod tar_header;
 #[cfg(test)]
 mod tests;

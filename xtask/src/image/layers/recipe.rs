@@ -99,6 +99,8 @@ pub enum Action {
 /// `COPY`, and `ADD` of local files that are no archives.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Copy {
+    /// It is an `ADD`, which would unpack an archive.
+    pub is_add: bool,
     pub from: Origin,
     /// As written (`lib-amd64/`, `*.sh`), but cleaned: relative to the root of `from`, without `..`; the root is `.`.
     pub sources: Vec<String>,

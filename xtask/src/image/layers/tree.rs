@@ -78,7 +78,7 @@ impl FileTree {
                     size: *size,
                     source: Source::Disk(Arc::new(DiskFile {
                         path: entry.source.clone(),
-                        origin: usable.origin(&entry.name, *size, entry.modified),
+                        origin: usable.origin(&entry.name, *size, entry.changed),
                     })),
                 }),
             };

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +15,9 @@ pub type Origins = HashMap<String, ZipOrigin>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZipOrigin {
     pub entry: ZipEntry,
-    /// When the extracted file was written: one that was changed since is compressed instead.
-    pub modified: SystemTime,
+    /// When the extracted file was changed, in seconds and nanoseconds, which no program can set back: one that was
+    /// changed since is compressed instead.
+    pub changed: (i64, i64),
 }
 
 /// The origins that can be used, as long as the context is read.
@@ -41,12 +41,12 @@ impl<'a> Usable<'a> {
     }
 
     /// The origin of a file of the context.
-    pub fn origin(&self, name: &str, size: u64, modified: SystemTime) -> Option<ZipEntry> {
+    pub fn origin(&self, name: &str, size: u64, changed: (i64, i64)) -> Option<ZipEntry> {
         let ZipOrigin {
             entry,
-            modified: then,
+            changed: then,
         } = self.origins.get(name)?;
-        let is_unchanged = (entry.size, *then) == (size, modified);
+        let is_unchanged = (entry.size, *then) == (size, changed);
         let zip = self.zips.get(&entry.zip)?;
         let end = entry.offset.checked_add(entry.compressed)?;
         (is_unchanged && end <= *zip).then(|| entry.clone())

@@ -264,6 +264,7 @@ impl Evaluation<'_> {
         };
         self.budget.spend(destination.len())?;
         let copy = Copy {
+            is_add: line.keyword == "ADD",
             from,
             sources,
             destination,

@@ -228,3 +228,46 @@ fn a_pattern_that_matches_nothing_is_told() {
         ["line 2: `*.config` matches nothing in the build context"]
     );
 }
+
+#[test]
+fn an_archive_is_known_by_its_content_when_it_is_added() {
+    let root = context(&["plain\t644\tA", "plain.txt\t644\tB"]);
+    let archive = tar(&[(b'0', 0o644, "a", "A")]);
+    let files: [(&str, &[u8]); 6] = [
+        ("tar", &archive),
+        ("gzip", &[0x1f, 0x8b, 8, 0, 0]),
+        ("bzip2", b"BZh91AY"),
+        ("xz", b"\xfd7zXZ\0\0"),
+        ("zstd", &[0x28, 0xb5, 0x2f, 0xfd]),
+        ("zeros", &[0; 1024]),
+    ];
+    for (name, bytes) in files {
+        fs::write(root.path().join(name), bytes).unwrap();
+    }
+    let planned = |step: &str| planned(root.path(), &Origins::new(), step);
+    for (name, _) in &files[..5] {
+        let error = planned(&format!("COPY --add plain {name} /w/")).unwrap_err();
+        let said = format!("line 2: `ADD {name}` would unpack it");
+        assert!(error.to_string().starts_with(&said), "{error}");
+        planned(&format!("COPY {name} /w/")).unwrap();
+    }
+    // In a directory it stays packed, and two empty blocks are no archive.
+    planned("COPY --add plain* zeros . /w/").unwrap();
+}
+
+#[test]
+fn a_name_that_would_remove_another_file_is_refused() {
+    let root = context(&["d/.wh.passwd\t644\tA"]);
+    for step in [
+        "COPY d /etc",
+        "COPY d/.wh.passwd /etc/",
+        "WORKDIR /a/.wh.b/c",
+    ] {
+        let error = planned(root.path(), &Origins::new(), step).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("line 2: `/") && text.contains("/.wh."),
+            "{text}"
+        );
+    }
+}

@@ -92,6 +92,7 @@ fn copy(arguments: &str, directory: &str) -> Copy {
         None => (owner.to_owned(), None),
     });
     Copy {
+        is_add: flags.iter().any(|flag| flag == "--add"),
         from: match flag("--from=") {
             Some(stage) => Origin::Stage(stage.parse().unwrap()),
             None => Origin::Context,
