@@ -25,7 +25,8 @@ async fn a_base_that_cannot_be_one_is_refused_in_a_sentence() {
         )
     };
     let of_layers = |layers: &[Descriptor]| {
-        let config = config("amd64", &[], &json!({}));
+        let diff_ids = vec![Digest::sha256_of(b""); layers.len()];
+        let config = config("amd64", &diff_ids, &json!({}));
         let digest = Digest::sha256_of(&config);
         let described = Descriptor::new(OCI_CONFIG, digest.clone(), config.len() as u64);
         let text = json!({ "schemaVersion": 2, "config": described, "layers": layers });

@@ -170,3 +170,35 @@ fn a_directory_that_cannot_be_made_is_this_machines_fault() {
     let error = extract(&zip, &zip.join("lib-amd64")).unwrap_err();
     assert!(!error.is_input(), "{error}");
 }
+
+#[test]
+fn an_empty_file_needs_no_stream_and_what_follows_one_is_ignored() {
+    // A stream of "a", stored in one block, with what a gzip reader would take for its trailer.
+    let stream = [1, 1, 0, 0xfe, 0xff, b'a'];
+    let crc = 0xe8b7_be43_u32.to_le_bytes();
+    let tailed = [&stream[..], &crc, &[1, 0, 0, 0]].concat();
+    for (bytes, crc, size, content) in [(&[][..], [0; 4], 0_u32, ""), (&tailed, crc, 1, "a")] {
+        let compressed = (bytes.len() as u32).to_le_bytes();
+        // Method 8, no time, the lengths, a name of one character.
+        let common = [
+            &[20, 0, 0, 0, 8, 0, 0, 0, 0x21, 0x50][..],
+            &crc,
+            &compressed,
+            &size.to_le_bytes(),
+            &[1, 0, 0, 0],
+        ]
+        .concat();
+        let local = [b"PK\x03\x04", &common[..], b"x", bytes].concat();
+        let central = [b"PK\x01\x02\x14\x03", &common[..], &[0; 14], b"x"].concat();
+        let lengths = [central.len() as u32, local.len() as u32].map(u32::to_le_bytes);
+        let end = [
+            b"PK\x05\x06\0\0\0\0\x01\0\x01\0",
+            &lengths.concat()[..],
+            &[0; 2],
+        ]
+        .concat();
+        let dir = unpack(&[local, central, end].concat()).unwrap();
+        let extracted = fs::read_to_string(dir.path().join("out/lib-amd64/x")).unwrap();
+        assert_eq!(extracted, content);
+    }
+}

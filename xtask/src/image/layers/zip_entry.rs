@@ -60,7 +60,8 @@ impl ZipEntry {
     /// Reads the file; fails at its end if that is not what the zip says.
     pub(super) fn open(&self) -> io::Result<impl Read> {
         let entry = self.part(File::open(&self.zip)?);
-        let content: Box<dyn Read> = match self.is_deflated {
+        // Some write empty files without a stream.
+        let content: Box<dyn Read> = match self.is_deflated && self.compressed > 0 {
             true => Box::new(flate2::bufread::DeflateDecoder::new(BufReader::new(entry))),
             false => Box::new(entry),
         };

@@ -105,3 +105,17 @@ fn what_the_context_excludes_is_left_out() {
     let paths: Vec<&String> = tree.below("").map(|(path, _)| path).collect();
     assert_eq!(paths, ["lib", "lib/a", "lib/d", "lib/d/keep"]);
 }
+
+#[test]
+fn an_empty_file_needs_no_stream() {
+    let mut package = package(&[("empty", Vec::new())]);
+    let (path, entry) = &mut package.entries[0];
+    entry.compressed = 0;
+    let layer = built(
+        &planned_of(&[(path.clone(), entry.clone())]),
+        Compression::default(),
+        1,
+    );
+    let lines = listed(&inflated(&layer[0]));
+    assert_eq!(lines.last().unwrap(), "f644\tapp/empty\t");
+}
