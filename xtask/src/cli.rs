@@ -43,7 +43,8 @@ impl Cli {
             None if !self.has_outcome() => None,
             None => self.release.report.as_deref(),
             Some(Command::Sync(args)) => args.report.as_deref(),
-            Some(Command::Check(_) | Command::Verify(_) | Command::Promote(_)) => None,
+            Some(Command::Promote(args)) => args.report.as_deref().filter(|_| !args.dry_run),
+            Some(Command::Check(_) | Command::Verify(_)) => None,
         }
     }
 
@@ -193,12 +194,32 @@ pub struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub struct PromoteArgs {
-    /// A version that every registry holds
-    #[arg(value_name = "VERSION")]
-    pub version: String,
-    /// The tag to move
-    #[arg(long, value_name = "TAG")]
-    pub tag: String,
+    /// A version that the registries hold
+    #[arg(value_name = "VERSION", required_unless_present = "back")]
+    pub version: Option<String>,
+    /// The tag to move; may be given several times
+    #[arg(
+        long,
+        value_name = "TAG",
+        required_unless_present = "back",
+        value_delimiter = ','
+    )]
+    pub tag: Vec<String>,
+    /// Put back what the moving tags named before the run that wrote this report
+    #[arg(long, value_name = "REPORT", conflicts_with_all = ["version", "tag"])]
+    pub back: Option<PathBuf>,
+    /// Print what each tag names and would name, and move nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Leave these registries out
+    #[arg(long, value_name = "REGISTRY", num_args = 1..)]
+    pub skip: Vec<String>,
+    /// Move also a version's own tag, and with `--back` a tag that was moved again since
+    #[arg(long)]
+    pub force: bool,
+    /// Write what was done to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// `-vv` shows what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,

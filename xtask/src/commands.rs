@@ -26,13 +26,13 @@ pub async fn run(cli: &Cli, settings: &Settings, console: &Arc<Console>) -> Resu
 /// Where the command reports to, and what it reports if it ends before it could do anything.
 pub fn report(cli: &Cli) -> Option<(&Path, Content)> {
     let content = match &cli.command {
-        None => Content::Release(ReleaseReport::default()),
+        None | Some(Command::Promote(_)) => Content::Release(ReleaseReport::default()),
         Some(Command::Sync(args)) if sync::keeps_report(args) => return None,
         Some(Command::Sync(args)) => Content::Sync(SyncReport {
             dry_run: args.dry_run,
             ..SyncReport::default()
         }),
-        Some(Command::Check(_) | Command::Verify(_) | Command::Promote(_)) => return None,
+        Some(Command::Check(_) | Command::Verify(_)) => return None,
     };
     Some((cli.report()?, content))
 }

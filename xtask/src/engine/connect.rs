@@ -66,14 +66,15 @@ fn no_engine(host: &str, error: &Bollard) -> Error {
         Bollard::SocketNotFoundError(_) => "there is no such socket".to_owned(),
         Bollard::RequestTimeoutError => format!("no answer in {} s", CONNECT_TIMEOUT.as_secs()),
         Bollard::UnsupportedURISchemeError { .. } => {
-            "expected `unix://`, `tcp://`, `http://` or `https://`".to_owned()
+            "only `unix://`, `tcp://` and `http://` are spoken here".to_owned()
         }
         error => root_cause(error),
     };
     let hint = if reason.to_lowercase().contains("permission denied") {
         "add your user to the group `docker` and log in again"
+    } else if host.starts_with("ssh://") {
+        "forward its socket: `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock USER@HOST`, and set `DOCKER_HOST=unix:///tmp/docker.sock`"
     } else {
-        // Docker Desktop and its like listen elsewhere; contexts, by which `docker` finds them, are not read here.
         "start Docker (on Debian and Ubuntu: `apt-get install docker.io`), or set `DOCKER_HOST` to where Docker Desktop, Colima, OrbStack or a rootless engine listens: `docker context inspect` shows it"
     };
     Error::NoEngine {

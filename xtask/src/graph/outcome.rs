@@ -13,6 +13,8 @@ use crate::exit::Exit;
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     Succeeded,
+    /// A group, of which something failed and the rest was done.
+    Partial,
     Failed,
     Skipped,
     /// A dependency failed or was stopped.
@@ -36,6 +38,8 @@ pub struct Row {
     pub duration: Duration,
     /// What it did, or why it did not.
     pub note: String,
+    /// Of a group: what of it failed, as the note names it.
+    pub(super) lacks: Vec<String>,
     /// The exit code of its failure.
     pub(super) failure: Option<Exit>,
     /// Dependents run even if the target fails.
@@ -50,6 +54,7 @@ impl Row {
             status,
             duration: Duration::ZERO,
             note: note.to_owned(),
+            lacks: Vec::new(),
             failure: None,
             proceeds: false,
         }

@@ -51,7 +51,7 @@ impl<'a> Graph<'a> {
                     Some(row) => std::future::ready(row).boxed(),
                     None => {
                         let scheduled = Arc::clone(&scheduled);
-                        perform(target, without(step, &ended), scheduled, listener).boxed()
+                        perform(target, failed(step, &ended), scheduled, listener).boxed()
                     }
                 });
             }
@@ -101,7 +101,8 @@ fn skip_reason(step: &Step, target: &Target<'_>, ended: &BTreeMap<String, Row>) 
         return row(Status::NotRun, &format!("`{name}` {how}"));
     }
     let failed = failed(step, ended);
-    let succeeded = |name: &String| ended[name].status == Status::Succeeded;
+    let succeeded =
+        |name: &String| matches!(ended[name].status, Status::Succeeded | Status::Partial);
     if target.is_group && !failed.is_empty() && !step.needs.iter().any(succeeded) {
         return row(Status::NotRun, &format!("{} failed", failed.join(", ")));
     }
@@ -110,23 +111,18 @@ fn skip_reason(step: &Step, target: &Target<'_>, ended: &BTreeMap<String, Row>) 
     row(Status::Skipped, sentence)
 }
 
-/// The note of a group: which of its targets failed.
-fn without(step: &Step, ended: &BTreeMap<String, Row>) -> String {
-    match &failed(step, ended)[..] {
-        [] => String::new(),
-        names => format!("without {}", names.join(", ")),
-    }
-}
-
+/// What of the targets before this one failed, through groups.
 fn failed(step: &Step, ended: &BTreeMap<String, Row>) -> Vec<String> {
-    let failed = |name: &&String| ended[*name].status == Status::Failed;
-    let names = step.needs.iter().filter(failed);
-    names.map(|name| format!("`{name}`")).collect()
+    let names = step.needs.iter().flat_map(|name| match ended[name].status {
+        Status::Failed => vec![format!("`{name}`")],
+        _ => ended[name].lacks.clone(),
+    });
+    names.collect()
 }
 
 async fn perform<'a>(
     target: Target<'a>,
-    without: String,
+    failed: Vec<String>,
     scheduled: Arc<[String]>,
     listener: &'a dyn Listener,
 ) -> Row {
@@ -143,11 +139,14 @@ async fn perform<'a>(
             };
             action(context).await
         }
-        None => Ok(TargetResult::Done(without)),
+        None if failed.is_empty() => Ok(TargetResult::Done(String::new())),
+        None => Ok(TargetResult::Done(format!("without {}", failed.join(", ")))),
     };
+    let lacks = if target.is_group { failed } else { Vec::new() };
     let failure = result.as_ref().err().map(exit::code);
     let (status, note) = match result {
-        Ok(TargetResult::Done(note)) => (Status::Succeeded, note),
+        Ok(TargetResult::Done(note)) if lacks.is_empty() => (Status::Succeeded, note),
+        Ok(TargetResult::Done(note)) => (Status::Partial, note),
         Ok(TargetResult::Skipped(reason)) => (Status::Skipped, reason),
         Err(error) => (Status::Failed, exit::sentence(&error)),
     };
@@ -156,6 +155,7 @@ async fn perform<'a>(
         status,
         duration: start.elapsed(),
         note,
+        lacks,
         failure,
         proceeds: target.proceed_after_failure,
     }

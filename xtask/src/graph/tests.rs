@@ -161,6 +161,25 @@ async fn proceed_after_failure_lets_dependents_run_and_the_run_is_partial() {
 }
 
 #[tokio::test]
+async fn a_group_that_lacks_something_is_partial_and_so_is_the_group_around_it() {
+    let targets = vec![
+        failing("a").proceed_after_failure(),
+        target("b").proceed_after_failure(),
+        target("c"),
+        Target::new("all", "").groups(["a", "b"]),
+        Target::new("release", "").groups(["all", "c"]),
+    ];
+    let summary = run(targets, &["release"], &[]).await;
+    let groups = summary
+        .rows
+        .iter()
+        .filter(|row| row.status == Status::Partial);
+    let groups: Vec<_> = groups.map(|row| (&*row.target, &*row.note)).collect();
+    assert_eq!(groups, [("all", "without `a`"), ("release", "without `a`")]);
+    assert_eq!(summary.exit(), Exit::Partial);
+}
+
+#[tokio::test]
 async fn a_group_of_which_nothing_succeeded_did_not_run() {
     let targets = vec![
         failing("a").proceed_after_failure(),

@@ -68,7 +68,7 @@ pub async fn download(
             Ok(download.bytes_fetched)
         }
         Err(Failure::Machine(error)) => Err(error),
-        Err(Failure::Transient(_) | Failure::Final(_)) => {
+        Err(failure @ (Failure::Transient(_) | Failure::Final(_))) => {
             // Nothing to go on from.
             if fs::metadata(&part).await.is_ok_and(|part| part.len() == 0) {
                 let removed = fs::remove_file(&part).await;
@@ -77,6 +77,7 @@ pub async fn download(
             Err(Error::Download {
                 name: package.name.clone(),
                 complaints: download.complaints,
+                is_network: failure.is_transient(),
             })
         }
     }

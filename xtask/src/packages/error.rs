@@ -1,5 +1,6 @@
-//! What can go wrong with packages, and whose fault it is: [`Error::Io`] is the machine's fault, everything else is the
-//! fault of an input that a person has to change or provide again. Addresses are in their public form.
+//! What can go wrong with packages, and whose fault it is: [`Error::Io`] is the machine's fault, [`Error::Network`] and
+//! a download that may succeed later the network's, everything else is the fault of an input that a person has to
+//! change or provide again. Addresses are in their public form.
 
 use std::fmt;
 use std::io;
@@ -18,6 +19,12 @@ pub enum Error {
     )]
     Unreachable { index: String, reason: String },
 
+    /// Nobody has to change anything: it is the network, or a server that may answer later.
+    #[error(
+        "the package index `{index}` cannot be reached over the network: {reason}; hint: run the same again when it answers"
+    )]
+    Network { index: String, reason: String },
+
     #[error(
         "the package index `{index}` is not JSON: {reason}; hint: open the address, it may answer with a login page"
     )]
@@ -34,10 +41,13 @@ pub enum Error {
     NoPackage(String),
 
     /// Every source failed; one complaint for each different failure, in order.
-    #[error("the package `{name}` cannot be downloaded: {}", .complaints.join("; "))]
+    #[error("the package `{name}` cannot be downloaded{}: {}",
+        if *.is_network { " over the network" } else { "" }, .complaints.join("; "))]
     Download {
         name: String,
         complaints: Vec<String>,
+        /// It may come when a source is asked again.
+        is_network: bool,
     },
 
     /// The bytes are not the package: wrong size, wrong digest, damaged or hostile archive.
@@ -53,9 +63,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether an input is at fault, and not this machine: running again without a change would not help.
+    /// Whether an input is at fault, and not this machine or the network: running again without a change would not
+    /// help.
     pub fn is_input(&self) -> bool {
-        !matches!(self, Error::Io { .. })
+        match self {
+            Error::Io { .. } | Error::Network { .. } => false,
+            Error::Download { is_network, .. } => !is_network,
+            _ => true,
+        }
     }
 
     /// For `map_err`: an [`Error::Io`] that says what was being done to which file.

@@ -28,7 +28,7 @@ const LARGEST: usize = 16 << 20;
 /// Fetches and reads the index; `client` is from [`http::client`].
 ///
 /// # Errors
-/// [`Error::Unreachable`] after a few tries, [`Error::NotJson`], [`Error::Shape`].
+/// [`Error::Network`] after a few tries, [`Error::Unreachable`], [`Error::NotJson`], [`Error::Shape`].
 pub async fn fetch_index(client: &reqwest::Client, source: &Source) -> Result<Index, Error> {
     let fetch = async |_| {
         let mut response = get(client, &source.index, 0).await?;
@@ -36,9 +36,12 @@ pub async fn fetch_index(client: &reqwest::Client, source: &Source) -> Result<In
     };
     let policy = http::transient(TRIES - 1, http::FIRST_WAIT, Failure::is_transient);
     let fetched = http::retry(policy, fetch).await;
-    let bytes = fetched.map_err(|failure| Error::Unreachable {
-        index: source.to_string(),
-        reason: failure.to_string(),
+    let bytes = fetched.map_err(|failure| {
+        let (index, reason) = (source.to_string(), failure.to_string());
+        match failure.is_transient() {
+            true => Error::Network { index, reason },
+            false => Error::Unreachable { index, reason },
+        }
     })?;
     parse(source, &bytes)
 }

@@ -11,7 +11,7 @@ use crate::exit::bad_input;
 use crate::http;
 use crate::oci::RepositoryName;
 use crate::registry::{Error, Options, Registry, Repository};
-use crate::settings::{RegistrySettings, ReleaseSettings};
+use crate::settings::{EngineAddress, RegistrySettings, ReleaseSettings};
 
 /// A registry of the settings with its one client, so that all requests share its tokens, connections and pauses.
 pub struct RegistryClient<'s> {
@@ -111,7 +111,7 @@ impl<'s> Registries<'s> {
 /// What the targets of a release talk to.
 pub struct Clients<'s> {
     pub registries: Registries<'s>,
-    docker_host: Option<&'s str>,
+    address: &'s Result<EngineAddress, String>,
     engine: OnceCell<Engine>,
     /// For registries that base images come from.
     resolver: Mutex<Resolver>,
@@ -126,7 +126,7 @@ impl<'s> Clients<'s> {
         Ok(Clients {
             resolver: Mutex::new(resolver),
             registries: Registries::new(&settings.registries, logins)?,
-            docker_host: settings.docker_host.as_deref(),
+            address: &settings.engine,
             engine: OnceCell::new(),
         })
     }
@@ -187,7 +187,14 @@ impl<'s> Clients<'s> {
     /// # Errors
     /// No engine answers: [`BadInput`](crate::exit::BadInput).
     pub async fn engine(&self) -> Result<&Engine> {
-        let connect = || async { Engine::connect(self.docker_host).await.map_err(bad_input) };
+        let connect = || async {
+            let address = self.address.as_ref().map_err(bad_input)?;
+            let connected = Engine::connect(Some(&address.host)).await;
+            connected.map_err(|error| match &address.context {
+                Some(name) => bad_input(format!("docker's context `{name}`: {error}")),
+                None => bad_input(error),
+            })
+        };
         self.engine.get_or_try_init(connect).await
     }
 }

@@ -1,139 +1,239 @@
-//! `cargo xtask promote VERSION --tag latest`: move a tag everywhere, by manifest only. This is also the rollback.
+//! `cargo xtask promote VERSION --tag latest`: move tags everywhere, by manifest only. This is also the rollback, so a
+//! registry that is down fails alone, and the same command brings it level later.
+//!
+//! `promote --back REPORT` puts back what the moving tags named before a release.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
-use futures_util::future::{join_all, try_join_all};
+use anyhow::{Result, bail};
+use futures_util::future::join_all;
 
 use super::clients::{Registries, RegistryClient};
 use super::logins::{self, NO_CREDENTIALS};
+use super::move_tags::{Wish, fulfil};
+use super::promote_report::{Ended, Task, outcome};
 use super::registry_state::resolve_tag_at;
+use super::tags::is_version;
 use crate::cli::PromoteArgs;
-use crate::credentials::NoLogin;
-use crate::exit::{Exit, bad_input};
-use crate::oci::{Digest, Tag, TagOrDigest};
+use crate::exit::{Exit, bad_input, interrupted, no_problems, sentence};
+use crate::graph::same_name;
+use crate::oci::{Digest, Tag};
 use crate::registry;
-use crate::report::{Console, Outcome, Table};
-use crate::settings::Settings;
+use crate::report::{Console, RegistryReport, RegistryStatus, ReleaseReport, seconds};
+use crate::settings::{RegistrySettings, Settings};
 
-/// Points `--tag` at the version, on every registry with credentials.
+/// Moves tags on every registry with credentials.
 pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs) -> Result<Exit> {
+    let cancel = interrupted();
+    let started = Instant::now();
+    let task = task(args)?;
+    let (mut resolver, _) = settings.resolver();
+    let mut settings = settings.registries()?;
+    leave_out(&mut settings, &args.skip)?;
+    let logins = logins::find(&settings, &mut resolver, |_| true).await;
+    no_problems(&logins::halves(&settings, &logins))?;
+    logins::mask(&logins, console);
+    let registries = Registries::new(&settings, &logins)?;
+    let mut ended = Vec::new();
+    for registry in registries.iter() {
+        let Err(why) = &registry.login else { continue };
+        let is_broken = why.is_helper_failure();
+        if !is_broken {
+            let name = &registry.settings.name;
+            console.warning(&format!("registry `{name}` is skipped: {why}"));
+        }
+        let status = match is_broken {
+            true => RegistryStatus::Failed,
+            false => RegistryStatus::Skipped,
+        };
+        ended.push(Ended {
+            registry,
+            moved: Err((status, why.to_string())),
+        });
+    }
+    if ended.len() == settings.len() && ended.iter().all(Ended::is_skipped) {
+        return Err(bad_input(NO_CREDENTIALS));
+    }
+    let work = async {
+        let wishes = match &task {
+            Task::Version { version, tags } => of_version(&registries, version, tags).await?,
+            Task::Back(report) => back(&registries, report, args.force)?,
+        };
+        let moves = wishes.into_iter().map(|(registry, wishes)| async move {
+            let repository = registry.repository();
+            let moved = match wishes {
+                Ok(wishes) => Ok(fulfil(&repository, wishes, args.dry_run).await),
+                Err(why) => Err((RegistryStatus::Failed, why)),
+            };
+            Ended { registry, moved }
+        });
+        anyhow::Ok(join_all(moves).await)
+    };
+    tokio::select! {
+        moved = work => ended.extend(moved?),
+        () = cancel => return Ok(Exit::Interrupted),
+    }
+    let place = |it: &Ended<'_>| {
+        registries
+            .iter()
+            .position(|all| all.settings.name == it.registry.settings.name)
+    };
+    ended.sort_by_key(place);
+    for it in &ended {
+        it.tell(console, &task);
+    }
+    let outcome = outcome(&task, &ended, args.dry_run, seconds(started.elapsed()));
+    Ok(console.finish(outcome, args.report.as_deref().filter(|_| !args.dry_run)))
+}
+
+/// # Errors
+/// [`BadInput`](crate::exit::BadInput): what is no tag, a tag that is a version's own, a report of something else.
+fn task(args: &PromoteArgs) -> Result<Task> {
     let parse = |text: &str| {
         text.parse::<Tag>()
             .map_err(|error| bad_input(format!("`{text}`: {error}")))
     };
-    let version = parse(args.version.strip_prefix('v').unwrap_or(&args.version))?;
-    let tag = parse(&args.tag)?;
-    let (mut resolver, _) = settings.resolver();
-    let settings = settings.registries()?;
-    let logins = logins::find(&settings, &mut resolver, |_| true).await;
-    let halves = logins::halves(&settings, &logins);
-    if !halves.is_empty() {
-        return Err(bad_input(halves.join("\n")));
-    }
-    logins::mask(&logins, console);
-    let registries = Registries::new(&settings, &logins)?;
-    let (broken, skipped): (Vec<_>, Vec<_>) = registries
+    let Some(version) = &args.version else {
+        return match &args.back {
+            Some(report) => Ok(Task::Back(ReleaseReport::read(report)?)),
+            None => Err(bad_input(
+                "which version? hint: `promote 1.2.3 --tag latest`, or `promote --back REPORT`",
+            )),
+        };
+    };
+    let version = parse(version.strip_prefix('v').unwrap_or(version))?;
+    let tags: Vec<Tag> = args
+        .tag
         .iter()
-        .filter_map(|it| Some((it, it.login.as_ref().err()?)))
-        .partition(|(_, why)| why.is_helper_failure());
-    for (registry, why) in &skipped {
-        let name = &registry.settings.name;
-        console.warning(&format!("registry `{name}` is skipped: {why}"));
+        .map(|tag| parse(tag))
+        .collect::<Result<_>>()?;
+    if let Some(tag) = tags.iter().find(|tag| is_version(tag) && !args.force) {
+        return Err(bad_input(format!(
+            "`{tag}` is the tag of one version, which nobody expects to move; nothing was moved\n\
+             hint: `--force` overwrites it, and says what it named"
+        )));
     }
-    let moved = move_tag(&registries, &version, &tag).await?;
-
-    let refused = moved.iter().filter(|(_, result)| result.is_err()).count();
-    let exit = match refused + broken.len() {
-        0 => Exit::Done,
-        _ if refused == moved.len() => Exit::Failed,
-        _ => Exit::Partial,
-    };
-    let moved = moved.into_iter().map(|(registry, result)| {
-        let digest = result.map(|digest| digest.to_string());
-        let result = digest.unwrap_or_else(|error| format!("failed: {error}"));
-        (registry, result)
-    });
-    let broken = broken.into_iter();
-    let broken = broken.map(|(registry, why)| (registry, format!("failed: {why}")));
-    let skipped = skipped.into_iter();
-    let skipped = skipped.map(|(registry, why)| (registry, format!("skipped: {why}")));
-    let rows = moved
-        .chain(broken)
-        .chain(skipped)
-        .map(|(registry, result)| {
-            let reference = registry.settings.repository.at(tag.clone());
-            vec![
-                registry.settings.name.clone(),
-                reference.to_string(),
-                result,
-            ]
-        });
-    let table = Table {
-        columns: vec!["registry", "reference", "digest, or why not"],
-        rows: rows.collect(),
-    };
-    let title = format!("promote {version} to {tag}");
-    Ok(console.finish(Outcome::table(title, exit, table), None))
+    Ok(Task::Version { version, tags })
 }
 
-type Moved<'r> = (&'r RegistryClient<'r>, Result<Digest, registry::Error>);
+/// Leaves out the registries that are named, or whose push targets are.
+fn leave_out(settings: &mut Vec<RegistrySettings>, skip: &[String]) -> Result<()> {
+    for name in skip {
+        let all: Vec<String> = settings.iter().map(|it| it.name.clone()).collect();
+        let count = settings.len();
+        settings.retain(|it| !same_name(name, &it.name) && !same_name(name, &it.target));
+        if settings.len() == count {
+            let all = all.join(", ");
+            let problem = format!("`--skip {name}`: no such registry\nhint: they are {all}");
+            return Err(bad_input(problem));
+        }
+    }
+    match settings.is_empty() {
+        true => Err(bad_input("`--skip` leaves no registry")),
+        false => Ok(()),
+    }
+}
 
-/// Points `tag` at what `version` names, on every registry with credentials; returns how each ended.
+type Wishes<'r> = Vec<(&'r RegistryClient<'r>, Result<Vec<Wish>, String>)>;
+
+/// Each of `tags` is to name what `version` names, on every registry with credentials that holds it.
 ///
 /// # Errors
-/// Nothing was moved: a registry lacks the version, cannot be asked, or holds something else under it than another.
-async fn move_tag<'r>(
+/// Nothing is to be moved: no registry holds the version, a login is refused, or two hold different images.
+async fn of_version<'r>(
     registries: &'r Registries<'r>,
     version: &Tag,
-    tag: &Tag,
-) -> Result<Vec<Moved<'r>>> {
+    tags: &[Tag],
+) -> Result<Wishes<'r>> {
     let known = registries.iter().filter(|registry| registry.is_signed_in());
-    let mut sources = Vec::new();
+    let (mut held, mut wishes): (Vec<(_, Digest)>, Wishes<'r>) = (Vec::new(), Vec::new());
     for (registry, digest) in resolve_tag_at(known, version).await {
         let repository = &registry.settings.repository;
         match digest {
-            Ok(Some(digest)) => sources.push((registry, digest)),
-            Ok(None) => bail!(
-                "`{repository}` does not hold `{version}`; nothing was moved\nhint: push it there first"
-            ),
+            Ok(Some(digest)) => held.push((registry, digest)),
+            Ok(None) => {
+                let why =
+                    format!("`{repository}` does not hold `{version}`; hint: push it there first");
+                wishes.push((registry, Err(why)));
+            }
             Err(error @ registry::Error::Rejected { .. }) => {
                 return Err(registry.login_refused(error.to_string()));
             }
             Err(error) => {
-                bail!("`{repository}` cannot be asked for `{version}`; nothing was moved: {error}")
+                let error = sentence(&error.into());
+                let why = format!("`{repository}` cannot be asked for `{version}`: {error}");
+                wishes.push((registry, Err(why)));
             }
         }
     }
-    let is_broken =
-        |it: &RegistryClient<'_>| it.login.as_ref().is_err_and(NoLogin::is_helper_failure);
-    if sources.is_empty() && !registries.iter().any(is_broken) {
-        return Err(bad_input(NO_CREDENTIALS));
-    }
-    let digests: BTreeSet<&Digest> = sources.iter().map(|(_, digest)| digest).collect();
+    let digests: BTreeSet<&Digest> = held.iter().map(|(_, digest)| digest).collect();
     if digests.len() > 1 {
-        let lines: Vec<String> = sources
-            .iter()
-            .map(|(registry, digest)| format!("\n    {} {digest}", registry.settings.repository))
-            .collect();
-        bail!(
-            "`{version}` is not the same everywhere; nothing was moved:{}",
-            lines.concat()
-        );
+        let lines = held.iter();
+        let lines = lines.map(|(it, digest)| format!("\n    {} {digest}", it.settings.repository));
+        let lines: String = lines.collect();
+        bail!("`{version}` is not the same everywhere; nothing was moved:{lines}");
     }
-    let manifests = sources.into_iter().map(|(registry, digest)| async move {
-        let at = TagOrDigest::Digest(digest);
-        let manifest = registry.repository().get_manifest(&at).await?;
-        let name = &registry.settings.repository;
-        let manifest =
-            manifest.ok_or_else(|| anyhow!("`{name}` lost `{version}`; nothing was moved"))?;
-        anyhow::Ok((registry, manifest))
-    });
-    let moves = try_join_all(manifests).await?.into_iter();
-    let moves = moves.map(|(registry, manifest)| async move {
-        let at = TagOrDigest::Tag(tag.clone());
-        let moved = registry.repository().put_manifest(&at, &manifest).await;
-        (registry, moved)
-    });
-    Ok(join_all(moves).await)
+    if held.is_empty() && !wishes.is_empty() {
+        let why = wishes
+            .iter()
+            .filter_map(|(_, wishes)| wishes.as_ref().err());
+        let why: Vec<&str> = why.map(String::as_str).collect();
+        bail!("nothing was moved: {}", why.join("; "));
+    }
+    let of_tags = |digest: &Digest| {
+        let wish = |tag: &Tag| Wish {
+            tag: tag.clone(),
+            digest: digest.clone(),
+            from: None,
+        };
+        tags.iter().map(wish).collect()
+    };
+    wishes.extend(
+        held.iter()
+            .map(|(registry, digest)| (*registry, Ok(of_tags(digest)))),
+    );
+    Ok(wishes)
+}
+
+/// Each tag that the reported run has set is to name what it named before; with `force` wherever it was moved since.
+///
+/// # Errors
+/// [`BadInput`](crate::exit::BadInput): the reported run has moved nothing at these registries.
+fn back<'r>(
+    registries: &'r Registries<'r>,
+    report: &ReleaseReport,
+    force: bool,
+) -> Result<Wishes<'r>> {
+    let mut wishes = Wishes::new();
+    for registry in registries.iter().filter(|registry| registry.is_signed_in()) {
+        let mut own = Vec::new();
+        let is_here =
+            |it: &&RegistryReport| it.reference.repository == registry.settings.repository;
+        for reported in report.registries.iter().filter(is_here) {
+            let set = reported
+                .before
+                .iter()
+                .filter(|it| reported.tags.contains(&it.tag));
+            own.extend(set.filter_map(|it| {
+                // What was made by that run cannot be unmade by moving it.
+                let digest = it.digest.clone()?;
+                let from = reported.digest.clone().filter(|_| !force);
+                Some(Wish {
+                    tag: it.tag.clone(),
+                    digest,
+                    from,
+                })
+            }));
+        }
+        if !own.is_empty() {
+            wishes.push((registry, Ok(own)));
+        }
+    }
+    match wishes.is_empty() {
+        true => Err(bad_input(
+            "the reported run has moved no tag that named something before, at none of these registries",
+        )),
+        false => Ok(wishes),
+    }
 }

@@ -96,13 +96,13 @@ impl<'a> Pushes<'a> {
         self.gate.record(&push.registry, version.is_ok());
         let (manifest, mut published) = version.map_err(|error| explained(registry, error))?;
 
-        let held_back = match self.tags_when {
-            _ if push.moving.is_empty() => None,
-            TagsWhen::Any => None,
-            TagsWhen::Require => self.unmet(manifest.digest(), context).await,
+        let gate = match self.tags_when {
+            _ if push.moving.is_empty() => Ok(String::new()),
+            TagsWhen::Any => Ok(String::new()),
+            TagsWhen::Require => self.gate(manifest.digest(), context).await,
         };
         let mut kept = None;
-        if held_back.is_none() {
+        if gate.is_ok() {
             let repository = registry.repository();
             let moved = moving_tags::set(
                 &repository,
@@ -125,8 +125,10 @@ impl<'a> Pushes<'a> {
             (set, 0) => format!("content already there, tags {} set", join(set)),
             (set, bytes) => format!("{} pushed, tags {} set", DecimalBytes(bytes), join(set)),
         };
-        if let Some(reason) = held_back {
-            did += &format!("; moving tags held back: {reason}");
+        match gate {
+            Ok(why) if !why.is_empty() => did += &format!("; {why}"),
+            Ok(_) => {}
+            Err(reason) => did += &format!("; moving tags held back: {reason}"),
         }
         if let Some(kept) = kept {
             did += &format!("; {kept}");
@@ -187,28 +189,37 @@ impl<'a> Pushes<'a> {
         Ok((outcome.manifest, published))
     }
 
-    /// Waits until `require` is met or cannot be met any more; returns why not. The version is to name `digest`.
-    async fn unmet(&self, digest: &Digest, context: &graph::Context<'_>) -> Option<String> {
+    /// Waits until `require` is met or cannot be met any more; returns which registries outside of this run helped, or
+    /// why not. The version is to name `digest`.
+    async fn gate(&self, digest: &Digest, context: &graph::Context<'_>) -> Result<String, String> {
         let registries = &self.clients.registries;
         let (pushes, others): (Vec<_>, Vec<_>) = self
             .plan
             .pushes
             .iter()
             .partition(|push| self.is_part_of_run(push, context));
-        let mut holders = Vec::new();
+        let (mut holders, mut lacking) = (Vec::new(), Vec::new());
         if *self.require != Require::Any {
             for push in others {
                 let repository = registries.get(&push.registry).repository();
                 let held = resolve_tag(&repository, &push.immutable).await;
-                if held.is_ok_and(|held| held.as_ref() == Some(digest)) {
-                    holders.push(&*push.registry);
+                let name = &*push.registry;
+                match held {
+                    Ok(Some(held)) if held == *digest => holders.push(name),
+                    Ok(Some(held)) => lacking.push(format!("{name} holds {held}")),
+                    Ok(None) => {}
+                    Err(error) => lacking.push(sentence(&error.into())),
                 }
             }
         }
         let names = registries.names();
-        self.gate
-            .wait(self.require, &names, pushes.len(), &holders)
-            .await
+        let waiting = self.gate.wait(self.require, &names, pushes.len(), &holders);
+        match waiting.await {
+            None if holders.is_empty() => Ok(String::new()),
+            None => Ok(format!("{} was asked and holds it too", join(&holders))),
+            Some(unmet) if lacking.is_empty() => Err(unmet),
+            Some(unmet) => Err(format!("{unmet} ({})", lacking.join("; "))),
+        }
     }
 
     /// Whether this run pushes to that registry.

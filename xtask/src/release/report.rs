@@ -47,7 +47,7 @@ fn registry(push: &PushPlan, row: &Row, published: Option<Published>) -> Registr
         (None, Status::NotRun) => RegistryStatus::NotRun,
         (None, Status::Aborted) => RegistryStatus::Aborted,
         // A push that succeeded has published something.
-        (None, Status::Failed | Status::Succeeded) => RegistryStatus::Failed,
+        (None, Status::Failed | Status::Succeeded | Status::Partial) => RegistryStatus::Failed,
     };
     let (tags, digest, before, bytes) = match published {
         Some(it) => (it.tags, Some(it.digest), it.before, it.bytes),

@@ -64,6 +64,12 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
             }
         }
     }
+    if settings.is_index_left_empty && scheduled.contains(&"download") {
+        let index = &plan.package_index;
+        console.warning(&format!(
+            "`RELEASE_PACKAGE_INDEX_URL` is empty, so the packages are those of `{index}`, as `Cargo.toml` says"
+        ));
+    }
     if args.load && (args.image.is_some() || !scheduled.contains(&"docker-build")) {
         return Err(bad_input(
             "`--load` is for an image that this run builds; hint: `docker-build --load`",

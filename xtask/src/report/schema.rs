@@ -285,6 +285,7 @@ mod tests {
         use RegistryStatus as R;
         for (status, text) in [
             (Status::Succeeded, "succeeded"),
+            (Status::Partial, "partial"),
             (Status::Failed, "failed"),
             (Status::Skipped, "skipped"),
             (Status::NotRun, "not-run"),

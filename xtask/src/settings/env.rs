@@ -14,6 +14,8 @@ use crate::secret::{Redactor, Secret};
 #[derive(Clone)]
 pub struct Environment {
     values: BTreeMap<String, String>,
+    /// Names whose value is empty somewhere.
+    empty: BTreeSet<String>,
     /// What should be known about `.env`.
     warnings: Vec<String>,
 }
@@ -27,11 +29,14 @@ impl std::fmt::Debug for Environment {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        let values = variables
+        let variables = variables
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()));
+        let (empty, values): (BTreeMap<String, String>, _) =
+            variables.partition(|(_, value): &(String, String)| value.is_empty());
         Environment {
-            values: values.filter(|(_, value)| !value.is_empty()).collect(),
+            values,
+            empty: empty.into_keys().collect(),
             warnings: Vec::new(),
         }
     }
@@ -85,8 +90,9 @@ impl Environment {
                     format!("`{file}`: `{name}` is assigned twice; the first value counts");
                 self.warnings.push(warning);
             }
-            if !value.is_empty() {
-                self.values.entry(name).or_insert(value);
+            match value.is_empty() {
+                true => drop(self.empty.insert(name)),
+                false => drop(self.values.entry(name).or_insert(value)),
             }
         }
         let mode = std::fs::metadata(path).map_or(0, |it| it.permissions().mode() & 0o777);
@@ -110,6 +116,11 @@ impl Environment {
         homes
             .flat_map(|home| places.map(|place| Path::new(home).join(place)))
             .collect()
+    }
+
+    /// Whether somebody has written the variable with nothing in it, and nobody anything else.
+    pub fn is_left_empty(&self, name: &str) -> bool {
+        self.empty.contains(name) && self.get(name).is_none()
     }
 
     /// What should be known about the file.

@@ -4,6 +4,7 @@
 //! the environment. What every command needs is read at the start ([`Settings`]); the rest by the command that needs
 //! it, which hears all problems together before anything is done.
 
+mod engine;
 mod env;
 mod metadata;
 mod registries;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+pub use engine::EngineAddress;
 pub use env::Environment;
 pub use metadata::Require;
 pub use registries::RegistrySettings;
@@ -149,11 +151,14 @@ fn workspace(directory: &Path, environment: &Environment) -> Option<PathBuf> {
 }
 
 fn docker_config(environment: &Environment) -> Option<PathBuf> {
-    let directory = match environment.get("DOCKER_CONFIG") {
+    Some(docker_directory(environment)?.join("config.json"))
+}
+
+fn docker_directory(environment: &Environment) -> Option<PathBuf> {
+    Some(match environment.get("DOCKER_CONFIG") {
         Some(directory) => PathBuf::from(directory),
         None => Path::new(environment.get("HOME")?).join(".docker"),
-    };
-    Some(directory.join("config.json"))
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use url::Url;
 
+use super::engine::{self, EngineAddress};
 use super::env::Environment;
 use super::metadata::{self, ReleaseMetadata, Require};
 use super::registries::{self, RegistrySettings};
@@ -31,11 +32,14 @@ pub struct ReleaseSettings {
     pub builder: BuilderChoice,
     /// Secret, because it may carry an Azure signature.
     pub package_index: Secret<Url>,
+    /// The variable that should say where packages are is empty, so that it is the address in `Cargo.toml`.
+    pub is_index_left_empty: bool,
     /// In the order of the metadata tables.
     pub registries: Vec<RegistrySettings>,
     pub require: Require,
     pub github: GithubSettings,
-    pub docker_host: Option<String>,
+    /// Where the engine is; why it cannot be used matters only to who needs one.
+    pub engine: Result<EngineAddress, String>,
     /// What is released, when something says so.
     pub release: Option<Release>,
     pub commit: Option<Commit>,
@@ -83,6 +87,9 @@ pub(super) fn load(
             Err(error) => problems.push(format!("`platforms`: {error}")),
         }
     }
+    let mut index_names = ["RELEASE_PACKAGE_INDEX_URL", "AZURE_BLOB_SAS_URL"].into_iter();
+    let is_index_left_empty = environment.is_left_empty("RELEASE_PACKAGE_INDEX_URL")
+        && index_names.all(|name| environment.get(name).is_none());
     let package_index = ["RELEASE_PACKAGE_INDEX_URL", "AZURE_BLOB_SAS_URL"]
         .into_iter()
         .find_map(|name| Some((name, environment.get(name)?)))
@@ -121,6 +128,7 @@ pub(super) fn load(
         platforms,
         base_image: setting("DOCKER_BASE_IMAGE", &facts.base_image).1.to_owned(),
         builder: facts.builder,
+        is_index_left_empty,
         package_index: Secret::new(package_index.expect("a missing URL is a problem")),
         registries,
         require: facts.require,
@@ -132,7 +140,7 @@ pub(super) fn load(
                 .get("GITHUB_TOKEN")
                 .map(|token| Secret::new(token.to_owned())),
         },
-        docker_host: environment.get("DOCKER_HOST").map(str::to_owned),
+        engine: engine::find(environment, super::docker_directory(environment).as_deref()),
         release,
         commit,
         timestamp,

@@ -360,6 +360,7 @@ fn the_readme_lists_every_variable_that_is_read() {
     let documented = documented(&readme);
     let mut found = 0;
     for source in [
+        "settings/engine.rs",
         "settings/mod.rs",
         "settings/release.rs",
         "settings/registries.rs",
@@ -373,7 +374,12 @@ fn the_readme_lists_every_variable_that_is_read() {
         for literal in code.flat_map(|line| line.split('"').skip(1).step_by(2)) {
             let is_name = literal.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
             // The others are no settings of this program.
-            if !is_name || matches!(literal, "" | "CARGO_MANIFEST_DIR" | "HEAD" | "HOME") {
+            if !is_name
+                || matches!(
+                    literal,
+                    "" | "CARGO_MANIFEST_DIR" | "HEAD" | "HOME" | "XDG_RUNTIME_DIR"
+                )
+            {
                 continue;
             }
             found += 1;

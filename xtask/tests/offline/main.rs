@@ -17,6 +17,7 @@ mod credentials;
 mod extract;
 mod github;
 mod packages;
+mod promote;
 mod registry_auth;
 mod registry_blobs;
 mod registry_faults;

@@ -18,6 +18,9 @@ async fn a_dead_registry_fails_alone_and_a_second_run_pushes_nothing() {
         &[
             "docker-push-aliyun  failed",
             "docker-push         succeeded",
+            "docker-push-all     partial",
+            "release             partial",
+            "without `docker-push-aliyun`",
             "partly done",
         ],
     );
@@ -227,4 +230,60 @@ async fn a_registry_that_is_skipped_but_holds_the_version_counts() {
     let run = fixture.workspace.run(&["release"]).await;
     run.expect(0, &["docker-push-aliyun  skipped"]);
     assert!(fixture.github.release().notes.contains(&open.host));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_is_down_is_the_network_and_no_wrong_setting() {
+    let mut fixture = ReleaseFixture::new(1).await;
+    let nobody = format!("http://{}/", crate::support::dead_address());
+    fixture.workspace.set("RELEASE_PACKAGE_INDEX_URL", &nobody);
+    let run = fixture.workspace.run(&["docker-push"]).await;
+    run.expect(1, &["network"]);
+    assert!(
+        !run.stderr.contains("a setting or an input is wrong"),
+        "{run}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_package_index_is_told() {
+    let mut fixture = ReleaseFixture::new(1).await;
+    fixture.workspace.set("RELEASE_PACKAGE_INDEX_URL", "");
+    let run = fixture.workspace.run(&["download", "--dry-run"]).await;
+    run.expect(0, &["`RELEASE_PACKAGE_INDEX_URL` is empty", "127.0.0.1:1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_alone_gets_its_moving_tags_when_the_others_hold_the_version() {
+    let fixture = ReleaseFixture::new(2).await;
+    let require = "require = [\"dockerhub\", \"azure\"]\ngithub-repository";
+    fixture.change_facts("github-repository", require);
+    let run = fixture.workspace.run(&["docker-push"]).await;
+    run.expect(0, &["moving tags held back"]);
+    let run = fixture.workspace.run(&["docker-push-azure"]).await;
+    run.expect(
+        0,
+        &["1.2, 1, latest set", "dockerhub was asked and holds it too"],
+    );
+    assert_eq!(fixture.tags(0), [VERSION]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_of_docker_s_context_is_used_or_told_and_no_other() {
+    let mut fixture = ReleaseFixture::new(1).await;
+    fixture.workspace.set("DOCKER_HOST", "");
+    fixture.workspace.set("DOCKER_CONTEXT", "colima");
+    fixture.workspace.set("DOCKER_CONFIG", "/nonexistent");
+    let build = ["docker-build", "--builder", "engine"];
+    let run = fixture.workspace.run(&build).await;
+    run.expect(2, &["docker's context `colima`", "hint: "]);
+    // Who needs no engine is not stopped.
+    fixture
+        .workspace
+        .run(&["docker-build"])
+        .await
+        .expect(0, &[]);
+    fixture.workspace.set("DOCKER_HOST", "ssh://me@host");
+    let run = fixture.workspace.run(&build).await;
+    run.expect(2, &["ssh://", "forward its socket"]);
 }

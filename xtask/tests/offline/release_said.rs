@@ -46,7 +46,7 @@ async fn no_output_holds_a_secret() {
         .await
         .unwrap();
     let dead = Run::of(dead);
-    dead.expect(2, &["127.0.0.1:1"]);
+    dead.expect(1, &["127.0.0.1:1"]);
 
     let summary = fixture.workspace.read("summary.md");
     assert!(
