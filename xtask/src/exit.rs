@@ -39,12 +39,51 @@ pub fn bad_input(sentence: impl fmt::Display) -> anyhow::Error {
     BadInput(sentence.to_string()).into()
 }
 
+/// What is wrong with the input; of very many problems, the first and how many there are.
+#[derive(Debug, Default)]
+pub struct Problems {
+    first: Vec<String>,
+    count: usize,
+}
+
+/// As many as somebody reads.
+const MOST_PROBLEMS: usize = 100;
+
+impl Problems {
+    pub fn push(&mut self, problem: impl Into<String>) {
+        if self.count < MOST_PROBLEMS {
+            self.first.push(problem.into());
+        }
+        self.count += 1;
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// All together as a [`BadInput`], if there are any.
+    pub fn none(self) -> anyhow::Result<()> {
+        let mut text = self.first.join("\n");
+        match self.count.checked_sub(self.first.len()) {
+            _ if self.count == 0 => return Ok(()),
+            None | Some(0) => {}
+            Some(more) => text += &format!("\nand {more} more problems"),
+        }
+        Err(bad_input(text))
+    }
+}
+
+impl Extend<String> for Problems {
+    fn extend<I: IntoIterator<Item = String>>(&mut self, problems: I) {
+        problems.into_iter().for_each(|problem| self.push(problem));
+    }
+}
+
 /// All problems together as a [`BadInput`], if there are any.
 pub fn no_problems(problems: &[String]) -> anyhow::Result<()> {
-    match problems {
-        [] => Ok(()),
-        problems => Err(bad_input(problems.join("\n"))),
-    }
+    let mut all = Problems::default();
+    all.extend(problems.iter().cloned());
+    all.none()
 }
 
 /// The exit code of an error.
@@ -118,6 +157,17 @@ async fn received(signal: Option<Signal>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_very_many_problems_the_first_are_told() {
+        assert!(no_problems(&[]).is_ok());
+        let problems: Vec<String> = (0..100_000).map(|it| format!("line {it}")).collect();
+        let text = no_problems(&problems).unwrap_err().to_string();
+        assert!(text.starts_with("line 0\nline 1\n"), "{text}");
+        assert!(text.ends_with("line 99\nand 99900 more problems"), "{text}");
+        let few = no_problems(&problems[..100]).unwrap_err().to_string();
+        assert!(few.ends_with("\nline 99"), "{few}");
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read `a`")]

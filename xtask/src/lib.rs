@@ -15,12 +15,12 @@
 //! | [`registry`] | an OCI distribution client | credentials, foreign, http, oci, secret |
 //! | [`copy`] | one source, many registries | http, oci, registry |
 //! | [`image`] | images that are not in a registry | oci |
-//! | [`engine`] | the container engine | credentials, image, oci, secret |
-//! | [`packages`] | package index, download, extract | http, oci, secret |
-//! | [`github`] | releases and assets | http, oci, secret |
+//! | [`engine`] | the container engine | credentials, foreign, image, oci, secret |
+//! | [`packages`] | package index, download, extract | foreign, http, oci, secret |
+//! | [`github`] | releases and assets | foreign, http, oci, secret |
 //! | [`graph`] | a target graph: plan, run, outcome | exit |
 //! | [`settings`] | everything read from outside | cli, credentials, exit, oci, secret |
-//! | [`report`] | all printing, and the report | copy, exit, graph, oci, secret |
+//! | [`report`] | all printing, and the report | copy, exit, foreign, graph, oci, secret |
 //! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, settings |
 //! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, exit, graph, oci, registry, report, secret, settings |
 //! | [`commands`] | a line for each subcommand | cli, exit, release, report, settings, sync |
@@ -58,7 +58,7 @@ use clap::Parser as _;
 
 use cli::Cli;
 use exit::Exit;
-use report::{ActionsFiles, Console};
+use report::{ActionsFiles, Console, Screen};
 use settings::{Environment, Settings};
 
 /// The program: `arguments` begin with its name, `directory` is where it was started.
@@ -81,7 +81,8 @@ pub async fn run(
         }
     };
     let actions = environment.is_actions().then(ActionsFiles::default);
-    let early = Console::new(environment.redactor(), cli.verbose(), None, actions);
+    let (redactor, screen) = (environment.redactor(), Screen::default());
+    let early = Console::new(redactor, cli.verbose(), screen, actions);
     let (console, ended) = match start(environment, directory, &cli) {
         Ok((settings, console)) => {
             let ended = commands::run(&cli, &settings, &console).await;
@@ -108,7 +109,12 @@ fn start(
         let files = files.summary.iter().chain(&files.output);
         report::check_writable(files.map(PathBuf::as_path))?;
     }
-    let console = Console::new(redactor, cli.verbose(), settings.columns(), actions);
+    let screen = Screen {
+        columns: settings.columns(),
+        is_dumb: settings.has_dumb_terminal(),
+    };
+    let console = Console::new(redactor, cli.verbose(), screen, actions);
+    report::start_heartbeat(&console);
     report::show_logs(&console);
     for warning in settings.environment.warnings() {
         console.warning(warning);

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::stream::StreamError;
+use crate::foreign::Foreign;
 use crate::image::context::ContextError;
 use crate::oci::Reference;
 
@@ -72,7 +73,9 @@ impl Error {
             error => return Error::from_stream(format!("push of `{reference}`"), error),
         };
         let reference = reference.to_string();
-        match kind(status, &reason) {
+        let kind = kind(status, &reason);
+        let reason = Foreign::new(&reason).to_string();
+        match kind {
             Kind::NoSuchImage => Error::NoSuchImage(reference),
             Kind::Credentials => Error::CredentialsRefused { reference, reason },
             Kind::Denied => Error::Denied { reference, reason },

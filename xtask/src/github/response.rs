@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::retry::rate_limit;
+use crate::foreign::Foreign;
 use crate::http;
 
 /// How long a response may make no progress.
@@ -122,7 +123,7 @@ impl ErrorBody {
         };
         let mut sentences = vec![message.to_owned()];
         sentences.extend(details);
-        sentences.join(", ")
+        Foreign::new(&sentences.join(", ")).to_string()
     }
 }
 

@@ -136,8 +136,9 @@ pub enum ManifestError {
     )]
     Unsupported(String),
     #[error(
-        "the manifest is not readable as `{media_type}`: {}",
-        Foreign::new(reason)
+        "the manifest is not readable as `{}`: {}",
+        Foreign::new(.media_type),
+        Foreign::new(.reason)
     )]
     Malformed { media_type: String, reason: String },
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::json::null_is_default;
+use crate::foreign::Foreign;
 
 /// OCI image index, `platform`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,7 +37,8 @@ pub struct Platform {
 /// Text that is not a platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a platform; hint: `os/architecture` or `os/architecture/variant`, such as `linux/arm64`"
+    "`{}` is not a platform; hint: `os/architecture` or `os/architecture/variant`, such as `linux/arm64`",
+    Foreign::new(.0)
 )]
 pub struct PlatformError(String);
 

@@ -6,6 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::foreign::Foreign;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
@@ -26,13 +28,14 @@ pub enum Error {
     Network { index: String, reason: String },
 
     #[error(
-        "the package index `{index}` is not JSON: {reason}; hint: open the address, it may answer with a login page"
+        "the package index `{index}` is not JSON: {}; hint: open the address, it may answer with a login page",
+        Foreign::new(.reason)
     )]
     NotJson { index: String, reason: String },
 
     #[error(
-        "the package index `{index}` does not have the expected form: {reason}; hint: an object with `versions`, as in \
-             README.md"
+        "the package index `{index}` does not have the expected form: {}; hint: an object with `versions`, as in README.md",
+        Foreign::new(.reason)
     )]
     Shape { index: String, reason: String },
 
@@ -51,7 +54,7 @@ pub enum Error {
     },
 
     /// The bytes are not the package: wrong size, wrong digest, damaged or hostile archive.
-    #[error("the package `{}` is refused: {reason}", .file.display())]
+    #[error("the package `{}` is refused: {}", .file.display(), Foreign::new(.reason))]
     Refused { file: PathBuf, reason: String },
 
     #[error("cannot {doing} `{}`", .path.display())]

@@ -69,7 +69,7 @@ pub enum Error {
         what: String,
     },
     /// A response that the distribution specification does not allow.
-    #[error("`{url}` answered against the specification: {reason}")]
+    #[error("`{url}` answered against the specification: {}", Foreign::new(.reason))]
     Protocol { url: String, reason: String },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -91,7 +91,7 @@ pub struct ErrorResponse {
     /// The specification's error code, `MANIFEST_UNKNOWN`, if the body held one.
     pub code: Option<String>,
     /// What the body said, shortened; often empty.
-    pub message: String,
+    pub message: Foreign,
     /// How long the registry asked to be left alone.
     pub retry_after: Option<Duration>,
 }
@@ -171,7 +171,7 @@ impl ErrorResponse {
             429 => true,
             503 => is_timed,
             // GitHub's secondary limit; it asks for at least a minute.
-            403 if is_timed || self.message.to_lowercase().contains("rate limit") => {
+            403 if is_timed || self.message.as_str().to_lowercase().contains("rate limit") => {
                 self.retry_after.get_or_insert(Duration::from_secs(60));
                 true
             }
@@ -226,7 +226,9 @@ impl ErrorResponse {
             method: method.to_owned(),
             url: redactor.redact(&url).into_owned(),
             status,
-            code: said("/errors/0/code").map(|code| presentable(&redactor.redact(code))),
+            code: said("/errors/0/code")
+                .filter(is_code)
+                .map(|code| redactor.redact(code).into_owned()),
             message: presentable(&redactor.redact(message.unwrap_or_default())),
             retry_after,
         }
@@ -248,23 +250,28 @@ impl fmt::Display for ErrorResponse {
         if let Some(code) = &self.code {
             write!(f, " {code}")?;
         }
-        if !self.message.is_empty() {
+        if !self.message.as_str().is_empty() {
             write!(f, ": {}", self.message)?;
         }
         Ok(())
     }
 }
 
-/// One line of at most 300 characters, its URLs without their queries (a storage back end may echo a signed one).
-fn presentable(message: &str) -> String {
+/// Without the queries of URLs: a storage back end may echo a signed one.
+fn presentable(message: &str) -> Foreign {
     let words = message
         .split_whitespace()
         .map(|word| match word.find("://") {
             Some(_) => word.split(['?', '#']).next().unwrap_or_default(),
             None => word,
         });
-    let line = words.collect::<Vec<_>>().join(" ");
-    Foreign::new(&line).to_string()
+    Foreign::new(&words.collect::<Vec<_>>().join(" "))
+}
+
+/// Whether it is a code as the specification has them, and no text.
+fn is_code(code: &&str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    (1..=64).contains(&code.len()) && code.bytes().all(is_part)
 }
 
 #[cfg(test)]
@@ -297,6 +304,18 @@ mod tests {
             error("GET", 500, "<html>nginx</html>", None).to_string(),
             "`GET https://r/v2/ns/a/x` answered 500"
         );
+    }
+
+    #[test]
+    fn what_a_registry_says_is_one_line_of_bounded_length() {
+        let body =
+            r#"{"errors":[{"code":"A\n::error::b","message":"c\n2026-01-01 created\u001b[2J"}]}"#;
+        assert_eq!(
+            error("PUT", 400, body, None).to_string(),
+            "`PUT https://r/v2/ns/a/x` answered 400: c 2026-01-01 created\u{fffd}[2J"
+        );
+        let long = coded("DENIED").replace("some words", &"x ".repeat(1_000_000));
+        assert!(error("PUT", 400, &long, None).to_string().len() < 400);
     }
 
     #[test]

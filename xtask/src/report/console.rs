@@ -12,7 +12,8 @@ use serde_json::json;
 use super::live::Live;
 use super::outcome::Outcome;
 use super::schema::{Content, Report};
-use super::table::Table;
+use super::shown::Shown;
+use super::table::{ShownTable, Table};
 use super::{actions, file};
 use crate::exit::{self, Exit, sentence};
 use crate::secret::Redactor;
@@ -25,10 +26,21 @@ pub struct Console {
     columns: Option<usize>,
     pub(super) live: Live,
     pub(super) actions: Option<ActionsFiles>,
+    /// In GitHub Actions: the target whose lines the open group holds.
+    group: Mutex<Option<String>>,
     log: Mutex<Option<(PathBuf, File)>>,
     started: SystemTime,
     /// A file that the user asked for is not written, or not whole.
     has_lost_files: AtomicBool,
+}
+
+/// Where people read.
+#[derive(Clone, Copy, Default)]
+pub struct Screen {
+    /// The width that tables have to fit into; else the terminal's.
+    pub columns: Option<usize>,
+    /// It cannot move its cursor, so it gets lines and no bars.
+    pub is_dumb: bool,
 }
 
 /// The files of a step of GitHub Actions.
@@ -39,20 +51,24 @@ pub struct ActionsFiles {
 }
 
 impl Console {
-    /// `verbose` counts the `-v`; `columns` is the width that tables have to fit into, else the terminal's.
+    /// `verbose` counts the `-v`.
     pub fn new(
         redactor: Redactor,
         verbose: u8,
-        columns: Option<usize>,
+        screen: Screen,
         actions: Option<ActionsFiles>,
     ) -> Arc<Self> {
         let terminal = console::Term::stderr().size_checked();
+        let has_bars = actions.is_none() && !screen.is_dumb && std::io::stderr().is_terminal();
         Arc::new(Console {
             redactor: RwLock::new(redactor),
             verbose,
-            columns: columns.or(terminal.map(|(_, columns)| columns.into())),
-            live: Live::new(actions.is_none() && std::io::stderr().is_terminal()),
+            columns: screen
+                .columns
+                .or(terminal.map(|(_, columns)| columns.into())),
+            live: Live::new(has_bars),
             actions,
+            group: Mutex::default(),
             log: Mutex::default(),
             started: SystemTime::now(),
             has_lost_files: AtomicBool::new(false),
@@ -80,26 +96,36 @@ impl Console {
         hide(&mut self.redactor.write().expect("no holder panics"));
     }
 
-    /// Without secrets, and without what would control a terminal: registries, archives and builds are quoted.
-    pub(super) fn redact(&self, text: &str) -> String {
+    /// A text of any origin as it may leave the program.
+    pub(super) fn shown(&self, text: &str) -> Shown {
         let redactor = self.redactor.read().expect("no holder panics");
-        let is_harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-        redactor.redact(text).replace(is_harmful, "\u{fffd}")
+        Shown::new(text, &redactor)
+    }
+
+    fn cell(&self, text: &str) -> Shown {
+        let redactor = self.redactor.read().expect("no holder panics");
+        Shown::cell(text, &redactor)
     }
 
     /// A line for people, on stderr.
     pub fn info(&self, text: &str) {
-        let text = self.redact(text);
-        self.write(&match self.actions {
-            Some(_) => actions::escape_commands(&text),
-            None => text,
-        });
+        self.info_in(None, text);
+    }
+
+    /// A line for people. In GitHub Actions it is in the `group`: the lines of a target are one, as long as nothing
+    /// else is printed between them, so that they can be read while it runs.
+    pub(super) fn info_in(&self, group: Option<&str>, text: &str) {
+        let text = self.shown(text);
+        match self.actions {
+            Some(_) => self.write(group, &text.without_commands()),
+            None => self.write(None, text.as_str()),
+        }
     }
 
     /// A line that a terminal shows only with `-v`, because it has bars.
     pub fn detail(&self, text: &str) {
         if self.live.is_terminal && self.verbose == 0 {
-            self.write_log(&self.redact(text));
+            self.write_log(self.shown(text).as_str());
         } else {
             self.info(text);
         }
@@ -107,15 +133,28 @@ impl Console {
 
     /// A workflow command of GitHub Actions. Redacted before it is escaped: an escaped secret would not be found.
     pub(super) fn command(&self, command: &str, text: &str) {
-        let text = actions::escape(&self.redact(text));
-        self.write(&format!("::{command}::{text}"));
+        let text = self.shown(text).command_data();
+        self.write(None, &format!("::{command}::{text}"));
     }
 
-    fn write(&self, text: &str) {
+    fn write(&self, group: Option<&str>, text: &str) {
         self.write_log(text);
+        let mut open = self.group.lock().expect("no holder panics");
+        let mut lines = String::new();
+        if open.as_deref() != group {
+            if open.is_some() {
+                lines += "::endgroup::\n";
+            }
+            if let Some(group) = group {
+                lines += &format!("::group::{group}\n");
+            }
+            *open = group.map(str::to_owned);
+        }
+        lines += text;
+        lines.push('\n');
         self.live.bars.suspend(|| {
             // A closed stderr is no reason to stop a release.
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+            let _ = std::io::stderr().lock().write_all(lines.as_bytes());
         });
     }
 
@@ -137,20 +176,20 @@ impl Console {
 
     /// A table for people.
     pub fn show(&self, table: &Table) {
-        self.info(self.redacted(table).to_text(self.columns).trim_end());
+        self.info(self.shown_table(table).to_text(self.columns).trim_end());
     }
 
     /// Redacted before it is laid out: a secret broken into lines would not be found.
-    fn redacted(&self, table: &Table) -> Table {
-        table.map(|cell| self.redact(cell))
+    fn shown_table(&self, table: &Table) -> ShownTable {
+        table.shown(|cell| self.cell(cell))
     }
 
     /// Data, on stdout.
     pub fn print(&self, text: &str) {
-        let text = self.redact(text);
+        let text = self.shown(text);
         let mut stdout = std::io::stdout().lock();
         // `| head` closes stdout early.
-        let _ = stdout.write_all(text.as_bytes());
+        let _ = stdout.write_all(text.as_str().as_bytes());
         let _ = stdout.flush();
     }
 
@@ -175,7 +214,7 @@ impl Console {
         // The bars of targets that were stopped.
         self.live.clear();
         let tables = outcome.tables.iter().filter(|table| !table.rows.is_empty());
-        let tables: Vec<Table> = tables.map(|table| self.redacted(table)).collect();
+        let tables: Vec<ShownTable> = tables.map(|table| self.shown_table(table)).collect();
         // Only what does work has printed lines before.
         let gap = outcome.content.as_ref().map_or("", |_| "\n");
         for table in &tables {
@@ -188,7 +227,7 @@ impl Console {
         if let Some(content) = &mut outcome.content {
             // Before they are JSON: a secret that is a number or a word would break it.
             for text in content.texts() {
-                *text = self.redact(text);
+                *text = self.cell(text).into_string();
             }
             if let Content::Release(report) = content {
                 let registries = json!(report.registries).to_string();
@@ -202,8 +241,13 @@ impl Console {
         }
         if let Some(actions) = &self.actions {
             if let Some(path) = &actions.summary {
-                let text = actions::summary(&outcome, &tables);
-                self.written(file::append(path, &self.redact(&text)));
+                // What the step has written before counts too, and a line break.
+                let before = std::fs::metadata(path).map_or(0, |found| found.len());
+                let room = actions::LONGEST_SUMMARY.saturating_sub(before + 1);
+                let room = usize::try_from(room).unwrap_or(usize::MAX);
+                let title = self.cell(&outcome.title);
+                let text = actions::summary(&title, outcome.verdict(), &tables, room);
+                self.written(file::append(path, &text));
             }
             if let Some(path) = &actions.output {
                 outcome.exit = self.exit(outcome.exit);
@@ -225,7 +269,12 @@ impl Console {
         if let Some((path, content)) = report
             && file::check_writable([path]).is_ok()
         {
-            self.report(path, exit, Some(self.redact(&sentence(error))), content);
+            self.report(
+                path,
+                exit,
+                Some(self.cell(&sentence(error)).into_string()),
+                content,
+            );
         }
         exit
     }
@@ -263,17 +312,9 @@ mod tests {
             columns: vec!["note"],
             rows: vec![vec![format!("{} geheimes Wort", "x".repeat(60))]],
         };
-        let text = Console::new(redactor, 0, None, None)
-            .redacted(&table)
-            .to_text(None);
+        let console = Console::new(redactor, 0, Screen::default(), None);
+        let text = console.shown_table(&table).to_text(None);
         assert!(text.ends_with(" ***\n"), "{text}");
-    }
-
-    #[test]
-    fn what_is_quoted_does_not_control_the_terminal() {
-        let console = Console::new(Redactor::default(), 0, None, None);
-        let text = console.redact("a\tb\n\u{1b}[2Jc\r\u{9b}d");
-        assert_eq!(text, "a\tb\n\u{fffd}[2Jc\u{fffd}\u{fffd}d");
     }
 
     #[test]
@@ -288,7 +329,7 @@ mod tests {
             summary: None,
             output: Some(path("output")),
         };
-        let console = Console::new(redactor, 0, None, Some(files));
+        let console = Console::new(redactor, 0, Screen::default(), Some(files));
         let registry = json!({
             "registry": "one", "reference": "one.io/app:1234", "status": "pushed", "tags": ["1234"],
             "digest": null, "before": [], "bytes": 1234, "seconds": 0.0, "note": "it said 1234"
@@ -318,7 +359,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         std::fs::write(&path, "").unwrap();
-        let console = Console::new(Redactor::default(), 0, None, None);
+        let console = Console::new(Redactor::default(), 0, Screen::default(), None);
         // As a full disk: it could be opened.
         *console.log.lock().unwrap() = Some((path.clone(), File::open(&path).unwrap()));
         console.info("a line");

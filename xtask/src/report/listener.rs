@@ -37,6 +37,11 @@ impl Console {
         self.live.follow(target);
     }
 
+    /// Shows nothing of `target` any more, without a line.
+    pub fn unfollow(&self, target: &str) {
+        self.live.end(target);
+    }
+
     /// Shows the progress of `target` apart from bytes: beside its name, and in its next line where there are no bars.
     pub fn note(&self, target: &str, text: &str) {
         self.live.note(target, text);
@@ -48,11 +53,13 @@ impl Console {
         } else if !self.live.is_running(target) {
             // Stopped: its last lines are of no use.
         } else if self.live.is_terminal && level == Level::Detail && self.verbose == 0 {
-            self.live.message(target, self.redact(text));
-        } else if self.actions.is_some() {
-            self.live.add_to_group(target, text);
+            self.live.message(target, self.shown(text).into_string());
         } else {
-            self.info(&format!("{target}: {text}"));
+            self.live.touch(target);
+            match self.actions {
+                Some(_) => self.info_in(Some(target), text),
+                None => self.info(&format!("{target}: {text}")),
+            }
         }
     }
 
@@ -61,27 +68,16 @@ impl Console {
             // The failure that caused it is printed already, and the summary names it again.
             return;
         }
-        let group = self.live.end(&row.target);
+        self.live.end(&row.target);
         let note = match &*row.note {
             "" => String::new(),
             note => format!(": {note}"),
         };
         let (target, status) = (&row.target, row.status);
         let seconds = row.duration.as_secs_f64();
-        let line = format!("{target}: {status} in {seconds:.1} s{note}");
+        self.info(&format!("{target}: {status} in {seconds:.1} s{note}"));
         if self.actions.is_none() {
-            self.info(&line);
             return;
-        }
-        let (title, rest) = line.split_once('\n').unwrap_or((&line, ""));
-        if group.is_empty() && rest.is_empty() {
-            self.info(title);
-        } else {
-            self.command("group", title);
-            for line in group.iter().map(String::as_str).chain(rest.lines()) {
-                self.info(line);
-            }
-            self.command("endgroup", "");
         }
         if row.status == Status::Failed {
             self.command(&format!("error title={target}"), &row.note);

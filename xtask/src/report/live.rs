@@ -1,4 +1,4 @@
-//! The targets that run now: a bar each on a terminal, a line now and then in a log, a group in GitHub Actions.
+//! The targets that run now: a bar each on a terminal, a line now and then in a log.
 //!
 //! It draws the bars; lines it returns, for the console to redact and print.
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{DecimalBytes, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 
-/// Without a terminal, a running transfer prints a line this often.
+/// Without bars, a running target prints a line this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Every running target.
@@ -22,10 +22,8 @@ struct Running {
     bar: ProgressBar,
     /// Its progress apart from bytes.
     note: String,
+    started: Instant,
     last_line: Instant,
-    /// In GitHub Actions: the lines of its group. They are printed when the target ends, because groups cannot
-    /// interleave.
-    group: Vec<String>,
 }
 
 impl Live {
@@ -54,8 +52,8 @@ impl Live {
         let running = Running {
             bar,
             note: String::new(),
+            started: Instant::now(),
             last_line: Instant::now(),
-            group: Vec::new(),
         };
         self.targets().insert(target.to_owned(), running);
     }
@@ -79,11 +77,24 @@ impl Live {
         }
     }
 
-    /// Adds a line to the group of `target`.
-    pub fn add_to_group(&self, target: &str, line: &str) {
+    /// A line of `target` is printed.
+    pub fn touch(&self, target: &str) {
         if let Some(running) = self.targets().get_mut(target) {
-            running.group.push(line.to_owned());
+            running.last_line = Instant::now();
         }
+    }
+
+    /// Without bars: a line for each target that has printed none for long, at this moment.
+    pub fn heartbeat(&self, now: Instant) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (target, running) in self.targets().iter_mut() {
+            if !self.is_terminal && now.saturating_duration_since(running.last_line) > HEARTBEAT {
+                running.last_line = now;
+                let seconds = now.saturating_duration_since(running.started).as_secs();
+                lines.push(format!("{target}: {}running for {seconds} s", running.note));
+            }
+        }
+        lines
     }
 
     /// Moves the bar of `target`; without a terminal returns the line to print, if one is due.
@@ -116,13 +127,11 @@ impl Live {
         Some(format!("{target}: {}{moved}", running.note))
     }
 
-    /// Ends the bar of `target` and returns the lines of its group.
-    pub fn end(&self, target: &str) -> Vec<String> {
-        let running = self.targets().remove(target);
-        running.map_or_else(Vec::new, |running| {
+    /// Ends the bar of `target`.
+    pub fn end(&self, target: &str) {
+        if let Some(running) = self.targets().remove(target) {
             running.bar.finish_and_clear();
-            running.group
-        })
+        }
     }
 
     /// Ends all bars.
@@ -137,4 +146,29 @@ impl Live {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates are constants")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_bars_a_silent_target_says_now_and_then_that_it_runs() {
+        let live = Live::new(false);
+        live.follow("docker-build");
+        live.note("docker-build", "3/7 images");
+        let after = |seconds| live.heartbeat(Instant::now() + Duration::from_secs(seconds));
+        assert!(after(9).is_empty());
+        assert_eq!(after(11), ["docker-build: 3/7 images, running for 11 s"]);
+        assert!(after(20).is_empty());
+        assert_eq!(after(22), ["docker-build: 3/7 images, running for 22 s"]);
+        live.end("docker-build");
+        assert!(after(60).is_empty());
+        let bars = Live::new(true);
+        bars.follow("docker-build");
+        assert!(
+            bars.heartbeat(Instant::now() + Duration::from_secs(60))
+                .is_empty()
+        );
+    }
 }

@@ -14,8 +14,9 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.0
-            .info(&format!("{}: {}", record.target(), record.args()));
+        // One record is one line, whatever is quoted in it.
+        let text = record.args().to_string().replace(['\r', '\n'], " ");
+        self.0.info(&format!("{}: {text}", record.target()));
     }
 
     fn flush(&self) {}

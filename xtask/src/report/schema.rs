@@ -189,9 +189,12 @@ impl Report {
 }
 
 impl SyncReport {
-    /// What `--only-failed` tries again.
+    /// What `--only-failed` tries again. A dry run has put nothing in its place.
     pub fn failed(&self) -> impl Iterator<Item = &CopyResult> {
-        self.images.iter().filter(|image| image.is_failed())
+        let is_missing = |image: &&CopyResult| {
+            image.is_failed() || self.dry_run && image.status != CopyStatus::Equal
+        };
+        self.images.iter().filter(is_missing)
     }
 }
 

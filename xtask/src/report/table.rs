@@ -1,5 +1,7 @@
 //! Rows and columns, as aligned text and as Markdown.
 
+use super::shown::Shown;
+
 /// A small table; every row is as long as `columns`.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
@@ -7,47 +9,57 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
+/// A table as it may be shown.
+#[derive(Clone, Debug)]
+pub(super) struct ShownTable {
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<Shown>>,
+}
+
 impl Table {
-    /// The same with `change` made to every cell.
-    pub(super) fn map(&self, change: impl Fn(&str) -> String) -> Table {
-        let row = |row: &Vec<String>| row.iter().map(|cell| change(cell)).collect();
-        Table {
+    /// The same with what `show` makes of every cell.
+    pub(super) fn shown(&self, show: impl Fn(&str) -> Shown) -> ShownTable {
+        let row = |row: &Vec<String>| row.iter().map(|cell| show(cell)).collect();
+        ShownTable {
             columns: self.columns.clone(),
             rows: self.rows.iter().map(row).collect(),
         }
     }
+}
 
+impl ShownTable {
     /// Columns two spaces apart; the lines of a cell after its first are indented to its column. The last column is
     /// broken so that the lines fit into `screen`, and a digest is shortened as Docker does: Markdown has it whole.
     pub fn to_text(&self, screen: Option<usize>) -> String {
+        let last = self.columns.len().saturating_sub(1);
         let header = self.columns.iter().map(|column| column.to_uppercase());
-        let mut rows: Vec<Vec<String>> = vec![header.collect()];
-        let short = |row: &Vec<String>| row.iter().map(|cell| short(cell).to_owned()).collect();
-        rows.extend(self.rows.iter().map(short));
-        let mut widths: Vec<usize> = (0..self.columns.len()).map(|it| width(&rows, it)).collect();
-        if let Some((last, others)) = widths.split_last_mut() {
-            let before: usize = others.iter().map(|width| width + 2).sum();
-            let room = screen.map_or(WIDEST, |screen| screen.saturating_sub(before));
-            for cell in rows.iter_mut().filter_map(|row| row.last_mut()) {
-                *cell = broken(cell, room.clamp(NARROWEST, WIDEST));
-            }
-            *last = width(&rows, others.len());
+        let header = header.map(|column| vec![column]).collect();
+        let mut rows: Vec<Vec<Vec<String>>> = vec![header];
+        let lines = |cell: &Shown| short(cell.as_str()).lines().map(cut).collect();
+        rows.extend(self.rows.iter().map(|row| {
+            let others = row.iter().take(last).map(lines);
+            // The last is broken when it is known how much room the others leave.
+            others.collect()
+        }));
+        let widths: Vec<usize> = (0..last).map(|it| width(&rows, it)).collect();
+        let before: usize = widths.iter().map(|width| width + 2).sum();
+        let room = screen.map_or(WIDEST, |screen| screen.saturating_sub(before));
+        let room = room.clamp(NARROWEST, WIDEST);
+        for (row, cells) in rows[1..].iter_mut().zip(&self.rows) {
+            row.extend(cells.last().map(|cell| broken(short(cell.as_str()), room)));
         }
         let mut text = String::new();
         for row in rows {
-            let height = row
-                .iter()
-                .map(|cell| cell.lines().count())
-                .max()
-                .unwrap_or(0);
+            let height = row.iter().map(Vec::len).max().unwrap_or(0);
             for number in 0..height {
-                let line: String = row
-                    .iter()
-                    .zip(&widths)
-                    .map(|(cell, &width)| {
-                        format!("{:<width$}  ", cell.lines().nth(number).unwrap_or(""))
-                    })
-                    .collect();
+                let mut line = String::new();
+                for (column, cell) in row.iter().enumerate() {
+                    let cell = cell.get(number).map_or("", String::as_str);
+                    match widths.get(column) {
+                        Some(width) => line += &format!("{cell:<width$}  "),
+                        None => line += cell,
+                    }
+                }
                 text.push_str(line.trim_end());
                 text.push('\n');
             }
@@ -55,47 +67,72 @@ impl Table {
         text
     }
 
-    pub fn to_markdown(&self) -> String {
+    /// In at most `room` bytes: as many rows as fit, and how many do not.
+    pub fn to_markdown(&self, room: usize) -> String {
         let rule = vec!["---"; self.columns.len()];
-        let line = |cells: &str| format!("| {cells} |\n");
-        let mut text = line(&self.columns.join(" | ")) + &line(&rule.join(" | "));
-        for row in &self.rows {
-            let cells = row.iter().map(|cell| cell.replace('|', "\\|"));
-            let cells: Vec<String> = cells.map(|cell| cell.replace('\n', "<br>")).collect();
-            text += &line(&cells.join(" | "));
+        let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+        let mut text = line(&self.columns) + &line(&rule);
+        let room = room.saturating_sub(MORE);
+        for (number, row) in self.rows.iter().enumerate() {
+            let cells: Vec<String> = row.iter().map(Shown::markdown).collect();
+            let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+            let line = line(&cells);
+            if text.len() + line.len() > room {
+                let more = self.rows.len() - number;
+                text += &format!("\nand {more} more, which are in the log and in the report\n");
+                break;
+            }
+            text += &line;
         }
         text
     }
 }
+
+/// What the line about rows that do not fit may take.
+const MORE: usize = 100;
 
 /// How wide the last column of a text table may be, in characters, and how narrow it gets where the others leave no
 /// room. Longer words stick out.
 const WIDEST: usize = 72;
 const NARROWEST: usize = 24;
 
+/// How wide another column may be: the longest name of an image, with its digest, and some words.
+const WIDEST_OTHER: usize = 480;
+
 /// The width of a column.
-fn width(rows: &[Vec<String>], column: usize) -> usize {
-    let lines = rows.iter().flat_map(|row| row[column].lines());
+fn width(rows: &[Vec<Vec<String>>], column: usize) -> usize {
+    let lines = rows.iter().flat_map(|row| &row[column]);
     lines.map(|line| line.chars().count()).max().unwrap_or(0)
 }
 
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(WIDEST_OTHER) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
 /// `text` with line breaks between words, in lines of `width` characters.
-fn broken(text: &str, width: usize) -> String {
+fn broken(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
-        let mut open = String::new();
+        let (mut open, mut length) = (String::new(), 0);
         for word in line.split(' ') {
-            if !open.is_empty() && open.chars().count() + 1 + word.chars().count() > width {
+            let more = word.chars().count();
+            if length > 0 && length + 1 + more > width {
                 lines.push(std::mem::take(&mut open));
+                length = 0;
             }
-            if !open.is_empty() {
+            if length > 0 {
                 open.push(' ');
+                length += 1;
             }
             open += word;
+            length += more;
         }
         lines.push(open);
     }
-    lines.join("\n")
+    lines
 }
 
 fn short(cell: &str) -> &str {
@@ -107,20 +144,24 @@ fn short(cell: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shown::tests::shown;
     use super::*;
 
-    fn table() -> Table {
-        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
-        Table {
-            columns: vec!["target", "note"],
-            rows: vec![row(["a", "one\ntwo"]), row(["longer", "x|y"])],
-        }
+    fn table(columns: [&'static str; 2], rows: &[[&str; 2]]) -> ShownTable {
+        let row = |cells: &[&str; 2]| cells.map(str::to_owned).to_vec();
+        let rows = rows.iter().map(row).collect();
+        let columns = columns.to_vec();
+        Table { columns, rows }.shown(shown)
+    }
+
+    fn notes() -> ShownTable {
+        table(["target", "note"], &[["a", "one\ntwo"], ["longer", "x|y"]])
     }
 
     #[test]
     fn text_is_aligned_also_over_several_lines() {
         assert_eq!(
-            table().to_text(None),
+            notes().to_text(None),
             "TARGET  NOTE\na       one\n        two\nlonger  x|y\n"
         );
     }
@@ -128,15 +169,9 @@ mod tests {
     #[test]
     fn a_long_last_cell_is_broken_between_words_and_a_digest_is_short() {
         let digest = format!("sha256:{}", "ab".repeat(32));
-        let table = Table {
-            columns: vec!["digest", "note"],
-            rows: vec![vec![
-                digest,
-                format!("{} {} end", "x".repeat(70), "y".repeat(80)),
-            ]],
-        };
-        let indent = " ".repeat("sha256:abababababab  ".len());
         let (x, y) = ("x".repeat(70), "y".repeat(80));
+        let table = table(["digest", "note"], &[[&digest, &format!("{x} {y} end")]]);
+        let indent = " ".repeat("sha256:abababababab  ".len());
         let expected = format!(
             "DIGEST               NOTE\nsha256:abababababab  {x}\n{indent}{y}\n{indent}end\n"
         );
@@ -144,8 +179,38 @@ mod tests {
     }
 
     #[test]
+    fn texts_of_any_length_make_a_table() {
+        let [long, words] = ["x".repeat(70_000), "a ".repeat(2_000_000)];
+        let table = table(
+            ["one", "two"],
+            &[[&long, &words], [&words, &long], ["", ""]],
+        );
+        for text in [
+            table.to_text(None),
+            table.to_text(Some(80)),
+            table.to_markdown(100_000),
+        ] {
+            assert!(
+                text.len() < 150_000 && text.contains('…'),
+                "{} bytes",
+                text.len()
+            );
+        }
+    }
+
+    #[test]
     fn markdown_cells_cannot_break_the_table() {
         let expected = "| target | note |\n| --- | --- |\n| a | one<br>two |\n| longer | x\\|y |\n";
-        assert_eq!(table().to_markdown(), expected);
+        assert_eq!(notes().to_markdown(10_000), expected);
+    }
+
+    #[test]
+    fn markdown_ends_in_time_and_says_so() {
+        let rows = vec![["a name", "a note"]; 1_000];
+        let text = table(["name", "note"], &rows).to_markdown(4_000);
+        assert!(text.len() <= 4_000, "{}", text.len());
+        let shown = text.matches("a note").count();
+        let more = format!("\nand {} more, ", 1_000 - shown);
+        assert!(shown > 100 && text.contains(&more), "{text}");
     }
 }

@@ -85,6 +85,11 @@ impl Settings {
         self.environment.get("COLUMNS")?.parse().ok()
     }
 
+    /// Whether the terminal cannot move its cursor, as an editor's or a serial line.
+    pub fn has_dumb_terminal(&self) -> bool {
+        self.environment.get("TERM") == Some("dumb")
+    }
+
     /// All that a release needs; `version` is the command line's.
     ///
     /// # Errors

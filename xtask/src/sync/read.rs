@@ -2,7 +2,9 @@
 //!
 //! It reads the named files and nothing else; variables come through a lookup.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -13,7 +15,7 @@ use super::reader::ConfigReader;
 use super::request::{ImageCopy, Request, Rule};
 use super::tags::{Select, TagFilter};
 use crate::credentials::Prefix;
-use crate::exit::no_problems;
+use crate::exit::Problems;
 
 /// The files and filters of the command line.
 #[derive(Clone, Debug, Default)]
@@ -33,19 +35,18 @@ pub struct Inputs {
 /// # Errors
 /// [`BadInput`](crate::exit::BadInput) with one line for each problem.
 pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Request> {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let mut found = Parsed::default();
     if inputs.files.is_empty() {
         problems.push(
-            "nothing says what to copy; hint: `cargo xtask sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows"
-                .to_owned(),
+            "nothing says what to copy; hint: `cargo xtask sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows",
         );
     }
     let files = inputs.files.iter().map(|path| (path, false));
     let auth = inputs.auth.iter().map(|path| (path, true));
     for (path, is_auth) in files.chain(auth) {
         let file = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
+        let text = match text(path) {
             Ok(text) => text,
             Err(error) => {
                 problems.push(format!("`{file}` cannot be read: {error}"));
@@ -79,12 +80,25 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
 
     let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
     problems.extend(conflicts(&copies));
-    no_problems(&problems)?;
+    problems.none()?;
     Ok(Request { rules, logins })
 }
 
+/// Some hundred thousand images.
+const LARGEST_FILE: u64 = 64 << 20;
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(LARGEST_FILE + 1);
+    file.read_to_string(&mut text)?;
+    match text.len() as u64 > LARGEST_FILE {
+        true => Err(io::Error::other("it is larger than 64 MiB")),
+        false => Ok(text),
+    }
+}
+
 /// Applies the filters of the command line.
-fn narrow(rules: &mut [Rule], inputs: &Inputs, problems: &mut Vec<String>) {
+fn narrow(rules: &mut [Rule], inputs: &Inputs, problems: &mut Problems) {
     let mut filter = TagFilter::all();
     for pattern in &inputs.tags {
         if let Err(error) = filter.add(pattern) {

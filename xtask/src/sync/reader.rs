@@ -7,14 +7,14 @@ use std::fmt;
 
 use super::document::{Node, Position, Value, parse};
 use super::expand::{Lookup, expand};
-use crate::exit::nearest;
+use crate::exit::{Problems, nearest};
 
 /// Reads one file.
 pub(super) struct ConfigReader<'a> {
     /// As the user names it.
     pub file: String,
     pub lookup: Lookup<'a>,
-    pub problems: &'a mut Vec<String>,
+    pub problems: &'a mut Problems,
 }
 
 impl ConfigReader<'_> {

@@ -52,15 +52,18 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         console.info("nothing failed according to the report: there is nothing to do");
         return Ok(finish(Vec::new(), 0, Exit::Done, args.report.as_deref()));
     }
-    let mut resolved = tokio::select! {
+    console.follow(SOURCES);
+    let resolved = tokio::select! {
         resolved = async {
             let registries = Registries::open(settings, &request, args.retries, mode).await?;
             registries.credentials().for_each(mask);
             registries.warnings.iter().for_each(|it| console.warning(it));
             resolve(&request, &registries).await
-        } => resolved?,
-        () = &mut interrupt => Resolved::default(),
+        } => resolved,
+        () = &mut interrupt => Ok(Resolved::default()),
     };
+    console.unfollow(SOURCES);
+    let mut resolved = resolved?;
     let is_unknown = interrupt.is_terminated();
     if let Some(failures) = failures {
         failures.keep(&mut resolved);
@@ -71,8 +74,11 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
             return Err(bad_input(problem));
         }
     }
-    for warning in &resolved.warnings {
+    for warning in resolved.warnings.iter().take(MOST_WARNINGS) {
         console.warning(warning);
+    }
+    if let Some(more @ 1..) = resolved.warnings.len().checked_sub(MOST_WARNINGS) {
+        console.warning(&format!("and {more} more warnings"));
     }
 
     let options = Options {
@@ -95,6 +101,12 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     let report = report.filter(|_| !(is_unknown && keeps_report(args)));
     Ok(finish(rows, watch.read(), exit, report))
 }
+
+/// What is shown while the registries are looked at.
+const SOURCES: &str = "logins and lists of tags";
+
+/// As many as somebody reads.
+const MOST_WARNINGS: usize = 100;
 
 /// Whether a run that did not come to know its images leaves the report as it was: it is the list of what failed.
 pub fn keeps_report(args: &SyncArgs) -> bool {

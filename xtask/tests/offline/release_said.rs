@@ -30,11 +30,13 @@ async fn no_output_holds_a_secret() {
     run.expect(
         3,
         &[
-            "::group::docker-build: succeeded",
+            "::group::docker-build\n",
             "::error title=docker-push-aliyun::",
             "reqwest",
         ],
     );
+    let groups = |command: &str| run.stderr.matches(command).count();
+    assert_eq!(groups("::group::"), groups("::endgroup::"), "{run}");
     let dead = fixture
         .workspace
         .command(&["release", "-vv"])

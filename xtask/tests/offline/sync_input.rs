@@ -159,3 +159,17 @@ async fn two_images_for_one_tag_that_only_the_lists_show() {
     );
     assert!(there.blobs().is_empty() && there.manifests().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_wrong_all_over_is_told_in_bounded_length() {
+    let fixture = SyncFixture::between(&[]);
+    let entries = vec![r#"{"bad": 1}"#; 100_000];
+    fixture.write("many.json", &format!("[{}]", entries.join(",")));
+    let long = format!("a.io/x:1: {}", "b".repeat(1_000_000));
+    fixture.write("long.yaml", &long);
+    for (file, part) in [("many.json", "more problems"), ("long.yaml", "…")] {
+        let run = fixture.sync(&[file]).await;
+        assert!(run.stderr.len() < 50_000, "{} bytes", run.stderr.len());
+        run.expect(2, &[part]);
+    }
+}

@@ -30,13 +30,13 @@ pub(super) struct Parsed {
 
 /// Adds the content of `text`, in whichever format.
 pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
-    let (rules, problems) = (found.rules.len(), reader.problems.len());
+    let (rules, problems) = (found.rules.len(), reader.problems.count());
     if plain_list::is_list(&without_comments(text)) {
         plain_list::read(reader, text, found);
     } else if let Some(document) = reader.document(text) {
         tree(reader, &document, found);
     }
-    if found.rules.len() == rules && reader.problems.len() == problems {
+    if found.rules.len() == rules && reader.problems.count() == problems {
         reader
             .problems
             .push(format!("`{}` names no image", reader.file));
