@@ -199,6 +199,15 @@ async fn what_a_run_did_not_come_to_list_is_done_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_dry_run_named_is_done() {
+    let (_registry, fixture) = sync_fixture().await;
+    let dry = ["sync.yaml", "--dry-run", "--report", "r.json"];
+    fixture.sync(&dry).await.expect(0, &[]);
+    let next = ["sync.yaml", "--only-failed", "r.json"];
+    fixture.sync(&next).await.expect(0, &["1 of 1 in place"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_old_report_outlives_a_killed_run() {
     let (registry, fixture) = sync_fixture().await;
     for file in ["r.json", "s.txt"] {
