@@ -282,7 +282,7 @@ pub(super) fn is_refusal(error: &CopyError) -> bool {
     else {
         return false;
     };
-    let said = response.message.to_lowercase();
+    let said = response.message.to_string().to_lowercase();
     let code = response.code.as_deref().unwrap_or_default();
     let subjects = [
         "manifest",
