@@ -5,9 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::Response;
-use serde_json::Value;
 use url::Url;
 
+use super::error_body;
 use crate::foreign::Foreign;
 use crate::http;
 use crate::oci::{Digest, ManifestError, ReferenceError};
@@ -202,8 +202,8 @@ impl ErrorResponse {
         }
     }
 
-    /// Reads what `body` says: the specification's JSON, the token endpoints' JSON, or a line of plain text. Servers
-    /// repeat what was sent to them: `redactor` masks the login before anything is shortened.
+    /// With what `body` says. Servers repeat what was sent to them: `redactor` masks the login before anything is
+    /// shortened.
     pub(super) fn new(
         method: &str,
         url: String,
@@ -212,37 +212,17 @@ impl ErrorResponse {
         body: &[u8],
         redactor: &Redactor,
     ) -> ErrorResponse {
-        let json = serde_json::from_slice::<Value>(body).ok();
-        let text = String::from_utf8_lossy(body);
-        let said = |pointer| json.as_ref()?.pointer(pointer)?.as_str();
-        let message = match json {
-            Some(_) => MESSAGES
-                .into_iter()
-                .filter_map(said)
-                .find(|it| !it.is_empty()),
-            None => Some(&*text).filter(|text| !text.trim_start().starts_with('<')),
-        };
+        let (code, message) = error_body::read(body, redactor);
         ErrorResponse {
             method: method.to_owned(),
             url: redactor.redact(&url).into_owned(),
             status,
-            code: said("/errors/0/code")
-                .filter(is_code)
-                .map(|code| redactor.redact(code).into_owned()),
-            message: presentable(&redactor.redact(message.unwrap_or_default())),
+            code,
+            message,
             retry_after,
         }
     }
 }
-
-/// Where a body says what is wrong: the specification's place, then those of token servers and others.
-const MESSAGES: [&str; 5] = [
-    "/errors/0/message",
-    "/message",
-    "/error_description",
-    "/details",
-    "/error",
-];
 
 impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -255,23 +235,6 @@ impl fmt::Display for ErrorResponse {
         }
         Ok(())
     }
-}
-
-/// Without the queries of URLs: a storage back end may echo a signed one.
-fn presentable(message: &str) -> Foreign {
-    let words = message
-        .split_whitespace()
-        .map(|word| match word.find("://") {
-            Some(_) => word.split(['?', '#']).next().unwrap_or_default(),
-            None => word,
-        });
-    Foreign::new(&words.collect::<Vec<_>>().join(" "))
-}
-
-/// Whether it is a code as the specification has them, and no text.
-fn is_code(code: &&str) -> bool {
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    (1..=64).contains(&code.len()) && code.bytes().all(is_part)
 }
 
 #[cfg(test)]
@@ -390,6 +353,7 @@ mod tests {
             "{text}"
         );
     }
+
     #[test]
     fn a_login_that_a_server_repeats_is_masked_before_the_text_is_cut() {
         let password = "C4nary-pass-word-of-some-length-0123456789";

@@ -12,6 +12,7 @@ mod blob;
 mod client;
 mod connection;
 mod error;
+mod error_body;
 mod head_support;
 mod listing;
 mod options;

@@ -34,16 +34,20 @@ async fn what_nobody_reads_is_found_before_the_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_does_not_read_stops_no_interrupt() {
-    let (_registry, fixture) = sync_fixture().await;
+    let (registry, mut fixture) = sync_fixture().await;
     make_fifo(&fixture, "fifo");
     let mut options = std::fs::File::options();
     options
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     let mut reader = options.open(fixture.workspace.path().join("fifo")).unwrap();
-    // Its error is longer than what a pipe holds.
-    let name = "n".repeat(100_000);
-    let mut command = fixture.command(&[&name, "--report", "fifo"]);
+    // Longer than what a pipe holds.
+    let list: String = (0..500)
+        .map(|number| format!("{}/team/none:{number}\n", registry.host))
+        .collect();
+    fixture.write("list.txt", &list);
+    fixture.workspace.set("REGISTRY", &registry.host);
+    let mut command = fixture.command(&["list.txt", "--dry-run", "--report", "fifo"]);
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     while !matches!(reader.read(&mut [0]), Ok(1)) {
         tokio::time::sleep(Duration::from_millis(5)).await;
