@@ -24,7 +24,7 @@ pub enum ListedKind {
     Link(String),
 }
 
-/// Lists what [`extract`](super::extract) would make of `zip`, directories that only have to be there too. Blocking.
+/// Lists what [`extract`](super::extract()) would make of `zip`, directories that only have to be there too. Blocking.
 ///
 /// # Errors
 /// [`Error::Refused`] for an archive that is hostile or has no intact directory; [`Error::Io`].

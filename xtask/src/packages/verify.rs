@@ -1,5 +1,5 @@
 //! Whether a file is the package it should be. Every byte is read: for its SHA-256 where the index gives one, otherwise
-//! every entry of the zip for its CRC. Once that was done, the [record](super::record) of it is enough.
+//! every entry of the zip for its CRC. Once that was done, the record of it is enough.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,6 +1,6 @@
 //! Layers that were made before, by their [keys](super::key): what they became, not their bytes.
 //!
-//! A [remembered](super::remembered) file for each.
+//! A remembered file for each.
 
 use std::io;
 use std::path::PathBuf;
