@@ -123,7 +123,8 @@ async fn a_registry_that_may_lack_the_release_before_gets_every_layer_of_the_nex
     unlisted.fault(Method::GET, "tags/list", Fault::Respond(403, &[], denied));
     let image = given(&fixture, "second");
     push(&fixture, "1.2.4", &["docker-push-all", "--image", &image]).await;
-    assert_eq!(unlisted.count(Method::GET, "tags/list"), 1);
+    // For the release before, and for a newer one that its moving tags may name.
+    assert_eq!(unlisted.count(Method::GET, "tags/list"), 2);
     let raw = fixture.raw(0, "1.2.4");
     assert!(fixture.raw(1, "1.2.4") == raw && unlisted.tagged("1.2.4") == raw);
     let manifest = manifest(&fixture, 0, "1.2.4");

@@ -70,17 +70,25 @@ async fn swallow(
             hasher.update(data);
         }
     }
+    let came = hasher.finish().to_string();
     let status = match head.method {
         Method::POST => 202,
         Method::PATCH => {
-            *arrived.lock().expect("no holder panics") = hasher.finish().to_string() == DIGEST;
+            *arrived.lock().expect("no holder panics") = came == DIGEST;
             202
         }
         Method::PUT => 201,
         _ => 404,
     };
+    // A blob's digest is in the query; a manifest is the body.
+    let query = head.uri.query().unwrap_or_default();
+    let named = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("digest="));
+    let digest = named.map_or(came, |digest| digest.replace("%3A", ":"));
     let response = Response::builder()
         .status(status)
+        .header("docker-content-digest", digest)
         .header("location", head.uri.path());
     Ok(response.body(whole("")).expect("a response"))
 }
