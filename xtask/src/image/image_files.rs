@@ -54,11 +54,14 @@ impl ImageFiles {
                 }
                 Content::Index(index) => index.manifests,
             };
-            let fits = |child: &&Descriptor| {
-                let own = child.platform.as_ref();
-                own.is_none_or(|own| platform.fits(own))
+            let distance = |child: &Descriptor| match &child.platform {
+                Some(own) => platform.distance(own),
+                None => Some(u32::MAX),
             };
-            let Some(child) = children.iter().find(fits) else {
+            let fitting = children
+                .iter()
+                .filter_map(|child| Some((distance(child)?, child)));
+            let Some((_, child)) = fitting.min_by_key(|(distance, _)| *distance) else {
                 let directory = directory.display();
                 return Err(io::Error::other(format!(
                     "`{directory}` has no image for {platform}"

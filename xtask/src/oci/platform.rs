@@ -50,6 +50,20 @@ impl Platform {
             && (self.variant.is_none() || asked.variant == other.variant)
     }
 
+    /// How far below this `other` is, if what is made for `other` runs on this: 0 for the same variant, `None` for
+    /// another architecture or a higher variant, as containerd chooses from an index.
+    pub fn distance(&self, other: &Platform) -> Option<u32> {
+        let (own, other) = (self.normalized(), other.normalized());
+        if (own.os, own.architecture) != (other.os, other.architecture) {
+            return None;
+        }
+        let number = |variant: &str| variant.strip_prefix('v')?.parse::<u32>().ok();
+        match (number(&own.variant), number(&other.variant)) {
+            (Some(own), Some(other)) => own.checked_sub(other),
+            _ => (own.variant == other.variant).then_some(0),
+        }
+    }
+
     /// Whether it is of what runs nowhere, as BuildKit writes it.
     pub fn is_unknown(&self) -> bool {
         self.os == "unknown" && self.architecture == "unknown"
@@ -136,6 +150,21 @@ impl fmt::Display for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_runs_on_a_platform_is_of_its_variant_or_a_lower_one() {
+        let distance = |own: &str, other: &str| {
+            let [own, other]: [Platform; 2] = [own, other].map(|it| it.parse().unwrap());
+            own.distance(&other)
+        };
+        assert_eq!(distance("linux/amd64", "linux/amd64/v1"), Some(0));
+        assert_eq!(distance("linux/amd64", "linux/amd64/v3"), None);
+        assert_eq!(distance("linux/amd64/v3", "linux/amd64"), Some(2));
+        assert_eq!(distance("linux/arm", "linux/arm/v6"), Some(1));
+        assert_eq!(distance("linux/arm64", "linux/arm64/v8"), Some(0));
+        assert_eq!(distance("linux/arm64", "linux/amd64"), None);
+        assert_eq!(distance("linux/mips/a", "linux/mips/b"), None);
+    }
 
     #[test]
     fn a_platform_reads_back_as_it_was_written() {

@@ -13,6 +13,10 @@ const MAX_LAYERS: usize = 125;
 
 /// The error that an image is there, but not for `platform`; `has` are those that it is there for.
 pub fn no_platform(reference: &Reference, platform: &Platform, has: &str) -> anyhow::Error {
+    let has = match has {
+        "" => "no image that names a platform",
+        has => has,
+    };
     bad_input(format!(
         "`{reference}` has no image for `{platform}`\nhint: it has {has}"
     ))

@@ -167,10 +167,15 @@ async fn for_platform(
     let digest = match root.manifest.content()? {
         Content::Image(_) => root.manifest.digest().clone(),
         Content::Index(index) => {
-            let mut children = index.manifests.iter();
-            let child = children.find(|child| {
-                let own = child.platform.as_ref();
-                own.is_some_and(|own| platform.fits(own))
+            let children = index.manifests.iter();
+            let nearest = children
+                .filter_map(|child| Some((platform.distance(child.platform.as_ref()?)?, child)))
+                .min_by_key(|(distance, _)| *distance)
+                .map(|(_, child)| child);
+            // The only one may say its platform in its config.
+            let child = nearest.or(match &index.manifests[..] {
+                [only] if only.platform.is_none() => Some(only),
+                _ => None,
             });
             let has = index.manifests.iter().filter_map(|it| it.platform.as_ref());
             let has = has.filter(|it| it.os != "unknown");
@@ -213,7 +218,7 @@ async fn for_platform(
     let config = serde_json::from_slice::<ImageConfig>(&found.config)
         .context("its config is not readable")?;
     let own = &config.platform;
-    match platform.fits(own) {
+    match platform.distance(own).is_some() {
         true => {
             base_check::check_diff_ids(&config, &found.image)?;
             Ok(found)

@@ -15,7 +15,7 @@ use crate::oci::{Content, Digest, Image, Manifest};
 const MAX_IMAGES: usize = 32;
 
 /// Of the files. Those of another version are not read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// A base image for one platform.
 pub struct KnownBase {

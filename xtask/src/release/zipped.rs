@@ -58,5 +58,6 @@ fn owned_by_root(kind: NodeKind, mode: u32) -> Node {
         mode,
         uid: 0,
         gid: 0,
+        has_attributes: false,
     }
 }

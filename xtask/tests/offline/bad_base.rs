@@ -51,6 +51,10 @@ async fn a_base_that_cannot_be_one_is_refused_in_a_sentence() {
         &[(&riscv, platform("linux/riscv64"))],
     );
     place("riscv", &riscv);
+    let newer = image("amd64", &json!({}));
+    let newer = [(&newer, platform("linux/amd64/v3"))];
+    place("newer", &images::index(media_type::OCI_INDEX, &newer));
+    place("empty", &images::index(media_type::OCI_INDEX, &[]));
     place(
         "sha512",
         &of_layer(OCI_LAYER, &format!("sha512:{zeros}{zeros}")),
@@ -123,6 +127,9 @@ async fn a_base_that_cannot_be_one_is_refused_in_a_sentence() {
             2,
             &["has no image for `linux/amd64`", "it has `linux/riscv64`"],
         ),
+        // It may not run on every processor that is `linux/amd64`.
+        ("newer", 2, &["it has `linux/amd64/v3`"]),
+        ("empty", 2, &["it has no image that names a platform"]),
         ("none", 2, &["there is no such image"]),
         ("sha512", 2, &["is not a sha256 digest"]),
         (

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tar::EntryType;
 
+use super::base_entry::{BaseEntry, for_each};
 use super::content::{FileContent, Source};
 use super::tree::{FileTree, Node, NodeKind, clean, file_name, join, parent};
 use crate::image::encoding::Encoding;
@@ -74,11 +75,10 @@ impl FileTree {
             }),
         };
         let mut found = Vec::new();
-        for entry in tar::Archive::new(layer).entries()? {
-            let mut entry = entry?;
-            let path = clean(&text(&entry.path_bytes(), contents)?);
+        for_each(layer, |mut entry| {
+            let path = clean(&text(&entry.path, contents)?);
             if path.is_empty() {
-                continue;
+                return Ok(());
             }
             let name = file_name(&path);
             let what = if name == OPAQUE {
@@ -86,19 +86,17 @@ impl FileTree {
             } else if let Some(name) = name.strip_prefix(WHITEOUT) {
                 (join(parent(&path), name), Found::Whiteout)
             } else {
-                let target = match entry.link_name_bytes() {
-                    Some(target) => text(&target, contents)?,
-                    None => String::new(),
-                };
+                let target = text(&entry.target, contents)?;
                 let mut keep = match &mut kept {
                     Some(kept) => Keep::Disk(kept),
-                    None if is_user_database(&path, entry.size()) => Keep::Memory,
+                    None if is_user_database(&path, entry.entry.size()) => Keep::Memory,
                     None => Keep::Nothing,
                 };
                 (path, read(&mut entry, target, &mut keep)?)
             };
             found.push(what);
-        }
+            Ok(())
+        })?;
         // Whiteouts concern the layers below, wherever they are in this one.
         for (path, what) in &found {
             let path = self.at(path)?;
@@ -143,6 +141,7 @@ impl FileTree {
                 mode: 0o755,
                 uid: 0,
                 gid: 0,
+                has_attributes: false,
             };
             self.put(directory, node)?;
         }
@@ -182,22 +181,22 @@ pub(super) fn is_user_database(path: &str, size: u64) -> bool {
     matches!(path, "etc/passwd" | "etc/group") && size <= MAX_DATABASE
 }
 
-fn read(entry: &mut tar::Entry<impl Read>, target: String, keep: &mut Keep) -> io::Result<Found> {
-    let kind = match entry.header().entry_type() {
+fn read(base: &mut BaseEntry<'_, impl Read>, target: String, keep: &mut Keep) -> io::Result<Found> {
+    let kind = match base.entry.header().entry_type() {
         EntryType::Directory => NodeKind::Directory,
         EntryType::Symlink => NodeKind::Link(target),
         EntryType::Link => return Ok(Found::HardLink(clean(&target))),
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-            NodeKind::File(content(entry, keep)?)
+        EntryType::Regular | EntryType::Continuous => {
+            NodeKind::File(content(&mut base.entry, keep)?)
         }
         _ => NodeKind::Device,
     };
-    let header = entry.header();
     Ok(Found::Node(Node {
         kind,
-        mode: header.mode()? & 0o7777,
-        uid: header.uid()?,
-        gid: header.gid()?,
+        mode: base.mode,
+        uid: base.uid,
+        gid: base.gid,
+        has_attributes: base.has_attributes,
     }))
 }
 

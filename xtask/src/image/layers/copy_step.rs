@@ -111,6 +111,7 @@ impl<'a> Changes<'a> {
             mode: self.mode.unwrap_or(0o755) & 0o755,
             uid,
             gid,
+            has_attributes: false,
         };
         self.put(path, node)
     }
@@ -150,6 +151,11 @@ impl<'a> Changes<'a> {
             return Err(format!("`/{path}` is {is}, and would be replaced by a {becomes}").into());
         }
         let mut node = node.clone();
+        if std::mem::take(&mut node.has_attributes) {
+            self.warnings.push(format!(
+                "`/{path}` is copied without its extended attributes (such as file capabilities); hint: `--builder engine`"
+            ));
+        }
         if let Some((uid, gid)) = self.owner {
             (node.uid, node.gid) = (uid, gid);
         }

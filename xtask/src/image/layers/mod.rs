@@ -5,6 +5,7 @@
 //! the files of base images, and takes the layers.
 
 mod assemble;
+mod base_entry;
 mod base_layer;
 mod build;
 mod config;

@@ -28,6 +28,8 @@ pub struct Node {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
+    /// It has extended attributes, which no copy has: a file of a base image.
+    pub has_attributes: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +55,7 @@ impl Node {
 
     /// Whether an image need not hold both.
     fn is_same(&self, other: &Node) -> io::Result<bool> {
-        let meta = |node: &Node| (node.mode, node.uid, node.gid);
+        let meta = |node: &Node| (node.mode, node.uid, node.gid, node.has_attributes);
         if meta(self) != meta(other) {
             return Ok(false);
         }
@@ -87,6 +89,7 @@ impl FileTree {
                 mode: entry.mode,
                 uid: 0,
                 gid: 0,
+                has_attributes: false,
             };
             (entry.name.clone(), node)
         });

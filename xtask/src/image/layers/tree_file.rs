@@ -19,6 +19,8 @@ struct Line {
     mode: u32,
     uid: u64,
     gid: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    attributes: bool,
     #[serde(flatten)]
     kind: LineKind,
 }
@@ -61,6 +63,7 @@ impl FileTree {
                 mode: node.mode,
                 uid: node.uid,
                 gid: node.gid,
+                attributes: node.has_attributes,
                 kind,
             };
             serde_json::to_writer(&mut out, &line)?;
@@ -100,6 +103,7 @@ impl FileTree {
                 mode: line.mode,
                 uid: line.uid,
                 gid: line.gid,
+                has_attributes: line.attributes,
             };
             tree.put(&line.path, node)?;
         }

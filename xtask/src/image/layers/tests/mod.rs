@@ -1,5 +1,6 @@
 //! Layers made from small contexts.
 
+mod base_entries;
 mod copying;
 mod keys;
 mod layers;

@@ -20,6 +20,7 @@ fn node(kind: NodeKind, mode: u32) -> Node {
         mode,
         uid: 0,
         gid: 0,
+        has_attributes: false,
     }
 }
 
