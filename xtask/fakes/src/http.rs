@@ -1,8 +1,10 @@
 //! An HTTP server on a free port of this machine, and the replies that honest and dishonest ones give.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -67,7 +69,7 @@ where
 /// A response before it is sent.
 pub struct Reply {
     pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     pub body: Bytes,
     delivery: Delivery,
 }
@@ -77,6 +79,8 @@ enum Delivery {
     Whole,
     Truncated(usize),
     Unannounced,
+    /// In pieces of this length, with a pause before each.
+    Dripped(usize, Duration),
 }
 
 impl Reply {
@@ -97,8 +101,8 @@ impl Reply {
         Reply::new(status, body.to_string()).with("content-type", "application/json")
     }
 
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Reply {
-        self.headers.push((name, value.to_string()));
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl ToString) -> Reply {
+        self.headers.push((name.into(), value.to_string()));
         self
     }
 
@@ -129,23 +133,39 @@ impl Reply {
         self
     }
 
+    /// The body comes in pieces of this length, with a pause before each.
+    pub fn dripped(mut self, length: usize, pause: Duration) -> Reply {
+        self.delivery = Delivery::Dripped(length, pause);
+        self
+    }
+
     pub fn into_response(self, method: &Method) -> Response<Body> {
         let mut response = Response::builder().status(self.status);
         for (name, value) in self.headers {
-            response = response.header(name, value);
+            response = response.header(&*name, value);
         }
         let length = self.body.len();
         let body = match self.delivery {
             _ if method == Method::HEAD => {
-                response = response.header(CONTENT_LENGTH, length);
+                // What a proxy passes on has the length already.
+                if !response
+                    .headers_ref()
+                    .is_some_and(|it| it.contains_key(CONTENT_LENGTH))
+                {
+                    response = response.header(CONTENT_LENGTH, length);
+                }
                 whole(Bytes::new())
             }
             Delivery::Whole => whole(self.body),
             Delivery::Truncated(sent) => {
                 response = response.header(CONTENT_LENGTH, length);
-                truncated(self.body.slice(..sent))
+                truncated(self.body.slice(..sent.min(length)))
             }
             Delivery::Unannounced => unannounced(self.body),
+            Delivery::Dripped(piece, pause) => {
+                response = response.header(CONTENT_LENGTH, length);
+                dripped(self.body, piece.max(1), pause)
+            }
         };
         response.body(body).expect("a response")
     }
@@ -190,6 +210,19 @@ pub fn truncated(bytes: Bytes) -> Body {
                 Some((Err(io::ErrorKind::BrokenPipe.into()), None))
             }
         }
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+/// A body that comes in pieces of this length, with a pause before each.
+fn dripped(bytes: Bytes, piece: usize, pause: Duration) -> Body {
+    let frames = stream::unfold(bytes, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let next = rest.split_to(piece.min(rest.len()));
+        Some((Ok(Frame::data(next)), rest))
     });
     StreamBody::new(frames).boxed_unsync()
 }

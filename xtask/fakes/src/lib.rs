@@ -2,7 +2,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`registry`] | [`FakeRegistry`]: OCI distribution in memory, with a [`registry::Behavior`] and one-time [`registry::Fault`]s |
+//! | [`registry`] | [`FakeRegistry`]: OCI distribution in memory, with a [`registry::Behavior`] and [`registry::Rule`]s of [`registry::Fault`]s; a [`registry::FaultProxy`] before a real one |
 //! | [`github`] | [`FakeGithub`]: releases and their assets |
 //! | [`feed`] | [`FakeFeed`]: a package index and its files |
 //! | [`http`] | the server that the three run on, for a test that needs another one |

@@ -2,6 +2,7 @@
 
 mod archive;
 mod bad_input;
+mod chaos;
 mod copy_kinds;
 mod copy_large;
 mod engine;

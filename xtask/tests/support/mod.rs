@@ -1,5 +1,6 @@
 //! What both test binaries share: images, clients and workspaces. The servers they talk to are in the crate `fakes`.
 
+pub mod chaos;
 pub mod client;
 pub mod copying;
 pub mod images;
@@ -7,6 +8,7 @@ pub mod process;
 pub mod release_fixture;
 pub mod sparse;
 pub mod sync_fixture;
+pub mod watcher;
 pub mod workspace;
 
 use std::fs;

@@ -2,6 +2,8 @@
 //!
 //! A token opens what its scopes say, until tokens expire.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
@@ -36,15 +38,17 @@ const SERVICE: &str = "fake-registry";
 /// Issues tokens, and tells whom the registry may serve.
 pub(super) struct TokenServer {
     mode: AuthMode,
-    /// Tokens and the scopes they are for.
-    tokens: Vec<(String, Vec<String>)>,
+    life: Duration,
+    /// Tokens, the scopes they are for, and when they were issued.
+    tokens: Vec<(String, Vec<String>, Instant)>,
     issued: usize,
 }
 
 impl TokenServer {
-    pub fn new(mode: AuthMode) -> TokenServer {
+    pub fn new(mode: AuthMode, life: Option<Duration>) -> TokenServer {
         TokenServer {
             mode,
+            life: life.unwrap_or(Duration::from_secs(300)),
             tokens: Vec::new(),
             issued: 0,
         }
@@ -81,10 +85,13 @@ impl TokenServer {
             }
             AuthMode::Tokens => {
                 let token = given.and_then(|given| given.strip_prefix("Bearer "));
-                let Some((_, scopes)) = self.tokens.iter().find(|(it, _)| Some(&**it) == token)
-                else {
+                let mut issued = self.tokens.iter();
+                let Some((_, scopes, at)) = issued.find(|(it, ..)| Some(&**it) == token) else {
                     return false;
                 };
+                if at.elapsed() >= self.life {
+                    return false;
+                }
                 let is_read = matches!(request.method, Method::GET | Method::HEAD);
                 let needed = (repository(rest), if is_read { "pull" } else { "push" });
                 // `/v2/` itself is for whoever has a token.
@@ -118,8 +125,9 @@ impl TokenServer {
         let scopes = scopes.collect();
         self.issued += 1;
         let token = format!("token-{}", self.issued);
-        let body = format!(r#"{{"token":"{token}","expires_in":300}}"#);
-        self.tokens.push((token, scopes));
+        let life = self.life.as_secs();
+        let body = format!(r#"{{"token":"{token}","expires_in":{life}}}"#);
+        self.tokens.push((token, scopes, Instant::now()));
         Reply::new(200, body)
     }
 }

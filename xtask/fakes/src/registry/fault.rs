@@ -1,4 +1,4 @@
-//! What the fake registry does wrong once, between the socket and the store.
+//! What goes wrong with one request, between the socket and whoever answers it: the store, or a server behind a proxy.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use super::{Host, RecordedRequest, State};
 use crate::http::{Body, Reply};
 use crate::lock;
 
-/// What the registry does wrong, once.
+/// What goes wrong with a request.
 #[derive(Clone)]
 pub enum Fault {
     /// Responds with this instead of doing what it was asked.
@@ -32,24 +32,14 @@ pub enum Fault {
     ExpireTokens,
     /// Spoils the first byte of the body.
     Corrupt,
-}
-
-/// Faults that wait for their request.
-#[derive(Default)]
-pub(super) struct Faults(Vec<(Method, String, Fault)>);
-
-impl Faults {
-    pub fn add(&mut self, method: Method, part: &str, fault: Fault) {
-        self.0.push((method, part.to_owned(), fault));
-    }
-
-    fn take(&mut self, request: &RecordedRequest) -> Option<Fault> {
-        let is_meant = |(method, part, _): &(Method, String, Fault)| {
-            *method == request.method && request.target.contains(part)
-        };
-        let at = self.0.iter().position(is_meant)?;
-        Some(self.0.remove(at).2)
-    }
+    /// Spoils the byte at this offset of the body, or the last one.
+    CorruptAt(usize),
+    /// Does it so much later.
+    Delay(Duration),
+    /// Sends the body in pieces of this length, with a pause before each.
+    Drip(usize, Duration),
+    /// Sends the client there instead of doing what it was asked, with this status.
+    Redirect(u16, String),
 }
 
 /// Answers a request; an error closes the connection.
@@ -70,32 +60,55 @@ pub(super) async fn handle(
         let mut state = lock(&state);
         state.requests.push(request.clone());
         state.arrivals.send_replace(state.requests.len());
-        (state.faults.take(&request), state.behavior.gate.clone())
+        let fault = state.rules.take(&request.method, &request.target);
+        (fault, state.behavior.gate.clone())
     };
-    match fault {
+    let expires_tokens = matches!(fault, Some(Fault::ExpireTokens));
+    let method = request.method.clone();
+    let answer = async |body: Incoming| {
+        if let Some(mut gate) = gate.filter(|_| request.method == Method::PATCH) {
+            let _ = gate.wait_for(|is_open| *is_open).await;
+        }
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        let mut state = lock(&state);
+        if expires_tokens {
+            state.tokens.expire();
+        }
+        Ok(state.reply(&request, body))
+    };
+    meet(fault, &method, body, answer).await
+}
+
+/// What `answer` makes of the request's body, as the fault spoils it.
+pub(super) async fn meet<F>(
+    fault: Option<Fault>,
+    method: &Method,
+    body: Incoming,
+    answer: impl FnOnce(Incoming) -> F,
+) -> io::Result<Response<Body>>
+where
+    F: Future<Output = io::Result<Reply>>,
+{
+    match &fault {
         Some(Fault::Respond(status, headers, text)) => {
             // Read, for a client that is still sending may not see the response.
             let _ = body.collect().await;
-            let mut reply = Reply::new(status, text);
-            for &(name, value) in headers {
+            let mut reply = Reply::new(*status, *text);
+            for &(name, value) in *headers {
                 reply = reply.with(name, value);
             }
-            return Ok(reply.into_response(&request.method));
+            return Ok(reply.into_response(method));
         }
-        Some(Fault::CloseAfter(length)) => return Err(close_after(body, length).await),
+        Some(Fault::Redirect(status, location)) => {
+            let _ = body.collect().await;
+            let reply = Reply::empty(*status).with("location", location);
+            return Ok(reply.into_response(method));
+        }
+        Some(Fault::CloseAfter(length)) => return Err(close_after(body, *length).await),
+        Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         _ => {}
     }
-    if let Some(mut gate) = gate.filter(|_| request.method == Method::PATCH) {
-        let _ = gate.wait_for(|is_open| *is_open).await;
-    }
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let mut reply = {
-        let mut state = lock(&state);
-        if let Some(Fault::ExpireTokens) = fault {
-            state.tokens.expire();
-        }
-        state.reply(&request, body)
-    };
+    let mut reply = answer(body).await?;
     match fault {
         Some(Fault::WrongStatus(status)) => reply = Reply::empty(status),
         Some(Fault::Disconnect) => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -103,15 +116,28 @@ pub(super) async fn handle(
             tokio::time::sleep(Duration::from_secs(3600)).await;
             return Err(io::ErrorKind::TimedOut.into());
         }
-        Some(Fault::Corrupt) => {
-            let mut body = reply.body.to_vec();
-            body[0] ^= 1;
-            reply.body = body.into();
-        }
+        Some(Fault::Corrupt) => corrupt(&mut reply, 0),
+        Some(Fault::CorruptAt(offset)) => corrupt(&mut reply, offset),
         Some(Fault::Truncate(length)) => reply = reply.truncated(length),
-        Some(Fault::Respond(..) | Fault::CloseAfter(_) | Fault::ExpireTokens) | None => {}
+        Some(Fault::Drip(piece, pause)) => reply = reply.dripped(piece, pause),
+        Some(
+            Fault::Respond(..)
+            | Fault::Redirect(..)
+            | Fault::CloseAfter(_)
+            | Fault::Delay(_)
+            | Fault::ExpireTokens,
+        )
+        | None => {}
     }
-    Ok(reply.into_response(&request.method))
+    Ok(reply.into_response(method))
+}
+
+fn corrupt(reply: &mut Reply, offset: usize) {
+    let mut body = reply.body.to_vec();
+    if let Some(last) = body.len().checked_sub(1) {
+        body[offset.min(last)] ^= 1;
+    }
+    reply.body = body.into();
 }
 
 /// The error that closes the connection, when `length` bytes have been read.

@@ -4,14 +4,18 @@
 
 mod auth;
 mod fault;
+mod proxy;
+mod rule;
 mod store;
 
 pub use auth::{AuthMode, IDENTITY, PASSWORD, USER};
 pub use fault::Fault;
+pub use proxy::FaultProxy;
+pub use rule::Rule;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method};
@@ -20,13 +24,15 @@ use tokio::sync::watch;
 use crate::http::{Form, Reply, Server, serve};
 use crate::{digest_like, lock};
 use auth::TokenServer;
-use fault::Faults;
+use rule::Rules;
 use store::Store;
 
 /// What the registry does always.
 #[derive(Clone, Default)]
 pub struct Behavior {
     pub auth: AuthMode,
+    /// How long a token opens anything; five minutes if not given.
+    pub token_life: Option<Duration>,
     /// Every upload is denied, as where the namespace is missing: one may sign in and read.
     pub denies_uploads: bool,
     /// `Docker-Content-Digest` is left out.
@@ -80,7 +86,7 @@ pub struct FakeRegistry {
 
 struct State {
     behavior: Behavior,
-    faults: Faults,
+    rules: Rules,
     requests: Vec<RecordedRequest>,
     /// How many there are.
     arrivals: watch::Sender<usize>,
@@ -93,9 +99,9 @@ struct State {
 impl FakeRegistry {
     pub async fn start(behavior: Behavior) -> FakeRegistry {
         let state = Arc::new(Mutex::new(State {
-            tokens: TokenServer::new(behavior.auth),
+            tokens: TokenServer::new(behavior.auth, behavior.token_life),
             behavior,
-            faults: Faults::default(),
+            rules: Rules::default(),
             requests: Vec::new(),
             arrivals: watch::Sender::default(),
             host: String::new(),
@@ -128,7 +134,12 @@ impl FakeRegistry {
 
     /// The next request of `method` whose target contains `part` meets `fault`. Faults queue up.
     pub fn fault(&self, method: Method, part: &str, fault: Fault) {
-        self.state().faults.add(method, part, fault);
+        self.rule(Rule::new(fault).method(method).path(part).next());
+    }
+
+    /// Requests meet the rule's fault from now on.
+    pub fn rule(&self, rule: Rule) {
+        self.state().rules.add(rule);
     }
 
     /// Every request so far, in order.
@@ -255,13 +266,13 @@ impl State {
             String::new()
         };
         for (name, value) in &mut reply.headers {
-            if *name == "location" && value.starts_with('/') {
+            if name == "location" && value.starts_with('/') {
                 value.insert_str(0, &base);
             }
         }
         if behavior.hides_digests {
             let headers = &mut reply.headers;
-            headers.retain(|(name, _)| *name != "docker-content-digest");
+            headers.retain(|(name, _)| name != "docker-content-digest");
         }
         reply
     }

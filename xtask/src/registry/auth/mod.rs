@@ -40,8 +40,10 @@ type Slot = Arc<tokio::sync::Mutex<Option<Result<Token, Error>>>>;
 /// What one request carries.
 pub(super) struct Authorization {
     pub header: HeaderValue,
-    /// Where its token was kept; `None` if it was made for this very request, so that refusing it is final.
+    /// Where its token is kept.
     kept: Option<Slot>,
+    /// Refusing what was made for this very request is final, until it expires on the way.
+    final_until: Option<Instant>,
 }
 
 impl Auth {
@@ -69,7 +71,11 @@ impl Auth {
             None => Ok(None),
             Some(challenge) if challenge == Challenge::Basic || is_own_token => {
                 let header = token::basic(&self.credentials);
-                Ok(header.map(|header| Authorization { header, kept: None }))
+                Ok(header.map(|header| Authorization {
+                    header,
+                    kept: None,
+                    final_until: None,
+                }))
             }
             Some(Challenge::Basic) => Ok(None),
             Some(Challenge::Bearer { realm, service }) => self
@@ -122,13 +128,18 @@ impl Auth {
         }
         let body = transport.document(&mut response, 1 << 20).await?;
         let fresh = Token::read(realm, &body, asked)?;
-        let header = fresh.header.clone();
+        let (header, stated_end) = (fresh.header.clone(), fresh.stated_end);
         // A token is ASCII: it was checked to be a header.
         let text = header.to_str().unwrap_or_default();
         transport.mask(|redactor| redactor.add_token(text.trim_start_matches("Bearer ")));
         *token = Some(Ok(fresh));
         self.accept();
-        Ok(Authorization { header, kept: None })
+        drop(token);
+        Ok(Authorization {
+            header,
+            kept: Some(slot),
+            final_until: Some(stated_end),
+        })
     }
 
     /// Whether a 403 of the token endpoint is about the login, as GitHub's to a wrong token, and not about the one
@@ -162,8 +173,13 @@ impl Auth {
             None => challenge != Challenge::Basic || token::basic(&self.credentials).is_some(),
             Some(Authorization { kept: None, .. }) => false,
             Some(Authorization {
+                final_until: Some(end),
+                ..
+            }) if Instant::now() < *end => false,
+            Some(Authorization {
                 header,
                 kept: Some(slot),
+                ..
             }) => {
                 // Another request may have replaced the token already.
                 let is_it = |token: &mut Result<Token, Error>| {
@@ -243,5 +259,6 @@ fn usable(token: Option<&Result<Token, Error>>, slot: &Slot) -> Option<Authoriza
     Some(Authorization {
         header: token.header.clone(),
         kept: Some(Arc::clone(slot)),
+        final_until: None,
     })
 }

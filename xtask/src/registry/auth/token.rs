@@ -54,6 +54,8 @@ impl Scope {
 /// A token, ready to be sent.
 pub(super) struct Token {
     pub header: HeaderValue,
+    /// When it expires by the server's own words, which some mean literally.
+    pub stated_end: Instant,
     expires: Instant,
 }
 
@@ -80,11 +82,12 @@ impl Token {
             Value::String(text) => text.trim().parse().ok(),
             value => value.as_f64(),
         };
-        let lifetime = lifetime.filter(|it| !it.is_nan()).unwrap_or_default();
-        let lifetime = lifetime.clamp(60.0, 24.0 * 3600.0);
+        let stated = lifetime.filter(|it| *it > 0.0).unwrap_or(60.0);
+        let lifetime = stated.clamp(60.0, 24.0 * 3600.0);
         Ok(Token {
             header: sensitive(format!("Bearer {token}"))
                 .ok_or_else(|| wrong("a token with illegal characters"))?,
+            stated_end: asked + Duration::from_secs_f64(stated.min(lifetime)),
             expires: asked + Duration::from_secs_f64(lifetime),
         })
     }

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ pub struct Distribution {
     /// `127.0.0.1:port`.
     pub host: String,
     server: Child,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Distribution {
@@ -47,25 +48,27 @@ impl Distribution {
             root.join("data").display(),
             auth.unwrap_or_default(),
         );
-        let config_file = root.join("config.yml");
-        std::fs::write(&config_file, config).expect("the configuration is written");
-        let log = File::create(root.join("log")).expect("a log file");
-        let server = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config_file)
-            .env("OTEL_TRACES_EXPORTER", "none")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("`docker-registry` starts; hint: apt-get install docker-registry");
+        std::fs::write(root.join("config.yml"), config).expect("the configuration is written");
+        let server = serve(root);
         let registry = Distribution {
             host: address,
             server,
-            _directory: directory,
+            directory,
         };
         registry.wait_until_up();
         registry
+    }
+
+    /// Kills it, so that its connections break, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+
+    /// Starts what was killed again: the same address and the same content.
+    pub fn restart(&mut self) {
+        self.server = serve(self.directory.path());
+        self.wait_until_up();
     }
 
     fn wait_until_up(&self) {
@@ -74,7 +77,7 @@ impl Distribution {
             assert!(
                 Instant::now() < give_up,
                 "the registry did not start: {}",
-                std::fs::read_to_string(self._directory.path().join("log")).unwrap_or_default()
+                std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
             );
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -83,9 +86,22 @@ impl Distribution {
 
 impl Drop for Distribution {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        self.kill();
     }
+}
+
+/// The server whose configuration is in this directory.
+fn serve(root: &Path) -> Child {
+    let log = File::create(root.join("log")).expect("a log file");
+    Command::new("docker-registry")
+        .arg("serve")
+        .arg(root.join("config.yml"))
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("`docker-registry` starts; hint: apt-get install docker-registry")
 }
 
 /// A line of an htpasswd file; the registry takes bcrypt only.

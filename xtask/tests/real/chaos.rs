@@ -1,0 +1,197 @@
+//! 200 images for three real registries, where every tenth request goes wrong and one registry is killed twice. What a
+//! run says is in place is there, at no moment does a tag name something that is not, and in the end all is level.
+//!
+//! `CHAOS_SEED=1 cargo test --test real chaos` breaks other requests.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use fakes::registry::{Behavior, FakeRegistry, Fault, FaultProxy, Rule};
+use futures_util::future::join_all;
+use hyper::Method;
+use serde_json::Value;
+
+use crate::servers::distribution::Distribution;
+use crate::support::chaos::{dice, seed};
+use crate::support::images::{self, Sample, built, image};
+use crate::support::sync_fixture::SyncFixture;
+use crate::support::watcher::{Eye, Watcher};
+
+const REPOSITORIES: usize = 20;
+const TAGS: usize = 10;
+/// Runs after which everything has to be level. Each may fail for some images, as one does whose tries all went wrong.
+const RUNS: usize = 6;
+
+/// Kinds of images in turn: single ones, indexes with attestations, signatures.
+fn sample(repository: usize, tag: usize) -> Sample {
+    let own = format!("{repository} {tag}");
+    let shared = fakes::noise(&format!("shared {repository}"), 20_000);
+    match tag % 5 {
+        0 => built(&own, 4_000),
+        1 => images::attestation(&own),
+        _ => image("linux/amd64", &[shared, fakes::noise(&own, 10_000)]),
+    }
+}
+
+/// Ten faults, so that one of a hundred requests meets each.
+fn spoil(proxy: &FaultProxy, seed: u64) {
+    let now = &[("retry-after", "0")];
+    let faults = [
+        (None, "/v2/", Fault::Respond(500, &[], "<html>oops</html>")),
+        (None, "/v2/", Fault::Respond(502, &[], "")),
+        (None, "/v2/", Fault::Respond(503, now, "busy")),
+        (
+            None,
+            "/v2/",
+            Fault::Respond(429, now, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#),
+        ),
+        (None, "/v2/", Fault::Disconnect),
+        (None, "/v2/", Fault::CloseAfter(0)),
+        (None, "/v2/", Fault::CloseAfter(5_000)),
+        (Some(Method::GET), "/v2/", Fault::Truncate(100)),
+        // What is asked by digest can be told from what was meant.
+        (Some(Method::GET), "/sha256:", Fault::CorruptAt(3_000)),
+        (
+            Some(Method::GET),
+            "/blobs/",
+            Fault::Drip(4_000, std::time::Duration::from_millis(5)),
+        ),
+    ];
+    for (number, (method, part, fault)) in (0..).zip(faults) {
+        // Those that only a GET meets are as frequent among all requests.
+        let percent = if method.is_some() { 3 } else { 1 };
+        let mut rule = Rule::new(fault).path(part).share(percent, seed + number);
+        if let Some(method) = method {
+            rule = rule.method(method);
+        }
+        proxy.rule(rule);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_images_reach_three_registries_though_a_tenth_of_all_goes_wrong() {
+    let seed = seed();
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let mut expected: BTreeMap<String, String> = BTreeMap::new();
+    for repository in 0..REPOSITORIES {
+        for tag in 0..TAGS {
+            let sample = sample(repository, tag);
+            sample.place(&source, &format!("app-{repository}"), &format!("v{tag}"));
+            let name = format!("app-{repository}:v{tag}");
+            expected.insert(name, sample.digest().to_string());
+        }
+    }
+    let mut servers = [(); 3].map(|()| Distribution::open());
+    let mut proxies = Vec::new();
+    for host in servers.iter().map(|it| &it.host).chain([&source.host]) {
+        let proxy = FaultProxy::before(host).await;
+        spoil(&proxy, seed.wrapping_add(proxies.len() as u64 * 100));
+        proxies.push(proxy);
+    }
+    let hosts = proxies.iter().map(|it| it.host.clone());
+    let hosts: Vec<String> = hosts.collect();
+    let [one, two, three, from] = &hosts[..] else {
+        unreachable!("four proxies");
+    };
+    let lines = (0..REPOSITORIES)
+        .map(|it| format!("{from}/app-{it}: [{one}/app-{it}, {two}/app-{it}, {three}/app-{it}]\n"));
+    let fixture = SyncFixture::between(&[]);
+    fixture.write("images.yaml", &lines.collect::<String>());
+    let mut places = Vec::new();
+    for server in &servers {
+        places.extend((0..REPOSITORIES).map(|it| (server.host.clone(), format!("app-{it}"))));
+    }
+
+    let began = Instant::now();
+    let watcher = Watcher::of(&places);
+    let (mut codes, mut eyes) = (Vec::new(), Default::default());
+    while codes.last() != Some(&0) && codes.len() < RUNS {
+        let arguments = ["images.yaml", "--proc", "30", "--report", "report.json"];
+        let run = fixture.command(&arguments).output();
+        let output = if codes.is_empty() {
+            // The registry of the first proxy goes twice, and comes back when others have gone on.
+            let restarts = async {
+                for number in [1, 2] {
+                    let at = 100 * number + dice(seed, number) % 100;
+                    proxies[0].arrived(at).await;
+                    servers[0].kill();
+                    proxies[1].arrived(proxies[1].count() + 20).await;
+                    servers[0].restart();
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                output = run => output,
+                () = restarts => unreachable!("it ends with the run"),
+            }
+        } else {
+            run.await
+        };
+        let run = fixture.ended(output.unwrap());
+        assert!([0, 1, 3].contains(&run.code), "{run}");
+        if codes.is_empty() {
+            servers[0].kill();
+            servers[0].restart();
+        }
+        is_true(
+            &fixture.report("report.json"),
+            &hosts,
+            &servers,
+            &expected,
+            &mut eyes,
+        )
+        .await;
+        let last = run.stderr.lines().last().unwrap_or_default();
+        println!("{:?} exit {} {last}", began.elapsed(), run.code);
+        codes.push(run.code);
+    }
+    assert_eq!(codes.last(), Some(&0), "{codes:?}");
+    assert_eq!(watcher.end().await, [""; 0]);
+    let tags = level(&servers, &mut Default::default()).await;
+    assert!(tags.iter().all(|it| *it == expected));
+
+    println!(
+        "{:?}",
+        proxies.iter().map(FaultProxy::count).collect::<Vec<_>>()
+    );
+    proxies.iter().for_each(FaultProxy::clear);
+    let again = fixture.sync(&["images.yaml"]).await;
+    again.expect(0, &["600 of 600 in place"]);
+}
+
+/// What is at each registry, all of it whole.
+async fn level(servers: &[Distribution], eyes: &mut [Eye; 3]) -> Vec<BTreeMap<String, String>> {
+    let looks = servers.iter().zip(eyes).map(async |(server, eye)| {
+        let mut there = BTreeMap::new();
+        for repository in 0..REPOSITORIES {
+            let look = eye.see(&server.host, &format!("app-{repository}")).await;
+            assert_eq!(look.missing, [""; 0]);
+            there.extend(look.tags);
+        }
+        there
+    });
+    join_all(looks).await
+}
+
+/// Whether each image that the report calls in place is there, and was meant.
+async fn is_true(
+    report: &Value,
+    hosts: &[String],
+    servers: &[Distribution],
+    expected: &BTreeMap<String, String>,
+    eyes: &mut [Eye; 3],
+) {
+    let tags = level(servers, eyes).await;
+    for image in report["images"].as_array().unwrap() {
+        let status = image["status"].as_str().unwrap();
+        if !["created", "updated", "equal"].contains(&status) {
+            assert_eq!(status, "failed", "{image}");
+            continue;
+        }
+        let reference = image["reference"].as_str().unwrap();
+        let (host, name) = reference.split_once('/').unwrap();
+        let number = hosts.iter().position(|it| it == host).unwrap();
+        assert_eq!(tags[number].get(name), expected.get(name), "{image}");
+        assert_eq!(image["digest"], expected[name], "{image}");
+    }
+}
