@@ -10,6 +10,7 @@ mod engine_build;
 mod equal;
 mod fake_registry;
 mod layers;
+mod peers;
 mod promote;
 mod registry_client;
 mod release;
