@@ -1,12 +1,15 @@
-//! The program is killed in the middle, at points that a seed chooses, and run again to the end. At no moment does a
-//! tag name something that is not all there.
+//! The program is killed in the middle, at points that a seed chooses, and run again to the end; or much of what it asks
+//! goes wrong. At no moment does a tag name something that is not all there.
 //!
 //! `CHAOS_SEED=1 cargo test --test offline kill` takes other points.
 
 use fakes::registry::{Behavior, FakeRegistry, FaultProxy};
+use futures_util::future::join_all;
+use serde_json::Value;
 use tokio::process::Command;
+use xtask::oci::Digest;
 
-use crate::support::chaos::{dice, seed};
+use crate::support::chaos::{dice, seed, spoil};
 use crate::support::images::{self, built, image};
 use crate::support::release_fixture::{PREFIXES, ReleaseFixture, TAGS};
 use crate::support::sync_fixture::SyncFixture;
@@ -157,4 +160,43 @@ async fn a_release_that_is_killed_leaves_nothing_incomplete_and_the_next_one_end
         fixture.same(&TAGS);
     }
     assert!(killed > POINTS / 2, "{killed} were killed");
+}
+
+/// Forty of a hundred requests: whoever tries three times again fails for some of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_of_which_much_goes_wrong_says_what_is_true_and_the_next_one_ends_it() {
+    let seed = seed();
+    // At once, for most of the time goes by in pauses between tries.
+    join_all((0..6).map(async |round| {
+        let (fixture, watched) = release().await;
+        for (number, proxy) in watched.proxies.iter().enumerate() {
+            spoil(proxy, dice(seed, (round, number)) as u64, 4);
+        }
+        let watcher = Watcher::of(&watched.places);
+        let arguments = ["release", "--report", "report.json"];
+        let run = fixture.workspace.run(&arguments).await;
+        let report = fixture.report("report.json");
+        let registries = report["registries"].as_array().unwrap();
+        let is_pushed = |it: &Value| ["pushed", "equal"].contains(&it["status"].as_str().unwrap());
+        let code = match registries.iter().filter(|it| is_pushed(it)).count() {
+            3 => 0,
+            0 => 1,
+            _ => 3,
+        };
+        assert_eq!(run.code, code, "{run}");
+        for (registry, there) in registries.iter().zip(&fixture.registries) {
+            for tag in registry["tags"].as_array().unwrap() {
+                let names = there.tagged(tag.as_str().unwrap());
+                let digest = Digest::sha256_of(&names).to_string();
+                assert_eq!(registry["digest"], digest, "{run}");
+            }
+        }
+        watched.proxies.iter().for_each(FaultProxy::clear);
+        watched
+            .finish(fixture.workspace.command(&["release"]))
+            .await;
+        assert_eq!(watcher.end().await, [""; 0]);
+        fixture.same(&TAGS);
+    }))
+    .await;
 }

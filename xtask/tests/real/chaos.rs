@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use fakes::registry::{Behavior, FakeRegistry, Fault, FaultProxy, Rule};
+use fakes::registry::{Behavior, FakeRegistry, FaultProxy};
 use futures_util::future::join_all;
-use hyper::Method;
 use serde_json::Value;
 
 use crate::servers::distribution::Distribution;
-use crate::support::chaos::{dice, seed};
+use crate::support::chaos::{dice, seed, spoil};
 use crate::support::images::{self, Sample, built, image};
 use crate::support::sync_fixture::SyncFixture;
 use crate::support::watcher::{Eye, Watcher};
@@ -33,48 +32,6 @@ fn sample(repository: usize, tag: usize) -> Sample {
     }
 }
 
-/// Ten faults, so that about one of a hundred requests meets each, and three refusals.
-fn spoil(proxy: &FaultProxy, seed: u64) {
-    // A passing refusal of a tag must not make another image of it.
-    let refused = r#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#;
-    for number in 1..=3 {
-        let tag = Rule::new(Fault::Respond(400, &[], refused)).method(Method::PUT);
-        let at = 1 + dice(seed, ("refused", number)) % 200;
-        proxy.rule(tag.path("/manifests/v").nth(at));
-    }
-    let now = &[("retry-after", "0")];
-    let faults = [
-        (None, "/v2/", Fault::Respond(500, &[], "<html>oops</html>")),
-        (None, "/v2/", Fault::WrongStatus(502)),
-        (None, "/v2/", Fault::Respond(503, now, "busy")),
-        (
-            None,
-            "/v2/",
-            Fault::Respond(429, now, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#),
-        ),
-        (None, "/v2/", Fault::Disconnect),
-        (None, "/v2/", Fault::CloseAfter(0)),
-        (None, "/v2/", Fault::CloseAfter(5_000)),
-        (Some(Method::GET), "/v2/", Fault::Truncate(100)),
-        // What is asked by digest can be told from what was meant.
-        (Some(Method::GET), "/sha256:", Fault::CorruptAt(3_000)),
-        (
-            Some(Method::GET),
-            "/blobs/",
-            Fault::Drip(4_000, std::time::Duration::from_millis(5)),
-        ),
-    ];
-    for (number, (method, part, fault)) in (0..).zip(faults) {
-        // Those that only a GET meets are as frequent among all requests.
-        let percent = if method.is_some() { 3 } else { 1 };
-        let mut rule = Rule::new(fault).path(part).share(percent, seed + number);
-        if let Some(method) = method {
-            rule = rule.method(method);
-        }
-        proxy.rule(rule);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_images_reach_three_registries_though_a_tenth_of_all_goes_wrong() {
     let seed = seed();
@@ -92,7 +49,7 @@ async fn two_hundred_images_reach_three_registries_though_a_tenth_of_all_goes_wr
     let mut proxies = Vec::new();
     for host in servers.iter().map(|it| &it.host).chain([&source.host]) {
         let proxy = FaultProxy::before(host).await;
-        spoil(&proxy, seed.wrapping_add(proxies.len() as u64 * 100));
+        spoil(&proxy, seed.wrapping_add(proxies.len() as u64 * 100), 1);
         proxies.push(proxy);
     }
     let hosts = proxies.iter().map(|it| it.host.clone());
