@@ -353,3 +353,24 @@ fn the_architecture_names_files_that_exist() {
     }
     assert!(count > 30, "the files were not found");
 }
+
+#[test]
+fn the_page_on_reliability_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("../docs/reliability.md")).unwrap();
+    let named = text.split('`').skip(1).step_by(2);
+    let mut count = 0;
+    for (file, test) in named.filter_map(|name| name.rsplit_once("::")) {
+        let file = format!("{}.rs", file.replace("::", "/"));
+        let places = ["tests/offline", "tests/real", "src"].map(|it| root.join(it).join(&file));
+        let mut sources = places
+            .iter()
+            .filter_map(|it| std::fs::read_to_string(it).ok());
+        assert!(
+            sources.any(|source| source.contains(&format!("fn {test}("))),
+            "docs/reliability.md names `{test}` of `{file}`, which is not there"
+        );
+        count += 1;
+    }
+    assert!(count > 6, "the tests were not found");
+}
