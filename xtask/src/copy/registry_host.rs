@@ -3,11 +3,12 @@
 //! At most one upload of a blob runs at a time; another task that needs the blob waits, then finds or mounts it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::breaker::Breaker;
 use crate::oci::Digest;
 use crate::registry::{Error, Registry, Repository};
 
@@ -17,9 +18,6 @@ const UPLOADS: usize = 4;
 
 /// Concurrent small requests.
 const REQUESTS: usize = 32;
-
-/// Consecutive failures to reach the registry that open the circuit.
-const FAILURES_TO_OPEN: u32 = 3;
 
 /// A registry with its limits and health, as the target of copies.
 pub struct RegistryHost {
@@ -31,10 +29,7 @@ pub struct RegistryHost {
     empty: Mutex<HashMap<String, Arc<OnceCell<bool>>>>,
     /// Grows with the blobs of the run, by some hundred bytes each.
     blobs: Mutex<HashMap<Digest, Arc<BlobLocations>>>,
-    /// Consecutive failures to reach the registry.
-    failures: AtomicU32,
-    /// The failure that opened the circuit breaker.
-    opened_by: OnceLock<Error>,
+    breaker: Mutex<Breaker>,
 }
 
 /// The repositories of this registry that are known to have one blob.
@@ -54,8 +49,7 @@ impl RegistryHost {
             request_limiter: Semaphore::new(REQUESTS),
             empty: Mutex::default(),
             blobs: Mutex::default(),
-            failures: AtomicU32::new(0),
-            opened_by: OnceLock::new(),
+            breaker: Mutex::default(),
         })
     }
 
@@ -111,25 +105,19 @@ impl RegistryHost {
         Ok(has_it)
     }
 
-    /// The error that opened the circuit breaker: the registry is not asked any more.
-    pub fn circuit_open(&self) -> Option<&Error> {
-        self.opened_by.get()
+    /// Why the circuit breaker lets no copy start now.
+    pub(super) fn circuit_open(&self) -> Option<Error> {
+        lock(&self.breaker).refusal(Instant::now())
     }
 
-    /// Tells the circuit breaker how a copy ended.
-    pub(super) fn record(&self, result: Result<(), &Error>) {
-        match result {
-            Err(Error::UploadLost(cause)) => self.record(Err(cause)),
-            Err(error @ Error::Unreachable { .. }) => {
-                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_TO_OPEN {
-                    let _ = self.opened_by.set(error.clone());
-                }
-            }
-            Err(error @ Error::Rejected { .. }) => {
-                let _ = self.opened_by.set(error.clone());
-            }
-            _ => self.failures.store(0, Ordering::Relaxed),
-        }
+    /// Whether the registry refused the login of a copy.
+    pub fn is_login_refused(&self) -> bool {
+        lock(&self.breaker).is_login_refused()
+    }
+
+    /// Tells the circuit breaker how a copy that began at `started` ended.
+    pub(super) fn record(&self, started: Instant, result: Result<(), &Error>) {
+        lock(&self.breaker).record(started, Instant::now(), result);
     }
 }
 

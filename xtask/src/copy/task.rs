@@ -31,7 +31,7 @@ impl Task {
         let start = Instant::now();
         let host = &self.destination.host;
         let copied = match (host.circuit_open(), self.options.timeout) {
-            (Some(error), _) => Err(CopyError::from(error.clone())),
+            (Some(error), _) => Err(CopyError::from(error)),
             (None, None) => self.copy().await,
             (None, Some(limit)) => match tokio::time::timeout(limit, self.copy()).await {
                 Ok(copied) => copied,
@@ -39,8 +39,8 @@ impl Task {
             },
         };
         match &copied {
-            Ok(_) => host.record(Ok(())),
-            Err(CopyError::Destination(error)) => host.record(Err(error)),
+            Ok(_) => host.record(start, Ok(())),
+            Err(CopyError::Destination(error)) => host.record(start, Err(error)),
             // Says nothing about the destination.
             Err(CopyError::Source(_) | CopyError::TimedOut(_)) => {}
         }

@@ -13,7 +13,6 @@ use super::image_source::ImageSource;
 use super::run_state::PushOutcome;
 use crate::copy::{CopyResult, CopyStatus, Destination, Event, Listener, RegistryHost};
 use crate::graph;
-use crate::registry::Error;
 
 /// How often the progress is reported.
 const TICK: Duration = Duration::from_millis(250);
@@ -53,9 +52,7 @@ pub async fn finish(
     let result = ended.context("the copy did not begin")??;
     let reason = result.reason.unwrap_or_default();
     if result.status == CopyStatus::Failed {
-        let circuit = copying.host.circuit_open();
-        let is_refused =
-            matches!(circuit, Some(Error::Rejected { .. })) || result.http_status == Some(401);
+        let is_refused = copying.host.is_login_refused() || result.http_status == Some(401);
         return Err(match source.failure() {
             Some(failure) => failure,
             None if is_refused => registry.login_refused(reason),
