@@ -67,8 +67,15 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
         }
     }
     no_problems(&conflicts(&work))?;
+    // Without conflicts, a tag that is chosen twice gets the same image twice: once is enough.
+    let mut chosen = HashSet::new();
     for (rule, copies) in work {
-        for copy in copies {
+        for mut copy in copies {
+            copy.to.retain_mut(|(repository, tags)| {
+                let is_untagged = tags.is_empty();
+                tags.retain(|tag| chosen.insert((repository.clone(), tag.clone())));
+                is_untagged || !tags.is_empty()
+            });
             resolved.add(rule, copy, registries);
         }
     }

@@ -270,3 +270,18 @@ async fn what_is_no_tag_in_a_list_is_named_and_left_out() {
                  `-x` and 2 more";
     run.expect(0, &[wrong, "1 of 1 in place"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_two_rules_choose_is_copied_and_counted_once() {
+    let (source, good) = (open().await, open().await);
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &good.host)]);
+    fixture.publish("source.io/app:v1", &ONE).await;
+    fixture.write("a.yaml", "source.io/app:v1: one.io/app:v1");
+    fixture.write("b.yaml", "source.io/app: one.io/app");
+    let run = fixture
+        .sync(&["a.yaml", "b.yaml", "--report", "report.json"])
+        .await;
+    run.expect(0, &[]);
+    let report = fixture.report("report.json");
+    assert_eq!(report["images"].as_array().unwrap().len(), 1, "{run}");
+}
