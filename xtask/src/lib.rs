@@ -7,13 +7,14 @@
 //! |---|---|---|
 //! | [`exit`] | the exit codes, and the request to stop | |
 //! | [`secret`] | values that must not be printed | |
+//! | [`machine`] | open files, and the folder for temporary ones | |
 //! | [`foreign`] | texts of others, in the form in which they may be shown | |
 //! | [`cli`] | the command line as types | |
 //! | [`http`] | what every HTTP client here shares: its making, the one retry loop, limits on bodies, headers | |
 //! | [`oci`] | the nouns: references, digests, platforms, manifests | foreign |
 //! | [`credentials`] | who signs in where, in one order for every command | oci, secret |
 //! | [`registry`] | an OCI distribution client | credentials, foreign, http, oci, secret |
-//! | [`copy`] | one source, many registries | http, oci, registry |
+//! | [`copy`] | one source, many registries | http, machine, oci, registry |
 //! | [`image`] | images that are not in a registry | oci |
 //! | [`engine`] | the container engine | credentials, foreign, image, oci, secret |
 //! | [`packages`] | package index, download, extract | foreign, http, oci, secret |
@@ -40,6 +41,7 @@ pub mod github;
 pub mod graph;
 pub mod http;
 pub mod image;
+pub mod machine;
 pub mod oci;
 pub mod packages;
 pub mod registry;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::limits::Limits;
 use super::result::Listener;
 use super::spool::Spool;
+use crate::machine;
 use crate::oci::{Descriptor, Digest};
 use crate::registry::Repository;
 
@@ -21,7 +22,7 @@ impl BlobCache {
     pub fn new(listener: Arc<dyn Listener>) -> Arc<Self> {
         Arc::new(BlobCache {
             spools: Mutex::default(),
-            limits: Limits::new(),
+            limits: Limits::new(machine::open_files(), machine::room()),
             listener,
         })
     }

@@ -31,21 +31,25 @@ pub(super) const FAN_OUT: usize = 32;
 /// configs, and no layer worth a file.
 pub(super) const SMALL_BLOB: u64 = 128 << 10;
 
-/// Large and small blobs that are read from the sources at once.
+/// Large blobs that are read from the sources at once.
 const READS: usize = 8;
-const SMALL_READS: usize = 32;
+
+/// Small blobs that are read at once, and small requests to one registry.
+const REQUESTS: usize = 32;
 
 /// Memory for small blobs, in units of [`MEMORY_UNIT`] bytes: 8 MiB.
 const MEMORY: u32 = 8 << 10;
 const MEMORY_UNIT: u64 = 1 << 10;
 
-/// Disk for spooled files, in units of [`DISK_UNIT`] bytes: 8 GiB or 256 files, as each is an open one.
+/// Disk for spooled files, in units of [`DISK_UNIT`] bytes: 8 GiB or 256 files, as each is an open one. Less where few
+/// files may be open, most of which are connections, or the disk has less than twice as much room.
 const DISK: u32 = 256;
 const DISK_UNIT: u64 = 32 << 20;
 
 pub(super) struct Limits {
     memory: Arc<Semaphore>,
     disk: Arc<Semaphore>,
+    disk_units: u32,
     reads: Semaphore,
     small_reads: Semaphore,
 }
@@ -56,17 +60,28 @@ pub(super) enum Reservation {
     Disk(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
     /// The blob belongs to a pending image, which keeps it anyway.
     External,
-    /// The disk limit is reached: in a file that is dropped with its last reader.
+    /// The disk limit is reached: in a file, or if it is small in memory, that is dropped with its last reader.
     Uncached,
 }
 
+/// Small requests that may be sent at once to one registry, or small blobs read, where so many files may be open.
+pub(super) fn requests(open_files: u64) -> usize {
+    usize::try_from(open_files / 32)
+        .unwrap_or(REQUESTS)
+        .clamp(4, REQUESTS)
+}
+
 impl Limits {
-    pub fn new() -> Arc<Self> {
+    /// For a process that may have so many files open, and a disk with so much room, if that is known.
+    pub fn new(open_files: u64, room: Option<u64>) -> Arc<Self> {
+        let units = (open_files / 4).min(room.unwrap_or(u64::MAX) / 2 / DISK_UNIT);
+        let disk_units = u32::try_from(units).unwrap_or(DISK).clamp(1, DISK);
         Arc::new(Limits {
             memory: Arc::new(Semaphore::new(MEMORY as usize)),
-            disk: Arc::new(Semaphore::new(DISK as usize)),
+            disk: Arc::new(Semaphore::new(disk_units as usize)),
+            disk_units,
             reads: Semaphore::new(READS),
-            small_reads: Semaphore::new(SMALL_READS),
+            small_reads: Semaphore::new(requests(open_files)),
         })
     }
 
@@ -82,7 +97,7 @@ impl Limits {
         {
             return Reservation::Memory(permit);
         }
-        take(&self.disk, size.div_ceil(DISK_UNIT), DISK)
+        take(&self.disk, size.div_ceil(DISK_UNIT), self.disk_units)
             .map_or(Reservation::Uncached, Reservation::Disk)
     }
 
@@ -160,7 +175,7 @@ mod tests {
 
     #[test]
     fn reservations_are_bounded_and_returned_ones_can_be_had_again() {
-        let limits = Limits::new();
+        let limits = Limits::new(u64::MAX, None);
         let small: Vec<Reservation> = (0..64).map(|_| limits.reserve(SMALL_BLOB)).collect();
         let is_memory = |it: &Reservation| matches!(it, Reservation::Memory(_));
         assert!(small.iter().all(is_memory));
@@ -173,5 +188,20 @@ mod tests {
         let huge = limits.reserve(u64::MAX);
         assert!(matches!(huge, Reservation::Disk(_)));
         assert!(matches!(limits.reserve(DISK_UNIT), Reservation::Uncached));
+    }
+
+    #[test]
+    fn few_open_files_and_little_room_are_few_spools() {
+        let is_disk = |it: &Reservation| matches!(it, Reservation::Disk(_));
+        for (open_files, room) in [(256, None), (u64::MAX, Some(2 * 64 * DISK_UNIT))] {
+            let limits = Limits::new(open_files, room);
+            let files: Vec<Reservation> = (0..64).map(|_| limits.reserve(DISK_UNIT)).collect();
+            assert!(files.iter().all(is_disk));
+            assert!(matches!(limits.reserve(DISK_UNIT), Reservation::Uncached));
+        }
+        // One at a time still travels.
+        assert!(is_disk(&Limits::new(0, Some(0)).reserve(DISK_UNIT)));
+        assert_eq!(requests(256), 8);
+        assert_eq!(requests(8192), REQUESTS);
     }
 }

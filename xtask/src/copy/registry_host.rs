@@ -9,15 +9,14 @@ use std::time::Instant;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::breaker::Breaker;
+use super::limits::requests;
+use crate::machine;
 use crate::oci::Digest;
 use crate::registry::{Error, Registry, Repository};
 
 /// Concurrent uploads of large blobs. More are slower where the registries share a machine: with 6, the large image of
 /// `xtask/benches/sync` took 4.8 s instead of 4.3 s.
 const UPLOADS: usize = 4;
-
-/// Concurrent small requests.
-const REQUESTS: usize = 32;
 
 /// A registry with its limits and health, as the target of copies.
 pub struct RegistryHost {
@@ -46,7 +45,7 @@ impl RegistryHost {
             name: name.to_owned(),
             registry,
             upload_limiter: Semaphore::new(UPLOADS),
-            request_limiter: Semaphore::new(REQUESTS),
+            request_limiter: Semaphore::new(requests(machine::open_files())),
             empty: Mutex::default(),
             blobs: Mutex::default(),
             breaker: Mutex::default(),

@@ -15,8 +15,9 @@ use futures_util::{Stream, stream};
 use tokio::sync::watch;
 
 use super::error::SourceError;
-use super::limits::{Limits, Reservation};
+use super::limits::{Limits, Reservation, SMALL_BLOB};
 use super::result::{Event, Listener};
+use crate::machine;
 use crate::oci::Descriptor;
 use crate::registry::{Blob, Repository};
 
@@ -131,6 +132,14 @@ impl Spool {
         !matches!(self.reservation, Reservation::Uncached)
     }
 
+    fn is_in_memory(&self) -> bool {
+        match self.reservation {
+            Reservation::Memory(_) => true,
+            Reservation::Uncached => self.blob.size <= SMALL_BLOB,
+            Reservation::Disk(_) | Reservation::External => false,
+        }
+    }
+
     /// Why the blob could not be read, once that is known.
     pub fn failure(&self) -> Option<SourceError> {
         match &*self.state.borrow() {
@@ -221,10 +230,20 @@ impl Writer {
         if self.spool.strong_count() == 0 {
             return Ok(());
         }
+        let is_in_memory = self
+            .spool
+            .upgrade()
+            .is_some_and(|spool| spool.is_in_memory());
+        // Before anything is read of it.
+        if let (false, Some(room)) = (is_in_memory, machine::room())
+            && room < self.blob.size
+        {
+            let reason = format!("it has room for {room}; hint: `TMPDIR` names another folder");
+            return Err(no_spool(&self.blob, reason));
+        }
         let reader = source.get_blob(&self.blob).await?;
         let reader = reader.ok_or_else(|| SourceError::NoBlob(self.blob.digest.clone()))?;
-        let spool = self.spool.upgrade();
-        match spool.is_some_and(|spool| matches!(spool.reservation, Reservation::Memory(_))) {
+        match is_in_memory {
             true => self.fill_memory(reader).await,
             false => self.fill_file(reader).await,
         }

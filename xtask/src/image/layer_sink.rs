@@ -174,7 +174,7 @@ impl LayerSink<'_> {
         Error::Disk {
             directory: self
                 .directory
-                .map_or_else(std::env::temp_dir, Path::to_owned),
+                .map_or_else(tempfile::env::temp_dir, Path::to_owned),
             written: self.written.load(Ordering::Relaxed),
             layer: self.hint.name.clone(),
             size: self.hint.size,

@@ -18,6 +18,7 @@ mod extract;
 mod fault_proxy;
 mod github;
 mod kill;
+mod machine;
 mod packages;
 mod promote;
 mod registry_auth;

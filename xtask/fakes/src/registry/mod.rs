@@ -158,8 +158,13 @@ impl FakeRegistry {
 
     /// Waits until a request of `method` had `part` in its target.
     pub async fn asked(&self, method: Method, part: &str) {
+        self.asked_times(1, method, part).await;
+    }
+
+    /// Waits until so many requests of `method` had `part` in their targets.
+    pub async fn asked_times(&self, times: usize, method: Method, part: &str) {
         let mut arrivals = self.state().arrivals.subscribe();
-        while self.count(method.clone(), part) == 0 {
+        while self.count(method.clone(), part) < times {
             let arrival = arrivals.changed().await;
             arrival.expect("the sender lives as long as this registry");
         }
