@@ -1,6 +1,8 @@
 //! The documented exit codes, and the error type that selects one.
 
 use std::fmt;
+use std::io::IsTerminal as _;
+use std::sync::LazyLock;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -16,7 +18,7 @@ pub enum Exit {
     Usage = 2,
     /// At least one registry failed; everything else was done.
     Partial = 3,
-    /// Ctrl-C or SIGTERM.
+    /// Ctrl-C, SIGTERM or SIGHUP.
     Interrupted = 130,
 }
 
@@ -121,24 +123,54 @@ pub fn blame(
     }
 }
 
-/// Completes when the program is asked to stop: by Ctrl-C, or by SIGTERM, which a runner sends when it cancels a job.
+/// Completes when the program is asked to stop: by Ctrl-C, by SIGTERM, which a runner sends when it cancels a job, or by
+/// SIGHUP, which comes when the terminal is closed.
 ///
-/// The signals are caught from the call on, not from the first poll.
+/// The signals are caught from the call on, not from the first poll. The next one ends the process at once.
 pub fn interrupted() -> impl Future<Output = ()> {
+    let asked = asked_to_stop();
+    async move {
+        asked.await;
+        end_on_interrupt();
+    }
+}
+
+fn asked_to_stop() -> impl Future<Output = ()> + Send + 'static {
     let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
     let [interrupt, terminate] = kinds.map(|kind| signal(kind).ok());
+    let hangup = (!is_hangup_ignored()).then(|| signal(SignalKind::hangup()).ok());
     async move {
         tokio::select! {
             () = received(interrupt) => {}
             () = received(terminate) => {}
+            () = received(hangup.flatten()) => {}
         }
     }
+}
+
+/// Whether the program was started to outlive its terminal, by `nohup`.
+fn is_hangup_ignored() -> bool {
+    static IS_IGNORED: LazyLock<bool> = LazyLock::new(|| {
+        match std::fs::read_to_string("/proc/self/status") {
+            Ok(status) => has_hangup(&status),
+            // A system without it. `nohup` leaves no terminal there.
+            Err(_) => !std::io::stderr().is_terminal(),
+        }
+    });
+    *IS_IGNORED
+}
+
+/// Whether SIGHUP, the first bit, is in the mask of ignored signals of a process's `status`.
+fn has_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Lets an interrupt end the process at once from now on: what follows may wait for others.
 pub fn end_on_interrupt() {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        let interrupt = interrupted();
+        let interrupt = asked_to_stop();
         runtime.spawn(async {
             interrupt.await;
             std::process::exit(Exit::Interrupted as i32)

@@ -56,6 +56,11 @@ impl RegistryHost {
         self.registry.repository(path)
     }
 
+    /// Cancels the uploads that this run has begun and not ended.
+    pub(super) async fn cancel_uploads(&self) {
+        self.registry.cancel_uploads().await;
+    }
+
     /// Runs a small request. It has a limit of its own, so that it never waits behind large uploads.
     pub(super) async fn request<T>(&self, request: impl Future<Output = T>) -> T {
         let _permit = self.request_limiter.acquire().await;

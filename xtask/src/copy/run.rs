@@ -5,11 +5,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::blob_cache::BlobCache;
 use super::job::{Job, Options};
+use super::registry_host::RegistryHost;
 use super::result::{CopyResult, CopyStatus, Event, Listener};
 use super::source::SourceImage;
 use super::task::Task;
@@ -29,7 +31,7 @@ impl HostQueue {
 }
 
 /// Copies every job to all its destinations, which are started and returned in the order of the jobs. When `cancel`
-/// completes, unfinished copies have failed.
+/// completes, unfinished copies have failed. Uploads that did not end are cancelled.
 pub async fn run(
     jobs: Vec<Job>,
     options: &Options,
@@ -38,18 +40,19 @@ pub async fn run(
 ) -> Vec<CopyResult> {
     let mut tags_in_repository: HashMap<RepositoryName, usize> = HashMap::new();
     let mut queues: HashMap<String, Arc<HostQueue>> = HashMap::new();
+    let mut hosts: HashMap<String, Arc<RegistryHost>> = HashMap::new();
     for destination in jobs.iter().flat_map(|job| &job.destinations) {
         *tags_in_repository
             .entry(destination.repository.clone())
             .or_default() += destination.tags.len();
-        queues
-            .entry(destination.host.name.clone())
-            .or_insert_with(|| {
-                Arc::new(HostQueue {
-                    permits: Semaphore::new(options.concurrency.max(1)),
-                    waiting: Mutex::default(),
-                })
-            });
+        let host = &destination.host;
+        hosts.insert(host.name.clone(), Arc::clone(host));
+        queues.entry(host.name.clone()).or_insert_with(|| {
+            Arc::new(HostQueue {
+                permits: Semaphore::new(options.concurrency.max(1)),
+                waiting: Mutex::default(),
+            })
+        });
     }
     let cache = BlobCache::new(Arc::clone(&listener));
     let options = Arc::new(options.clone());
@@ -100,6 +103,8 @@ pub async fn run(
             results[index] = result;
         }
     }
+    tasks.shutdown().await;
+    join_all(hosts.values().map(|host| host.cancel_uploads())).await;
     for result in &mut results {
         if result.status == CopyStatus::Failed && result.reason.is_none() {
             result.reason = Some(reason.to_owned());

@@ -1,12 +1,16 @@
 //! One registry, as its users see it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::connection::Connection;
 use super::error::Error;
 use super::options::Options;
 use super::repository::Repository;
 use crate::credentials::Credentials;
+
+/// How long the end of a run waits for a registry to cancel uploads.
+const LONGEST_END: Duration = Duration::from_secs(3);
 
 /// A registry, signed in to with one set of credentials. A clone is another handle to the same: all share its tokens,
 /// connections, rate limiter and pauses.
@@ -18,6 +22,11 @@ impl Registry {
     pub fn new(host: &str, credentials: Credentials, options: Options) -> Result<Registry, Error> {
         let connection = Connection::new(host, credentials, options)?;
         Ok(Registry(Arc::new(connection)))
+    }
+
+    /// Cancels the uploads that are open still, at the end of a run, within [`LONGEST_END`].
+    pub async fn cancel_uploads(&self) {
+        let _ = tokio::time::timeout(LONGEST_END, self.0.cancel_uploads()).await;
     }
 
     /// The repository at `path`, which is that of a [`RepositoryName`](crate::oci::RepositoryName).

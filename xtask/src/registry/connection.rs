@@ -15,6 +15,7 @@ use url::Url;
 use super::auth::{Access, Auth, Authorization, Scope};
 use super::error::Error;
 use super::head_support::HeadSupport;
+use super::open_uploads::OpenUploads;
 use super::options::Options;
 use super::rate_limiter::{self, RateLimiter};
 use super::transport::Transport;
@@ -29,6 +30,7 @@ pub(super) struct Connection {
     transport: Transport,
     auth: Auth,
     rate_limiter: RateLimiter,
+    pub open_uploads: OpenUploads,
     /// Whether one request has come back.
     opened: AtomicBool,
     /// Held by the very first request, so that one request learns the challenge and one tries a wrong password, however
@@ -57,6 +59,7 @@ impl Connection {
                 true => RateLimiter::docker_hub(),
                 false => RateLimiter::unlimited(),
             },
+            open_uploads: OpenUploads::default(),
             auth: Auth::new(&host, credentials),
             opened: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),

@@ -12,6 +12,7 @@ use url::Url;
 use super::auth::{Access, Scope};
 use super::connection::Connection;
 use super::error::Error;
+use super::session::Session;
 use crate::http;
 use crate::oci::{Descriptor, Digest, Manifest, TagOrDigest, media_type};
 use crate::secret::public_url;
@@ -47,10 +48,7 @@ impl Repository {
     /// Checks that these credentials may push here: opens an upload and cancels it.
     pub async fn check_push_access(&self) -> Result<(), Error> {
         let session = self.open_upload().await?;
-        let cancel = Request::new(Method::DELETE, session);
-        // GitHub answers 405; an abandoned session expires by itself.
-        let scope = self.scope(Access::Push);
-        let _ = self.connection.attempt(cancel, &scope).await;
+        session.cancel().await;
         Ok(())
     }
 
@@ -164,17 +162,20 @@ impl Repository {
         }
     }
 
-    /// Opens an upload; returns where it goes on.
-    pub(super) async fn open_upload(&self) -> Result<Url, Error> {
+    pub(super) async fn open_upload(&self) -> Result<Session, Error> {
         let request = Request::new(Method::POST, self.url(format_args!("blobs/uploads/")));
         let response = self.send(request, Access::Push).await?;
         match response.status() {
-            StatusCode::ACCEPTED => location(&response),
+            StatusCode::ACCEPTED => Ok(self.opened(location(&response)?)),
             status => {
                 let reason = format!("{status} where an upload should have been opened");
                 Err(Error::protocol(response.url(), reason))
             }
         }
+    }
+
+    pub(super) fn opened(&self, url: Url) -> Session {
+        Session::new(&self.connection, url, self.scope(Access::Push))
     }
 
     pub(super) async fn send(&self, request: Request, access: Access) -> Result<Response, Error> {

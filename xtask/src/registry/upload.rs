@@ -14,11 +14,9 @@ use super::auth::Access;
 use super::connection::is_retryable;
 use super::error::Error;
 use super::repository::{Repository, location, stated_digest};
+use super::session::Session;
 use crate::http::Sent;
 use crate::oci::{Descriptor, Digest};
-
-/// An upload that the registry has opened.
-pub struct Session(Url);
 
 /// How an attempt to mount ended.
 pub enum Mount {
@@ -50,7 +48,10 @@ impl Repository {
                         Err(error) => Err(error),
                     }
                 }
-                Ok(response) => Ok(Mount::Declined(location(&response).ok().map(Session))),
+                Ok(response) => {
+                    let opened = location(&response).ok().map(|url| self.opened(url));
+                    Ok(Mount::Declined(opened))
+                }
                 Err(error @ (Error::Rejected { .. } | Error::RateLimited(_))) => Err(error),
                 Err(error) if error.status().is_some() => Ok(Mount::Declined(None)),
                 Err(error) => Err(error),
@@ -73,7 +74,7 @@ impl Repository {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
-        let session = self.session(session).await?;
+        let mut session = self.session(session).await?;
         let sent = Sent::default();
         let fault = Arc::new(OnceLock::new());
         let body = body.inspect({
@@ -83,7 +84,11 @@ impl Repository {
                 Err(error) => fault.set(error.to_string()).unwrap_or_default(),
             }
         });
-        let mut request = binary(Method::PATCH, session.clone(), Body::wrap_stream(body));
+        let mut request = binary(
+            Method::PATCH,
+            session.url().clone(),
+            Body::wrap_stream(body),
+        );
         // Some proxies refuse a chunked body.
         request
             .headers_mut()
@@ -92,8 +97,10 @@ impl Repository {
         let patch = self.connection.attempt_blob(request, &scope, &sent);
         match (patch.await, fault.get()) {
             (Ok(response), _) => {
-                let next = location(&response).unwrap_or(session);
-                self.commit(next, &blob.digest, Bytes::new()).await
+                if let Ok(next) = location(&response) {
+                    session.move_to(next);
+                }
+                self.commit(session, &blob.digest, Bytes::new()).await
             }
             (Err(_), Some(reason)) => Err(Error::Source(reason.clone())),
             (Err(error), None) if is_retryable(&error) => Err(Error::UploadLost(Box::new(error))),
@@ -112,20 +119,21 @@ impl Repository {
         self.commit(session, digest, bytes).await
     }
 
-    async fn session(&self, given: Option<Session>) -> Result<Url, Error> {
+    async fn session(&self, given: Option<Session>) -> Result<Session, Error> {
         match given {
-            Some(Session(url)) => Ok(url),
+            Some(session) => Ok(session),
             None => self.open_upload().await,
         }
     }
 
     /// Ends an upload. The registry may have stored the blob and yet time out, or not know the session any more
     /// (GoogleContainerTools/jib#4301), so after a failure the blob itself is asked for.
-    async fn commit(&self, mut session: Url, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
-        add_digest(&mut session, digest);
+    async fn commit(&self, session: Session, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
+        let mut url = session.url().clone();
+        add_digest(&mut url, digest);
         let scope = self.scope(Access::Push);
         let put = async || {
-            let request = binary(Method::PUT, session.clone(), bytes.clone().into());
+            let request = binary(Method::PUT, url.clone(), bytes.clone().into());
             let sent = Sent::default();
             let put = self.connection.attempt_blob(request, &scope, &sent);
             let error = match put.await {
@@ -140,7 +148,9 @@ impl Repository {
                 _ => Err(error),
             }
         };
-        self.connection.retry(put).await
+        self.connection.retry(put).await?;
+        session.end();
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use super::transport::Transport;
 use super::{logins, preflight};
 use crate::cli::{BuilderChoice, CommonArgs};
 use crate::credentials::NoLogin;
-use crate::exit::{self, Exit, bad_input, no_problems, sentence};
+use crate::exit::{self, Exit, bad_input, end_on_interrupt, interrupted, no_problems, sentence};
 use crate::report::{Console, Table};
 use crate::settings::{ReleaseSettings, Settings};
 
@@ -26,7 +26,16 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
     let logins = logins::find(&settings.registries, &mut resolver, |_| true).await;
     logins::mask(&logins, console);
     let clients = Clients::new(settings, &logins, resolver)?;
-    let answers = preflight::ask(&clients.registries, |_| true).await;
+    let cancel = interrupted();
+    let answers = tokio::select! {
+        answers = preflight::ask(&clients.registries, |_| true) => answers,
+        () = cancel => {
+            clients.registries.cancel_uploads().await;
+            return Ok(Exit::Interrupted);
+        }
+    };
+    // What follows opens nothing.
+    end_on_interrupt();
     let mut table = Table {
         columns: vec!["registry", "repository", "login", "answer"],
         rows: Vec::new(),

@@ -1,6 +1,7 @@
 //! The clients of a run: one for each registry, one for the engine, and HTTP for packages and GitHub.
 
 use anyhow::{Context as _, Result, anyhow};
+use futures_util::future::join_all;
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
@@ -95,6 +96,11 @@ impl<'s> Registries<'s> {
 
     pub fn iter(&self) -> std::slice::Iter<'_, RegistryClient<'s>> {
         self.0.iter()
+    }
+
+    /// Cancels the uploads that this run has begun and not ended.
+    pub async fn cancel_uploads(&self) {
+        join_all(self.iter().map(|it| it.registry.cancel_uploads())).await;
     }
 
     pub fn names(&self) -> Vec<&'s str> {

@@ -8,6 +8,9 @@ use crate::exit::sentence;
 use crate::oci::{Digest, Tag, TagOrDigest};
 use crate::registry::Repository;
 
+/// Why nothing is known of what had not ended.
+pub const INTERRUPTED: &str = "interrupted";
+
 /// A tag and what it is to name.
 pub struct Wish {
     pub tag: Tag,
@@ -26,12 +29,22 @@ pub struct Moved {
     pub result: Result<bool, String>,
 }
 
-/// Fulfils each wish, whatever becomes of the others. A dry run only looks.
-pub async fn fulfil(repository: &Repository, wishes: Vec<Wish>, is_dry: bool) -> Vec<Moved> {
+/// Fulfils each wish, whatever becomes of the others. A dry run only looks. When `cancel` completes, those that are left
+/// have failed.
+pub async fn fulfil(
+    repository: &Repository,
+    wishes: Vec<Wish>,
+    is_dry: bool,
+    cancel: impl Future<Output = ()> + Clone,
+) -> Vec<Moved> {
     let mut all = Vec::new();
     for wish in wishes {
         let mut before = None;
-        let result = one(repository, &wish, is_dry, &mut before).await;
+        let result = tokio::select! {
+            biased;
+            () = cancel.clone() => Err(anyhow!(INTERRUPTED)),
+            result = one(repository, &wish, is_dry, &mut before) => result,
+        };
         all.push(Moved {
             tag: wish.tag,
             before,

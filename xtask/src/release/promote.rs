@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
 use super::clients::{Registries, RegistryClient};
 use super::logins::{self, NO_CREDENTIALS};
-use super::move_tags::{Wish, fulfil};
+use super::move_tags::{INTERRUPTED, Wish, fulfil};
 use super::promote_report::{Ended, Task, outcome};
 use super::registry_state::resolve_tag_at;
 use super::tags::is_version;
@@ -25,13 +26,24 @@ use crate::settings::{RegistrySettings, Settings};
 
 /// Moves tags on every registry with credentials.
 pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs) -> Result<Exit> {
-    let cancel = interrupted();
+    // Shared, because every registry must see an interrupt.
+    let cancel = interrupted().shared();
     let started = Instant::now();
     let task = task(args)?;
     let (mut resolver, _) = settings.resolver();
     let mut settings = settings.registries()?;
     leave_out(&mut settings, &args.skip)?;
-    let logins = logins::find(&settings, &mut resolver, |_| true).await;
+    let finish = |ended: &[Ended<'_>]| {
+        let mut outcome = outcome(&task, ended, args.dry_run, seconds(started.elapsed()));
+        if cancel.peek().is_some() {
+            outcome.exit = Exit::Interrupted;
+        }
+        console.finish(outcome, args.report.as_deref().filter(|_| !args.dry_run))
+    };
+    let logins = tokio::select! {
+        logins = logins::find(&settings, &mut resolver, |_| true) => logins,
+        () = cancel.clone() => return Ok(finish(&[])),
+    };
     no_problems(&logins::halves(&settings, &logins))?;
     logins::mask(&logins, console);
     let registries = Registries::new(&settings, &logins)?;
@@ -57,23 +69,26 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     }
     let work = async {
         let wishes = match &task {
-            Task::Version { version, tags } => of_version(&registries, version, tags).await?,
+            Task::Version { version, tags } => tokio::select! {
+                wishes = of_version(&registries, version, tags) => wishes?,
+                () = cancel.clone() => not_asked(&registries),
+            },
             Task::Back(report) => back(&registries, report, args.force)?,
         };
-        let moves = wishes.into_iter().map(|(registry, wishes)| async move {
-            let repository = registry.repository();
-            let moved = match wishes {
-                Ok(wishes) => Ok(fulfil(&repository, wishes, args.dry_run).await),
-                Err(why) => Err((RegistryStatus::Failed, why)),
-            };
-            Ended { registry, moved }
+        let moves = wishes.into_iter().map(|(registry, wishes)| {
+            let cancel = cancel.clone();
+            async move {
+                let repository = registry.repository();
+                let moved = match wishes {
+                    Ok(wishes) => Ok(fulfil(&repository, wishes, args.dry_run, cancel).await),
+                    Err(why) => Err((RegistryStatus::Failed, why)),
+                };
+                Ended { registry, moved }
+            }
         });
         anyhow::Ok(join_all(moves).await)
     };
-    tokio::select! {
-        moved = work => ended.extend(moved?),
-        () = cancel => return Ok(Exit::Interrupted),
-    }
+    ended.extend(work.await?);
     let place = |it: &Ended<'_>| {
         registries
             .iter()
@@ -83,8 +98,7 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     for it in &ended {
         it.tell(console, &task);
     }
-    let outcome = outcome(&task, &ended, args.dry_run, seconds(started.elapsed()));
-    Ok(console.finish(outcome, args.report.as_deref().filter(|_| !args.dry_run)))
+    Ok(finish(&ended))
 }
 
 /// # Errors
@@ -194,6 +208,14 @@ async fn of_version<'r>(
             .map(|(registry, digest)| (*registry, Ok(of_tags(digest)))),
     );
     Ok(wishes)
+}
+
+/// What is known when an interrupt comes before it is known what to move.
+fn not_asked<'r>(registries: &'r Registries<'r>) -> Wishes<'r> {
+    let known = registries.iter().filter(|registry| registry.is_signed_in());
+    known
+        .map(|registry| (registry, Err(INTERRUPTED.to_owned())))
+        .collect()
 }
 
 /// Each tag that the reported run has set is to name what it named before; with `force` wherever it was moved since.

@@ -124,9 +124,13 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     }
     let warnings = tokio::select! {
         biased;
-        () = cancel.clone() => None,
-        warnings = preflight::run(settings, &plan, &clients, &state, &scheduled) => Some(warnings?),
+        () = cancel.clone() => Ok(None),
+        warnings = preflight::run(settings, &plan, &clients, &state, &scheduled) => warnings.map(Some),
     };
+    if !matches!(warnings, Ok(Some(_))) {
+        clients.registries.cancel_uploads().await;
+    }
+    let warnings = warnings?;
     let output = settings.root.join("output");
     let _lock = warnings
         .is_some()
@@ -136,6 +140,7 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         console.warning(&warning);
     }
     let summary = graph.run(&steps, console, cancel).await;
+    clients.registries.cancel_uploads().await;
     let exit = match summary.exit() {
         Exit::Done | Exit::Partial if state.require_unmet.load(Ordering::Relaxed) => Exit::Failed,
         exit => exit,

@@ -14,6 +14,7 @@ mod copy_policy;
 mod copy_retries;
 mod copy_shapes;
 mod credentials;
+mod ends;
 mod extract;
 mod fault_proxy;
 mod github;
