@@ -25,7 +25,7 @@ pub fn open_files() -> u64 {
 
 /// Bytes for which the folder of temporary files has room, if the system tells.
 pub fn room() -> Option<u64> {
-    let found = rustix::fs::statvfs(&tempfile::env::temp_dir()).ok()?;
+    let found = rustix::fs::statvfs(tempfile::env::temp_dir()).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 

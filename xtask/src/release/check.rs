@@ -10,7 +10,7 @@ use super::clients::Clients;
 use super::logins::NO_CREDENTIALS;
 use super::plan::ReleasePlan;
 use super::transport::Transport;
-use super::{logins, preflight};
+use super::{logins, push_access};
 use crate::cli::{BuilderChoice, CommonArgs};
 use crate::credentials::NoLogin;
 use crate::exit::{self, Exit, bad_input, end_on_interrupt, interrupted, no_problems, sentence};
@@ -28,7 +28,7 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
     let clients = Clients::new(settings, &logins, resolver)?;
     let cancel = interrupted();
     let answers = tokio::select! {
-        answers = preflight::ask(&clients.registries, |_| true) => answers,
+        answers = push_access::ask(&clients.registries, |_| true) => answers,
         () = cancel => {
             clients.registries.cancel_uploads().await;
             return Ok(Exit::Interrupted);
@@ -53,7 +53,7 @@ pub async fn check(settings: &Settings, console: &Console, args: &CommonArgs) ->
             Ok(login) => {
                 let answer = answers
                     .iter()
-                    .find(|answer| answer.registry.name == registry.name);
+                    .find(|answer| answer.registry == registry.name);
                 let answer = answer.expect("every registry with credentials was asked");
                 let problem = answer.problem();
                 match &problem {

@@ -81,7 +81,14 @@ impl ImageSource {
             return Ok(ImageSource::whole(plan, source));
         }
         let ids = ids(plan, clients).await?;
-        let existing = existing(plan, clients, &ids).await;
+        // What refuses this run's push, or is silent, is not asked again.
+        let is_asked = |push: &PushPlan| {
+            !context.is_scheduled(&push.target) || targets.contains(&&*push.registry)
+        };
+        let asked: Vec<_> = signed_in(plan, clients)
+            .filter(|(it, _)| is_asked(it))
+            .collect();
+        let existing = existing(&asked, &ids).await;
         let reading = Arc::new(Reading::default());
         let mut reader = JoinSet::new();
         let source = match existing.first_key_value() {
@@ -93,6 +100,7 @@ impl ImageSource {
                 read(
                     plan,
                     clients,
+                    &asked,
                     &targets,
                     &ids,
                     Arc::clone(&reading),
@@ -267,15 +275,14 @@ fn signed_in<'c>(
 
 /// The registries that hold the images under this version.
 async fn existing(
-    plan: &ReleasePlan,
-    clients: &Clients<'_>,
+    asked: &[(&PushPlan, Repository)],
     ids: &BTreeSet<Digest>,
 ) -> BTreeMap<String, Manifest> {
     if ids.is_empty() {
         return BTreeMap::new();
     }
-    let ask = signed_in(plan, clients).map(|(push, repository)| async move {
-        let whole = find_whole(&repository, &push.immutable, ids).await;
+    let ask = asked.iter().map(|(push, repository)| async move {
+        let whole = find_whole(repository, &push.immutable, ids).await;
         whole.map(|manifest| (push.registry.clone(), manifest))
     });
     join_all(ask).await.into_iter().flatten().collect()
@@ -285,13 +292,14 @@ async fn existing(
 async fn read(
     plan: &ReleasePlan,
     clients: &Clients<'_>,
+    asked: &[(&PushPlan, Repository)],
     targets: &[&str],
     ids: &BTreeSet<Digest>,
     reading: Arc<Reading>,
     reader: &mut JoinSet<()>,
 ) -> Result<Source> {
-    let candidates = signed_in(plan, clients).map(|(push, repository)| Candidate {
-        repository,
+    let candidates = asked.iter().map(|(push, repository)| Candidate {
+        repository: repository.clone(),
         is_target: targets.contains(&&*push.registry),
     });
     // An image in the engine was looked for at all registries: the others do not hold it.

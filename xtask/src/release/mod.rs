@@ -29,6 +29,7 @@ mod preflight;
 mod promote;
 mod promote_report;
 mod push;
+mod push_access;
 mod push_direct;
 mod push_engine;
 mod recipe_check;

@@ -1,86 +1,26 @@
 //! Questions before anything is built: does an engine answer, and may these credentials push?
 //!
-//! A registry is asked by opening an upload, which it allows only to those who may push, and cancelling it.
-//! Refused credentials stop everything, because only a person can mend them; a registry that cannot be reached or
-//! denies the push fails alone, later, as its own target.
+//! Refused credentials stop everything, because only a person can mend them; a registry that cannot be reached, denies
+//! the push or does not answer in time fails alone, later, as its own target.
 
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
-use futures_util::future::join_all;
+use futures_util::future::ready;
 
 use super::base_found::Warn;
 use super::builder::{self, Builder, DOCKERFILE};
-use super::clients::{Clients, Registries};
+use super::clients::Clients;
 use super::github_release;
 use super::load;
 use super::plan::ReleasePlan;
+use super::push_access::{Answer, GRACE, Question, answered, questions};
 use super::recipe_check;
 use super::run_state::RunState;
 use super::stage;
 use super::transport::Location;
-use crate::credentials::{Credentials, Login};
 use crate::exit::bad_input;
-use crate::registry;
 use crate::settings::{RegistrySettings, ReleaseSettings};
-
-/// The answer of one registry.
-pub struct Answer<'a> {
-    pub registry: &'a RegistrySettings,
-    login: &'a Login,
-    pub result: Result<(), registry::Error>,
-}
-
-/// Asks those of `registries` that are signed in to and `wanted`, all at once.
-pub async fn ask<'a>(
-    registries: &'a Registries<'_>,
-    wanted: impl Fn(&RegistrySettings) -> bool,
-) -> Vec<Answer<'a>> {
-    let signed_in = registries
-        .iter()
-        .filter_map(|it| Some((it, it.login.as_ref().ok()?)));
-    let wanted = signed_in.filter(|(it, _)| wanted(it.settings));
-    let questions = wanted.map(|(it, login)| async move {
-        Answer {
-            registry: it.settings,
-            login,
-            result: it.repository().check_push_access().await,
-        }
-    });
-    join_all(questions).await
-}
-
-impl Answer<'_> {
-    /// The problem in a sentence that says what to look at.
-    pub fn problem(&self) -> Option<String> {
-        let error = self.result.as_ref().err()?;
-        let host = self.registry.repository.host();
-        Some(match error {
-            registry::Error::Rejected { response, .. } => format!(
-                "`{host}` refuses the credentials: {response}\nhint: check {}",
-                self.login.origin
-            ),
-            registry::Error::Denied {
-                namespace,
-                response,
-                ..
-            } => {
-                let user = match &self.login.credentials {
-                    Credentials::Basic { username, .. } => format!("`{username}`"),
-                    _ => self.login.origin.clone(),
-                };
-                format!(
-                    "`{host}` denies the push: {response}\nhint: does `{namespace}` exist there, and may {user} push to it?"
-                )
-            }
-            _ => format!("`{host}`: {error}"),
-        })
-    }
-
-    pub fn is_rejected(&self) -> bool {
-        matches!(self.result, Err(registry::Error::Rejected { .. }))
-    }
-}
 
 /// Whether the engine is to push the image, as nobody has said who: because it holds the layers compressed, its push is
 /// faster than its export.
@@ -153,7 +93,9 @@ pub async fn run(
             false => Ok(()),
         }
     };
-    let (answers, bases) = tokio::join!(ask(&clients.registries, pushes), bases);
+    let questions = questions(&clients.registries, pushes);
+    let (_, bases) = tokio::join!(tokio::time::timeout(GRACE, answered(&questions)), bases);
+    let answers: Vec<Answer> = questions.iter().filter_map(Question::known).collect();
     let rejected: Vec<String> = answers
         .iter()
         .filter(|answer| answer.is_rejected())
@@ -174,10 +116,17 @@ pub async fn run(
         let Some(problem) = answer.problem() else {
             continue;
         };
-        if matches!(answer.result, Err(registry::Error::Denied { .. })) {
-            state.refuse(&answer.registry.name, problem.clone());
+        if let Some(refusal) = answer.refusal() {
+            state.refuse(&answer.registry, ready(Some(refusal)));
         }
         warnings.push(problem);
+    }
+    for late in questions.iter().filter(|it| it.known().is_none()) {
+        state.refuse(&late.registry.name, late.refusal());
+        let (host, seconds) = (late.registry.repository.host(), GRACE.as_secs());
+        warnings.push(format!(
+            "`{host}` has not answered within {seconds} s: the others go on"
+        ));
     }
     Ok(warnings)
 }

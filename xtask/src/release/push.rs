@@ -14,7 +14,7 @@ use super::clients::{Clients, RegistryClient};
 use super::image_source::ImageSource;
 use super::plan::{PushPlan, ReleasePlan, join};
 use super::push_direct::Copying;
-use super::registry_state::resolve_tag;
+use super::registry_state::{PATIENCE, resolve_tag};
 use super::run_state::{Published, PushOutcome, RunState};
 use super::tag_gate::TagGate;
 use super::{moving_tags, push_direct, push_engine, tagging};
@@ -78,10 +78,10 @@ impl<'a> Pushes<'a> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this run pushes, except to registries that deny it.
+    /// What this run pushes, except to registries that refuse it, or have not answered yet.
     fn targets(&self, context: &graph::Context<'_>) -> impl Iterator<Item = &PushPlan> {
         self.plan.pushes.iter().filter(|push| {
-            self.is_part_of_run(push, context) && self.state.refusal(&push.registry).is_none()
+            self.is_part_of_run(push, context) && self.state.may_push(&push.registry)
         })
     }
 
@@ -145,7 +145,7 @@ impl<'a> Pushes<'a> {
         registry: &RegistryClient<'_>,
         context: &graph::Context<'_>,
     ) -> Result<(Manifest, Published)> {
-        if let Some(refusal) = self.state.refusal(&push.registry) {
+        if let Some(refusal) = self.state.refusal(&push.registry).await {
             bail!("{refusal}");
         }
         let transport = &self.plan.transport;
@@ -202,8 +202,13 @@ impl<'a> Pushes<'a> {
         if *self.require != Require::Any {
             for push in others {
                 let repository = registries.get(&push.registry).repository();
-                let held = resolve_tag(&repository, &push.immutable).await;
+                let asked = resolve_tag(&repository, &push.immutable);
                 let name = &*push.registry;
+                let Ok(held) = tokio::time::timeout(PATIENCE, asked).await else {
+                    let seconds = PATIENCE.as_secs();
+                    lacking.push(format!("{name} has not answered within {seconds} s"));
+                    continue;
+                };
                 match held {
                     Ok(Some(held)) if held == *digest => holders.push(name),
                     Ok(Some(held)) => lacking.push(format!("{name} holds {held}")),

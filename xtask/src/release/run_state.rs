@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+
 use super::base_found::FoundBases;
 use crate::oci::{Digest, Manifest, Reference, Tag};
 use crate::report::TagBefore;
@@ -41,11 +44,14 @@ pub struct Published {
     pub bytes: u64,
 }
 
+/// Why a registry is not pushed to, once that is known.
+type Refusal = Shared<BoxFuture<'static, Option<String>>>;
+
 /// Results by the name of the registry.
 #[derive(Default)]
 pub struct RunState {
     published: Mutex<BTreeMap<String, Published>>,
-    refused: Mutex<BTreeMap<String, String>>,
+    refused: Mutex<BTreeMap<String, Refusal>>,
     /// What the preflight found, for the build.
     pub bases: tokio::sync::Mutex<FoundBases>,
     /// The GitHub release was held back because `require` was not met.
@@ -66,20 +72,33 @@ impl RunState {
         self.published.lock().expect("no holder panics").clone()
     }
 
-    /// Records why `registry` denies a push.
-    pub fn refuse(&self, registry: &str, problem: String) {
+    /// Records that `registry` refuses a push, or may do so still.
+    pub fn refuse(
+        &self,
+        registry: &str,
+        refusal: impl Future<Output = Option<String>> + Send + 'static,
+    ) {
         self.refused
             .lock()
             .expect("no holder panics")
-            .insert(registry.to_owned(), problem);
+            .insert(registry.to_owned(), refusal.boxed().shared());
     }
 
-    /// Why `registry` denies a push, if it does.
-    pub fn refusal(&self, registry: &str) -> Option<String> {
-        self.refused
-            .lock()
-            .expect("no holder panics")
-            .get(registry)
-            .cloned()
+    /// Waits until it is known whether `registry` refuses a push: why, if it does.
+    pub async fn refusal(&self, registry: &str) -> Option<String> {
+        self.refused(registry)?.await
+    }
+
+    /// Whether it is known that `registry` does not refuse a push.
+    pub fn may_push(&self, registry: &str) -> bool {
+        match self.refused(registry) {
+            Some(refusal) => refusal.now_or_never() == Some(None),
+            None => true,
+        }
+    }
+
+    fn refused(&self, registry: &str) -> Option<Refusal> {
+        let refused = self.refused.lock().expect("no holder panics");
+        refused.get(registry).cloned()
     }
 }

@@ -31,6 +31,7 @@ mod release_again;
 mod release_bases;
 mod release_client;
 mod release_said;
+mod release_silent;
 mod release_tags;
 mod report;
 mod report_files;
