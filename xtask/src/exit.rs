@@ -1,7 +1,6 @@
 //! The documented exit codes, and the error type that selects one.
 
 use std::fmt;
-use std::io::IsTerminal as _;
 use std::sync::LazyLock;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -123,8 +122,8 @@ pub fn blame(
     }
 }
 
-/// Completes when the program is asked to stop: by Ctrl-C, by SIGTERM, which a runner sends when it cancels a job, or by
-/// SIGHUP, which comes when the terminal is closed.
+/// Completes when the program is asked to stop: by Ctrl-C, by SIGTERM, which a runner sends when it cancels a job, or
+/// by SIGHUP, which comes when the terminal is closed (on Linux; elsewhere that ends the process as it always does).
 ///
 /// The signals are caught from the call on, not from the first poll. The next one ends the process at once.
 pub fn interrupted() -> impl Future<Output = ()> {
@@ -148,14 +147,11 @@ fn asked_to_stop() -> impl Future<Output = ()> + Send + 'static {
     }
 }
 
-/// Whether the program was started to outlive its terminal, by `nohup`.
+/// Whether the program was started to outlive its terminal, by `nohup`; or, as only Linux tells, may have been.
 fn is_hangup_ignored() -> bool {
     static IS_IGNORED: LazyLock<bool> = LazyLock::new(|| {
-        match std::fs::read_to_string("/proc/self/status") {
-            Ok(status) => has_hangup(&status),
-            // A system without it. `nohup` leaves no terminal there.
-            Err(_) => !std::io::stderr().is_terminal(),
-        }
+        let status = std::fs::read_to_string("/proc/self/status");
+        status.map_or(true, |status| has_hangup(&status))
     });
     *IS_IGNORED
 }
@@ -199,6 +195,12 @@ mod tests {
         assert!(text.ends_with("line 99\nand 99900 more problems"), "{text}");
         let few = no_problems(&problems[..100]).unwrap_err().to_string();
         assert!(few.ends_with("\nline 99"), "{few}");
+    }
+
+    #[test]
+    fn the_mask_of_a_process_says_what_it_ignores() {
+        assert!(has_hangup("Name:\tx\nSigIgn:\t0000000000001001\n"));
+        assert!(!has_hangup("Name:\tx\nSigIgn:\t0000000000001000\n"));
     }
 
     #[derive(Debug, thiserror::Error)]

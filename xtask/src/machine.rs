@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// More than this program ever opens. macOS allows no more than 10240.
 const MOST_FILES: u64 = 8192;
 
-/// Prepares this process, whose user may have chosen a folder for temporary files. What the machine does not allow stays
-/// as it was.
+/// Prepares this process, whose user may have chosen a folder for temporary files. What the machine does not allow
+/// stays as it was.
 pub fn prepare(chosen: Option<&str>) {
     raise_open_files();
     let usual = Some(std::env::temp_dir()).filter(|it| !it.as_os_str().is_empty());

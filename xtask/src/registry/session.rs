@@ -1,5 +1,5 @@
-//! An upload that the registry has opened. It is known until it is a blob or cancelled; what is left at the end of a run
-//! is cancelled, so that the registry need not keep what came of it.
+//! An upload that the registry has opened. It is known until it is a blob or cancelled; what is left at the end of a
+//! run is cancelled, so that the registry need not keep what came of it.
 
 use std::sync::Arc;
 

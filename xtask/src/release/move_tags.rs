@@ -29,8 +29,8 @@ pub struct Moved {
     pub result: Result<bool, String>,
 }
 
-/// Fulfils each wish, whatever becomes of the others. A dry run only looks. When `cancel` completes, those that are left
-/// have failed.
+/// Fulfils each wish, whatever becomes of the others. A dry run only looks. When `cancel` completes, those that are
+/// left have failed.
 pub async fn fulfil(
     repository: &Repository,
     wishes: Vec<Wish>,

@@ -1,5 +1,5 @@
-//! May these credentials push? A registry is asked by opening an upload, which it allows only to those who may push, and
-//! cancelling it.
+//! May these credentials push? A registry is asked by opening an upload, which it allows only to those who may push,
+//! and cancelling it.
 
 use std::time::Duration;
 

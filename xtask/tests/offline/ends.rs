@@ -125,7 +125,8 @@ async fn a_release_cancels_its_uploads() {
     registry.asked(Method::PUT, "/session-").await;
     send("INT", &child);
     let run = Run::of(child.wait_with_output().await.unwrap());
-    run.expect(130, &["docker-push   aborted", "interrupted"]);
+    // In the build, which begins the copies, or in the push.
+    run.expect(130, &["aborted", "interrupted"]);
     assert!(is_cancelled(registry, &Method::PUT));
 }
 
@@ -138,18 +139,15 @@ async fn promote_reports_what_it_has_moved_before_it_was_asked_to_stop() {
     let fault = || Fault::Silence;
     fixture.registries[1].fault(Method::PUT, "/manifests/stable", fault());
     let arguments = [
-        "promote", "1.2.3", "--tag", "stable", "--tag", "late", "--skip", "aliyun", "--report",
+        "promote", "1.2.3", "--tag", "stable", "--tag", "edge", "--skip", "aliyun", "--report",
         "r.json",
     ];
     let child = workspace.command(&arguments).spawn().unwrap();
     fixture.registries[0]
-        .asked(Method::PUT, "/manifests/late")
+        .asked(Method::PUT, "/manifests/edge")
         .await;
     fixture.registries[1]
         .asked(Method::PUT, "/manifests/stable")
-        .await;
-    fixture.registries[0]
-        .asked_times(2, Method::HEAD, "/manifests/late")
         .await;
     send("INT", &child);
     let run = Run::of(child.wait_with_output().await.unwrap());
