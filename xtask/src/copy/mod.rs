@@ -6,7 +6,7 @@
 //! does not know where the list of images comes from, nor how anything is shown.
 
 mod blob_cache;
-mod breaker;
+mod circuit_breaker;
 mod copier;
 mod diff;
 mod error;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::breaker::Breaker;
+use super::circuit_breaker::{CircuitBreaker, Turn};
 use super::limits::requests;
 use crate::machine;
 use crate::oci::Digest;
@@ -28,7 +28,7 @@ pub struct RegistryHost {
     empty: Mutex<HashMap<String, Arc<OnceCell<bool>>>>,
     /// Grows with the blobs of the run, by some hundred bytes each.
     blobs: Mutex<HashMap<Digest, Arc<BlobLocations>>>,
-    breaker: Mutex<Breaker>,
+    breaker: CircuitBreaker,
 }
 
 /// The repositories of this registry that are known to have one blob.
@@ -48,7 +48,7 @@ impl RegistryHost {
             request_limiter: Semaphore::new(requests(machine::open_files())),
             empty: Mutex::default(),
             blobs: Mutex::default(),
-            breaker: Mutex::default(),
+            breaker: CircuitBreaker::default(),
         })
     }
 
@@ -111,17 +111,28 @@ impl RegistryHost {
 
     /// Why the circuit breaker lets no copy start now.
     pub(super) fn circuit_open(&self) -> Option<Error> {
-        lock(&self.breaker).refusal(Instant::now())
+        self.breaker.open()
     }
 
     /// Whether the registry refused the login of a copy.
     pub fn is_login_refused(&self) -> bool {
-        lock(&self.breaker).is_login_refused()
+        matches!(self.breaker.open(), Some(Error::Rejected { .. }))
     }
 
     /// Tells the circuit breaker how a copy that began at `started` ended.
     pub(super) fn record(&self, started: Instant, result: Result<(), &Error>) {
-        lock(&self.breaker).record(started, Instant::now(), result);
+        let is_good = result.is_err_and(|error| self.is_good(error));
+        self.breaker.record(started, result, is_good);
+    }
+
+    /// Waits until a copy that has failed by `error` may try again; `None` if that is no use.
+    pub(super) async fn turn(&self, error: &Error) -> Option<Turn<'_>> {
+        self.breaker.turn(error, self.is_good(error)).await
+    }
+
+    /// Whether a registry that cannot be reached now has answered before.
+    fn is_good(&self, error: &Error) -> bool {
+        error.is_unreachable() && self.registry.has_answered()
     }
 }
 

@@ -29,25 +29,22 @@ pub(super) struct Task {
 impl Task {
     pub async fn run(self) -> CopyResult {
         let start = Instant::now();
-        let host = &self.destination.host;
-        let copied = match (host.circuit_open(), self.options.timeout) {
-            (Some(error), _) => Err(CopyError::from(error)),
-            (None, None) => self.copy().await,
-            (None, Some(limit)) => match tokio::time::timeout(limit, self.copy()).await {
-                Ok(copied) => copied,
-                Err(_) => Err(CopyError::TimedOut(limit)),
-            },
-        };
-        match &copied {
-            Ok(_) => host.record(start, Ok(())),
-            Err(CopyError::Destination(error)) => host.record(start, Err(error)),
-            // Says nothing about the destination.
-            Err(CopyError::Source(_) | CopyError::TimedOut(_)) => {}
+        let mut bytes = Bytes::default();
+        let mut copied = self.try_once(&mut bytes).await;
+        for _ in 0..self.options.retries {
+            let Err(CopyError::Destination(error)) = &copied else {
+                break;
+            };
+            let Some(turn) = self.destination.host.turn(error).await else {
+                break;
+            };
+            turn.wait(&self.destination.host.name, error).await;
+            copied = self.try_once(&mut bytes).await;
         }
         let mut result = CopyResult::unfinished(&self.image.job, &self.destination);
         result.seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         match copied {
-            Ok((diff, bytes)) => {
+            Ok(diff) => {
                 result.status = status(&diff);
                 result.reason = note(&diff);
                 if self.destination.tags.is_empty() {
@@ -66,23 +63,38 @@ impl Task {
         result
     }
 
-    async fn copy(&self) -> Result<(Diff, Bytes), CopyError> {
-        let policy = &self.image.job.policy;
-        let mut bytes = Bytes::default();
-        if let Source::Pending(image) = &self.image.job.source {
-            bytes = self
-                .uploader(&self.destination)
-                .upload_as_ready(image)
-                .await?;
-        }
-        let copied = self.copy_under(policy, &self.destination, &mut bytes).await;
-        let diff = match copied {
-            Err(error) if policy.attestations == Attestations::Auto && is_refusal(&error) => {
-                self.copy_without_attestations(error, &mut bytes).await?
-            }
-            copied => copied?,
+    /// Copies the image once, and tells the registry's health how that ended.
+    async fn try_once(&self, bytes: &mut Bytes) -> Result<Diff, CopyError> {
+        let (host, start) = (&self.destination.host, Instant::now());
+        let copied = match (host.circuit_open(), self.options.timeout) {
+            (Some(error), _) => return Err(error.into()),
+            (None, None) => self.copy(bytes).await,
+            (None, Some(limit)) => match tokio::time::timeout(limit, self.copy(bytes)).await {
+                Ok(copied) => copied,
+                Err(_) => Err(CopyError::TimedOut(limit)),
+            },
         };
-        Ok((diff, bytes))
+        match &copied {
+            Ok(_) => host.record(start, Ok(())),
+            Err(CopyError::Destination(error)) => host.record(start, Err(error)),
+            // Says nothing about the destination.
+            Err(CopyError::Source(_) | CopyError::TimedOut(_)) => {}
+        }
+        copied
+    }
+
+    async fn copy(&self, bytes: &mut Bytes) -> Result<Diff, CopyError> {
+        let policy = &self.image.job.policy;
+        if let Source::Pending(image) = &self.image.job.source {
+            let uploader = self.uploader(&self.destination);
+            uploader.upload_as_ready(image, bytes).await?;
+        }
+        match self.copy_under(policy, &self.destination, bytes).await {
+            Err(error) if policy.attestations == Attestations::Auto && is_refusal(&error) => {
+                self.copy_without_attestations(error, bytes).await
+            }
+            copied => copied,
+        }
     }
 
     /// Copies the image without its attestations, if that is what the registry refuses: it takes the same image without

@@ -63,10 +63,13 @@ impl Uploader<'_> {
         self.put_manifests(diff).await
     }
 
-    /// Uploads the blobs of a pending image as they become ready.
-    pub async fn upload_as_ready(&self, image: &PendingImage) -> Result<Bytes, CopyError> {
+    /// Uploads the blobs of a pending image as they become ready. Adds to `bytes` also what came before an error.
+    pub async fn upload_as_ready(
+        &self,
+        image: &PendingImage,
+        bytes: &mut Bytes,
+    ) -> Result<(), CopyError> {
         let mut transfers = FuturesUnordered::new();
-        let mut bytes = Bytes::default();
         let mut seen = 0;
         let mut is_finished = false;
         while !is_finished || !transfers.is_empty() {
@@ -84,7 +87,7 @@ impl Uploader<'_> {
                 }
             }
         }
-        Ok(bytes)
+        Ok(())
     }
 
     async fn upload_if_missing(&self, blob: Descriptor) -> Result<(u64, Transfer), CopyError> {

@@ -29,6 +29,11 @@ impl Registry {
         let _ = tokio::time::timeout(LONGEST_END, self.0.cancel_uploads()).await;
     }
 
+    /// Whether any request has got a response.
+    pub fn has_answered(&self) -> bool {
+        self.0.has_answered()
+    }
+
     /// The repository at `path`, which is that of a [`RepositoryName`](crate::oci::RepositoryName).
     pub fn repository(&self, path: &str) -> Repository {
         Repository {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use log::{info, warn};
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, Request, Response, StatusCode};
 use url::Url;
@@ -17,8 +18,9 @@ use super::error::Error;
 use super::head_support::HeadSupport;
 use super::open_uploads::OpenUploads;
 use super::options::Options;
-use super::rate_limiter::{self, RateLimiter};
+use super::rate_limiter::RateLimiter;
 use super::transport::Transport;
+use super::window::Window;
 use crate::credentials::Credentials;
 use crate::http::{self, Sent, is_loopback};
 use crate::oci::{DOCKER_HUB, ReferenceError, canonical_host};
@@ -30,12 +32,15 @@ pub(super) struct Connection {
     transport: Transport,
     auth: Auth,
     rate_limiter: RateLimiter,
+    window: Window,
     pub open_uploads: OpenUploads,
     /// Whether one request has come back.
     opened: AtomicBool,
     /// Held by the very first request, so that one request learns the challenge and one tries a wrong password, however
     /// many start together.
     opening: tokio::sync::Mutex<()>,
+    /// Whether any request has got a response.
+    answered: AtomicBool,
     /// Whether `/v2/` was asked who may come in.
     asked: tokio::sync::OnceCell<()>,
 }
@@ -60,11 +65,17 @@ impl Connection {
                 false => RateLimiter::unlimited(),
             },
             open_uploads: OpenUploads::default(),
+            window: Window::default(),
             auth: Auth::new(&host, credentials),
             opened: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),
+            answered: AtomicBool::new(false),
             asked: tokio::sync::OnceCell::new(),
         })
+    }
+
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Sends a small request whose body, if any, is in memory, and tries again what may succeed then. Any response
@@ -87,12 +98,23 @@ impl Connection {
 
     /// What is tried again, how often and when.
     pub(super) fn policy(&self) -> impl FnMut(&Error, u32) -> Option<Duration> + use<> {
-        http::transient(self.options.retries, self.options.first_wait, is_retryable)
+        let Options {
+            retries,
+            first_wait,
+            ..
+        } = self.options;
+        let mut policy = http::transient(retries, first_wait, is_retryable);
+        move |error, failures| {
+            let wait = policy(error, failures)?;
+            info!("again in {:.1} s: {error}", wait.as_secs_f64());
+            Some(wait)
+        }
     }
 
     /// One try at a small request.
     pub(super) async fn attempt(&self, request: Request, scope: &Scope) -> Result<Response, Error> {
         let sent = Sent::default();
+        let _place = self.window.enter().await;
         self.begin(request, scope, self.options.stall.request, &sent)
             .await
     }
@@ -136,8 +158,16 @@ impl Connection {
         let outcome = self.exchange(request, scope, stall, sent).await;
         self.opened.store(true, Ordering::Release);
         drop(alone);
-        if let Err(Error::RateLimited(response)) = &outcome {
-            self.rate_limiter.pause(response.retry_after);
+        if outcome.is_ok() {
+            self.window.grow();
+        } else if let Err(Error::RateLimited(response)) = &outcome {
+            let status = response.status;
+            if let Some(pause) = self.rate_limiter.pause(response.retry_after) {
+                let host = self.base.authority();
+                let pause = pause.as_secs_f64().ceil();
+                self.window.halve();
+                warn!("`{host}` limits requests ({status}): waiting {pause} s");
+            }
         }
         outcome
     }
@@ -166,6 +196,7 @@ impl Connection {
                 request.headers_mut().insert(AUTHORIZATION, header.clone());
             }
             let response = self.transport.exchange(request, stall, sent).await?;
+            self.answered.store(true, Ordering::Relaxed);
             let is_unauthorized =
                 response.status() == StatusCode::UNAUTHORIZED && self.is_ours(response.url());
             if is_unauthorized {
@@ -260,10 +291,7 @@ pub(super) fn is_retryable(error: &Error) -> bool {
     match error {
         // The upload may, from its beginning; not this request.
         Error::UploadLost(_) => false,
-        Error::RateLimited(response) => {
-            response.retry_after.unwrap_or_default() <= rate_limiter::LONGEST_PAUSE
-        }
-        _ => error.is_transient(),
+        _ => error.is_transient() && error.is_worth_waiting(),
     }
 }
 

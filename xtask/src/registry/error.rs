@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Response;
 use url::Url;
 
-use super::error_body;
+use super::{error_body, rate_limiter};
 use crate::foreign::Foreign;
 use crate::http;
 use crate::oci::{Digest, ManifestError, ReferenceError};
@@ -139,6 +139,24 @@ impl Error {
                 matches!(response.status, 408 | 425 | 500 | 502..=504 | 506..)
             }
             _ => false,
+        }
+    }
+
+    /// Whether a registry that limits the rate lets requests in again soon enough to be waited for.
+    pub fn is_worth_waiting(&self) -> bool {
+        match self {
+            Error::RateLimited(response) => {
+                response.retry_after.unwrap_or_default() <= rate_limiter::LONGEST_PAUSE
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the registry gave no answer, also in the middle of an upload.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Error::UploadLost(cause) => cause.is_unreachable(),
+            _ => matches!(self, Error::Unreachable { .. }),
         }
     }
 

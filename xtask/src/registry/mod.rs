@@ -5,7 +5,7 @@
 //! rewritten, and never trusted before their digest is verified.
 //!
 //! A request goes down this list: `repository`, `blob`, `upload` and `listing` say what it means; `connection` waits
-//! for the `rate_limiter`, signs in (`auth`) and decides about retries; `transport` sends it.
+//! for the `window` and the `rate_limiter`, signs in (`auth`) and decides about retries; `transport` sends it.
 
 mod auth;
 mod blob;
@@ -23,6 +23,7 @@ mod resolve;
 mod session;
 mod transport;
 mod upload;
+mod window;
 
 pub use blob::Blob;
 pub use client::Registry;

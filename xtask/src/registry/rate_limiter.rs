@@ -68,13 +68,18 @@ impl RateLimiter {
         }
     }
 
-    /// Holds back every request for as long as the registry asked.
-    pub(super) fn pause(&self, retry_after: Option<Duration>) {
+    /// Holds back every request for as long as the registry asked. Returns how long that is, unless the pause had begun
+    /// before: requests that were under way meet one limit together.
+    pub(super) fn pause(&self, retry_after: Option<Duration>) -> Option<Duration> {
         let pause = retry_after.unwrap_or(DEFAULT_PAUSE);
-        if pause <= LONGEST_PAUSE {
-            let mut times = self.times();
-            times.resume = times.resume.max(Instant::now() + pause);
+        if pause > LONGEST_PAUSE {
+            return None;
         }
+        let now = Instant::now();
+        let mut times = self.times();
+        let is_new = times.resume <= now && !pause.is_zero();
+        times.resume = times.resume.max(now + pause);
+        is_new.then_some(pause)
     }
 
     fn times(&self) -> std::sync::MutexGuard<'_, Times> {

@@ -75,9 +75,9 @@ impl Console {
         })
     }
 
-    /// With `-vv`, what the libraries log is shown too.
-    pub(super) fn shows_logs(&self) -> bool {
-        self.verbose > 1
+    /// How many `-v` there are.
+    pub(super) fn verbosity(&self) -> u8 {
+        self.verbose
     }
 
     /// Appends every printed line to this file too, with the time.

@@ -9,6 +9,7 @@ mod certificates;
 mod copy_again;
 mod copy_limits;
 mod copy_one_read;
+mod copy_outage;
 mod copy_pending;
 mod copy_policy;
 mod copy_retries;

@@ -60,6 +60,13 @@ pub(super) async fn handle(
         let mut state = lock(&state);
         state.requests.push(request.clone());
         state.arrivals.send_replace(state.requests.len());
+        if state
+            .behavior
+            .away_until
+            .is_some_and(|until| Instant::now() < until)
+        {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         let fault = state.rules.take(&request.method, &request.target);
         (fault, state.behavior.gate.clone())
     };

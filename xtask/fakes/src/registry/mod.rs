@@ -55,6 +55,8 @@ pub struct Behavior {
     pub refuses_empty_configs: bool,
     /// Large uploads are not read before this turns true.
     pub gate: Option<watch::Receiver<bool>>,
+    /// Until then every connection is closed without a response.
+    pub away_until: Option<Instant>,
 }
 
 /// Which of the registry's two hosts a request came to.

@@ -1,0 +1,83 @@
+//! The copier and a registry that goes away, or limits everyone, while many images are copied to it.
+
+use std::time::{Duration, Instant};
+
+use fakes::registry::{Behavior, FakeRegistry, Fault};
+use hyper::Method;
+use xtask::copy::{CopyResult, CopyStatus, Options};
+
+use crate::support::copying::{OPTIONS, copy_with, destination, job, registry_host, repository};
+use crate::support::images::image;
+
+const IMAGES: usize = 60;
+
+/// A source with `IMAGES` tags, an empty target, and what copies all tags from one to the other.
+async fn servers() -> (
+    FakeRegistry,
+    FakeRegistry,
+    impl Future<Output = Vec<CopyResult>>,
+) {
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let target = FakeRegistry::start(Behavior::default()).await;
+    let host = registry_host(&target.host);
+    let from = repository(&source.host, "app");
+    let tags: Vec<String> = (0..IMAGES).map(|number| format!("v{number}")).collect();
+    let jobs: Vec<_> = tags
+        .iter()
+        .map(|tag| {
+            image("linux/amd64", &[tag.clone().into()]).place(&source, "app", tag);
+            job(&from, tag, vec![destination(&host, "m", &[tag])])
+        })
+        .collect();
+    let options = Options {
+        concurrency: 4,
+        ..OPTIONS
+    };
+    (source, target, copy_with(jobs, options))
+}
+
+fn failed(rows: &[CopyResult]) -> usize {
+    let rows = rows.iter();
+    rows.filter(|row| row.status == CopyStatus::Failed).count()
+}
+
+#[tokio::test]
+async fn a_registry_that_restarts_costs_no_image() {
+    let (_source, target, copying) = servers().await;
+    let restart = async {
+        target.asked_times(9, Method::PUT, "manifests").await;
+        let back = Instant::now() + Duration::from_secs(4);
+        target.behave(|behavior| behavior.away_until = Some(back));
+    };
+    let (rows, ()) = tokio::join!(copying, restart);
+    assert_eq!(failed(&rows), 0, "{rows:#?}");
+    let tags: usize = target.tags().values().map(Vec::len).sum();
+    assert_eq!(tags, IMAGES);
+}
+
+#[tokio::test]
+async fn a_registry_that_was_never_there_is_given_up_after_three_moments() {
+    let (_source, target, copying) = servers().await;
+    let never = Instant::now() + Duration::from_secs(3600);
+    target.behave(|behavior| behavior.away_until = Some(never));
+    let rows = copying.await;
+    assert_eq!(failed(&rows), IMAGES);
+    // Four images at a time, each with a listing or a HEAD that is tried three times.
+    let asked = target.requests().len();
+    assert!(asked <= 3 * 4 * 3 * 2, "{asked}");
+}
+
+#[tokio::test]
+async fn a_registry_that_limits_every_write_is_not_asked_by_every_image() {
+    let (_source, target, copying) = servers().await;
+    let limit = Fault::Respond(429, &[("retry-after", "0")], "slow down");
+    for _ in 0..9 * IMAGES {
+        target.fault(Method::PUT, "manifests", limit.clone());
+    }
+    let rows = copying.await;
+    assert_eq!(failed(&rows), IMAGES);
+    let written = target.count(Method::PUT, "manifests");
+    assert!(written <= 3 * 4 * 3, "{written}");
+    let reason = rows[IMAGES - 1].reason.as_deref().unwrap_or_default();
+    assert!(reason.contains("429"), "{reason}");
+}
