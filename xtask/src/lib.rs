@@ -8,14 +8,15 @@
 //! | [`exit`] | the exit codes, and the request to stop | |
 //! | [`secret`] | values that must not be printed | |
 //! | [`machine`] | open files, and the folder for temporary ones | |
+//! | [`buffer`] | buffers that are used again | |
 //! | [`foreign`] | texts of others, in the form in which they may be shown | |
 //! | [`cli`] | the command line as types | |
 //! | [`http`] | what every HTTP client here shares: its making, the one retry loop, limits on bodies, headers | |
 //! | [`oci`] | the nouns: references, digests, platforms, manifests | foreign |
 //! | [`credentials`] | who signs in where, in one order for every command | oci, secret |
 //! | [`registry`] | an OCI distribution client | credentials, foreign, http, oci, secret |
-//! | [`copy`] | one source, many registries | http, machine, oci, registry |
-//! | [`image`] | images that are not in a registry | oci |
+//! | [`copy`] | one source, many registries | buffer, http, machine, oci, registry |
+//! | [`image`] | images that are not in a registry | buffer, oci |
 //! | [`engine`] | the container engine | credentials, foreign, image, oci, secret |
 //! | [`packages`] | package index, download, extract | foreign, http, oci, secret |
 //! | [`github`] | releases and assets | foreign, http, oci, secret |
@@ -30,6 +31,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
 
+pub mod buffer;
 pub mod cli;
 pub mod commands;
 pub mod copy;

@@ -17,12 +17,13 @@ use tokio::sync::watch;
 use super::error::SourceError;
 use super::limits::{Limits, Reservation, SMALL_BLOB};
 use super::result::{Event, Listener};
+use crate::buffer::{self, Buffer};
 use crate::machine;
 use crate::oci::Descriptor;
 use crate::registry::{Blob, Repository};
 
 /// Bytes that are read or written at once; every follower holds one piece.
-const PIECE: u64 = 256 << 10;
+const PIECE: u64 = buffer::SIZE as u64;
 
 /// Pieces that stay in memory behind the writer: a follower that keeps up reads nothing from the file.
 const RECENT: usize = 2;
@@ -202,9 +203,9 @@ impl Spool {
             Some(Store::File(file)) => {
                 let file = Arc::clone(file);
                 blocking(move || {
-                    let mut piece = BytesMut::zeroed(length as usize);
-                    file.read_exact_at(&mut piece, position)?;
-                    Ok(piece.freeze())
+                    let mut piece = Buffer::take();
+                    file.read_exact_at(&mut piece.bytes()[..length as usize], position)?;
+                    Ok(piece.freeze(length as usize))
                 })
                 .await
             }

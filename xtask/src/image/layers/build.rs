@@ -14,6 +14,7 @@ use super::content::{FileContent, Source};
 use super::error::BuildError;
 use super::plan::PlannedLayer;
 use super::tar_header::{BLOCK, header};
+use super::zip_entry::Room;
 use crate::image;
 use crate::image::blob::Blob;
 use crate::image::compression::{Compression, MEMBER};
@@ -66,10 +67,11 @@ pub fn build_layers(
         thread::scope(|writing| {
             for _ in 0..writers {
                 writing.spawn(|| {
+                    let mut room = Room::new();
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(layer) = layers.get(at) else { break };
-                        let result = write(layer, compression, &pipeline);
+                        let result = write(layer, compression, &pipeline, &mut room);
                         if result.is_err() {
                             // Those after it need not be started.
                             next.store(layers.len(), Ordering::Relaxed);
@@ -103,6 +105,7 @@ fn write(
     layer: &PlannedLayer,
     compression: Compression,
     pipeline: &LayerPipeline,
+    room: &mut Room,
 ) -> Result<Layer, BuildError> {
     let files = layer.entries.iter().filter_map(|(_, node)| node.content());
     let name = format!("the layer of line {}", layer.line);
@@ -118,6 +121,7 @@ fn write(
         writer,
         moves_members: compression == Compression::default(),
         buffer: Vec::with_capacity(MEMBER),
+        room,
     };
     for (path, node) in &layer.entries {
         archive.add(&header(path, node));
@@ -141,6 +145,7 @@ struct Archive<'a, 'scope> {
     moves_members: bool,
     /// The start of the next member.
     buffer: Vec<u8>,
+    room: &'a mut Room,
 }
 
 impl Archive<'_, '_> {
@@ -169,7 +174,7 @@ impl Archive<'_, '_> {
         match content.zip_entry() {
             Some(entry) if self.moves_members && entry.is_moved() => {
                 self.flush();
-                let moved = entry.copy_to(&self.writer);
+                let moved = entry.copy_to(&self.writer, self.room);
                 moved.map_err(|error| BuildError::Zip {
                     zip: entry.zip.clone(),
                     name: path.to_owned(),

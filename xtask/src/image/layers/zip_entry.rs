@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::file_part::FilePart;
+use crate::buffer::{self, Buffer};
 use crate::image::layer_pipeline::LayerWriter;
 use crate::oci::Digest;
 
@@ -41,9 +42,6 @@ const MAX_SIZE: u64 = u32::MAX as u64;
 
 /// Entries up to this size, inflated and compressed, are inflated in one piece, which is faster.
 const IN_MEMORY: u64 = 4 << 20;
-
-/// Bytes of a chunk of larger ones.
-const CHUNK: usize = 256 << 10;
 
 /// Neither time nor name, by no system in particular: as libdeflate's.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -84,10 +82,10 @@ impl ZipEntry {
     ///
     /// # Errors
     /// A zip that cannot be read, or an entry that does not inflate to its CRC and length.
-    pub(super) fn copy_to(&self, layer: &LayerWriter) -> io::Result<()> {
+    pub(super) fn copy_to(&self, layer: &LayerWriter, room: &mut Room) -> io::Result<()> {
         let zip = File::open(&self.zip)?;
         let is_small = self.size.max(self.compressed) <= IN_MEMORY;
-        if is_small && self.copy_at_once(&zip, layer)? {
+        if is_small && self.copy_at_once(&zip, layer, room)? {
             return Ok(());
         }
         self.copy_in_chunks(zip, layer)
@@ -101,25 +99,23 @@ impl ZipEntry {
     }
 
     /// Copies an entry that is one stream and nothing else; otherwise, nothing is done.
-    fn copy_at_once(&self, zip: &File, layer: &LayerWriter) -> io::Result<bool> {
+    fn copy_at_once(&self, zip: &File, layer: &LayerWriter, room: &mut Room) -> io::Result<bool> {
         let length = self.compressed as usize;
-        let mut member = vec![0; HEADER.len() + length + TRAILER];
+        let member = first(&mut room.member, HEADER.len() + length + TRAILER);
         member[..HEADER.len()].copy_from_slice(&HEADER);
         zip.read_exact_at(&mut member[HEADER.len()..][..length], self.offset)?;
         let trailer = self.trailer();
         member[HEADER.len() + length..].copy_from_slice(&trailer);
-        let mut inflated = vec![0; self.size as usize];
+        let inflated = first(&mut room.inflated, self.size as usize);
         // It checks the trailer, which it looks for where the stream ends. Found there, it is the one that was just
         // added, unless the entry has the same eight bytes.
-        let size = libdeflater::Decompressor::new().gzip_decompress(&member, &mut inflated);
+        let size = room.decompressor.gzip_decompress(member, inflated);
         let before = &member[HEADER.len()..member.len() - 1];
         if size.ok() != Some(inflated.len()) || contains(before, trailer) {
             return Ok(false);
         }
-        // In chunks, as the queues are bounded by their number.
-        let (mut inflated, mut member) = (chunks(inflated.into()), chunks(member.into()));
-        if inflated.all(|chunk| layer.hash(chunk)) {
-            member.all(|chunk| layer.write(chunk));
+        if Buffer::copies(inflated).all(|chunk| layer.hash(chunk)) {
+            Buffer::copies(member).all(|chunk| layer.write(chunk));
         }
         Ok(true)
     }
@@ -134,19 +130,18 @@ impl ZipEntry {
         // Not a gzip decoder: its CRC takes longer than the inflating.
         let mut crc = libdeflater::Crc::new();
         loop {
-            let mut inflated = vec![0; CHUNK];
+            let mut inflated = Buffer::take();
             let mut length = 0;
-            while length < CHUNK {
-                match decoder.read(&mut inflated[length..])? {
+            while length < buffer::SIZE {
+                match decoder.read(&mut inflated.bytes()[length..])? {
                     0 => break,
                     read => length += read,
                 }
             }
-            inflated.truncate(length);
+            let inflated = inflated.freeze(length);
             crc.update(&inflated);
             let mut compressed = decoder.get_mut().taken.drain(..);
-            let wants_more =
-                layer.hash(inflated.into()) && compressed.all(|chunk| layer.write(chunk));
+            let wants_more = layer.hash(inflated) && compressed.all(|chunk| layer.write(chunk));
             if !wants_more {
                 return Ok(());
             }
@@ -174,11 +169,29 @@ fn contains(mut bytes: &[u8], wanted: [u8; TRAILER]) -> bool {
     false
 }
 
-fn chunks(mut bytes: Bytes) -> impl Iterator<Item = Bytes> {
-    std::iter::from_fn(move || {
-        let chunk = bytes.split_to(bytes.len().min(CHUNK));
-        (!chunk.is_empty()).then_some(chunk)
-    })
+/// What one thread inflates entries in, each as a whole.
+pub(super) struct Room {
+    member: Vec<u8>,
+    inflated: Vec<u8>,
+    decompressor: libdeflater::Decompressor,
+}
+
+impl Room {
+    pub fn new() -> Room {
+        Room {
+            member: Vec::new(),
+            inflated: Vec::new(),
+            decompressor: libdeflater::Decompressor::new(),
+        }
+    }
+}
+
+/// So many bytes, which hold anything.
+fn first(bytes: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    if bytes.len() < length {
+        bytes.resize(length, 0);
+    }
+    &mut bytes[..length]
 }
 
 /// Checks the CRC of what it reads.
@@ -209,12 +222,9 @@ struct Tee<R> {
 impl<R: Read> BufRead for Tee<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.chunk.is_empty() {
-            let mut chunk = Vec::with_capacity(CHUNK);
-            self.inner
-                .by_ref()
-                .take(CHUNK as u64)
-                .read_to_end(&mut chunk)?;
-            self.chunk = chunk.into();
+            let mut chunk = Buffer::take();
+            let length = self.inner.read(chunk.bytes())?;
+            self.chunk = chunk.freeze(length);
         }
         Ok(&self.chunk)
     }
