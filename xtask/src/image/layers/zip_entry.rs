@@ -40,8 +40,9 @@ const MIN_SIZE: u64 = 4 << 10;
 /// Of a gzip member, whose trailer has 32 bits for it.
 const MAX_SIZE: u64 = u32::MAX as u64;
 
-/// Entries up to this size, inflated and compressed, are inflated in one piece, which is faster.
-const IN_MEMORY: u64 = 4 << 20;
+/// Entries up to this size, inflated and compressed, are inflated in one piece, which is faster. With 4 MiB a release
+/// has 3 % less to do, and needs 10 MiB more.
+const IN_MEMORY: u64 = 1 << 20;
 
 /// Neither time nor name, by no system in particular: as libdeflate's.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
