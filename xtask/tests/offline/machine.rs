@@ -1,5 +1,7 @@
 //! What the machine has too little of: open files, and room for temporary ones.
 
+use std::time::Duration;
+
 use fakes::noise;
 use fakes::registry::{Behavior, FakeRegistry};
 use hyper::Method;
@@ -43,9 +45,10 @@ async fn a_slow_destination_leaves_open_files_to_a_fast_one() {
     let child = limited(&fixture, "ulimit -n 128").spawn().unwrap();
     // While nothing of a layer gets into the slow one.
     let all = fast.asked_times(IMAGES, Method::PUT, "/manifests/");
-    all.await;
+    let all = tokio::time::timeout(Duration::from_secs(60), all).await;
     gate.send_replace(true);
     let run = fixture.ended(child.wait_with_output().await.unwrap());
+    assert!(all.is_ok(), "the fast one waits: {run}");
     run.expect(0, &["40 of 40 in place"]);
 }
 
