@@ -73,6 +73,7 @@ pub async fn run(
 ) -> Exit {
     // The one provider of TLS; that somebody installed it before is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    http::look_for_certificates_in(environment.certificate_directories());
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {

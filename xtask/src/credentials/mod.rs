@@ -35,8 +35,8 @@ pub enum Credentials {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     pub credentials: Credentials,
-    /// The registry is spoken to without TLS.
-    pub plain_http: bool,
+    /// The registry's certificate may be any, and where it does not speak TLS it is spoken to without.
+    pub insecure: bool,
     /// Where it is written, for messages.
     pub origin: String,
 }

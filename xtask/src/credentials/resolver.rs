@@ -146,7 +146,7 @@ impl Resolver {
         match docker.helper(host) {
             Some(helper) => Ok(Login {
                 credentials: Credentials::Anonymous,
-                plain_http: false,
+                insecure: false,
                 origin: format!(
                     "Docker's login for `{host}`, if `{}` has one; it is asked in a run",
                     helper.program
@@ -214,7 +214,7 @@ fn found(credentials: Credentials, host: &str, variables: Vec<String>) -> Result
         Credentials::Anonymous => Err(NoLogin::Missing { host, variables }),
         credentials => Ok(Login {
             credentials,
-            plain_http: false,
+            insecure: false,
             origin: format!("Docker's login for `{host}`"),
         }),
     }

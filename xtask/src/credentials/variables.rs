@@ -47,7 +47,7 @@ impl Variables {
                     username: username.clone(),
                     password: password.clone(),
                 },
-                plain_http: false,
+                insecure: false,
                 origin: self.names(),
             })),
             (None, None) => Ok(None),

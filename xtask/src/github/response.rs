@@ -79,7 +79,7 @@ pub(super) async fn read(
 pub(super) fn failed(what: &'static str, error: http::Error) -> Error {
     let reason = error.to_string();
     match error {
-        http::Error::TooLarge(_) => Error::Unexpected { what, reason },
+        http::Error::TooLarge(_) | http::Error::NotHttp(_) => Error::Unexpected { what, reason },
         http::Error::Stalled(_) | http::Error::Slow { .. } | http::Error::Broken { .. } => {
             Error::Unreachable { what, reason }
         }

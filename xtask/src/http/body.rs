@@ -12,6 +12,8 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{RequestBuilder, Response};
 use tokio::time::{Instant, timeout_at};
 
+use super::tls_error;
+
 /// Why there is no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,6 +23,9 @@ pub enum Error {
     Slow { bytes: usize, within: Duration },
     #[error("more than {0} bytes")]
     TooLarge(usize),
+    /// An answer that cannot be read.
+    #[error("{0}")]
+    NotHttp(String),
     /// No connection, or one that broke.
     #[error("{reason}")]
     Broken { reason: String, is_connect: bool },
@@ -29,13 +34,20 @@ pub enum Error {
 impl From<reqwest::Error> for Error {
     /// Keeps the innermost cause, which is the one that helps.
     fn from(error: reqwest::Error) -> Self {
-        let innermost = successors(error.source(), |&cause| cause.source()).last();
-        let reason = match innermost.filter(|cause| !cause.is::<reqwest::Error>()) {
-            Some(cause) => cause.to_string(),
+        let causes = || successors(error.source(), |&cause| cause.source());
+        let innermost = causes().last();
+        let innermost = innermost.filter(|cause| !cause.is::<reqwest::Error>());
+        let reason = match (causes().find_map(tls_error::find), innermost) {
+            (Some(tls), _) => tls_error::explained(tls),
+            (None, Some(cause)) => cause.to_string(),
             // reqwest's own text would end in the whole URL.
-            None if error.is_timeout() => "timed out".to_owned(),
-            None => "the request failed".to_owned(),
+            (None, None) if error.is_timeout() => "timed out".to_owned(),
+            (None, None) => "the request failed".to_owned(),
         };
+        let mut hyper = causes().filter_map(|cause| cause.downcast_ref::<hyper::Error>());
+        if hyper.any(hyper::Error::is_parse) {
+            return Error::NotHttp(reason);
+        }
         Error::Broken {
             reason,
             is_connect: error.is_connect(),

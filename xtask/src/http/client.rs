@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
 
-use super::Error;
+use super::body::Error;
+use super::trust::{self, Verify};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,6 +23,16 @@ pub fn client(
     base: &Url,
     configure: impl Fn(ClientBuilder) -> ClientBuilder,
 ) -> Result<Client, Error> {
+    client_with(base, Verify::Checked, configure)
+}
+
+/// The same for a server whose certificate may be one that nobody can check.
+pub fn client_with(
+    base: &Url,
+    verify: Verify,
+    configure: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, Error> {
+    let tls = trust::tls(base, verify)?;
     let builder = || {
         let builder = Client::builder()
             .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
@@ -32,17 +43,14 @@ pub fn client(
             false => builder,
         })
     };
-    builder().build().or_else(|error| {
-        // What else can be wrong is wrong without certificates too.
-        match builder().tls_certs_only([]).build() {
-            Ok(client) if base.scheme() == "http" => Ok(client),
-            Ok(_) => Err(Error::Broken {
-                reason: NO_CERTIFICATES.to_owned(),
-                is_connect: true,
-            }),
-            Err(_) => Err(error.into()),
-        }
-    })
+    match tls {
+        Some(tls) => Ok(builder().tls_backend_preconfigured(tls).build()?),
+        None if base.scheme() == "http" => Ok(builder().tls_certs_only([]).build()?),
+        None => Err(Error::Broken {
+            reason: NO_CERTIFICATES.to_owned(),
+            is_connect: true,
+        }),
+    }
 }
 
 /// Whether `url` is on this machine.

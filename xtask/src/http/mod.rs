@@ -1,4 +1,5 @@
-//! What every HTTP client here shares: how a client is made, the one retry loop, bodies with limits, and headers.
+//! What every HTTP client here shares: how a client is made, whom it trusts, the one retry loop, bodies with limits,
+//! and headers.
 //!
 //! It refuses to know what is asked of whom. Invariant: no error shows a URL.
 
@@ -6,8 +7,11 @@ mod body;
 mod client;
 mod headers;
 mod retry;
+mod tls_error;
+mod trust;
 
 pub use body::{Error, Sent, beginning, chunk, document, send};
-pub use client::{client, is_loopback};
+pub use client::{client, client_with, is_loopback};
 pub use headers::{ContentRange, content_range, location, next_page, parameter_value, retry_after};
 pub use retry::{FIRST_WAIT, backoff, retry, transient};
+pub use trust::{Verify, look_for_certificates_in};

@@ -34,6 +34,12 @@ impl Registry {
         self.0.has_answered()
     }
 
+    /// Whether what is sent there can be read on the way: it does not speak TLS, and is not on this machine. It is
+    /// known after the first response.
+    pub fn is_in_clear(&self) -> bool {
+        self.0.is_in_clear()
+    }
+
     /// The repository at `path`, which is that of a [`RepositoryName`](crate::oci::RepositoryName).
     pub fn repository(&self, path: &str) -> Repository {
         Repository {

@@ -52,7 +52,7 @@ impl Connection {
         options: Options,
     ) -> Result<Connection, Error> {
         let host = canonical_host(host)?;
-        let base = base_url(&host, options.plain_http)?;
+        let base = base_url(&host)?;
         let transport = Transport::new(base.clone(), options);
         transport.mask(|redactor| credentials.hide(redactor));
         Ok(Connection {
@@ -281,8 +281,12 @@ impl Connection {
     }
 
     fn is_ours(&self, url: &Url) -> bool {
-        let origin = |url: &Url| (url.scheme() == "https", url.port_or_known_default());
-        origin(url) == origin(&self.base) && url.host_str() == self.base.host_str()
+        self.transport.is_own(url)
+    }
+
+    /// Whether what is sent there can be read on the way.
+    pub(super) fn is_in_clear(&self) -> bool {
+        self.transport.is_in_clear()
     }
 }
 
@@ -301,14 +305,14 @@ const WHO_MAY_COME_IN: &str = "/v2/";
 /// How often a 401 leads to another try: once to learn how to sign in, once because a token expired.
 const MOST_REFUSALS: u32 = 2;
 
-/// Where the registry that people call `host` answers.
-fn base_url(host: &str, plain_http: bool) -> Result<Url, ReferenceError> {
+/// Where the registry that people call `host` answers, as far as its name tells.
+fn base_url(host: &str) -> Result<Url, ReferenceError> {
     let host = match host {
         DOCKER_HUB => "registry-1.docker.io",
         host => host,
     };
     let url = |scheme| Url::parse(&format!("{scheme}://{host}/"));
-    let base = url("https").and_then(|secure| match plain_http || is_loopback(&secure) {
+    let base = url("https").and_then(|secure| match is_loopback(&secure) {
         true => url("http"),
         false => Ok(secure),
     });
@@ -321,12 +325,11 @@ mod tests {
 
     #[test]
     fn loopback_is_plain_and_everything_else_is_not() {
-        let base = |host: &str, plain_http| base_url(host, plain_http).unwrap().to_string();
-        assert_eq!(base("docker.io", false), "https://registry-1.docker.io/");
-        assert_eq!(base("127.0.0.1:5000", false), "http://127.0.0.1:5000/");
-        assert_eq!(base("[::1]:5000", false), "http://[::1]:5000/");
-        assert_eq!(base("localhost:5000", false), "http://localhost:5000/");
-        assert_eq!(base("10.0.0.1:5000", false), "https://10.0.0.1:5000/");
-        assert_eq!(base("10.0.0.1:5000", true), "http://10.0.0.1:5000/");
+        let base = |host: &str| base_url(host).unwrap().to_string();
+        assert_eq!(base("docker.io"), "https://registry-1.docker.io/");
+        assert_eq!(base("127.0.0.1:5000"), "http://127.0.0.1:5000/");
+        assert_eq!(base("[::1]:5000"), "http://[::1]:5000/");
+        assert_eq!(base("localhost:5000"), "http://localhost:5000/");
+        assert_eq!(base("10.0.0.1:5000"), "https://10.0.0.1:5000/");
     }
 }

@@ -7,6 +7,7 @@
 //! A request goes down this list: `repository`, `blob`, `upload` and `listing` say what it means; `connection` waits
 //! for the `window` and the `rate_limiter`, signs in (`auth`) and decides about retries; `transport` sends it.
 
+mod allowed;
 mod auth;
 mod blob;
 mod client;

@@ -7,8 +7,9 @@ use crate::http;
 /// What a caller may choose; the default suits any registry.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Plain HTTP although the host is not loopback (loopback always is).
-    pub plain_http: bool,
+    /// As Docker and image-syncer mean it: the registry's certificate is not checked, and where it does not speak TLS
+    /// it is spoken to without. What is on this machine always may.
+    pub insecure: bool,
     /// Further tries after a transient failure.
     pub retries: u32,
     /// The wait before the first of them; each further one is twice as long.
@@ -19,7 +20,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            plain_http: false,
+            insecure: false,
             retries: 2,
             first_wait: http::FIRST_WAIT,
             stall: Stall::default(),

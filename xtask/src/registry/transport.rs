@@ -1,5 +1,6 @@
 //! One HTTP exchange with a registry, its storage or its token server. Nothing goes over plain HTTP unless to loopback
-//! or by configuration, and a redirect changes neither what is asked for nor who gets a login.
+//! or by configuration, and a redirect changes neither what is asked for nor who gets a login. Where the registry's
+//! name does not tell whether it speaks TLS, the first exchange finds out.
 
 use std::sync::{OnceLock, RwLock};
 use std::time::{Duration, SystemTime};
@@ -8,21 +9,26 @@ use bytes::Bytes;
 use reqwest::header::AUTHORIZATION;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode};
+use tokio::sync::OnceCell;
 use url::Url;
 
+use super::allowed::{is_allowed, may_get_login};
 use super::error::{Error, ErrorResponse};
 use super::options::Options;
 use super::resolve::PinnedResolver;
 use crate::credentials::Credentials;
-use crate::http::{self, Sent, is_loopback};
+use crate::http::{self, Sent, Verify, is_loopback};
 use crate::secret::{Redactor, public_url};
 
 pub(super) struct Transport {
+    /// With the scheme that the registry's name suggests.
     base: Url,
     options: Options,
     pinned: PinnedResolver,
     /// Made by the first request: reading the system's certificates takes longer than many a run needs in all.
     client: OnceLock<Client>,
+    /// The scheme that the registry speaks, where its name does not tell.
+    scheme: OnceCell<&'static str>,
     /// What was sent that must not be shown when it is repeated.
     redactor: RwLock<Redactor>,
 }
@@ -35,6 +41,7 @@ impl Transport {
             options,
             pinned: PinnedResolver::default(),
             client: OnceLock::new(),
+            scheme: OnceCell::new(),
             redactor: RwLock::default(),
         }
     }
@@ -42,7 +49,7 @@ impl Transport {
     /// # Errors
     /// These credentials do not go to the token server at `realm`.
     pub(super) fn check_realm(&self, realm: &Url, login: &Credentials) -> Result<(), Error> {
-        if *login == Credentials::Anonymous || may_get_login(realm, &self.base) {
+        if *login == Credentials::Anonymous || may_get_login(realm, &self.spoken()) {
             return Ok(());
         }
         let realm = public_url(realm);
@@ -53,15 +60,32 @@ impl Transport {
         Err(Error::protocol(&self.base, reason))
     }
 
-    /// Sends a small request and awaits the head of its response.
+    /// Sends a small request to where its URL says, and awaits the head of its response.
     pub(super) async fn small(&self, request: Request) -> Result<Response, Error> {
         let stall = self.options.stall.request;
-        self.exchange(request, stall, &Sent::default()).await
+        self.follow(request, stall, &Sent::default()).await
     }
 
     /// Sends `request`, whose body counts into `sent`, and awaits the head of its response, however often it is
     /// redirected. A streamed body cannot follow: there the redirect is the response.
     pub(super) async fn exchange(
+        &self,
+        mut request: Request,
+        stall: Duration,
+        sent: &Sent,
+    ) -> Result<Response, Error> {
+        if self.is_own(request.url()) {
+            if self.options.insecure && !is_loopback(&self.base) {
+                self.scheme.get_or_try_init(|| self.find_scheme()).await?;
+            }
+            if let Some(scheme) = self.scheme.get() {
+                speak(request.url_mut(), scheme);
+            }
+        }
+        self.follow(request, stall, sent).await
+    }
+
+    async fn follow(
         &self,
         mut request: Request,
         stall: Duration,
@@ -85,19 +109,92 @@ impl Transport {
         sent: &Sent,
     ) -> Result<Response, Error> {
         let url = request.url().clone();
-        if !is_allowed(&url, &self.base, self.options.plain_http) {
+        if !is_allowed(&url, &self.base, self.options.insecure) {
             return Err(Error::protocol(&url, "it asks for plain http"));
         }
-        let request = RequestBuilder::from_parts(self.client()?.clone(), request);
-        http::send(request, stall, sent).await.map_err(|error| {
-            if let http::Error::Broken {
-                is_connect: true, ..
-            } = error
-            {
-                self.pinned.release();
+        let client = self.client()?;
+        let is_open = self.scheme.get().is_none() && is_loopback(&self.base) && self.is_own(&url);
+        let spare = is_open.then(|| request.try_clone()).flatten();
+        let mut response = self.send_once(client, request, stall, sent).await;
+        if let Some(mut spare) = spare {
+            // On this machine plain HTTP is first: it is what most speak there, and a server of TLS refuses it at once.
+            let may_be_tls = match &response {
+                Ok(response) => response.status() == StatusCode::BAD_REQUEST,
+                Err(error) => matches!(error, http::Error::NotHttp(_)),
+            };
+            if may_be_tls && self.ask(client, "https").await.is_ok() {
+                let _ = self.scheme.set("https");
+                speak(spare.url_mut(), "https");
+                response = self.send_once(client, spare, stall, sent).await;
+            } else if response.is_ok() {
+                let _ = self.scheme.set("http");
             }
-            Error::http(&url, &error)
-        })
+        }
+        response.map_err(|error| Error::http(&url, &error))
+    }
+
+    async fn send_once(
+        &self,
+        client: &Client,
+        request: Request,
+        stall: Duration,
+        sent: &Sent,
+    ) -> Result<Response, http::Error> {
+        let request = RequestBuilder::from_parts(client.clone(), request);
+        let response = http::send(request, stall, sent).await;
+        if let Err(http::Error::Broken {
+            is_connect: true, ..
+        }) = response
+        {
+            self.pinned.release();
+        }
+        response
+    }
+
+    /// What an insecure registry speaks: TLS if it can.
+    async fn find_scheme(&self) -> Result<&'static str, Error> {
+        let client = self.client()?;
+        let Err(secure) = self.ask(client, "https").await else {
+            return Ok("https");
+        };
+        let why = match self.ask(client, "http").await {
+            // So does a server of TLS.
+            Ok(response) if response.status() == StatusCode::BAD_REQUEST => secure.to_string(),
+            Ok(_) => return Ok("http"),
+            Err(plain) => format!("over TLS: {secure}; over plain http: {plain}"),
+        };
+        Err(Error::unreachable(&self.base, why))
+    }
+
+    /// Asks for `/v2/` by `scheme`.
+    async fn ask(&self, client: &Client, scheme: &str) -> Result<Response, http::Error> {
+        let mut url = self.base.clone();
+        speak(&mut url, scheme);
+        url.set_path("/v2/");
+        let (request, stall) = (Request::new(Method::GET, url), self.options.stall.request);
+        self.send_once(client, request, stall, &Sent::default())
+            .await
+    }
+
+    /// Where the registry is, by the scheme that it speaks as far as it is known.
+    fn spoken(&self) -> Url {
+        let mut url = self.base.clone();
+        if let Some(scheme) = self.scheme.get() {
+            speak(&mut url, scheme);
+        }
+        url
+    }
+
+    /// Whether `url` is the registry's own, by the scheme of its name or the one that it speaks.
+    pub(super) fn is_own(&self, url: &Url) -> bool {
+        [&self.base, &self.spoken()]
+            .map(Url::origin)
+            .contains(&url.origin())
+    }
+
+    /// Whether what is sent there can be read on the way.
+    pub(super) fn is_in_clear(&self) -> bool {
+        self.scheme.get() == Some(&"http") && !is_loopback(&self.base)
     }
 
     /// The body of a response that is a document of at most `limit` bytes.
@@ -130,7 +227,11 @@ impl Transport {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = http::client(&self.base, |builder| self.configure(builder));
+        let verify = match self.options.insecure || is_loopback(&self.base) {
+            true => Verify::Unchecked,
+            false => Verify::Checked,
+        };
+        let client = http::client_with(&self.base, verify, |builder| self.configure(builder));
         let client = client.map_err(|error| Error::http(&self.base, &error))?;
         Ok(self.client.get_or_init(|| client))
     }
@@ -151,6 +252,11 @@ impl Transport {
 const LONGEST_REFUSAL: Duration = Duration::from_secs(5);
 
 const MOST_REDIRECTS: u32 = 5;
+
+/// Both schemes have ports, so that one stands for the other.
+fn speak(url: &mut Url, scheme: &str) {
+    let _ = url.set_scheme(scheme);
+}
 
 /// Where a response sends its request on.
 fn redirection(response: &Response) -> Option<Url> {
@@ -182,89 +288,9 @@ fn redirected(mut request: Request, next: Url, status: StatusCode) -> Result<Req
     Ok(request)
 }
 
-fn is_allowed(url: &Url, base: &Url, plain_http: bool) -> bool {
-    match url.scheme() {
-        "https" => true,
-        // A registry elsewhere has no business on this machine.
-        "http" => plain_http || (is_loopback(url) && is_loopback(base)),
-        _ => false,
-    }
-}
-
-/// Whether the login for the registry at `base` may go to the token server that it names: over `https` to any, because
-/// the registry was known by its certificate; over plain HTTP to its own host only; to this machine only from there.
-pub(super) fn may_get_login(realm: &Url, base: &Url) -> bool {
-    let are_local = is_loopback(realm) && is_loopback(base);
-    match (base.scheme(), realm.scheme()) {
-        _ if is_loopback(realm) && !are_local => false,
-        ("https", scheme) => scheme == "https",
-        _ => are_local || base.host() == realm.host(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn plain_http_is_for_loopback_or_by_configuration() {
-        let url = |text: &str| Url::parse(text).unwrap();
-        let here = url("http://localhost:5000/");
-        let allowed = |text: &str, plain_http| is_allowed(&url(text), &here, plain_http);
-        for url in [
-            "https://ghcr.io/",
-            "http://127.0.0.1:5000/",
-            "http://127.8.8.8/",
-            "http://[::1]:5000/",
-            "http://localhost/",
-        ] {
-            assert!(allowed(url, false), "{url}");
-        }
-        for url in [
-            "http://ghcr.io/",
-            "http://10.0.0.1:5000/",
-            "http://localhost.example/",
-        ] {
-            assert!(!allowed(url, false), "{url}");
-            assert!(allowed(url, true), "{url}");
-        }
-        assert!(!allowed("ftp://localhost/", true));
-        let elsewhere = url("https://ghcr.io/");
-        assert!(!is_allowed(&url("http://127.0.0.1/"), &elsewhere, false));
-    }
-
-    #[test]
-    fn a_login_goes_where_its_registry_is_or_may_send_it() {
-        let url = |text: &str| Url::parse(text).unwrap();
-        for (base, realm, may) in [
-            ("https://r.io/", "https://auth.elsewhere.io/token", true),
-            ("https://r.io/", "http://r.io/token", false),
-            ("https://r.io/", "https://127.0.0.1/token", false),
-            ("https://r.io/", "https://[::1]/token", false),
-            ("http://r.io/", "http://r.io:5001/token", true),
-            ("http://r.io/", "https://r.io/token", true),
-            ("http://r.io/", "https://elsewhere.io/token", false),
-            ("http://r.io/", "http://elsewhere.io/token", false),
-            ("http://r.io/", "http://localhost/token", false),
-            (
-                "http://127.0.0.1:5000/",
-                "http://127.0.0.1:5001/token",
-                true,
-            ),
-            (
-                "http://127.0.0.1:5000/",
-                "http://localhost:5001/token",
-                true,
-            ),
-            ("http://127.0.0.1:5000/", "https://elsewhere.io/", false),
-        ] {
-            assert_eq!(
-                may_get_login(&url(realm), &url(base)),
-                may,
-                "{base} {realm}"
-            );
-        }
-    }
 
     #[test]
     fn a_redirect_changes_neither_the_request_nor_who_gets_the_login() {

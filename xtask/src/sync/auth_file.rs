@@ -40,7 +40,7 @@ fn login(reader: &mut ConfigReader, node: &Node) -> Option<Login> {
     if !reader.is_mapping(node, &["username", "password", "insecure"]) {
         return None;
     }
-    let plain_http = match node.get("insecure") {
+    let insecure = match node.get("insecure") {
         None => false,
         Some(insecure) => match &insecure.value {
             Value::Text(text) if text == "true" => true,
@@ -52,7 +52,7 @@ fn login(reader: &mut ConfigReader, node: &Node) -> Option<Login> {
         },
     };
     let credentials = match (node.get("username"), node.get("password")) {
-        (None, None) if plain_http => Credentials::Anonymous,
+        (None, None) if insecure => Credentials::Anonymous,
         (None, None) => {
             reader.problem(node.position, "`username` and `password` are not set");
             return None;
@@ -77,7 +77,7 @@ fn login(reader: &mut ConfigReader, node: &Node) -> Option<Login> {
     };
     Some(Login {
         credentials,
-        plain_http,
+        insecure,
         origin: reader.origin(node.position.line),
     })
 }

@@ -113,6 +113,14 @@ impl Registries {
         }
         let probes = registries.connections.iter_mut().map(Connection::probe);
         problems.extend(join_all(probes).await.into_iter().flatten());
+        for it in &registries.connections {
+            if it.login.credentials != Credentials::Anonymous && it.registry.is_in_clear() {
+                registries.warnings.insert(format!(
+                    "`{}` does not speak TLS: its password can be read on the way ({})",
+                    it.host.name, it.login.origin
+                ));
+            }
+        }
         // Repositories of one registry have the same problem.
         let problems: IndexSet<String> = problems.into_iter().collect();
         no_problems(&Vec::from_iter(problems))?;
@@ -148,13 +156,13 @@ impl Registries {
         let is_it = |it: &Connection| {
             it.host.name == host
                 && it.login.credentials == login.credentials
-                && it.login.plain_http == login.plain_http
+                && it.login.insecure == login.insecure
         };
         let at = match self.connections.iter().position(is_it) {
             Some(at) => at,
             None => {
                 let options = Options {
-                    plain_http: login.plain_http,
+                    insecure: login.insecure,
                     retries,
                     ..Options::default()
                 };
@@ -183,7 +191,7 @@ fn anonymous(host: &str, variables: Vec<String>) -> Login {
     places.push(format!("or `docker login {host}`"));
     Login {
         credentials: Credentials::Anonymous,
-        plain_http: false,
+        insecure: false,
         origin: places.join(", "),
     }
 }

@@ -49,4 +49,5 @@ mod sync_options;
 mod sync_output;
 mod sync_reads;
 mod tidy;
+mod trust;
 mod workflows;

@@ -192,5 +192,5 @@ quay.io/coreos/:
         .find(&"127.0.0.1:5000/x".parse().unwrap())
         .unwrap();
     assert_eq!(local.credentials, Credentials::Anonymous);
-    assert!(local.plain_http);
+    assert!(local.insecure);
 }

@@ -72,11 +72,9 @@ fn copies(request: &Request, listed: &str) -> Vec<String> {
 fn login(request: &Request, repository: &str) -> Option<(String, String, bool)> {
     let login = request.logins.find(&repository.parse().unwrap())?;
     match &login.credentials {
-        Credentials::Basic { username, password } => Some((
-            username.clone(),
-            password.expose().clone(),
-            login.plain_http,
-        )),
+        Credentials::Basic { username, password } => {
+            Some((username.clone(), password.expose().clone(), login.insecure))
+        }
         _ => None,
     }
 }
