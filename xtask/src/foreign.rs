@@ -13,12 +13,24 @@ pub struct Foreign(String);
 /// The most characters of a foreign text in a sentence.
 const LONGEST: usize = 300;
 
+/// The most characters of a sentence with such texts.
+const LONGEST_SENTENCE: usize = 1000;
+
 impl Foreign {
     /// Reads no more of `text` than it keeps.
     pub fn new(text: &str) -> Foreign {
+        Foreign::line(text, LONGEST)
+    }
+
+    /// A sentence of ours that quotes others.
+    pub fn sentence(text: &str) -> Foreign {
+        Foreign::line(text, LONGEST_SENTENCE)
+    }
+
+    fn line(text: &str, longest: usize) -> Foreign {
         let mut line = String::new();
         let mut rest = text.chars();
-        line.extend(rest.by_ref().take(LONGEST).map(|c| match c {
+        line.extend(rest.by_ref().take(longest).map(|c| match c {
             c if c.is_whitespace() => ' ',
             c if is_harmful(c) => HARMLESS,
             c => c,

@@ -13,10 +13,10 @@
 //! | [`cli`] | the command line as types | |
 //! | [`http`] | what every HTTP client here shares: its making, the one retry loop, limits on bodies, headers | |
 //! | [`oci`] | the nouns: references, digests, platforms, manifests | foreign |
-//! | [`credentials`] | who signs in where, in one order for every command | oci, secret |
+//! | [`credentials`] | who signs in where, in one order for every command | foreign, oci, secret |
 //! | [`registry`] | an OCI distribution client | credentials, foreign, http, oci, secret |
 //! | [`copy`] | one source, many registries | buffer, http, machine, oci, registry |
-//! | [`image`] | images that are not in a registry | buffer, oci |
+//! | [`image`] | images that are not in a registry | foreign, buffer, oci |
 //! | [`engine`] | the container engine | credentials, foreign, image, oci, secret |
 //! | [`packages`] | package index, download, extract | foreign, http, oci, secret |
 //! | [`github`] | releases and assets | foreign, http, oci, secret |
@@ -24,7 +24,8 @@
 //! | [`settings`] | everything read from outside | cli, credentials, exit, oci, secret |
 //! | [`report`] | all printing, and the report | copy, exit, foreign, graph, oci, secret |
 //! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, settings |
-//! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, exit, graph, oci, registry, report, secret, settings |
+//! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, exit, foreign, graph, oci, registry, report, secret, settings |
+//! | [`fuzzing`] | what must hold of whatever others write; tests call it, the program does not | credentials, http, image, oci, packages, registry, release, sync |
 //! | [`commands`] | a line for each subcommand | cli, exit, release, report, settings, sync |
 //!
 //! [`run`] is the program.
@@ -39,6 +40,8 @@ pub mod credentials;
 pub mod engine;
 pub mod exit;
 pub mod foreign;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod github;
 pub mod graph;
 pub mod http;

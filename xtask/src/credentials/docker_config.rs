@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::helper::{Helper, HelperError};
 use super::{Credentials, Prefix};
+use crate::foreign::Foreign;
 use crate::oci::{DOCKER_HUB, RepositoryName, canonical_host};
 use crate::secret::Secret;
 
@@ -40,7 +41,7 @@ pub enum DockerConfigError {
     #[error(
         "docker's configuration holds a login for `{0}` that is not readable; hint: docker login {0}"
     )]
-    Entry(String),
+    Entry(Foreign),
     #[error(transparent)]
     Helper(#[from] HelperError),
 }
@@ -64,7 +65,8 @@ impl DockerConfig {
         }
     }
 
-    fn parse(text: &str) -> Result<DockerConfig, DockerConfigError> {
+    /// The file's `text`.
+    pub(crate) fn parse(text: &str) -> Result<DockerConfig, DockerConfigError> {
         let mut config = DockerConfig::default();
         let text = text.trim_start_matches('\u{feff}');
         // Docker takes an empty file for none, and looks at nothing behind the first value.
@@ -121,7 +123,9 @@ impl DockerConfig {
             .filter(|(_, entry)| entry.0 != Some(Credentials::Anonymous))
             .filter_map(|(key, entry)| Some((fit(key, repository)?, Reverse(key), entry)));
         match fitting.max_by_key(|(fit, key, _)| (*fit, *key)) {
-            Some((_, Reverse(key), Entry(None))) => Err(DockerConfigError::Entry(key.clone())),
+            Some((_, Reverse(key), Entry(None))) => {
+                Err(DockerConfigError::Entry(Foreign::new(key)))
+            }
             Some((_, _, Entry(Some(credentials)))) => Ok(credentials.clone()),
             None => Ok(Credentials::Anonymous),
         }
@@ -286,7 +290,7 @@ mod tests {
         for host in ["broken.example", "number.example"] {
             assert_eq!(
                 stored(FILE, &format!("{host}/a/b")),
-                Err(DockerConfigError::Entry(host.to_owned()))
+                Err(DockerConfigError::Entry(Foreign::new(host)))
             );
         }
     }

@@ -8,6 +8,7 @@ mod logins;
 mod resolver;
 mod variables;
 
+pub(crate) use docker_config::DockerConfig;
 pub use docker_config::DockerConfigError;
 pub use logins::{Logins, Prefix};
 pub use resolver::{ReleaseRegistry, Resolver};
@@ -40,6 +41,9 @@ pub struct Login {
     /// Where it is written, for messages.
     pub origin: String,
 }
+
+/// The user by which a helper says that its secret is an identity token.
+const TOKEN: &str = "<token>";
 
 /// Why nobody signs in to a registry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,11 +94,10 @@ impl Credentials {
     /// What a user's name and a secret mean in Docker's configuration and for its helpers.
     fn of(username: &str, secret: &str) -> Credentials {
         let secret = Secret::new(secret.to_owned());
-        match username {
-            "" => Credentials::Anonymous,
-            // How a helper says that its secret is an identity token.
-            "<token>" => Credentials::IdentityToken(secret),
-            username => Credentials::Basic {
+        match (username, secret.expose().as_str()) {
+            ("", _) | (TOKEN, "") => Credentials::Anonymous,
+            (TOKEN, _) => Credentials::IdentityToken(secret),
+            (username, _) => Credentials::Basic {
                 username: username.to_owned(),
                 password: secret,
             },

@@ -90,27 +90,53 @@ fn unescaped(c: Option<char>, chars: &mut Peekable<Chars>) -> Result<char, &'sta
     c.ok_or("has a `[` without its `]`")
 }
 
-/// Whether all of `path` is what `pattern` says.
+/// Whether all of `path` is what `pattern` says, in time that grows with both and not with their combinations.
 pub(super) fn matches(pattern: &[Token], path: &[char]) -> bool {
-    let Some((token, rest)) = pattern.split_first() else {
-        return path.is_empty();
-    };
-    let one = |fits: bool| fits && matches(rest, &path[1..]);
-    match token {
-        Token::Char(own) => one(path.first() == Some(own)),
-        Token::AnyChar => one(path.first().is_some_and(|c| *c != '/')),
-        Token::Class(negated, ranges) => one(path
-            .first()
-            .is_some_and(|c| ranges.iter().any(|range| range.contains(c)) != *negated)),
-        Token::AnyName => {
-            let name = path.iter().take_while(|c| **c != '/').count();
-            (0..=name).any(|end| matches(rest, &path[end..]))
+    // Where what the tokens so far match may end, in order.
+    let mut ends = vec![0];
+    for token in pattern {
+        match token {
+            Token::Char(own) => step(&mut ends, path, |c| c == *own),
+            Token::AnyChar => step(&mut ends, path, |c| c != '/'),
+            Token::Class(negated, ranges) => step(&mut ends, path, |c| {
+                ranges.iter().any(|range| range.contains(&c)) != *negated
+            }),
+            Token::AnyName => ends = spread(&ends, path, |c| c != '/'),
+            Token::AnyText => ends = spread(&ends, path, |_| true),
+            Token::Directories => {
+                let begins = |at: usize| at > 0 && path[at - 1] == '/';
+                let (first, known) = (ends[0], ends);
+                ends = (first..=path.len())
+                    .filter(|at| (*at > first && begins(*at)) || known.binary_search(at).is_ok())
+                    .collect();
+            }
+            Token::Everything => return true,
         }
-        Token::Directories => {
-            let below = (0..path.len()).filter(|at| path[*at] == '/');
-            matches(rest, path) || below.map(|at| at + 1).any(|at| matches(rest, &path[at..]))
+        if ends.is_empty() {
+            return false;
         }
-        Token::Everything => true,
-        Token::AnyText => (0..=path.len()).any(|at| matches(rest, &path[at..])),
     }
+    ends.last() == Some(&path.len())
+}
+
+/// One character on, where it fits.
+fn step(ends: &mut Vec<usize>, path: &[char], fits: impl Fn(char) -> bool) {
+    ends.retain_mut(|at| {
+        let is_it = path.get(*at).is_some_and(|c| fits(*c));
+        *at += 1;
+        is_it
+    });
+}
+
+/// On as far as it fits, or less.
+fn spread(ends: &[usize], path: &[char], fits: impl Fn(char) -> bool) -> Vec<usize> {
+    let mut spread = Vec::new();
+    for &end in ends {
+        // Otherwise an earlier one has come here, and on.
+        if spread.last().is_none_or(|last| *last < end) {
+            let more = path[end..].iter().take_while(|c| fits(**c)).count();
+            spread.extend(end..=end + more);
+        }
+    }
+    spread
 }

@@ -59,9 +59,9 @@ fn edited_text(index: &[u8], edits: &[ChildEdit]) -> serde_json::Result<Vec<u8>>
         if key != "manifests" {
             continue;
         }
-        let children: Vec<Box<RawValue>> = serde_json::from_str(value.get())?;
+        let children: Option<Vec<Box<RawValue>>> = serde_json::from_str(value.get())?;
         let mut kept = Vec::new();
-        for (child, edit) in children.into_iter().zip(edits) {
+        for (child, edit) in children.into_iter().flatten().zip(edits) {
             match edit {
                 ChildEdit::Keep => kept.push(child),
                 ChildEdit::Drop => {}
@@ -78,11 +78,14 @@ fn replaced(child: &RawValue, manifest: &Manifest) -> serde_json::Result<Box<Raw
     let mut child: Object = serde_json::from_str(child.get())?;
     // The content that was embedded is another's.
     child.0.retain(|(key, _)| key != "data");
-    for (key, value) in &mut child.0 {
-        match &**key {
-            "digest" => *value = to_raw_value(manifest.digest())?,
-            "size" => *value = to_raw_value(&manifest.bytes().len())?,
-            _ => {}
+    let new = [
+        ("digest", to_raw_value(manifest.digest())?),
+        ("size", to_raw_value(&manifest.bytes().len())?),
+    ];
+    for (wanted, new) in new {
+        match child.0.iter_mut().find(|(key, _)| key == wanted) {
+            Some((_, value)) => *value = new,
+            None => child.0.push((wanted.to_owned(), new)),
         }
     }
     to_raw_value(&child)
@@ -121,6 +124,7 @@ impl Serialize for Object {
 
 #[cfg(test)]
 mod tests {
+    use super::super::digest::Digest;
     use super::super::manifest::Content;
     use super::*;
 
@@ -180,5 +184,26 @@ mod tests {
             digest('c')
         );
         assert_eq!(std::str::from_utf8(edited.bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_missing_in_a_replaced_child_is_added() {
+        let digest = Digest::sha256_of(b"x");
+        let json = format!(r#"{{"manifests":[{{"digest":"{digest}"}}]}}"#);
+        let new = Manifest::new(media_type::OCI_INDEX, "{}".into());
+        let index = Manifest::new(media_type::OCI_INDEX, json.into());
+        let edited = edited(&index, &[ChildEdit::Replace(new.clone())]).unwrap();
+        let expected = format!(
+            r#"{{"manifests":[{{"digest":"{}","size":2}}]}}"#,
+            new.digest()
+        );
+        assert_eq!(*edited.bytes(), expected);
+    }
+
+    #[test]
+    fn an_index_without_children_is_edited() {
+        let index = Manifest::new(media_type::OCI_INDEX, r#"{"manifests":null}"#.into());
+        let edited = edited(&index, &[]).unwrap();
+        assert_eq!(&**edited.bytes(), br#"{"manifests":[]}"#);
     }
 }

@@ -102,7 +102,12 @@ impl FromStr for RepositoryName {
 
 impl fmt::Display for RepositoryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.host, self.path)
+        let host = &self.host;
+        match host == "localhost" || host.contains(['.', ':']) {
+            true => write!(f, "{host}/{}", self.path),
+            // In small letters, it would be read as the first part of a path on Docker Hub.
+            false => write!(f, "{}/{}", host.to_ascii_uppercase(), self.path),
+        }
     }
 }
 
@@ -284,6 +289,13 @@ mod tests {
         assert_eq!(full("[::1]:5000/a:t"), "[::1]:5000/a:t");
         assert_eq!(full("GHCR.io/owner/name"), "ghcr.io/owner/name");
         assert_eq!(full("host/a"), "docker.io/host/a");
+    }
+
+    #[test]
+    fn a_host_of_one_word_reads_back_as_a_host() {
+        assert_eq!(full("Registry/a"), "REGISTRY/a");
+        let name = RepositoryName::new("registry", "a/b").unwrap();
+        assert_eq!(name.to_string().parse(), Ok(name));
     }
 
     #[test]

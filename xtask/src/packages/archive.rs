@@ -50,6 +50,8 @@ pub struct ZippedFile {
 
 pub(super) struct Archive<'p> {
     path: &'p Path,
+    /// In bytes.
+    length: u64,
     zip: ZipArchive<BufReader<File>>,
     inflater: Inflater,
 }
@@ -65,10 +67,11 @@ impl<'p> Archive<'p> {
         let zip = ZipArchive::new(BufReader::new(file)).map_err(fault(path))?;
         let mut archive = Archive {
             path,
+            length,
             zip,
             inflater: Inflater::default(),
         };
-        let named = archive.names(length)?;
+        let named = archive.names()?;
         let placed = place(named).map_err(|reason| archive.refuse(reason))?;
         if !placed.iter().any(|entry| entry.kind == Kind::File) {
             return Err(archive.refuse("it holds no files"));
@@ -86,6 +89,12 @@ impl<'p> Archive<'p> {
             _ => None,
         };
         match (is_deflated, file.data_start()) {
+            // A stream may end before the entry does: not all readers would see that it is cut off.
+            (_, Some(offset)) if offset.saturating_add(file.compressed_size()) > self.length => {
+                Err(fault(self.path)(
+                    io::Error::from(io::ErrorKind::UnexpectedEof).into(),
+                ))
+            }
             (Some(is_deflated), Some(offset)) => Ok(ZippedFile {
                 path: entry.path.clone(),
                 offset,
@@ -136,7 +145,7 @@ impl<'p> Archive<'p> {
         }
     }
 
-    fn names(&mut self, length: u64) -> Result<Vec<Named>, Error> {
+    fn names(&mut self) -> Result<Vec<Named>, Error> {
         if self.zip.has_duplicate_names() {
             return Err(self.refuse("it holds two entries of the same name"));
         }
@@ -144,13 +153,14 @@ impl<'p> Archive<'p> {
             return Err(self.refuse(format!("it holds more than {MOST_ENTRIES} entries")));
         }
         let fault = fault(self.path);
-        let limit = LARGEST.min(HARMLESS.max(length.saturating_mul(HIGHEST_RATIO)));
+        let limit = LARGEST.min(HARMLESS.max(self.length.saturating_mul(HIGHEST_RATIO)));
         let mut expanded = 0_u64;
         let mut named = Vec::with_capacity(self.zip.len());
         for index in 0..self.zip.len() {
             let entry = self.zip.by_index_data(index).map_err(fault)?;
             expanded = expanded.saturating_add(entry.size());
             if expanded > limit {
+                let length = self.length;
                 let reason = format!("it expands from {length} to more than {limit} bytes");
                 return Err(self.refuse(reason));
             }

@@ -52,9 +52,8 @@ pub(super) fn place(named: Vec<Named>) -> Result<Vec<Placed>, String> {
     let mut tree = Tree::default();
     let mut placed = Vec::with_capacity(entries.len());
     for (index, (mut parts, entry)) in entries.into_iter().enumerate() {
-        if wrapped {
-            parts.remove(0);
-        }
+        // Also one whose name is only the root's, which has none.
+        parts.drain(..parts.len().min(usize::from(wrapped)));
         if parts.is_empty() {
             // The root itself, or the wrapper.
             continue;
@@ -206,6 +205,8 @@ mod tests {
     fn one_top_level_lib_is_hoisted() {
         let entries = vec![directory("lib/"), file("lib/a.dll"), file("lib/x/b.dll")];
         assert_eq!(paths(entries).unwrap(), ["a.dll", "x/b.dll"]);
+        let with_root = vec![directory("./"), file("lib/a.dll"), directory("")];
+        assert_eq!(paths(with_root).unwrap(), ["a.dll"]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod transport;
 mod upload;
 mod window;
 
+pub(crate) use auth::Challenge;
 pub use blob::Blob;
 pub use client::Registry;
 pub use error::{Error, ErrorResponse};

@@ -45,7 +45,7 @@ mod tags;
 mod targets;
 mod transport;
 mod verify;
-mod zipped;
+pub(crate) mod zipped;
 
 pub use check::check;
 pub use promote::promote;

@@ -8,6 +8,7 @@ use std::fmt;
 use super::document::{Node, Position, Value, parse};
 use super::expand::{Lookup, expand};
 use crate::exit::{Problems, nearest};
+use crate::foreign::Foreign;
 
 /// Reads one file.
 pub(super) struct ConfigReader<'a> {
@@ -24,6 +25,7 @@ impl ConfigReader<'_> {
     }
 
     pub(super) fn problem(&mut self, position: Position, sentence: impl fmt::Display) {
+        let sentence = Foreign::sentence(&sentence.to_string());
         self.problems
             .push(format!("`{}`, {position}: {sentence}", self.file));
     }

@@ -18,6 +18,7 @@ mod credentials;
 mod ends;
 mod extract;
 mod fault_proxy;
+mod fuzz;
 mod github;
 mod kill;
 mod machine;

@@ -244,6 +244,14 @@ mod tests {
     }
 
     #[test]
+    fn what_stars_can_stand_for_is_not_tried_in_all_combinations() {
+        let pattern = format!("{}b", "*a".repeat(40));
+        assert!(!excluded(&pattern, &"a".repeat(200)));
+        let pattern = format!("{}b", "**/a/".repeat(40));
+        assert!(!excluded(&pattern, &"a/".repeat(200)));
+    }
+
+    #[test]
     fn a_malformed_pattern_is_named_with_its_line() {
         for rules in ["ok\n[a", "ok\n!", "ok\nx\\", "ok\n[]", "ok\n[a-"] {
             let error = Ignore::parse(rules).unwrap_err();

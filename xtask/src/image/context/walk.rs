@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::path::{Path, PathBuf};
 
 use super::ignore::Ignore;
+use crate::foreign::Foreign;
 
 /// The files that a build may use.
 #[derive(Debug, Default)]
@@ -100,7 +101,10 @@ fn ignore_file(context: &Path, dockerfile: &str) -> Result<Ignore, ContextError>
         let path = context.join(name);
         let rules = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            text => text.and_then(|text| Ignore::parse(&text).map_err(io::Error::other)),
+            text => text.and_then(|text| {
+                Ignore::parse(&text)
+                    .map_err(|it| io::Error::other(Foreign::sentence(&it).to_string()))
+            }),
         };
         return rules.map_err(|reason| ContextError { path, reason });
     }

@@ -7,14 +7,14 @@ use crate::http;
 
 /// One way in (RFC 9110, 11.6.1; distribution specification, token authentication).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(crate) enum Challenge {
     Basic,
     Bearer { realm: Url, service: Option<String> },
 }
 
 impl Challenge {
     /// The best challenge of a response: Bearer before Basic, which registries that offer both prefer.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Challenge> {
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Challenge> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter();
         // The realm of Basic may be a sentence in any language.
         let challenges: Vec<RawChallenge> = values

@@ -14,7 +14,7 @@ use std::time::Instant;
 use reqwest::header::{HeaderMap, HeaderValue};
 use url::Url;
 
-use challenge::Challenge;
+pub(crate) use challenge::Challenge;
 use token::Token;
 pub(super) use token::{Access, Scope};
 

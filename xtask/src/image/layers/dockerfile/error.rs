@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::foreign::Foreign;
+
 /// A problem that only a change of the Dockerfile or of a build argument solves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DockerfileError {
@@ -16,7 +18,7 @@ impl DockerfileError {
         DockerfileError {
             file: file.to_owned(),
             line: line.into(),
-            problem,
+            problem: Foreign::sentence(&problem).to_string(),
         }
     }
 }
