@@ -10,9 +10,6 @@ use super::trust::{self, Verify};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-const NO_CERTIFICATES: &str = "this machine has no certificates by which `https` could be trusted; \
-     hint: install the package `ca-certificates`, or set `SSL_CERT_FILE`";
-
 /// A client for the server at `base`, with what `configure` adds.
 ///
 /// It names itself, because GitHub refuses clients that do not; it sends no `Referer`, because the URL before a
@@ -21,7 +18,7 @@ const NO_CERTIFICATES: &str = "this machine has no certificates by which `https`
 /// waits for its response: [`send`](super::send) and [`chunk`](super::chunk) watch for stalls.
 pub fn client(
     base: &Url,
-    configure: impl Fn(ClientBuilder) -> ClientBuilder,
+    configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> Result<Client, Error> {
     client_with(base, Verify::Checked, configure)
 }
@@ -30,27 +27,19 @@ pub fn client(
 pub fn client_with(
     base: &Url,
     verify: Verify,
-    configure: impl Fn(ClientBuilder) -> ClientBuilder,
+    configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> Result<Client, Error> {
     let tls = trust::tls(base, verify)?;
-    let builder = || {
-        let builder = Client::builder()
-            .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT);
-        configure(match is_loopback(base) {
-            true => builder.no_proxy(),
-            false => builder,
-        })
-    };
-    match tls {
-        Some(tls) => Ok(builder().tls_backend_preconfigured(tls).build()?),
-        None if base.scheme() == "http" => Ok(builder().tls_certs_only([]).build()?),
-        None => Err(Error::Broken {
-            reason: NO_CERTIFICATES.to_owned(),
-            is_connect: true,
-        }),
-    }
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT);
+    let builder = configure(match is_loopback(base) {
+        true => builder.no_proxy(),
+        false => builder,
+    });
+    Ok(builder.build()?)
 }
 
 /// Whether `url` is on this machine.

@@ -4,16 +4,20 @@
 //! its own directory, as Docker and Podman read it: `certs.d/HOST:PORT/*.crt` are CAs, `*.cert` with its `*.key` is who
 //! we are. A certificate that signs itself is trusted by naming it, as OpenSSL does.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use rustls_platform_verifier::Verifier;
 use url::Url;
 
@@ -36,17 +40,17 @@ pub enum Verify {
     Unchecked,
 }
 
-/// The TLS of a client for the server at `base`; `None` if this machine has no certificates at all.
-pub(super) fn tls(base: &Url, verify: Verify) -> Result<Option<ClientConfig>, Error> {
-    let own = Own::of(base)?;
+/// The TLS of a client for the server at `base`.
+pub(super) fn tls(base: &Url, verify: Verify) -> Result<ClientConfig, Error> {
     let provider = CryptoProvider::get_default()
         .cloned()
         .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
+    let own = Own::of(base, &provider)?;
     // Adding one that signs itself makes it an authority, which is not enough: see `Judge`.
     let system = match Verifier::new_with_extra_roots(own.authorities.clone(), provider.clone()) {
         Ok(system) => Some(system),
-        Err(_) if verify == Verify::Unchecked => None,
-        Err(_) => return Ok(None),
+        Err(_) if verify == Verify::Unchecked || base.scheme() == "http" => None,
+        Err(_) => return Err(failed(no_certificates())),
     };
     let judge = Judge {
         system,
@@ -59,30 +63,45 @@ pub(super) fn tls(base: &Url, verify: Verify) -> Result<Option<ClientConfig>, Er
                 .map(|it| it.trim_matches(['[', ']']).to_owned()),
         },
     };
-    let wrong = |error: rustls::Error| Error::Broken {
-        reason: error.to_string(),
-        is_connect: true,
-    };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(wrong)?
+        .map_err(|error| failed(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(judge));
-    Ok(Some(match own.identity {
-        Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(wrong)?,
+    Ok(match own.identity {
+        Some(identity) => {
+            config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
+        }
         None => config.with_no_client_auth(),
-    }))
+    })
 }
 
-/// What the `certs.d` of one registry hold.
+fn failed(reason: String) -> Error {
+    Error::Broken {
+        reason,
+        is_connect: true,
+    }
+}
+
+fn no_certificates() -> String {
+    let errors = rustls_native_certs::load_native_certs().errors;
+    let why = errors.first().map(|error| format!(" ({error})"));
+    format!(
+        "this machine has no certificates by which `https` could be trusted{}; \
+         hint: install the package `ca-certificates`, or name a file of them in `SSL_CERT_FILE`",
+        why.unwrap_or_default()
+    )
+}
+
+/// What the `certs.d` of one registry hold. A file there that cannot be used is an error: it was meant to be.
 #[derive(Default)]
 struct Own {
     authorities: Vec<CertificateDer<'static>>,
-    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    identity: Option<CertifiedKey>,
 }
 
 impl Own {
-    fn of(base: &Url) -> Result<Own, Error> {
+    fn of(base: &Url, provider: &CryptoProvider) -> Result<Own, Error> {
         let mut own = Own::default();
         let Some(host) = base.host_str() else {
             return Ok(own);
@@ -94,38 +113,63 @@ impl Own {
         let system = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
         let users = DIRECTORIES.get().map_or(&[][..], Vec::as_slice);
         for directory in users.iter().chain(&system) {
-            own.add(&directory.join(&name))?;
+            own.add(&directory.join(&name), provider)?;
         }
         Ok(own)
     }
 
-    fn add(&mut self, directory: &Path) -> Result<(), Error> {
+    fn add(&mut self, directory: &Path, provider: &CryptoProvider) -> Result<(), Error> {
+        // Docker may have made its own for root alone, who then put nothing there for this user.
         let Ok(entries) = std::fs::read_dir(directory) else {
             return Ok(());
         };
         let mut files: Vec<PathBuf> = entries.flatten().map(|it| it.path()).collect();
         files.sort();
         for file in files {
-            let unreadable = |error: &dyn std::fmt::Display| Error::Broken {
-                reason: format!("`{}` is not readable: {error}", file.display()),
-                is_connect: true,
+            let read = match file.extension().and_then(OsStr::to_str) {
+                Some("crt") => authorities(&file).map(|more| self.authorities.extend(more)),
+                Some("cert") => identity(&file, provider).map(|it| {
+                    self.identity.get_or_insert(it);
+                }),
+                Some("key") if !file.with_extension("cert").exists() => {
+                    Err("its certificate, the `.cert` of that name, is not there".to_owned())
+                }
+                _ => Ok(()),
             };
-            let read = || -> Result<Vec<_>, _> { CertificateDer::pem_file_iter(&file)?.collect() };
-            match file.extension().and_then(|it| it.to_str()) {
-                Some("crt") => {
-                    let read = read().map_err(|error| unreadable(&error))?;
-                    self.authorities.extend(read);
-                }
-                Some("cert") if self.identity.is_none() => {
-                    let chain = read().map_err(|error| unreadable(&error))?;
-                    let key = PrivateKeyDer::from_pem_file(file.with_extension("key"));
-                    let key = key.map_err(|error| unreadable(&format!("its `.key`: {error}")))?;
-                    self.identity = Some((chain, key));
-                }
-                _ => {}
-            }
+            read.map_err(|why| failed(format!("`{}` cannot be used: {why}", file.display())))?;
         }
         Ok(())
+    }
+}
+
+fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let authorities = certificates(file)?;
+    let mut store = RootCertStore::empty();
+    match authorities.iter().all(|it| store.add(it.clone()).is_ok()) {
+        true => Ok(authorities),
+        false => Err("what it holds is no X.509 certificate".to_owned()),
+    }
+}
+
+fn identity(file: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let chain = certificates(file)?;
+    let key = PrivateKeyDer::from_pem_file(file.with_extension("key")).map_err(|error| {
+        let why = match error {
+            pem::Error::NoItemsFound => "holds no private key in PEM, without a password".into(),
+            error => error.to_string(),
+        };
+        format!("its key, the `.key` of that name: {why}")
+    })?;
+    CertifiedKey::from_der(chain, key, provider)
+        .map_err(|error| format!("it and the `.key` of that name are no pair: {error}"))
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if certificates.is_empty() => Err("it holds no certificate in PEM".into()),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -199,5 +243,102 @@ impl Judge {
     fn names(&self, certificate: &CertificateDer<'_>) -> bool {
         let system = || rustls_native_certs::load_native_certs().certs;
         self.named.iter().any(|it| it == certificate) || system().iter().any(|it| it == certificate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        let body = BASE64_STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+    }
+
+    /// A certificate and its key.
+    fn pair() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["a.test".to_owned()]).unwrap();
+        let certificate = certificate.self_signed(&key).unwrap();
+        (
+            pem("CERTIFICATE", certificate.der()),
+            pem("PRIVATE KEY", &key.serialize_der()),
+        )
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named_with_what_is_wrong() {
+        let provider = rustls::crypto::ring::default_provider();
+        let ((certificate, key), (_, other)) = (pair(), pair());
+        let rubbish = pem("CERTIFICATE", b"rubbish");
+        let cut = "-----BEGIN CERTIFICATE-----\n";
+        let (no_certificate, no_key) = ("holds no certificate in PEM", "holds no private key");
+        for (files, wrong) in [
+            (&[("a.crt", "")][..], Some(("a.crt", no_certificate))),
+            (&[("a.crt", "rubbish")], Some(("a.crt", no_certificate))),
+            (&[("a.crt", &key)], Some(("a.crt", no_certificate))),
+            (&[("a.crt", cut)], Some(("a.crt", "section end"))),
+            (&[("a.crt", &rubbish)], Some(("a.crt", "is no X.509"))),
+            // A folder, as no permission keeps root out.
+            (&[("a.crt/b", "")], Some(("a.crt", "directory"))),
+            (&[("a.key", &key)], Some(("a.key", "is not there"))),
+            (
+                &[("a.cert", &certificate)],
+                Some(("a.cert", "No such file")),
+            ),
+            (
+                &[("a.cert", ""), ("a.key", &key)],
+                Some(("a.cert", no_certificate)),
+            ),
+            (
+                &[("a.cert", &certificate), ("a.key", "")],
+                Some(("a.cert", no_key)),
+            ),
+            (
+                &[("a.cert", &certificate), ("a.key", &other)],
+                Some(("a.cert", "are no pair")),
+            ),
+            (&[("a.cert", &certificate), ("a.key", &key)], None),
+            (&[("a.crt", &certificate), ("a.txt", "")], None),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                let file = directory.path().join(name);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, text).unwrap();
+            }
+            let mut own = Own::default();
+            let said = own.add(directory.path(), &provider).err();
+            let said = said.map(|error| error.to_string());
+            match (&said, wrong) {
+                (None, None) => {}
+                (Some(said), Some((file, why))) => {
+                    let named = format!("/{file}` cannot be used: ");
+                    assert!(said.contains(&named) && said.contains(why), "{said}");
+                }
+                _ => panic!("{files:?}: {said:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_host_itself_may_have_any_certificate() {
+        let judge = Judge {
+            system: None,
+            provider: Arc::new(rustls::crypto::ring::default_provider()),
+            named: Vec::new(),
+            unchecked: Some("a.test".to_owned()),
+        };
+        let judged = |host: &'static str| {
+            let (certificate, now) = (CertificateDer::from(&b"any"[..]), UnixTime::now());
+            let host = ServerName::try_from(host).unwrap();
+            judge.verify_server_cert(&certificate, &[], &host, &[], now)
+        };
+        assert!(judged("a.test").is_ok());
+        assert!(judged("token.a.test").is_err());
     }
 }

@@ -75,7 +75,7 @@ impl Transport {
         sent: &Sent,
     ) -> Result<Response, Error> {
         if self.is_own(request.url()) {
-            if self.options.insecure && !is_loopback(&self.base) {
+            if self.options.insecure {
                 self.scheme.get_or_try_init(|| self.find_scheme()).await?;
             }
             if let Some(scheme) = self.scheme.get() {
@@ -117,7 +117,7 @@ impl Transport {
         let spare = is_open.then(|| request.try_clone()).flatten();
         let mut response = self.send_once(client, request, stall, sent).await;
         if let Some(mut spare) = spare {
-            // On this machine plain HTTP is first: it is what most speak there, and a server of TLS refuses it at once.
+            // Plain HTTP is first here: it is what most speak on this machine, and a server of TLS refuses it at once.
             let may_be_tls = match &response {
                 Ok(response) => response.status() == StatusCode::BAD_REQUEST,
                 Err(error) => matches!(error, http::Error::NotHttp(_)),

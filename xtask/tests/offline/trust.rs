@@ -6,10 +6,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use fakes::registry::{AuthMode, Behavior, FakeRegistry, PASSWORD, USER};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -24,14 +25,24 @@ struct Identity {
 impl Identity {
     /// As `openssl req -x509` makes it: a CA that is its own server.
     fn authority() -> Identity {
-        Identity::new(IsCa::Ca(BasicConstraints::Unconstrained))
+        Identity::changed(|_| {})
     }
 
-    fn new(is_ca: IsCa) -> Identity {
-        let mut it = CertificateParams::new(["0.0.0.0".to_owned()]).unwrap();
-        it.is_ca = is_ca;
+    /// The same, but for something.
+    fn changed(change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let mut it = parameters();
+        it.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut it);
         let key = KeyPair::generate().unwrap();
         let certificate = it.self_signed(&key).unwrap().into();
+        Identity { certificate, key }
+    }
+
+    /// A server's, signed by this one.
+    fn signs(&self) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let issuer = Issuer::new(parameters(), &self.key);
+        let certificate = parameters().signed_by(&key, &issuer).unwrap().into();
         Identity { certificate, key }
     }
 
@@ -42,6 +53,10 @@ impl Identity {
     fn key_pem(&self) -> String {
         pem("PRIVATE KEY", &self.key.serialize_der())
     }
+}
+
+fn parameters() -> CertificateParams {
+    CertificateParams::new(["0.0.0.0".to_owned()]).unwrap()
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -86,6 +101,30 @@ async fn tls(host: &str, server: &Identity, client: Option<&Identity>) -> u16 {
     port
 }
 
+/// TLS that gives plain HTTP this answer; its port.
+async fn with_answer_to_plain_http(tls: u16, answer: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut first = [0];
+                client.peek(&mut first).await?;
+                if first != [HANDSHAKE] {
+                    return client.write_all(answer.as_bytes()).await;
+                }
+                let mut server = TcpStream::connect(("127.0.0.1", tls)).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await?;
+                Ok(())
+            });
+        }
+    });
+    port
+}
+
+/// The first byte of TLS.
+const HANDSHAKE: u8 = 22;
+
 async fn registries() -> (FakeRegistry, FakeRegistry) {
     let closed = Behavior {
         auth: AuthMode::Basic,
@@ -128,13 +167,19 @@ async fn refused(fixture: &SyncFixture, reason: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_on_this_machine_needs_nothing() {
     let (source, good) = registries().await;
-    let address = format!(
-        "127.0.0.1:{}",
-        tls_before(&good.host, &Identity::authority()).await
-    );
-    let fixture = fixture(&source, &address, "").await;
-    fixture.sync(&SYNC).await.expect(0, &[]);
+    // This one's answer to plain HTTP is TLS as well.
+    let tls = tls_before(&good.host, &Identity::authority()).await;
+    let go = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    let as_go_does = with_answer_to_plain_http(tls, go).await;
+    for (port, said) in [(tls, "created"), (as_go_does, "1 of 1 in place")] {
+        let fixture = fixture(&source, &format!("127.0.0.1:{port}"), "").await;
+        fixture.sync(&SYNC).await.expect(0, &[said]);
+    }
     assert_eq!(digest(&good, "app", "v1"), digest(&source, "app", "v1"));
+    // Others close the connection, as one does that has died: here it takes a word.
+    let mute = with_answer_to_plain_http(tls, "").await;
+    let told = fixture(&source, &format!("127.0.0.1:{mute}"), ", insecure: true").await;
+    told.sync(&SYNC).await.expect(0, &["1 of 1 in place"]);
 }
 
 // Elsewhere the system itself judges, and `SSL_CERT_FILE` is nothing to it.
@@ -154,14 +199,70 @@ async fn a_certificate_that_signs_itself_is_trusted_by_naming_it() {
     let named = file.to_str().unwrap();
     fixture.workspace.set("SSL_CERT_FILE", named);
     fixture.sync(&SYNC).await.expect(0, &["created"]);
-    fixture.workspace.set("SSL_CERT_FILE", "");
+    fixture.workspace.set("SSL_CERT_FILE", "/nonexistent");
+    refused(&fixture, "no certificates by which").await;
+    refused(&fixture, "'/nonexistent'").await;
+    fixture
+        .workspace
+        .set("SSL_CERT_DIR", home.to_str().unwrap());
+    fixture.sync(&SYNC).await.expect(0, &["1 of 1 in place"]);
+    fixture.workspace.set("SSL_CERT_DIR", "");
 
     fixture.workspace.set("HOME", home.to_str().unwrap());
     let own = format!("home/.config/containers/certs.d/{address}/ca.crt");
     fixture.write(&own, &server.pem());
     fixture.sync(&SYNC).await.expect(0, &["1 of 1 in place"]);
     fixture.write(&own, "-----BEGIN CERTIFICATE-----\n");
-    refused(&fixture, "ca.crt` is not readable").await;
+    refused(&fixture, "ca.crt` cannot be used").await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_named_counts_for_its_name_and_its_time_alone() {
+    let (source, good) = registries().await;
+    let name = || "elsewhere.test".to_owned().try_into().unwrap();
+    for (server, reason) in [
+        (
+            Identity::changed(|it| it.subject_alt_names = vec![SanType::DnsName(name())]),
+            "its certificate is for another name",
+        ),
+        (
+            Identity::changed(|it| it.not_after = date_time_ymd(2001, 1, 1)),
+            "its certificate has expired",
+        ),
+    ] {
+        let address = format!("0.0.0.0:{}", tls_before(&good.host, &server).await);
+        let mut fixture = fixture(&source, &address, "").await;
+        fixture.write("self.pem", &server.pem());
+        let file = fixture.workspace.path().join("self.pem");
+        let named = file.to_str().unwrap();
+        fixture.workspace.set("SSL_CERT_FILE", named);
+        refused(&fixture, reason).await;
+    }
+    assert!(good.requests().is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_ca_of_a_registrys_directory_has_signed_is_trusted_there_alone() {
+    let ((source, good), authority) = (registries().await, Identity::authority());
+    let server = authority.signs();
+    let ports = [
+        tls_before(&good.host, &server).await,
+        tls_before(&good.host, &server).await,
+    ];
+    let [there, elsewhere] = ports.map(|port| format!("0.0.0.0:{port}"));
+    for (address, is_trusted) in [(&there, true), (&elsewhere, false)] {
+        let mut fixture = fixture(&source, address, "").await;
+        let home = fixture.workspace.path().join("home");
+        fixture.workspace.set("HOME", home.to_str().unwrap());
+        let own = format!("home/.docker/certs.d/{there}/ca.crt");
+        fixture.write(&own, &authority.pem());
+        match is_trusted {
+            true => fixture.sync(&SYNC).await.expect(0, &["created"]),
+            false => refused(&fixture, "its certificate is signed by nobody").await,
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,7 +293,7 @@ async fn a_registry_that_knows_its_clients_gets_the_certificate_of_its_directory
     let ((source, good), server, client) = (
         registries().await,
         Identity::authority(),
-        Identity::new(IsCa::NoCa),
+        Identity::changed(|it| it.is_ca = IsCa::NoCa),
     );
     let address = format!("0.0.0.0:{}", tls(&good.host, &server, Some(&client)).await);
     let mut fixture = fixture(&source, &address, "").await;
@@ -203,7 +304,7 @@ async fn a_registry_that_knows_its_clients_gets_the_certificate_of_its_directory
     refused(&fixture, "hint: if it knows its clients by certificates").await;
 
     fixture.write(&format!("{own}/client.cert"), &client.pem());
-    refused(&fixture, "client.cert` is not readable: its `.key`").await;
+    refused(&fixture, "client.cert` cannot be used: its key").await;
     fixture.write(&format!("{own}/client.key"), &client.key_pem());
     fixture.sync(&SYNC).await.expect(0, &["created"]);
 }
