@@ -15,7 +15,8 @@ pub(super) fn is_allowed(url: &Url, base: &Url, insecure: bool) -> bool {
 }
 
 /// Whether the login for the registry at `base` may go to the token server that it names: over `https` to any, because
-/// the registry was known by its certificate; over plain HTTP to its own host only; to this machine only from there.
+/// the registry was known by its certificate, or is believed without; over plain HTTP to its own host only; to this
+/// machine only from there.
 pub(super) fn may_get_login(realm: &Url, base: &Url) -> bool {
     let are_local = is_loopback(realm) && is_loopback(base);
     match (base.scheme(), realm.scheme()) {
