@@ -58,10 +58,21 @@ pub(super) async fn diff(
     if policy.is_filter() || force || !may_be_equal {
         filtered = Some(image.filtered(policy).await?);
     }
-    let root = match &filtered {
+    let mut root = match &filtered {
         Some(filtered) => filtered.manifest.digest().clone(),
         None => image.digest().await?.clone(),
     };
+    // A registry that knows no sha512 names the same manifest by its sha256.
+    let mut named = before.iter().flatten();
+    if let Some(named) = named.find(|it| it.algorithm() != root.algorithm()) {
+        let manifest = match &filtered {
+            Some(filtered) => &filtered.manifest,
+            None => image.root().await?,
+        };
+        if *named == named.same_algorithm(manifest.bytes()) {
+            root = named.clone();
+        }
+    }
     let mut diff = Diff::new(root, destination, before, force);
     let is_in_place = match destination.tags.is_empty() {
         true => !force && destination.digest_of(diff.root.clone()).await?.is_some(),

@@ -157,13 +157,13 @@ impl Task {
             let uploaded = match self.options.mode {
                 Mode::DryRun if self.was_stripped(&diff, policy).await? => {
                     diff.stripped = true;
-                    Ok(())
+                    Ok(diff.root.clone())
                 }
                 Mode::DryRun => {
                     *bytes = uploader.simulate(&diff);
-                    Ok(())
+                    Ok(diff.root.clone())
                 }
-                Mode::Apply if diff.manifests.is_empty() => Ok(()),
+                Mode::Apply if diff.manifests.is_empty() => Ok(diff.root.clone()),
                 Mode::Apply => uploader.apply(&diff, bytes).await,
             };
             bytes.skipped = bytes.skipped.saturating_sub(sent);
@@ -171,7 +171,7 @@ impl Task {
                 Err(CopyError::Destination(Error::ChildMissing(_))) if round < MAX_FORCED => {
                     force = true;
                 }
-                uploaded => return uploaded.map(|()| diff),
+                uploaded => return uploaded.map(|root| Diff { root, ..diff }),
             }
         }
         unreachable!("a round that is not the last ends it")

@@ -15,7 +15,7 @@ use super::result::{Bytes, Event, Listener};
 use super::source::SourceImage;
 use super::spool::Spool;
 use crate::http;
-use crate::oci::{Content, Descriptor, Manifest, TagOrDigest};
+use crate::oci::{Content, Descriptor, Digest, Manifest, TagOrDigest};
 use crate::registry::{Error, Mount, Repository, Session};
 
 /// Uploads one image to one destination.
@@ -38,8 +38,8 @@ enum Transfer {
 
 impl Uploader<'_> {
     /// Uploads the blobs and manifests that `diff` lists, and sets its tags. Adds to `bytes` also what came before an
-    /// error.
-    pub async fn apply(&self, diff: &Diff, bytes: &mut Bytes) -> Result<(), CopyError> {
+    /// error. Returns the digest that the tags name now.
+    pub async fn apply(&self, diff: &Diff, bytes: &mut Bytes) -> Result<Digest, CopyError> {
         let host = &self.destination.host;
         self.listener.on_event(Event::Planned {
             destination: &host.name,
@@ -126,9 +126,9 @@ impl Uploader<'_> {
     }
 
     /// Children before parents: images concurrently, then the indexes in their order, then the root under its tags.
-    async fn put_manifests(&self, diff: &Diff) -> Result<(), CopyError> {
+    async fn put_manifests(&self, diff: &Diff) -> Result<Digest, CopyError> {
         let Some((root, below)) = diff.manifests.split_last() else {
-            return Ok(());
+            return Ok(diff.root.clone());
         };
         let by_digest = |it: &Manifest| (TagOrDigest::Digest(it.digest().clone()), it.clone());
         let (images, indexes): (Vec<_>, Vec<_>) = below
@@ -142,18 +142,22 @@ impl Uploader<'_> {
         let tags = diff.stale_tags().map(|it| TagOrDigest::Tag(it.tag.clone()));
         let mut tags = tags.map(|tag| (tag, root.clone()));
         let first = tags.next().unwrap_or_else(|| by_digest(root));
-        self.put_all(vec![first]).await?;
-        self.put_all(tags.collect()).await
+        let named = self.put_all(vec![first]).await?.swap_remove(0);
+        self.put_all(tags.collect()).await?;
+        Ok(named)
     }
 
-    /// Puts manifests that do not list each other.
-    async fn put_all(&self, manifests: Vec<(TagOrDigest, Manifest)>) -> Result<(), CopyError> {
+    /// Puts manifests that do not list each other. Returns the digests by which the registry knows them.
+    async fn put_all(
+        &self,
+        manifests: Vec<(TagOrDigest, Manifest)>,
+    ) -> Result<Vec<Digest>, CopyError> {
         let (host, path) = (&self.destination.host, self.destination.repository.path());
         let put = |(at, manifest): (TagOrDigest, Manifest)| async move {
-            host.request(self.repository.put_manifest(&at, &manifest))
-                .await?;
+            let put = host.request(self.repository.put_manifest(&at, &manifest));
+            let named = put.await?;
             host.blob(manifest.digest()).add(path);
-            Ok(())
+            Ok(named)
         };
         let all = stream::iter(manifests).map(put).buffer_unordered(FAN_OUT);
         all.try_collect().await

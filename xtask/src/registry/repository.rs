@@ -116,13 +116,20 @@ impl Repository {
     /// Puts `manifest`, byte for byte, at `at`; returns the digest under which the registry has it.
     ///
     /// 201 that names the digest is the registry's word. After any other success `at` is read back: not every server
-    /// that says 200 or 202 has stored something.
+    /// that says 200 or 202 has stored something. A tag of a manifest that is known by another digest than sha256 is put
+    /// with that digest (distribution specification, "Pushing Manifests", `PUT …/manifests/TAG?digest=`).
     pub async fn put_manifest(
         &self,
         at: &TagOrDigest,
         manifest: &Manifest,
     ) -> Result<Digest, Error> {
         let mut request = self.manifest_request(Method::PUT, at);
+        let digest = manifest.digest();
+        if let (TagOrDigest::Tag(_), false) = (at, digest.algorithm() == "sha256") {
+            // A registry that does not know this calls the manifest by its sha256 digest.
+            let query = format!("digest={digest}");
+            request.url_mut().set_query(Some(&query));
+        }
         let media_type = manifest.media_type();
         let media_type = HeaderValue::from_str(media_type).map_err(|_| {
             let reason = format!("`{media_type}` cannot be sent as a media type");

@@ -6,8 +6,9 @@ use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
 use serde_json::json;
 use xtask::copy::{Attestations, CopyResult, CopyStatus, Policy};
-use xtask::oci::media_type;
+use xtask::oci::{Digest, media_type};
 
+use crate::support::client;
 use crate::support::copying::{copy, destination, job, registry_host, repository};
 use crate::support::images::{Sample, built, image, index, manifest, platform};
 
@@ -182,6 +183,36 @@ async fn a_tag_that_moves_while_it_is_read_is_looked_at_again() {
         (CopyStatus::Updated, Some(new.digest()))
     );
     assert_eq!(row.tags.len(), 1);
+}
+
+#[tokio::test]
+async fn an_image_that_is_known_by_sha512_stays_it_or_is_told_by_what_the_registry_names_it() {
+    let with_digests = Behavior {
+        takes_digests: true,
+        ..Behavior::default()
+    };
+    let source = FakeRegistry::start(with_digests.clone()).await;
+    let sample = image("linux/amd64", &[noise("layer", 100)]);
+    sample.place(&source, "app", "v0");
+    let bytes = sample.root().bytes();
+    let zeros: Digest = format!("sha512:{}", "0".repeat(128)).parse().unwrap();
+    let sha512 = zeros.same_algorithm(bytes);
+    let url = format!("http://{}/v2/app/manifests/v1?digest={sha512}", source.host);
+    let put = client().put(url).body(bytes.clone());
+    let put = put.header("content-type", media_type::OCI_MANIFEST).send();
+    assert_eq!(put.await.unwrap().status(), 201);
+
+    for (target, named) in [
+        (FakeRegistry::start(with_digests).await, sha512),
+        (plain().await, sample.digest()),
+    ] {
+        for status in [CopyStatus::Created, CopyStatus::Equal] {
+            let row = copy_under(Policy::default(), &source, &target).await;
+            assert_eq!((row.status, row.digest), (status, Some(named.clone())));
+        }
+        let stored = &target.manifests()[&("m".to_owned(), named.to_string())];
+        assert_eq!(stored.1, *bytes);
+    }
 }
 
 #[tokio::test]

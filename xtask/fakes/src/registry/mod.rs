@@ -53,6 +53,8 @@ pub struct Behavior {
     pub checks_children: bool,
     /// Build attestations are refused, as Aliyun does (koordinator#3194).
     pub refuses_empty_configs: bool,
+    /// A tag that is put with `?digest=` names that digest (distribution specification 1.1.1).
+    pub takes_digests: bool,
     /// Large uploads are not read before this turns true.
     pub gate: Option<watch::Receiver<bool>>,
     /// Until then every connection is closed without a response.

@@ -23,6 +23,8 @@ pub(super) struct Store {
     pub blobs: BTreeMap<(String, String), Bytes>,
     /// By tag and by digest, with the media type.
     pub manifests: BTreeMap<(String, String), (String, Bytes)>,
+    /// The digests that clients put tags by.
+    named: HashMap<(String, String), String>,
     uploads: HashMap<String, BytesMut>,
     opened: usize,
 }
@@ -55,7 +57,7 @@ impl Store {
         }
         if let Some((name, at)) = rest.split_once("/manifests/") {
             return match request.method {
-                Method::PUT => self.put_manifest(behavior, request, (name, at), body),
+                Method::PUT => self.put_manifest(behavior, request, (name, at), query, body),
                 _ if is_read => self.manifest(name, at),
                 _ => Reply::empty(405),
             };
@@ -144,6 +146,7 @@ impl Store {
         behavior: &Behavior,
         request: &RecordedRequest,
         (name, at): (&str, &str),
+        query: &Form,
         body: Bytes,
     ) -> Reply {
         let media_type = request.headers.get(CONTENT_TYPE);
@@ -159,10 +162,13 @@ impl Store {
             let error = json!({"code": "DENIED", "message": class});
             return Reply::json(403, &json!({"errors": [error]}));
         }
-        if at.contains(':') && at != digest_like(at, &body) {
+        let wanted = query.get("digest").filter(|_| behavior.takes_digests);
+        let wanted = wanted.or(Some(at).filter(|it| it.contains(':')));
+        let digest = digest_like(wanted.unwrap_or("sha256"), &body);
+        if wanted.is_some_and(|it| it != digest) {
             return error(400, "DIGEST_INVALID");
         }
-        let digest = digest_like("sha256", &body);
+        self.named.insert(key(name, at), digest.clone());
         for at in [at, &digest] {
             let manifest = (media_type.to_owned(), body.clone());
             self.manifests.insert(key(name, at), manifest);
@@ -181,9 +187,15 @@ impl Store {
 
     fn manifest(&self, name: &str, at: &str) -> Reply {
         match self.manifests.get(&key(name, at)) {
-            Some((media_type, bytes)) => Reply::new(200, bytes.clone())
-                .with("content-type", media_type)
-                .with("docker-content-digest", digest_like("sha256", bytes)),
+            Some((media_type, bytes)) => {
+                let named = self
+                    .named
+                    .get(&key(name, at))
+                    .map_or("sha256", String::as_str);
+                Reply::new(200, bytes.clone())
+                    .with("content-type", media_type)
+                    .with("docker-content-digest", digest_like(named, bytes))
+            }
             None => error(404, "MANIFEST_UNKNOWN"),
         }
     }
