@@ -108,6 +108,8 @@ fn start(
 ) -> Result<(Settings, Arc<Console>)> {
     report::check_writable(cli.outputs())?;
     let settings = Settings::load(environment, directory)?;
+    let proxies = http::Proxies::read(|name| settings.environment.get(name));
+    http::use_proxies(proxies.map_err(exit::bad_input)?);
     let redactor = settings.environment.redactor();
     let actions = settings.actions.as_ref().map(|files| ActionsFiles {
         summary: files.summary.clone(),

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{RequestBuilder, Response};
 use tokio::time::{Instant, timeout_at};
 
-use super::tls_error;
+use super::{proxy, tls_error};
 
 /// Why there is no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,11 @@ impl From<reqwest::Error> for Error {
             // reqwest's own text would end in the whole URL.
             (None, None) if error.is_timeout() => "timed out".to_owned(),
             (None, None) => "the request failed".to_owned(),
+        };
+        let proxy = error.url().filter(|_| error.is_connect());
+        let reason = match proxy.and_then(proxy::asked_for) {
+            Some(proxy) => format!("{reason}, by way of the proxy `{proxy}`"),
+            None => reason,
         };
         let mut hyper = causes().filter_map(|cause| cause.downcast_ref::<hyper::Error>());
         if hyper.any(hyper::Error::is_parse) {

@@ -6,6 +6,7 @@ use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
 
 use super::body::Error;
+use super::proxy;
 use super::trust::{self, Verify};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -13,9 +14,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client for the server at `base`, with what `configure` adds.
 ///
 /// It names itself, because GitHub refuses clients that do not; it sends no `Referer`, because the URL before a
-/// redirect may be signed; it asks no proxy for what is on this machine; and without certificates on the machine, as on
-/// a bare Debian, it still speaks plain HTTP. It has no read timeout, which in reqwest also runs while a long upload
-/// waits for its response: [`send`](super::send) and [`chunk`](super::chunk) watch for stalls.
+/// redirect may be signed; it asks the proxies that [`use_proxies`](super::use_proxies) was told; and without
+/// certificates on the machine, as on a bare Debian, it still speaks plain HTTP. It has no read timeout, which in
+/// reqwest also runs while a long upload waits for its response: [`send`](super::send) and [`chunk`](super::chunk)
+/// watch for stalls.
 pub fn client(
     base: &Url,
     configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
@@ -34,10 +36,11 @@ pub fn client_with(
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
         .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT);
-    let builder = configure(match is_loopback(base) {
-        true => builder.no_proxy(),
-        false => builder,
+        .connect_timeout(CONNECT_TIMEOUT)
+        .no_proxy();
+    let builder = configure(match proxy::proxy() {
+        Some(proxy) => builder.proxy(proxy),
+        None => builder,
     });
     Ok(builder.build()?)
 }

@@ -153,7 +153,10 @@ impl Environment {
             if is_secret_name(name) {
                 redactor.add(&value);
             }
-            if let Ok(url) = Url::parse(value.expose()) {
+            let is_short =
+                name.to_ascii_uppercase().ends_with("_PROXY") && !value.expose().contains("://");
+            let scheme = if is_short { "http://" } else { "" };
+            if let Ok(url) = Url::parse(&format!("{scheme}{}", value.expose())) {
                 redactor.add_url(&Secret::new(url));
             }
             if let Some(prefix) = name.strip_suffix("_PASSWORD")

@@ -24,6 +24,7 @@ mod kill;
 mod machine;
 mod packages;
 mod promote;
+mod proxies;
 mod registry_auth;
 mod registry_blobs;
 mod registry_faults;

@@ -52,7 +52,11 @@ pub(super) async fn handle(
     let request = RecordedRequest {
         method: head.method,
         host,
-        target: head.uri.to_string(),
+        // Without the host, which stands there when a proxy is asked.
+        target: head
+            .uri
+            .path_and_query()
+            .map_or_else(String::new, ToString::to_string),
         headers: head.headers,
         at: Instant::now(),
     };
