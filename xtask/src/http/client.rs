@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder};
-use url::{Host, Url};
+use url::Url;
 
 use super::body::Error;
 use super::proxy;
@@ -43,14 +43,4 @@ pub fn client_with(
         None => builder,
     });
     Ok(builder.build()?)
-}
-
-/// Whether `url` is on this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use reqwest::Proxy;
 use url::{Host, Url};
 
-use super::is_loopback;
+use super::loopback::is_loopback;
 
 static PROXIES: OnceLock<Proxies> = OnceLock::new();
 

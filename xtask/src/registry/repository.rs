@@ -116,8 +116,8 @@ impl Repository {
     /// Puts `manifest`, byte for byte, at `at`; returns the digest under which the registry has it.
     ///
     /// 201 that names the digest is the registry's word. After any other success `at` is read back: not every server
-    /// that says 200 or 202 has stored something. A tag of a manifest that is known by another digest than sha256 is put
-    /// with that digest (distribution specification, "Pushing Manifests", `PUT …/manifests/TAG?digest=`).
+    /// that says 200 or 202 has stored something. A tag of a manifest that is known by another digest than sha256 is
+    /// put with that digest (distribution specification, "Pushing Manifests", `PUT …/manifests/TAG?digest=`).
     pub async fn put_manifest(
         &self,
         at: &TagOrDigest,

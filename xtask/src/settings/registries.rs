@@ -94,9 +94,10 @@ pub(super) fn logins(
     registries
 }
 
-/// Whether the name, as text, is understood as one on that host.
+/// Whether the name, in the small letters that engines and logins know its host by, is understood as one on that host.
 fn names_its_host(repository: &RepositoryName) -> bool {
-    repository.to_string().parse().as_ref() == Ok(repository)
+    let name = format!("{}/{}", repository.host(), repository.path());
+    name.parse().as_ref() == Ok(repository)
 }
 
 impl RegistryMetadata {
