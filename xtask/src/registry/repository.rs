@@ -13,7 +13,7 @@ use super::auth::{Access, Scope};
 use super::connection::Connection;
 use super::error::Error;
 use super::session::Session;
-use crate::http;
+use crate::http::{self, is_loopback};
 use crate::oci::{Descriptor, Digest, Manifest, TagOrDigest, media_type};
 use crate::secret::public_url;
 
@@ -35,9 +35,12 @@ impl Repository {
         self.url(format_args!("")).into()
     }
 
-    /// Whether both are at the same registry, with whatever logins.
+    /// Whether both are at the same registry, with whatever logins. Names of this machine with one port count as one,
+    /// which may be wrong: a mount that is declined is an upload.
     pub fn is_at_registry_of(&self, other: &Repository) -> bool {
-        self.connection.base == other.connection.base
+        let (base, other) = (&self.connection.base, &other.connection.base);
+        let are_here = is_loopback(base) && is_loopback(other);
+        base == other || are_here && base.port() == other.port()
     }
 
     /// The wait before something is sent again: what this client does not repeat itself waits as long as what it does.

@@ -167,7 +167,8 @@ impl<'a> Tree<'a> {
                 return Ok(entries);
             }
             let Value::Text(name) = self.node(event, position, depth + 1)?.value else {
-                return Err(position.fault("a key must be text"));
+                return Err(position
+                    .fault("a key must be text; hint: what begins with `[` stands in quotes"));
             };
             if let Some(first) = entries.get(&name) {
                 let line = first.position.line;
@@ -247,7 +248,10 @@ mod tests {
             ("a: [*]", "text that begins with `*`"),
             ("- &hunter2 a\n- *hunter2", "text that begins with `*`"),
             ("a: 1\n---\nb: hunter2", "a second document"),
-            ("[a]: hunter2", "line 1, column 1: a key must be text"),
+            (
+                "[a]: hunter2",
+                "line 1, column 1: a key must be text; hint: what begins with `[` stands in quotes",
+            ),
             (&"[".repeat(50), "too deep"),
         ] {
             let fault = fault(text);

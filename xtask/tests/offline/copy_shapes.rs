@@ -108,18 +108,23 @@ async fn deep_indexes_are_an_error_that_names_the_limit() {
 
 #[tokio::test]
 async fn within_one_registry_no_byte_of_a_blob_moves() {
-    let registry = FakeRegistry::start(Behavior {
-        mount: Some(201),
-        ..Behavior::default()
-    })
-    .await;
-    let sample = built("app", 300_000);
-    sample.place(&registry, "app", "v1");
-    let row = copy_under(Policy::default(), &registry, &registry).await;
-    assert_eq!((row.status, row.bytes.uploaded), (CopyStatus::Created, 0));
-    assert!(row.bytes.mounted > 600_000);
-    assert_eq!(registry.count(Method::GET, "blobs"), 0);
-    assert_eq!(registry.count(Method::PATCH, ""), 0);
+    for name in ["127.0.0.1", "localhost"] {
+        let registry = FakeRegistry::start(Behavior {
+            mount: Some(201),
+            ..Behavior::default()
+        })
+        .await;
+        let sample = built("app", 300_000);
+        sample.place(&registry, "app", "v1");
+        let source = registry.host.replace("127.0.0.1", name);
+        let destinations = vec![destination(&registry_host(&registry.host), "m", &["v1"])];
+        let job = job(&repository(&source, "app"), "v1", destinations);
+        let row = copy(vec![job]).await.remove(0);
+        assert_eq!((row.status, row.bytes.uploaded), (CopyStatus::Created, 0));
+        assert!(row.bytes.mounted > 600_000);
+        assert_eq!(registry.count(Method::GET, "blobs"), 0);
+        assert_eq!(registry.count(Method::PATCH, ""), 0);
+    }
 }
 
 #[tokio::test]
