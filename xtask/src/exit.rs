@@ -98,11 +98,15 @@ pub fn code(error: &anyhow::Error) -> Exit {
 
 /// The one of `known` that is most similar to `wrong`, for "did you mean".
 pub fn nearest<'k>(wrong: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let distances = known
+    let most = 1 + wrong.len() / 4;
+    // Comparing takes memory for each pair of characters, and `wrong` may be megabytes.
+    let length = wrong.chars().count();
+    let similar = known
         .into_iter()
-        .map(|right| (strsim::damerau_levenshtein(right, wrong), right));
+        .filter(|right| right.chars().count().abs_diff(length) <= most);
+    let distances = similar.map(|right| (strsim::damerau_levenshtein(right, wrong), right));
     let (distance, right) = distances.min()?;
-    (distance <= 1 + wrong.len() / 4).then_some(right)
+    (distance <= most).then_some(right)
 }
 
 /// An error and its causes on one line. No error type shows its `source()` in its own message.
@@ -195,6 +199,13 @@ mod tests {
         assert!(text.ends_with("line 99\nand 99900 more problems"), "{text}");
         let few = no_problems(&problems[..100]).unwrap_err().to_string();
         assert!(few.ends_with("\nline 99"), "{few}");
+    }
+
+    #[test]
+    fn a_word_of_megabytes_is_no_misspelling() {
+        let long = "tags".repeat(1 << 20);
+        assert_eq!(nearest(&long, ["tags", "targets"]), None);
+        assert_eq!(nearest("target", ["tags", "targets"]), Some("targets"));
     }
 
     #[test]

@@ -141,12 +141,14 @@ impl ZipEntry {
             }
             let inflated = inflated.freeze(length);
             crc.update(&inflated);
+            let is_longer = decoder.total_out() > self.size;
             let mut compressed = decoder.get_mut().taken.drain(..);
             let wants_more = layer.hash(inflated) && compressed.all(|chunk| layer.write(chunk));
             if !wants_more {
                 return Ok(());
             }
-            if length == 0 {
+            // One that is longer than it says need not be inflated to its end, which may be far.
+            if length == 0 || is_longer {
                 break;
             }
         }

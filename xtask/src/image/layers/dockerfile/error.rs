@@ -34,12 +34,18 @@ impl fmt::Display for DockerfileError {
 
 impl std::error::Error for DockerfileError {}
 
+/// Longer names are not compared, which takes memory for each pair of their characters.
+const LONGEST_NAME: usize = 100;
+
 /// The one of `known` that is most similar to `wrong`, if one is.
 pub(super) fn nearest<'k>(
     wrong: &str,
     known: impl IntoIterator<Item = &'k str>,
 ) -> Option<&'k str> {
-    let distances = known.into_iter().map(|name| {
+    let is_short = |name: &&str| name.len() <= LONGEST_NAME;
+    let known = known.into_iter().filter(is_short);
+    let known = known.filter(|_| is_short(&wrong));
+    let distances = known.map(|name| {
         let (name_as_told, wrong) = (name.to_ascii_uppercase(), wrong.to_ascii_uppercase());
         (strsim::damerau_levenshtein(&name_as_told, &wrong), name)
     });

@@ -44,6 +44,17 @@ fn values_do_not_grow_without_end() {
 }
 
 #[test]
+fn names_of_any_length_are_told_apart() {
+    let long = "A".repeat(400_000);
+    let message = recipe_with(&format!("ARG {long}=x\nFROM ${{{long}B}}"), &[]).unwrap_err();
+    assert!(
+        message.starts_with("`docker/Dockerfile`, line 2: `FROM "),
+        "{message}"
+    );
+    recipe_with(&long, &[]).unwrap_err();
+}
+
+#[test]
 fn depth_and_size_have_limits() {
     let nested = |depth: usize| {
         let (open, close) = ("${A:-".repeat(depth), "}".repeat(depth));
