@@ -84,8 +84,9 @@ pub(super) fn place(named: Vec<Named>) -> Result<Vec<Placed>, String> {
 fn parts(name: &str) -> Result<Vec<String>, String> {
     let refuse = |why: &str| Err(format!("its entry `{}` {why}", name.escape_debug()));
     let name = name.replace('\\', "/");
-    if name.contains('\0') {
-        return refuse("has a zero byte in its name");
+    // A long name is a record of a layer's header, which some readers take to end with the line.
+    if name.contains(char::is_control) {
+        return refuse("has a control character in its name");
     }
     if name.starts_with('/') || name.as_bytes().get(1) == Some(&b':') {
         return refuse("has an absolute name");
@@ -123,7 +124,7 @@ fn stays_inside(target: &str, depth: usize) -> bool {
     let up = parts.iter().take_while(|part| **part == "..").count();
     !target.is_empty()
         && !target.starts_with('/')
-        && !target.contains(['\\', '\0'])
+        && !target.contains(|c: char| c == '\\' || c.is_control())
         && up <= depth
         && !parts[up..].contains(&"..")
 }
@@ -227,6 +228,7 @@ mod tests {
             "C:\\a",
             "c:a",
             "a\0b",
+            "a\nb",
             "..",
         ] {
             assert!(paths(vec![file(name)]).is_err(), "{name:?}");
@@ -281,6 +283,7 @@ mod tests {
             ("a", "d/../../b"),
             ("a", "d/.."),
             ("a", "..\\b"),
+            ("a", "b\nc"),
             ("a", ""),
             // Hoisted out of `lib/`, it would leave.
             ("lib/a", "../b"),
