@@ -129,7 +129,7 @@ pub struct ReleaseArgs {
 
 #[derive(Debug, Args)]
 pub struct SyncArgs {
-    /// What to copy, in any of the formats in README.md, told apart by content
+    /// What to copy, in any of the formats in README.md, told apart by content; `-` is standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The same as FILE, for users of image-syncer
@@ -141,6 +141,9 @@ pub struct SyncArgs {
     /// Logins, in image-syncer's format
     #[arg(long, value_name = "FILE")]
     pub auth: Option<PathBuf>,
+    /// Where images go whose destination is written without a registry, instead of `REGISTRY`
+    #[arg(long, value_name = "REGISTRY[/PATH]")]
+    pub to: Option<String>,
     /// Only the tags that match: `v*`, `!*-nightly`, `semver:>=1.2`, `newest:10`
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     pub tags: Vec<String>,

@@ -1,7 +1,9 @@
-//! Where images go whose destination is written without a registry: the transfer tool's and the plain list's.
+//! Where images go whose destination is written without a registry, as in the lists of several tools.
 //!
-//! The variables are those of the two tools: `REGISTRY`; `REGISTRY_NAMESPACE`, `NAMESPACE` or `ALIYUN_NAMESPACE`;
-//! `REGISTRY_USER` and `REGISTRY_PASSWORD`, or `ALIYUN_USERNAME` and `ALIYUN_PASSWORD`. The first that is set counts.
+//! `--to` says it, or variables, whose names are those of the tools: `REGISTRY`, with `REGISTRY_NAMESPACE`, `NAMESPACE`
+//! or `ALIYUN_NAMESPACE`, and the login `REGISTRY_USER` and `REGISTRY_PASSWORD`, or `ALIYUN_USERNAME` and
+//! `ALIYUN_PASSWORD`; else docker_image_pusher's, which begin with `ALIYUN_REGISTRY`. The first that is set counts. A
+//! login is never used at another registry than the one it is set beside.
 
 use super::reader::ConfigReader;
 use crate::credentials::{Login, Variables};
@@ -16,11 +18,27 @@ pub(super) struct DefaultRegistry {
     pub login: Option<Login>,
 }
 
-const NAMESPACE: [&str; 3] = ["REGISTRY_NAMESPACE", "NAMESPACE", "ALIYUN_NAMESPACE"];
-const LOGIN: [(&str, &str); 2] = [
-    ("REGISTRY_USER", "REGISTRY_PASSWORD"),
-    ("ALIYUN_USERNAME", "ALIYUN_PASSWORD"),
-];
+/// Variables that belong together.
+struct Names {
+    registry: &'static str,
+    namespaces: &'static [&'static str],
+    logins: &'static [(&'static str, &'static str)],
+}
+
+const OURS: Names = Names {
+    registry: "REGISTRY",
+    namespaces: &["REGISTRY_NAMESPACE", "NAMESPACE", "ALIYUN_NAMESPACE"],
+    logins: &[
+        ("REGISTRY_USER", "REGISTRY_PASSWORD"),
+        ("ALIYUN_USERNAME", "ALIYUN_PASSWORD"),
+    ],
+};
+
+const DOCKER_IMAGE_PUSHER: Names = Names {
+    registry: "ALIYUN_REGISTRY",
+    namespaces: &["ALIYUN_NAME_SPACE"],
+    logins: &[("ALIYUN_REGISTRY_USER", "ALIYUN_REGISTRY_PASSWORD")],
+};
 
 /// Reserved by RFC 2606; it never gets into a request.
 const STAND_IN: &str = "registry.invalid";
@@ -35,39 +53,65 @@ impl DefaultRegistry {
         found.get_or_insert_with(|| DefaultRegistry::new(reader))
     }
 
+    /// What `--to` says: `registry[/path]`. It has no login of its own.
+    pub(super) fn named(text: &str) -> Result<DefaultRegistry, String> {
+        let text = text.trim_end_matches('/');
+        let (host, path) = text.split_once('/').unwrap_or((text, ""));
+        if !host.contains(['.', ':']) && host != "localhost" {
+            return Err(format!(
+                "`{text}` does not begin with a registry; hint: `docker.io/{text}` is on Docker Hub"
+            ));
+        }
+        DefaultRegistry::at(host, path).map_err(|error| error.to_string())
+    }
+
     /// The repository of the image `name`.
     pub(super) fn repository(&self, name: &str) -> Result<RepositoryName, ReferenceError> {
         RepositoryName::new(&self.host, &format!("{}{name}", self.prefix))
     }
 
+    fn at(host: &str, namespace: &str) -> Result<DefaultRegistry, ReferenceError> {
+        let prefix = match namespace {
+            "" => String::new(),
+            namespace => format!("{namespace}/"),
+        };
+        let any = RepositoryName::new(host, &format!("{prefix}any"))?;
+        Ok(DefaultRegistry {
+            host: any.host().to_owned(),
+            prefix,
+            login: None,
+        })
+    }
+
     fn new(reader: &mut ConfigReader) -> DefaultRegistry {
         let lookup = reader.lookup;
         let mut problem = |sentence| reader.problems.push(sentence);
-        let host = lookup("REGISTRY").unwrap_or_else(|| {
+        let names = [OURS, DOCKER_IMAGE_PUSHER];
+        let set = names.into_iter().find(|it| lookup(it.registry).is_some());
+        let names = set.unwrap_or(OURS);
+        let host = lookup(names.registry).unwrap_or_else(|| {
             let file = &reader.file;
             problem(format!(
-                "`REGISTRY` is not set: `{file}` names destinations without a registry; hint: also `REGISTRY_NAMESPACE`, `REGISTRY_USER` and `REGISTRY_PASSWORD`"
+                "`REGISTRY` is not set: `{file}` names destinations without a registry; hint: also `REGISTRY_NAMESPACE`, `REGISTRY_USER` and `REGISTRY_PASSWORD`, or `--to REGISTRY/PATH`"
             ));
             STAND_IN.to_owned()
         });
-        let namespace = NAMESPACE.into_iter().find_map(lookup);
-        let prefix = namespace.map_or_else(String::new, |namespace| namespace + "/");
-        let (host, prefix) = match RepositoryName::new(&host, &format!("{prefix}any")) {
-            Ok(any) => (any.host().to_owned(), prefix),
-            Err(error) => {
-                problem(format!("`REGISTRY` and its namespace: {error}"));
-                (STAND_IN.to_owned(), String::new())
+        let namespace = names.namespaces.iter().find_map(|it| lookup(it));
+        let found = DefaultRegistry::at(&host, namespace.as_deref().unwrap_or_default());
+        let mut found = found.unwrap_or_else(|error| {
+            problem(format!("`{}` and its namespace: {error}", names.registry));
+            DefaultRegistry {
+                host: STAND_IN.to_owned(),
+                prefix: String::new(),
+                login: None,
             }
-        };
+        });
         // The first of which anything is set.
-        let login = LOGIN.into_iter().find_map(|(user, password)| {
-            let login = Variables::read(user, password, lookup).login();
+        let login = names.logins.iter().find_map(|(user, password)| {
+            let login = Variables::read(*user, *password, lookup).login();
             login.map_err(|half| problem(half.to_string())).transpose()
         });
-        DefaultRegistry {
-            host,
-            prefix,
-            login: login.and_then(Result::ok),
-        }
+        found.login = login.and_then(Result::ok);
+        found
     }
 }

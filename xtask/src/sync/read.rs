@@ -1,15 +1,16 @@
 //! From the command line's files and filters to a [`Request`].
 //!
-//! It reads the named files and nothing else; variables come through a lookup.
+//! It reads the named files, of which `-` is standard input, and nothing else; variables come through a lookup.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::auth_file;
 use super::conflict::conflicts;
+use super::default_registry::DefaultRegistry;
 use super::formats::{self, Parsed};
 use super::reader::ConfigReader;
 use super::request::{ImageCopy, Request, Rule};
@@ -20,10 +21,12 @@ use crate::exit::Problems;
 /// The files and filters of the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
-    /// In any of the five formats: `FILE`, `--images FILE`, `--config FILE`.
+    /// In any of the formats: `FILE`, `--images FILE`, `--config FILE`; `-` is standard input.
     pub files: Vec<PathBuf>,
     /// `--auth FILE`: logins.
     pub auth: Option<PathBuf>,
+    /// `--to`: the registry, with a path, for images whose destination is written without one.
+    pub to: Option<String>,
     /// `--tags`: patterns that leave only some of the tags that the files choose.
     pub tags: Vec<String>,
     /// `--platform`: replaces those in the files.
@@ -36,7 +39,14 @@ pub struct Inputs {
 /// [`BadInput`](crate::exit::BadInput) with one line for each problem.
 pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Request> {
     let mut problems = Problems::default();
+    let mut warnings = Vec::new();
     let mut found = Parsed::default();
+    if let Some(to) = &inputs.to {
+        match DefaultRegistry::named(to) {
+            Ok(default) => found.default_registry = Some(default),
+            Err(problem) => problems.push(format!("`--to`: {problem}")),
+        }
+    }
     if inputs.files.is_empty() {
         problems.push(
             "nothing says what to copy; hint: `cargo xtask sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows",
@@ -57,6 +67,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
             file,
             lookup,
             problems: &mut problems,
+            warnings: &mut warnings,
         };
         if !is_auth {
             formats::read(reader, &text, &mut found);
@@ -81,16 +92,38 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
     problems.extend(conflicts(&copies));
     problems.none()?;
-    Ok(Request { rules, logins })
+    Ok(Request {
+        rules,
+        logins,
+        warnings,
+    })
 }
 
 /// Some hundred thousand images.
 const LARGEST_FILE: u64 = 64 << 20;
 
 fn text(path: &Path) -> io::Result<String> {
+    if path == Path::new("-") {
+        let input = io::stdin();
+        let is_terminal = input.is_terminal();
+        return standard_input(input, is_terminal);
+    }
+    read_text(File::open(path)?)
+}
+
+/// A terminal would wait for somebody to type a configuration.
+fn standard_input(input: impl Read, is_terminal: bool) -> io::Result<String> {
+    match is_terminal {
+        true => Err(io::Error::other(
+            "it is standard input, and that is a terminal; hint: `cargo xtask sync - < FILE`, or name the file",
+        )),
+        false => read_text(input),
+    }
+}
+
+fn read_text(from: impl Read) -> io::Result<String> {
     let mut text = String::new();
-    let mut file = File::open(path)?.take(LARGEST_FILE + 1);
-    file.read_to_string(&mut text)?;
+    from.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
     match text.len() as u64 > LARGEST_FILE {
         true => Err(io::Error::other("it is larger than 64 MiB")),
         false => Ok(text),
@@ -122,5 +155,18 @@ fn narrow(rules: &mut [Rule], inputs: &Inputs, problems: &mut Problems) {
         if !platforms.is_empty() {
             rule.policy.platforms = platforms.clone();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_asked_to_type_a_configuration() {
+        let said = standard_input(&b"nginx"[..], false).unwrap();
+        assert_eq!(said, "nginx");
+        let error = standard_input(&b""[..], true).unwrap_err().to_string();
+        assert!(error.contains("a terminal"), "{error}");
     }
 }

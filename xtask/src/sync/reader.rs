@@ -16,6 +16,8 @@ pub(super) struct ConfigReader<'a> {
     pub file: String,
     pub lookup: Lookup<'a>,
     pub problems: &'a mut Problems,
+    /// What is worth knowing and stops nothing.
+    pub warnings: &'a mut Vec<String>,
 }
 
 impl ConfigReader<'_> {
@@ -27,6 +29,13 @@ impl ConfigReader<'_> {
     pub(super) fn problem(&mut self, position: Position, sentence: impl fmt::Display) {
         let sentence = Foreign::sentence(&sentence.to_string());
         self.problems
+            .push(format!("`{}`, {position}: {sentence}", self.file));
+    }
+
+    /// Tells something that stops nothing.
+    pub(super) fn warn(&mut self, position: Position, sentence: impl fmt::Display) {
+        let sentence = Foreign::sentence(&sentence.to_string());
+        self.warnings
             .push(format!("`{}`, {position}: {sentence}", self.file));
     }
 

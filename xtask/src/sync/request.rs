@@ -14,6 +14,8 @@ pub struct Request {
     pub rules: Vec<Rule>,
     /// Who signs in where, as far as the files say it.
     pub logins: Logins,
+    /// What the files say that is not done, and stops nothing.
+    pub warnings: Vec<String>,
 }
 
 /// One repository, what to take from it, and where to put it.

@@ -38,6 +38,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     let request = request(settings, args)?;
     let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
     request.logins.credentials().for_each(mask);
+    warn(console, &request.warnings);
     let failures = match &args.only_failed {
         Some(path) => Failures::read(path)?,
         None => None,
@@ -74,12 +75,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
             return Err(bad_input(problem));
         }
     }
-    for warning in resolved.warnings.iter().take(MOST_WARNINGS) {
-        console.warning(warning);
-    }
-    if let Some(more @ 1..) = resolved.warnings.len().checked_sub(MOST_WARNINGS) {
-        console.warning(&format!("and {more} more warnings"));
-    }
+    warn(console, &resolved.warnings);
 
     let options = Options {
         mode,
@@ -108,6 +104,15 @@ const SOURCES: &str = "logins and lists of tags";
 /// As many as somebody reads.
 const MOST_WARNINGS: usize = 100;
 
+fn warn(console: &Console, warnings: &[String]) {
+    for warning in warnings.iter().take(MOST_WARNINGS) {
+        console.warning(warning);
+    }
+    if let Some(more @ 1..) = warnings.len().checked_sub(MOST_WARNINGS) {
+        console.warning(&format!("and {more} more warnings"));
+    }
+}
+
 /// Whether a run that did not come to know its images leaves the report as it was: it is the list of what failed.
 pub fn keeps_report(args: &SyncArgs) -> bool {
     let files = args.report.as_deref().zip(args.only_failed.as_deref());
@@ -118,6 +123,7 @@ fn request(settings: &Settings, args: &SyncArgs) -> Result<Request> {
     let inputs = Inputs {
         files: [&args.files[..], &args.images, &args.config].concat(),
         auth: args.auth.clone(),
+        to: args.to.clone(),
         tags: args.tags.clone(),
         platforms: args.platform.clone(),
     };

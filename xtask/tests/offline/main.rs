@@ -46,6 +46,7 @@ mod snapshots;
 #[allow(dead_code, reason = "each of the two test binaries uses a part")]
 mod support;
 mod sync_failures;
+mod sync_formats;
 mod sync_input;
 mod sync_options;
 mod sync_output;

@@ -235,7 +235,7 @@ async fn the_readme_shows_every_option_and_forms_that_are_read() {
     }
 
     let (_, table) = section
-        .split_once("| format | example |\n|---|---|\n")
+        .split_once("| format | command | example |\n|---|---|---|\n")
         .unwrap();
     let rows: Vec<&str> = table
         .lines()

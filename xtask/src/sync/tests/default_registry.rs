@@ -148,7 +148,7 @@ fn an_image_is_not_copied_onto_itself() {
         )
     };
     for (text, sentence) in [
-        ("nginx", "this image is in `REGISTRY` already"),
+        ("nginx", "this image is in the registry already"),
         (
             &entry(r#"["2", "1"]"#),
             "source and destination are the same image",

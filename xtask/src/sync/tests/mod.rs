@@ -2,6 +2,7 @@
 
 mod default_registry;
 mod image_syncer;
+mod images_txt;
 mod own;
 mod problems;
 

@@ -1,0 +1,74 @@
+//! A file of each other tool, copied from end to end.
+
+use std::fs::File;
+
+use fakes::registry::{Behavior, FakeRegistry};
+use xtask::oci::Index;
+
+use crate::support::sync_fixture::{SyncFixture, digest};
+
+const TWO: [&str; 2] = ["linux/amd64", "linux/arm64"];
+
+/// A source and a destination.
+async fn pair() -> (FakeRegistry, FakeRegistry, SyncFixture) {
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let there = FakeRegistry::start(Behavior::default()).await;
+    let hosts = [("source.io", &*source.host), ("one.io", &*there.host)];
+    let fixture = SyncFixture::between(&hosts);
+    (source, there, fixture)
+}
+
+/// The names `repository:tag` that a registry has.
+fn tags(registry: &FakeRegistry) -> Vec<String> {
+    let names = registry.manifests().into_keys();
+    let mut names: Vec<String> = names
+        .filter(|(_, at)| !at.starts_with("sha256:"))
+        .map(|(repository, tag)| format!("{repository}:{tag}"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_docker_image_pusher_from_standard_input() {
+    let (source, there, mut fixture) = pair().await;
+    for image in [
+        "gotify/server:1",
+        "vaultwarden/server:latest",
+        "team/alist:v3",
+    ] {
+        fixture.publish(&format!("source.io/{image}"), &TWO).await;
+    }
+    let list = "# three\nsource.io/gotify/server:1\n\nsource.io/vaultwarden/server\n--platform=linux/arm64 source.io/team/alist:v3\n";
+    fixture.write("images.txt", list);
+    let address = fixture.addressed("one.io");
+    fixture.workspace.set("ALIYUN_REGISTRY", &address);
+    fixture.workspace.set("ALIYUN_NAME_SPACE", "ns");
+    let list = File::open(fixture.workspace.path().join("images.txt")).unwrap();
+    let output = fixture.command(&["-"]).stdin(list).output().await.unwrap();
+    fixture.ended(output).expect(0, &["3 of 3 in place"]);
+    assert_eq!(
+        tags(&there),
+        [
+            "ns/gotify_server:1",
+            "ns/linux_arm64_alist:v3",
+            "ns/vaultwarden_server:latest",
+        ]
+    );
+    assert_eq!(
+        digest(&there, "ns/gotify_server", "1"),
+        digest(&source, "gotify/server", "1")
+    );
+    let alist = &there.manifests()[&("ns/linux_arm64_alist".to_owned(), "v3".to_owned())].1;
+    let index: Index = serde_json::from_slice(alist).unwrap();
+    let platforms = index.manifests.iter().filter_map(|it| it.platform.as_ref());
+    let platforms: Vec<String> = platforms.map(ToString::to_string).collect();
+    assert_eq!(platforms, ["linux/arm64"]);
+
+    fixture.write("images.txt", "source.io/team/alist:v3\nsource.io/a b\n");
+    let run = fixture.sync(&["images.txt"]).await;
+    run.expect(
+        2,
+        &["`images.txt`, line 2, column 1: more than an image stands here"],
+    );
+}
