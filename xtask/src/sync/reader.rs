@@ -78,6 +78,22 @@ impl ConfigReader<'_> {
         Some(text)
     }
 
+    /// Yes or no, in any of YAML's spellings.
+    pub(super) fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
+        let text = match &node.value {
+            Value::Text(text) => self.expand(node.position, text)?.to_ascii_lowercase(),
+            _ => String::new(),
+        };
+        match text.as_str() {
+            "true" | "yes" | "on" | "y" => Some(true),
+            "false" | "no" | "off" | "n" => Some(false),
+            _ => {
+                self.problem(node.position, format!("{what} is `true` or `false`"));
+                None
+            }
+        }
+    }
+
     /// One text or a list of them, none empty. `None` if any of them is wrong.
     pub(super) fn texts(&mut self, node: &Node, what: &str) -> Option<Vec<(Position, String)>> {
         let items = match &node.value {

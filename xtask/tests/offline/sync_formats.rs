@@ -72,3 +72,27 @@ async fn a_list_of_docker_image_pusher_from_standard_input() {
         &["`images.txt`, line 2, column 1: more than an image stands here"],
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_skopeo() {
+    let (source, there, fixture) = pair().await;
+    for tag in ["1.9", "2.0", "2.1-rc1", "latest"] {
+        fixture
+            .publish(&format!("source.io/team/app:{tag}"), &TWO)
+            .await;
+    }
+    fixture.publish("source.io/other/tool:v1", &TWO).await;
+    fixture.publish("source.io/other/tool:v2", &TWO).await;
+    let file = "source.io:\n  tls-verify: false\n  images: {other/tool: [v2]}\n  images-by-tag-regex: {team/app: '^lat'}\n  images-by-semver: {team/app: '>= 2'}\n";
+    fixture.write("sync.yml", file);
+    let run = fixture.sync(&["sync.yml", "--to", "one.io/mirror"]).await;
+    run.expect(0, &["3 of 3 in place"]);
+    assert_eq!(
+        tags(&there),
+        ["mirror/app:2.0", "mirror/app:latest", "mirror/tool:v2"]
+    );
+    assert_eq!(
+        digest(&there, "mirror/app", "2.0"),
+        digest(&source, "team/app", "2.0")
+    );
+}

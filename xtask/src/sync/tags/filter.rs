@@ -2,9 +2,9 @@
 //!
 //! The order of the patterns does not matter. A *plain name* is always chosen, whether it is listed or not: the copy
 //! reports that it is absent. *Globs and regular expressions* choose among the listed tags; where there are none of
-//! them, `semver:` and `newest:` choose among all, and so does a filter of exclusions only. Then each `semver:` narrows
-//! that choice, each `!` takes away (plain names too), and `newest:` keeps the newest versions of what is left (besides
-//! the plain names). What is no version never counts as new.
+//! them, `semver:`, `version:` and `newest:` choose among all, and so does a filter of exclusions only. Then each
+//! `semver:` and `version:` narrows that choice, each `!` takes away (plain names too), and `newest:` keeps the newest
+//! versions of what is left (besides the plain names). What is no version never counts as new.
 
 use std::collections::HashSet;
 
@@ -81,11 +81,23 @@ impl TagFilter {
         } else {
             match pattern.parse()? {
                 Matcher::Name(tag) => self.names.push(tag),
-                matcher @ Matcher::Version(_) => self.all_of.push(matcher),
+                matcher @ (Matcher::Version(_) | Matcher::Constraint(_)) => {
+                    self.all_of.push(matcher)
+                }
                 matcher => self.any_of.push(matcher),
             }
         }
         Ok(())
+    }
+
+    /// The patterns that make this filter; none for all tags.
+    pub(in crate::sync) fn patterns(&self) -> Vec<String> {
+        let names = self.names.iter().map(ToString::to_string);
+        let matchers = self.any_of.iter().chain(&self.all_of);
+        let excluded = self.none_of.iter().map(|it| format!("!{it}"));
+        let newest = self.newest.map(|count| format!("{NEWEST}{count}"));
+        let patterns = names.chain(matchers.map(ToString::to_string));
+        patterns.chain(excluded).chain(newest).collect()
     }
 
     /// Whether only versions can be chosen beside the plain names.

@@ -1,6 +1,7 @@
 //! Which tags of a repository are meant: patterns, and filters made of them.
 
 mod age;
+mod constraint;
 mod filter;
 pub(super) mod pattern;
 

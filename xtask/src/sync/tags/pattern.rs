@@ -1,12 +1,14 @@
-//! One pattern of a tag: `1.0`, `v*`, `/regex/`, `semver:>=1.2`.
+//! One pattern of a tag: `1.0`, `v*`, `/regex/`, `semver:>=1.2`, `version:>=1.2`.
 //!
 //! How patterns combine, and what `!` and `newest:` mean, is up to [`TagFilter`](super::TagFilter).
 
+use std::fmt;
 use std::str::FromStr;
 
 use regex_lite::Regex;
 use semver::{Version, VersionReq};
 
+use super::constraint::{Constraint, ConstraintError};
 use crate::oci::Tag;
 
 /// What matches a single tag.
@@ -15,9 +17,15 @@ pub(in crate::sync) enum Matcher {
     Name(Tag),
     /// Anywhere in the tag, as image-syncer searches; a glob, where `*` is any text and `?` any one character, matches
     /// all of it.
-    Regex(Regex),
+    Regex {
+        /// As it is written, with its slashes or its wildcards.
+        text: String,
+        regex: Regex,
+    },
     /// Only tags that are full versions match: `1.2.3`, `v1.2.3-rc.1`, not `1.2`.
     Version(VersionReq),
+    /// Also tags that leave out their last numbers.
+    Constraint(Constraint),
 }
 
 /// Why text is not a pattern.
@@ -31,6 +39,8 @@ pub enum PatternError {
     Regex(String, regex_lite::Error),
     #[error("`{0}` is not a range of versions: {1}; hint: `semver:>=1.2, <3`")]
     Version(String, semver::Error),
+    #[error("`{0}` is not a range of versions; {1}")]
+    Constraint(String, ConstraintError),
     #[error("`{0}` is not a number of tags; hint: `newest:10`")]
     Newest(String),
     #[error("`newest:` is given twice")]
@@ -49,8 +59,17 @@ impl FromStr for Matcher {
                 Err(error) => Err(PatternError::Version(range.to_owned(), error)),
             };
         }
+        if let Some(range) = text.strip_prefix("version:") {
+            return match range.parse() {
+                Ok(range) => Ok(Matcher::Constraint(range)),
+                Err(error) => Err(PatternError::Constraint(range.to_owned(), error)),
+            };
+        }
         let regex = |regex: &str| match Regex::new(regex) {
-            Ok(regex) => Ok(Matcher::Regex(regex)),
+            Ok(regex) => Ok(Matcher::Regex {
+                text: text.to_owned(),
+                regex,
+            }),
             Err(error) => Err(PatternError::Regex(regex.to_owned(), error)),
         };
         let between = text
@@ -76,8 +95,21 @@ impl Matcher {
     pub(in crate::sync) fn matches(&self, tag: &str) -> bool {
         match self {
             Matcher::Name(name) => name.as_str() == tag,
-            Matcher::Regex(regex) => regex.is_match(tag),
+            Matcher::Regex { regex, .. } => regex.is_match(tag),
             Matcher::Version(range) => version(tag).is_some_and(|version| range.matches(&version)),
+            Matcher::Constraint(range) => range.matches(tag),
+        }
+    }
+}
+
+/// The pattern that is read as this.
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Matcher::Name(tag) => write!(f, "{tag}"),
+            Matcher::Regex { text, .. } => f.write_str(text),
+            Matcher::Version(range) => write!(f, "semver:{range}"),
+            Matcher::Constraint(range) => write!(f, "version:{}", range.as_str()),
         }
     }
 }
