@@ -60,7 +60,7 @@ class Registry:
         )
         with open(self.directory / "log", "wb") as log:
             self.process = subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log)
-        self.host = self._listening()
+        self.host = self.near = self._listening()
         return self
 
     def __exit__(self, *_):
@@ -76,6 +76,29 @@ class Registry:
             time.sleep(0.01)
         self.process.kill()
         raise Failed("docker-registry does not listen: " + (self.directory / "log").read_text()[-500:])
+
+
+class Far:
+    """A fake registry in memory, and the address at which it is MILLISECONDS away each way."""
+
+    def __init__(self, milliseconds):
+        self.milliseconds = milliseconds
+
+    def __enter__(self):
+        self._stack = contextlib.ExitStack()
+        serve = build("--package=fakes", "--example=serve", "--release")
+        self.near = self._started([serve])
+        self.host = self._started([sys.executable, "-B", Path(__file__).with_name("relay.py"), self.near, str(self.milliseconds)])
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def _started(self, command):
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._stack.callback(process.wait)
+        self._stack.callback(process.stdin.close)
+        return process.stdout.readline().strip()
 
 
 @contextlib.contextmanager
@@ -170,7 +193,11 @@ def digests(host, repository, tags):
 
 def build_xtask(*profile):
     """Builds the program and tells where it is."""
-    command = ["cargo", "build", "--quiet", "--package=xtask", "--bin=xtask", "--message-format=json", *profile]
+    return build("--package=xtask", "--bin=xtask", *profile)
+
+
+def build(*options):
+    command = ["cargo", "build", "--quiet", "--message-format=json", *options]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return next(filter(None, (json.loads(line).get("executable") for line in built.stdout.splitlines())))
 

@@ -151,7 +151,7 @@ pub struct SyncArgs {
     #[arg(long, value_name = "PLATFORM", num_args = 1..)]
     pub platform: Vec<String>,
     /// Images copied concurrently to each registry
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub proc: u16,
     /// Retries of a request after a transient failure
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=20))]

@@ -49,13 +49,19 @@ pub(super) async fn diff(
     tags_in_repository: usize,
     force: bool,
 ) -> Result<Diff, CopyError> {
-    let before = tags(destination).await?;
-    let exists = before.iter().any(Option::is_some);
-    let may_be_equal = exists || destination.tags.is_empty();
-
     // If one HEAD may be all that is needed, do not read the manifest.
-    let mut filtered = None;
-    if policy.is_filter() || force || !may_be_equal {
+    let reads = policy.is_filter() || force || destination.has_no_tags_yet();
+    let at_source = async {
+        match reads {
+            true => image.filtered(policy).await.map(Some),
+            false => image.digest().await.map(|_| None),
+        }
+    };
+    // Both sides at once: one may be as far away as the other.
+    let (before, filtered) = tokio::join!(tags(destination), at_source);
+    let (before, mut filtered) = (before?, filtered?);
+    let exists = before.iter().any(Option::is_some);
+    if filtered.is_none() && !exists && !destination.tags.is_empty() {
         filtered = Some(image.filtered(policy).await?);
     }
     let mut root = match &filtered {
@@ -116,8 +122,7 @@ pub(super) async fn diff(
 
 /// The digests that the tags of the destination have now, in the order of the tags.
 async fn tags(destination: &Destination) -> Result<Vec<Option<Digest>>, Error> {
-    let (host, path) = (&destination.host, destination.repository.path());
-    if host.is_known_empty(path) {
+    if destination.has_no_tags_yet() {
         return Ok(vec![None; destination.tags.len()]);
     }
     let ask = |tag: Tag| destination.digest_of(tag);

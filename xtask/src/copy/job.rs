@@ -62,6 +62,11 @@ impl Destination {
         self.host.repository(self.repository.path())
     }
 
+    /// Whether its repository was listed, and had no tags.
+    pub(super) fn has_no_tags_yet(&self) -> bool {
+        !self.tags.is_empty() && self.host.is_known_empty(self.repository.path())
+    }
+
     /// The digest of what `at` names there.
     pub(super) async fn digest_of(
         &self,

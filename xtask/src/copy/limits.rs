@@ -35,7 +35,7 @@ pub(super) const SMALL_BLOB: u64 = 128 << 10;
 const READS: usize = 8;
 
 /// Small blobs that are read at once, and small requests to one registry.
-const REQUESTS: usize = 32;
+const REQUESTS: usize = 128;
 
 /// Memory for small blobs, in units of [`MEMORY_UNIT`] bytes: 8 MiB.
 const MEMORY: u32 = 8 << 10;
@@ -202,6 +202,6 @@ mod tests {
         // One at a time still travels.
         assert!(is_disk(&Limits::new(0, Some(0)).reserve(DISK_UNIT)));
         assert_eq!(requests(256), 8);
-        assert_eq!(requests(8192), REQUESTS);
+        assert_eq!(requests(1 << 20), REQUESTS);
     }
 }

@@ -35,8 +35,10 @@ pub struct RegistryHost {
 #[derive(Default)]
 pub(super) struct BlobLocations {
     repositories: Mutex<Vec<String>>,
-    /// Held while the blob is uploaded or mounted.
+    /// Held while the blob is uploaded.
     pub upload_lock: tokio::sync::Mutex<()>,
+    /// Those to which the blob is on its way, with what is held meanwhile.
+    on_its_way: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl RegistryHost {
@@ -153,6 +155,16 @@ impl BlobLocations {
         if !self.contains(path) {
             lock(&self.repositories).push(path.to_owned());
         }
+    }
+
+    /// What is held while the blob is brought to the repository at `path`.
+    pub fn way_to(&self, path: &str) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(lock(&self.on_its_way).entry(path.to_owned()).or_default())
+    }
+
+    /// Nobody who comes from now on has to wait.
+    pub fn end_way_to(&self, path: &str) {
+        lock(&self.on_its_way).remove(path);
     }
 
     pub fn invalidate(&self) {

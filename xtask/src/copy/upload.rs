@@ -11,6 +11,7 @@ use super::error::CopyError;
 use super::job::Destination;
 use super::limits::{FAN_OUT, SMALL_BLOB};
 use super::pending::PendingImage;
+use super::registry_host::BlobLocations;
 use super::result::{Bytes, Event, Listener};
 use super::source::SourceImage;
 use super::spool::Spool;
@@ -166,22 +167,22 @@ impl Uploader<'_> {
     async fn transfer(&self, blob: Descriptor) -> Result<(u64, Transfer), CopyError> {
         let path = self.destination.repository.path();
         let locations = self.destination.host.blob(&blob.digest);
-        // Concurrent uploads of one digest fail or corrupt it at some registries (docker/buildx#3731), and the second
-        // task may mount what the first uploaded.
-        let _alone = locations.upload_lock.lock().await;
+        let way = locations.way_to(path);
+        let _alone = way.lock().await;
         let progress = Arc::new(Progress {
             listener: Arc::clone(self.listener),
             host: self.destination.host.name.clone(),
             reported: AtomicU64::new(0),
         });
-        let transfer = match locations.mount_source(path) {
-            _ if locations.contains(path) => Transfer::Skipped,
-            from => {
-                let from = from.or_else(|| self.image.mount_source(&blob, &self.repository));
-                self.mount_or_upload(&blob, from, &progress).await?
-            }
+        let transfer = match locations.contains(path) {
+            true => Ok(Transfer::Skipped),
+            false => self.mount_or_upload(&blob, &locations, &progress).await,
         };
-        locations.add(path);
+        if transfer.is_ok() {
+            locations.add(path);
+        }
+        locations.end_way_to(path);
+        let transfer = transfer?;
         progress.reached(blob.size);
         Ok((blob.size, transfer))
     }
@@ -190,15 +191,31 @@ impl Uploader<'_> {
     async fn mount_or_upload(
         &self,
         blob: &Descriptor,
-        mount_from: Option<String>,
+        locations: &BlobLocations,
         progress: &Arc<Progress>,
     ) -> Result<Transfer, CopyError> {
+        let path = self.destination.repository.path();
+        let of_source = || self.image.mount_source(blob, &self.repository);
+        let mut from = locations.mount_source(path).or_else(of_source);
+        let was_declined = from.is_some();
+        let mut uploading = None;
         let mut session = None;
-        if let Some(from) = mount_from {
-            let mount = self.repository.mount_blob(&blob.digest, &from);
-            match self.destination.host.request(mount).await? {
-                Mount::Done => return Ok(Transfer::Mounted),
-                Mount::Declined(opened) => session = opened,
+        loop {
+            if let Some(from) = from.take() {
+                let mount = self.repository.mount_blob(&blob.digest, &from);
+                match self.destination.host.request(mount).await? {
+                    Mount::Done => return Ok(Transfer::Mounted),
+                    Mount::Declined(opened) => session = opened,
+                }
+            }
+            if uploading.is_some() {
+                break;
+            }
+            // Concurrent uploads of one digest fail or corrupt it at some registries (docker/buildx#3731), and what
+            // another has uploaded meanwhile may be mounted.
+            uploading = Some(locations.upload_lock.lock().await);
+            if !was_declined {
+                from = locations.mount_source(path);
             }
         }
         // Held from the first try on, so that a retry does not read the source again unless what came was corrupt.
@@ -230,8 +247,25 @@ impl Uploader<'_> {
         };
         let host = &self.destination.host;
         if blob.size <= SMALL_BLOB {
-            let bytes = spool().whole().await?;
-            let upload = self.repository.upload_bytes(&blob.digest, session, bytes);
+            let spool = spool();
+            let open = async {
+                match session {
+                    Some(session) => Ok(session),
+                    None => host.request(self.repository.open_upload()).await,
+                }
+            };
+            // Opened while it is read: the source may be as far away as the registry.
+            let (session, bytes) = tokio::join!(open, spool.whole());
+            let (session, bytes) = match (session, bytes) {
+                (Ok(session), Err(error)) => {
+                    session.cancel().await;
+                    return Err(error.into());
+                }
+                (session, bytes) => (session?, bytes?),
+            };
+            let upload = self
+                .repository
+                .upload_bytes(&blob.digest, Some(session), bytes);
             return Ok(host.request(upload).await?);
         }
         let upload = async {

@@ -172,7 +172,8 @@ impl Repository {
         }
     }
 
-    pub(super) async fn open_upload(&self) -> Result<Session, Error> {
+    /// Opens an upload, for [`upload_bytes`](Self::upload_bytes).
+    pub async fn open_upload(&self) -> Result<Session, Error> {
         let request = Request::new(Method::POST, self.url(format_args!("blobs/uploads/")));
         let response = self.send(request, Access::Push).await?;
         match response.status() {

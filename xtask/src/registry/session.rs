@@ -46,7 +46,7 @@ impl Session {
         self.connection.open_uploads.remove(self.number);
     }
 
-    pub(super) async fn cancel(self) {
+    pub async fn cancel(self) {
         self.connection.cancel(self.url.clone(), &self.scope).await;
         self.end();
     }

@@ -3,12 +3,13 @@
 //! name does not tell whether it speaks TLS, the first exchange finds out.
 
 use std::sync::{OnceLock, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use log::debug;
 use reqwest::header::AUTHORIZATION;
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode};
+use reqwest::{Body, Client, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -140,8 +141,23 @@ impl Transport {
         stall: Duration,
         sent: &Sent,
     ) -> Result<Response, http::Error> {
+        let asked = format!("{} {}", request.method(), public_url(request.url()));
+        let body = request
+            .body()
+            .and_then(Body::as_bytes)
+            .map_or(0, <[u8]>::len);
         let request = RequestBuilder::from_parts(client.clone(), request);
+        let start = Instant::now();
         let response = http::send(request, stall, sent).await;
+        let ms = start.elapsed().as_millis();
+        match &response {
+            Ok(response) => {
+                let (status, sent) = (response.status().as_u16(), body as u64 + sent.bytes());
+                let got = response.content_length().unwrap_or(0);
+                debug!("{asked}: {status} after {ms} ms, {sent} B sent, {got} B to read");
+            }
+            Err(error) => debug!("{asked}: failed after {ms} ms: {error}"),
+        }
         if let Err(http::Error::Broken {
             is_connect: true, ..
         }) = response

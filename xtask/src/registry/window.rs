@@ -5,8 +5,9 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The most, which is also the beginning.
-const WIDEST: usize = 64;
+/// The beginning, and the most.
+const FIRST: usize = 64;
+const WIDEST: usize = 128;
 
 pub(super) struct Window {
     places: Semaphore,
@@ -19,6 +20,8 @@ struct State {
     owed: usize,
     /// Requests that went well since the size has changed.
     good: usize,
+    /// The registry has limited the rate once.
+    is_limited: bool,
 }
 
 /// A place in the window.
@@ -30,11 +33,12 @@ pub(super) struct Place<'w> {
 impl Default for Window {
     fn default() -> Window {
         Window {
-            places: Semaphore::new(WIDEST),
+            places: Semaphore::new(FIRST),
             state: Mutex::new(State {
-                size: WIDEST,
+                size: FIRST,
                 owed: 0,
                 good: 0,
+                is_limited: false,
             }),
         }
     }
@@ -55,14 +59,15 @@ impl Window {
         let gone = state.size / 2;
         state.size -= gone;
         state.good = 0;
+        state.is_limited = true;
         state.owed += gone - self.places.forget_permits(gone);
     }
 
-    /// A request went well: one place more after as many as there are places.
+    /// A request went well: one place more; once the registry has limited the rate, after as many as there are places.
     pub(super) fn grow(&self) {
         let mut state = self.state();
         state.good += 1;
-        if state.size == WIDEST || state.good < state.size {
+        if state.size == WIDEST || state.is_limited && state.good < state.size {
             return;
         }
         state.good = 0;
@@ -97,6 +102,9 @@ mod tests {
     #[tokio::test]
     async fn it_narrows_at_once_and_widens_slowly() {
         let window = Window::default();
+        for _ in FIRST..WIDEST {
+            window.grow();
+        }
         let taken = futures_util::future::join_all((0..WIDEST).map(|_| window.enter())).await;
         window.halve();
         window.halve();
