@@ -58,4 +58,7 @@ async def pass_on(reader, writer, delay):
         pass
 
 
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except (asyncio.CancelledError, KeyboardInterrupt):
+    pass

@@ -176,7 +176,8 @@ impl Uploader<'_> {
         });
         let transfer = match locations.contains(path) {
             true => Ok(Transfer::Skipped),
-            false => self.mount_or_upload(&blob, &locations, &progress).await,
+            // Boxed, so that those that wait take little memory.
+            false => Box::pin(self.mount_or_upload(&blob, &locations, &progress)).await,
         };
         if transfer.is_ok() {
             locations.add(path);

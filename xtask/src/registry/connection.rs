@@ -155,7 +155,8 @@ impl Connection {
         };
         // Opened while this one waited: no need to be alone.
         let alone = alone.filter(|_| !self.opened.load(Ordering::Acquire));
-        let outcome = self.exchange(request, scope, stall, sent).await;
+        // Boxed, because hundreds wait for their answers at once, each within several others that would hold its size.
+        let outcome = Box::pin(self.exchange(request, scope, stall, sent)).await;
         self.opened.store(true, Ordering::Release);
         drop(alone);
         if outcome.is_ok() {
