@@ -1,8 +1,10 @@
 //! A YAML or JSON file as a tree of nodes, each with its position.
 //!
 //! JSON is read as the YAML it is, with `//` comments. Scalars keep their spelling: `1.10` stays `1.10`. Errors have a
-//! position and a reason, never the text at that position, which may be a password.
+//! position and a reason, never the text at that position, which may be a password. An alias stands for a copy of its
+//! anchor, with the positions of that, and `<<` adds the entries of a mapping that are not there.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -17,11 +19,13 @@ pub(super) struct Position {
     pub column: usize,
 }
 
+#[derive(Clone)]
 pub(super) struct Node {
     pub position: Position,
     pub value: Value,
 }
 
+#[derive(Clone)]
 pub(super) enum Value {
     /// Nothing was written, or an unquoted `null` or `~`.
     Nothing,
@@ -31,6 +35,7 @@ pub(super) enum Value {
     Mapping(IndexMap<String, Entry>),
 }
 
+#[derive(Clone)]
 pub(super) struct Entry {
     /// Of the key.
     pub position: Position,
@@ -54,6 +59,17 @@ impl Node {
     }
 }
 
+impl Node {
+    /// How many nodes it is.
+    fn count(&self) -> usize {
+        1 + match &self.value {
+            Value::List(nodes) => nodes.iter().map(Node::count).sum(),
+            Value::Mapping(entries) => entries.values().map(|it| it.node.count()).sum(),
+            Value::Nothing | Value::Text(_) => 0,
+        }
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, column {}", self.line, self.column)
@@ -65,6 +81,8 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
     let text = without_comments(text);
     let mut tree = Tree {
         parser: Parser::new_from_str(&text),
+        anchors: HashMap::new(),
+        copied: 0,
     };
     let mut document = None;
     loop {
@@ -107,8 +125,14 @@ impl From<Span> for Position {
 /// Far deeper than any format needs; the tree is built by recursion.
 const MAX_DEPTH: usize = 32;
 
+/// Copies of copies grow without bounds in a file of a few lines.
+const MAX_COPIED: usize = 1_000_000;
+
 struct Tree<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    anchors: HashMap<usize, Node>,
+    /// How many nodes aliases stand for so far.
+    copied: usize,
 }
 
 impl<'a> Tree<'a> {
@@ -127,6 +151,12 @@ impl<'a> Tree<'a> {
         if depth > MAX_DEPTH {
             return Err(position.fault("the nesting is too deep"));
         }
+        let anchor = match &event {
+            Event::Scalar(_, _, anchor, _)
+            | Event::SequenceStart(anchor, _)
+            | Event::MappingStart(anchor, _) => *anchor,
+            _ => 0,
+        };
         let value = match event {
             Event::Scalar(_, _, _, tag)
             | Event::SequenceStart(_, tag)
@@ -153,17 +183,36 @@ impl<'a> Tree<'a> {
                 }
             }
             Event::MappingStart(..) => Value::Mapping(self.mapping(depth)?),
-            Event::Alias(_) => return Err(position.fault(ALIAS)),
+            Event::Alias(anchor) => return self.copy(anchor, position),
             _ => return Err(position.fault("the document is not complete")),
         };
-        Ok(Node { position, value })
+        let node = Node { position, value };
+        // 0 is none.
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn copy(&mut self, anchor: usize, position: Position) -> Result<Node, Fault> {
+        // Inside of itself, an anchor is not complete.
+        let node = self.anchors.get(&anchor).ok_or(position.fault(ALIAS))?;
+        self.copied += node.count();
+        match self.copied > MAX_COPIED {
+            true => Err(position.fault("the aliases stand for too much")),
+            false => Ok(node.clone()),
+        }
     }
 
     fn mapping(&mut self, depth: usize) -> Result<IndexMap<String, Entry>, Fault> {
         let mut entries: IndexMap<String, Entry> = IndexMap::new();
+        let mut merged = Vec::new();
         loop {
             let (event, position) = self.next()?;
             if event == Event::MappingEnd {
+                for (name, entry) in merged {
+                    entries.entry(name).or_insert(entry);
+                }
                 return Ok(entries);
             }
             let Value::Text(name) = self.node(event, position, depth + 1)?.value else {
@@ -178,13 +227,27 @@ impl<'a> Tree<'a> {
             }
             let (event, at) = self.next()?;
             let node = self.node(event, at, depth + 1)?;
+            if name == "<<" {
+                let from = match node.value {
+                    Value::List(nodes) => nodes,
+                    _ => vec![node],
+                };
+                for Node { position, value } in from {
+                    let Value::Mapping(more) = value else {
+                        return Err(position.fault("`<<` takes a mapping or a list of them"));
+                    };
+                    merged.extend(more);
+                }
+                continue;
+            }
             entries.insert(name, Entry { position, node });
         }
     }
 }
 
-/// No format needs anchors, and an unquoted glob looks like one.
-const ALIAS: &str = "anchors and aliases are not supported; hint: text that begins with `*` or `&` must be in quotes";
+/// An unquoted glob looks like an alias.
+const ALIAS: &str =
+    "there is no such anchor; hint: text that begins with `*` or `&` must be in quotes";
 
 fn reason(info: &str) -> String {
     if info.contains("anchor") {
@@ -231,6 +294,35 @@ mod tests {
     }
 
     #[test]
+    fn aliases_are_copies_and_merge_keys_add_what_is_absent() {
+        let text = "x: &x {a: 1, b: 2}\ny: &y {b: 3, c: [&s z, *s]}\nz:\n  <<: [*x, *y]\n  a: 9\nw: {<<: *x}";
+        let document = parse(text).unwrap();
+        let shown = |node: &Node| match &node.value {
+            Value::Text(text) => text.clone(),
+            Value::List(nodes) => nodes.len().to_string(),
+            _ => "?".to_owned(),
+        };
+        let entries = |key: &str| match &document.get(key).unwrap().value {
+            Value::Mapping(entries) => {
+                let shown = entries
+                    .iter()
+                    .map(|(k, it)| format!("{k}{}", shown(&it.node)));
+                shown.collect::<Vec<_>>().join(" ")
+            }
+            _ => "?".to_owned(),
+        };
+        assert_eq!(entries("z"), "a9 b2 c2");
+        assert_eq!(entries("w"), "a1 b2");
+
+        let mut bomb = "a0: &a0 [x, x]\n".to_owned();
+        for at in 1..40 {
+            let below = at - 1;
+            bomb += &format!("a{at}: &a{at} [*a{below}, *a{below}]\n");
+        }
+        assert!(fault(&bomb).contains("too much"));
+    }
+
+    #[test]
     fn faults_tell_the_place_and_not_the_text() {
         for (text, expected) in [
             ("a: 1\nb: hunter2: c", "line 2"),
@@ -246,7 +338,12 @@ mod tests {
                 "line 2, column 3: YAML tags are not supported",
             ),
             ("a: [*]", "text that begins with `*`"),
-            ("- &hunter2 a\n- *hunter2", "text that begins with `*`"),
+            ("- a\n- *hunter2", "text that begins with `*`"),
+            ("a: &hunter2 [*hunter2]", "text that begins with `*`"),
+            (
+                "a: &a x\nb: {<<: *a}",
+                "line 1, column 4: `<<` takes a mapping",
+            ),
             ("a: 1\n---\nb: hunter2", "a second document"),
             (
                 "[a]: hunter2",
