@@ -1,6 +1,6 @@
 //! Repositories kept equal between registries: the whole of `cargo xtask sync`.
 //!
-//! Files in any of five formats ([`formats`]) become one plain [`Request`]; the registries it names are probed
+//! Files in any of seven formats ([`formats`]) become one plain [`Request`]; the registries it names are probed
 //! ([`probe`]); its rules become jobs once the sources have listed their tags ([`resolve`]); [`crate::copy`] does
 //! the work, and [`report`] says what came of it. Reading is apart from the network: all problems of all files are
 //! reported together, each with its line and column, before anything is asked of a registry. No message shows a
@@ -14,6 +14,7 @@ mod document;
 mod expand;
 mod files;
 mod formats;
+mod go_template;
 mod image_pattern;
 mod probe;
 mod progress;

@@ -78,6 +78,18 @@ impl ConfigReader<'_> {
         Some(text)
     }
 
+    /// The items of a list, which may be absent.
+    pub(super) fn items<'n>(&mut self, node: Option<&'n Node>, what: &str) -> &'n [Node] {
+        match node.map(|node| (&node.value, node.position)) {
+            None | Some((Value::Nothing, _)) => &[],
+            Some((Value::List(items), _)) => items,
+            Some((_, position)) => {
+                self.problem(position, format!("{what} must be a list"));
+                &[]
+            }
+        }
+    }
+
     /// Yes or no, in any of YAML's spellings.
     pub(super) fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
         let text = match &node.value {

@@ -96,3 +96,54 @@ async fn a_file_of_skopeo() {
         digest(&source, "team/app", "2.0")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_regsync() {
+    let (source, there, mut fixture) = pair().await;
+    for tag in ["1.9", "2.0", "2.0-rc1", "latest"] {
+        fixture
+            .publish(&format!("source.io/team/app:{tag}"), &TWO)
+            .await;
+    }
+    let file = r#"version: 1
+creds:
+- registry: one.io
+  tls: disabled
+x-both: &both
+  target: '{{ env "MIRROR" }}/app'
+  type: repository
+sync:
+- source: source.io/team/app
+  target: one.io/newest
+  type: image
+  interval: 12h
+- source: source.io/team/app
+  <<: *both
+  tags: {allow: ['2\..*'], deny: ['.*-rc.*']}
+"#;
+    fixture.write("regsync.yml", file);
+    let mirror = fixture.addressed("one.io/mirror");
+    fixture.workspace.set("MIRROR", &mirror);
+    let run = fixture.sync(&["regsync.yml"]).await;
+    run.expect(
+        0,
+        &[
+            "2 of 2 in place",
+            "no matter for what is copied: `interval`",
+        ],
+    );
+    assert_eq!(tags(&there), ["mirror/app:2.0", "newest:latest"]);
+    assert_eq!(
+        digest(&there, "newest", "latest"),
+        digest(&source, "team/app", "latest")
+    );
+
+    let before = there.requests().len();
+    fixture.write("regsync.yml", &file.replace("interval: 12h", "backup: old"));
+    let run = fixture.sync(&["regsync.yml"]).await;
+    run.expect(
+        2,
+        &["line 12, column 11: `backup` would change what is copied"],
+    );
+    assert_eq!(there.requests().len(), before);
+}

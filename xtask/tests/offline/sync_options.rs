@@ -241,7 +241,7 @@ async fn the_readme_shows_every_option_and_forms_that_are_read() {
         .lines()
         .take_while(|line| line.starts_with('|'))
         .collect();
-    assert_eq!(rows.len(), 6);
+    assert_eq!(rows.len(), 7);
     for row in rows {
         let (_, example) = row.trim_end_matches("` |").rsplit_once(" | `").unwrap();
         fixture.write("example.yaml", example);

@@ -2,14 +2,16 @@
 //!
 //! image-syncer's images are a mapping; its old config has `auth` with `images` or `rules`; the transfer tool's
 //! `images.json` has entries with `source`, `target` and `architectures`; our own has entries with `source` and
-//! `targets`; skopeo's has registries with `images`; anything that is no YAML is a plain list. A text in no format, or
-//! one that names no image, is a problem. A new format is a file here and a line in [`tree`].
+//! `targets`; regsync's has `sync`; skopeo's has registries with `images`; anything that is no YAML is a plain list. A
+//! text in no format, or one that names no image, is a problem. A new format is a file here and a line in [`tree`].
 
 mod image_syncer;
 mod image_syncer_config;
 mod images_json;
 mod native;
 mod plain_list;
+mod regsync;
+mod regsync_tags;
 mod rule;
 mod skopeo;
 
@@ -60,6 +62,7 @@ fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
         Value::Mapping(_) if ["auth", "images", "rules"].into_iter().any(has) => {
             image_syncer_config::read(reader, document, found);
         }
+        Value::Mapping(_) if has("sync") => regsync::read(reader, document, found),
         Value::Mapping(_) if skopeo::is_it(document) => skopeo::read(reader, document, found),
         Value::Mapping(_) if looks_like_logins(document) => reader.problem(
             document.position,

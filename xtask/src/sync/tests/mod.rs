@@ -5,6 +5,7 @@ mod image_syncer;
 mod images_txt;
 mod own;
 mod problems;
+mod regsync;
 mod skopeo;
 
 use super::*;
