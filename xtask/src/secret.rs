@@ -51,7 +51,15 @@ pub fn with_public_urls(text: &str) -> String {
         .map(|word| {
             let (start, url) = match word.find("http://").or_else(|| word.find("https://")) {
                 Some(at) => word.split_at(at),
-                None => return word.to_owned(),
+                // An address within the server, whose query may be a signature.
+                None => match word.split_once('?') {
+                    Some((path, query)) if path.contains('/') && query.contains('=') => {
+                        let end = query.rfind(|c: char| !ends(c)).map_or(0, |at| at + 1);
+                        let (_, end) = query.split_at(query.ceil_char_boundary(end));
+                        return format!("{path}{end}");
+                    }
+                    _ => return word.to_owned(),
+                },
             };
             let rest =
                 url.trim_end_matches(|c: char| ends(c) || matches!(c, ':' | ',' | ')' | ';'));
@@ -98,9 +106,8 @@ impl Redactor {
         if value.len() < SHORTEST {
             return;
         }
-        let [json, percent, percent_20] = escaped(value);
-        let plain = [json, percent, percent_20, value.to_owned()];
-        for spelling in plain.into_iter().chain(encoded(value.as_bytes())) {
+        let plain = escaped(value).into_iter().chain([value.to_owned()]);
+        for spelling in plain.chain(encoded(value.as_bytes())) {
             self.find_parts(&spelling);
             self.find_whole(spelling);
         }
@@ -237,11 +244,26 @@ impl Redactor {
 }
 
 /// As JSON and URLs escape it.
-fn escaped(value: &str) -> [String; 3] {
+fn escaped(value: &str) -> [String; 5] {
     let json = serde_json::to_string(value).unwrap_or_default();
+    let json = json.trim_matches('"');
+    // As those write it who write ASCII only, in small or capital letters.
+    let ascii = |digits: fn(u16) -> String| -> String {
+        let escape = |c: char| match c.is_ascii() {
+            true => c.to_string(),
+            false => c
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .map(|it| format!("\\u{}", digits(*it)))
+                .collect(),
+        };
+        json.chars().map(escape).collect()
+    };
     let percent: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
     [
-        json.trim_matches('"').to_owned(),
+        json.to_owned(),
+        ascii(|it| format!("{it:04x}")),
+        ascii(|it| format!("{it:04X}")),
         percent.replace('+', "%20"),
         percent,
     ]
@@ -268,7 +290,7 @@ mod tests {
 
     #[test]
     fn every_spelling_is_masked() {
-        let password = "p>>>p~~~?$\"q";
+        let password = "p>>>p~~~?$\"qä";
         let mut redactor = Redactor::default();
         redactor.add(&Secret::new(password.to_owned()));
         for spelling in [
@@ -277,6 +299,8 @@ mod tests {
             URL_SAFE_NO_PAD.encode(password),
             url::form_urlencoded::byte_serialize(password.as_bytes()).collect(),
             serde_json::to_string(password).unwrap(),
+            "p>>>p~~~?$\\\"q\\u00e4".to_owned(),
+            "p>>>p~~~?$\\\"q\\u00E4".to_owned(),
         ] {
             let out = redactor.redact(&spelling).into_owned();
             assert!(out.contains(MASK) && out.len() < 6, "{out}");

@@ -182,7 +182,7 @@ impl Missing<'_> {
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
         let (host, path) = (&self.destination.host, self.destination.repository.path());
-        Ok(!self.force && host.has_blob(path, &blob.digest).await?)
+        Ok(!self.force && host.has_blob(path, blob).await?)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::circuit_breaker::{CircuitBreaker, Turn};
 use super::limits::requests;
 use crate::machine;
-use crate::oci::Digest;
+use crate::oci::{Descriptor, Digest};
 use crate::registry::{Error, Registry, Repository};
 
 /// Concurrent uploads of large blobs. More are slower where the registries share a machine: with 6, the large image of
@@ -99,12 +99,12 @@ impl RegistryHost {
     }
 
     /// Whether the repository at `path` has the blob.
-    pub(super) async fn has_blob(&self, path: &str, digest: &Digest) -> Result<bool, Error> {
-        let locations = self.blob(digest);
+    pub(super) async fn has_blob(&self, path: &str, blob: &Descriptor) -> Result<bool, Error> {
+        let locations = self.blob(&blob.digest);
         if locations.contains(path) {
             return Ok(true);
         }
-        let has_it = self.request(self.repository(path).has_blob(digest)).await?;
+        let has_it = self.request(self.repository(path).has_blob(blob)).await?;
         if has_it {
             locations.add(path);
         }

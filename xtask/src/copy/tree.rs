@@ -119,10 +119,12 @@ impl Node {
     }
 
     /// The media type decides, not the parent: BuildKit's cache is an index that lists layers. What an index lists
-    /// without one is a manifest.
+    /// without one is a manifest, and so is what some registries call by a general name.
     fn is_manifest(&self, child: &Descriptor) -> bool {
-        media_type::is_manifest(&child.media_type)
-            || child.media_type.is_empty() && matches!(self.content, Content::Index(_))
+        let kind = &*child.media_type;
+        let is_general =
+            kind.is_empty() || kind == "application/json" || kind.contains(".manifest.");
+        media_type::is_manifest(kind) || is_general && matches!(self.content, Content::Index(_))
     }
 }
 

@@ -93,7 +93,7 @@ impl Uploader<'_> {
 
     async fn upload_if_missing(&self, blob: Descriptor) -> Result<(u64, Transfer), CopyError> {
         let (host, path) = (&self.destination.host, self.destination.repository.path());
-        if host.has_blob(path, &blob.digest).await? {
+        if host.has_blob(path, &blob).await? {
             return Ok((blob.size, Transfer::Skipped));
         }
         self.listener.on_event(Event::Planned {

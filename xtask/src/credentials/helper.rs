@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::Credentials;
+use crate::oci::json;
 
 /// A program that may have the credentials for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,13 @@ pub struct HelperError {
 struct Helped {
     username: String,
     secret: String,
+}
+
+/// The first value of what it has printed; what follows is nobody's.
+fn helped(stdout: &[u8]) -> Option<Helped> {
+    let mut values = serde_json::Deserializer::from_slice(stdout).into_iter();
+    let value = json::with_names(values.next()?.ok()?, &["Username", "Secret"]).ok()?;
+    serde_json::from_value(value).ok()
 }
 
 /// Long enough for a person to unlock a key ring.
@@ -78,8 +86,8 @@ impl Helper {
             return Err(format!("its answer has more than {LONGEST} bytes"));
         }
         if status.success() {
-            let answer: Helped = serde_json::from_slice(&stdout)
-                .map_err(|_| "its answer is not readable".to_owned())?;
+            let answer = helped(&stdout);
+            let answer = answer.ok_or_else(|| "its answer is not readable".to_owned())?;
             return Ok(Some(Credentials::of(&answer.username, &answer.secret)));
         }
         // The words of the protocol, on standard output with status 1. Nothing else of it is looked at or quoted: there

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder};
 use url::Url;
 
@@ -10,6 +11,9 @@ use super::proxy;
 use super::trust::{self, Verify};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What comes is hashed and measured as it is.
+const PLAIN: (HeaderName, HeaderValue) = (ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 
 /// A client for the server at `base`, with what `configure` adds.
 ///
@@ -37,6 +41,7 @@ pub fn client_with(
         .user_agent(concat!("hagicode-xtask/", env!("CARGO_PKG_VERSION")))
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
+        .default_headers(HeaderMap::from_iter([PLAIN]))
         .no_proxy();
     let builder = configure(match proxy::proxy() {
         Some(proxy) => builder.proxy(proxy),

@@ -56,7 +56,7 @@ pub fn edited(index: &Manifest, edits: &[ChildEdit]) -> Result<Manifest, Manifes
 fn edited_text(index: &[u8], edits: &[ChildEdit]) -> serde_json::Result<Vec<u8>> {
     let mut document: Object = serde_json::from_slice(index)?;
     for (key, value) in &mut document.0 {
-        if key != "manifests" {
+        if !key.eq_ignore_ascii_case("manifests") {
             continue;
         }
         let children: Option<Vec<Box<RawValue>>> = serde_json::from_str(value.get())?;

@@ -5,7 +5,7 @@ mod digest;
 mod error;
 mod host;
 mod index;
-mod json;
+pub mod json;
 mod manifest;
 pub mod media_type;
 mod platform;

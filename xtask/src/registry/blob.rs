@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
-use reqwest::header::{HeaderValue, RANGE};
+use reqwest::header::{CONTENT_LENGTH, HeaderValue, RANGE};
 use reqwest::{Method, Request, Response, StatusCode};
 
 use super::auth::Access;
@@ -15,9 +15,9 @@ use crate::oci::{Descriptor, Digest, Hasher};
 use crate::secret::public_url;
 
 impl Repository {
-    /// Whether the blob is in this repository.
-    pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
-        let ask = || self.look_for_blob(digest, Access::Pull);
+    /// Whether the blob is in this repository: whole, as far as the registry states its size.
+    pub async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
+        let ask = || self.look_for_blob(&blob.digest, Some(blob.size), Access::Pull);
         self.connection.retry(ask).await
     }
 
@@ -25,11 +25,14 @@ impl Repository {
     pub(super) async fn look_for_blob(
         &self,
         digest: &Digest,
+        size: Option<u64>,
         access: Access,
     ) -> Result<bool, Error> {
         let scope = self.scope(access);
         let head = self.blob_request(Method::HEAD, digest);
         let response = match self.connection.attempt(head, &scope).await {
+            // The registry sends to a storage whose signature is for reading only: it has said nothing itself.
+            Err(error) if self.connection.is_of_another(&error) => return Ok(false),
             Err(error) if lacks_method(&error) => {
                 let mut get = self.blob_request(Method::GET, digest);
                 let first = HeaderValue::from_static("bytes=0-0");
@@ -42,7 +45,11 @@ impl Repository {
             return Ok(false);
         };
         proves(&response, digest)?;
-        Ok(true)
+        // What broke off half-way has another size.
+        let stated = response.headers().get(CONTENT_LENGTH);
+        let stated = stated.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+        let is_whole = response.status() == StatusCode::OK;
+        Ok(!is_whole || stated.is_none() || size.is_none() || stated == size)
     }
 
     /// Begins to read the blob; `None` if it is not there.

@@ -74,6 +74,13 @@ impl Connection {
         })
     }
 
+    /// Whether `error` is the refusal of another host, to which this one has sent.
+    pub(super) fn is_of_another(&self, error: &Error) -> bool {
+        let refused = matches!(error.status(), Some(401 | 403));
+        let from = error.response().and_then(|it| Url::parse(&it.url).ok());
+        refused && from.is_some_and(|url| !self.is_ours(&url))
+    }
+
     pub(super) fn has_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
     }
@@ -202,7 +209,10 @@ impl Connection {
                 response.status() == StatusCode::UNAUTHORIZED && self.is_ours(response.url());
             if is_unauthorized {
                 let headers = response.headers();
-                let again = self.auth.learn(authorization.as_ref(), headers).await;
+                let again = self
+                    .auth
+                    .learn(authorization.as_ref(), headers, scope)
+                    .await;
                 match spare {
                     Some(spare) if again && refusals < MOST_REFUSALS => {
                         refusals += 1;

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::repository::Repository;
 use crate::foreign::Foreign;
 use crate::http;
-use crate::oci::{Content, Descriptor, Digest, Index, Tag, TagOrDigest};
+use crate::oci::{Content, Descriptor, Digest, Index, Tag, TagOrDigest, json};
 
 /// The tags of a repository.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Repository {
         #[derive(Deserialize)]
         struct Page {
             /// `null` where the repository has lost its last tag.
-            tags: Option<Vec<String>>,
+            tags: Option<Vec<Option<String>>>,
         }
         let mut first = self.url(format_args!("tags/list"));
         // The longest page that registries serve.
@@ -43,7 +43,7 @@ impl Repository {
         let mut list = TagList::default();
         for page in self.pages::<Page>(first).await? {
             for text in page.tags.unwrap_or_default() {
-                list.add(&text);
+                list.add(&text.unwrap_or_default());
             }
         }
         Ok(list)
@@ -89,7 +89,18 @@ impl Repository {
             if bytes > LARGEST_LIST {
                 return Err(wrong(format!("more than {LARGEST_LIST} bytes of pages")));
             }
-            let page = serde_json::from_slice(&body);
+            let page = json::from_slice(
+                &body,
+                &[
+                    "tags",
+                    "manifests",
+                    "mediaType",
+                    "digest",
+                    "size",
+                    "annotations",
+                    "artifactType",
+                ],
+            );
             pages.push(page.map_err(|e| wrong(format!("not the list that was asked for: {e}")))?);
             let following = http::next_page(response.headers(), response.url())
                 .map_err(|reason| wrong(Foreign::new(&reason).to_string()))?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use log::debug;
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING};
 use reqwest::redirect::Policy;
 use reqwest::{Body, Client, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode};
 use tokio::sync::OnceCell;
@@ -18,6 +18,7 @@ use super::error::{Error, ErrorResponse};
 use super::options::Options;
 use super::resolve::PinnedResolver;
 use crate::credentials::Credentials;
+use crate::foreign::Foreign;
 use crate::http::{self, Sent, Verify, is_loopback};
 use crate::secret::{Redactor, public_url};
 
@@ -219,6 +220,15 @@ impl Transport {
         response: &mut Response,
         limit: usize,
     ) -> Result<Bytes, Error> {
+        if let Some(encoding) = response
+            .headers()
+            .get(CONTENT_ENCODING)
+            .filter(|it| *it != "identity")
+        {
+            let encoding = Foreign::new(&String::from_utf8_lossy(encoding.as_bytes())).to_string();
+            let reason = format!("it was asked for plain text, and compresses it (`{encoding}`)");
+            return Err(Error::protocol(response.url(), reason));
+        }
         let body = http::document(response, self.options.stall.request, limit).await;
         body.map_err(|error| Error::http(response.url(), &error))
     }

@@ -143,7 +143,7 @@ impl Repository {
             if let Error::Rejected { .. } | Error::Denied { .. } | Error::RateLimited(_) = error {
                 return Err(error);
             }
-            match self.look_for_blob(digest, Access::Push).await {
+            match self.look_for_blob(digest, None, Access::Push).await {
                 Ok(true) => Ok(()),
                 _ => Err(error),
             }
@@ -162,7 +162,7 @@ impl Repository {
         if is_created && stated_digest(response.headers()).as_ref() == Some(digest) {
             return Ok(());
         }
-        match self.look_for_blob(digest, Access::Push).await? {
+        match self.look_for_blob(digest, None, Access::Push).await? {
             true => Ok(()),
             false => Err(Error::unproven(response, digest.as_str())),
         }

@@ -104,7 +104,7 @@ async fn has_blobs(repository: &Repository, images: impl IntoIterator<Item = Ima
         .into_iter()
         .flat_map(|image| image.layers.into_iter().chain([image.config]))
         .filter(|blob| !blob.is_foreign());
-    let ask = blobs.map(|blob| async move { repository.has_blob(&blob.digest).await });
+    let ask = blobs.map(|blob| async move { repository.has_blob(&blob).await });
     let answers = try_join_all(ask).await;
     answers.is_ok_and(|answers| answers.into_iter().all(|has_it| has_it))
 }

@@ -96,7 +96,7 @@ async fn previous_release(repository: &Repository, version: &Version) -> Result<
     }
     // A registry should have all layers of a manifest, but some lose layers.
     let ask = layers.iter().map(|(diff_id, layer)| async move {
-        let is_there = !layer.is_foreign() && repository.has_blob(&layer.digest).await?;
+        let is_there = !layer.is_foreign() && repository.has_blob(layer).await?;
         anyhow::Ok((!is_there).then(|| diff_id.clone()))
     });
     for lost in try_join_all(ask).await?.into_iter().flatten() {

@@ -14,7 +14,7 @@ use super::Request;
 use crate::copy::{Mode, RegistryHost};
 use crate::credentials::{Credentials, Login, NoLogin};
 use crate::exit::no_problems;
-use crate::oci::{Digest, RepositoryName};
+use crate::oci::{Descriptor, Digest, RepositoryName};
 use crate::registry::{Error, Options, Registry, Repository};
 use crate::settings::Settings;
 
@@ -203,7 +203,7 @@ impl Connection {
         let host = &self.host.name;
         let repository = self.registry.repository(&self.path);
         let origin = &self.login.origin;
-        let blob = Digest::sha256_of(b"{}");
+        let blob = Descriptor::new("", Digest::sha256_of(b"{}"), 2);
         let answer = async {
             let answer = repository.has_blob(&blob).await;
             match self.check_login(&repository, &answer).await {

@@ -59,6 +59,19 @@ async fn each_repository_and_action_has_its_own_token_and_a_wider_one_serves() {
 }
 
 #[tokio::test]
+async fn a_token_is_asked_for_what_the_challenge_calls_the_repository() {
+    let server = FakeRegistry::start(Behavior {
+        auth: AuthMode::TokensOfProject,
+        ..Behavior::default()
+    })
+    .await;
+    let repository = registry(&server.host, login(USER, PASSWORD)).repository("app");
+    repository.head_manifest(&tag("x")).await.unwrap();
+    repository.check_push_access().await.unwrap();
+    assert_eq!(server.count(Method::GET, "/token"), 2);
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_tried_once_however_many_ask() {
     for auth in [AuthMode::Tokens, AuthMode::Basic] {
         let server = FakeRegistry::start(Behavior {
@@ -208,16 +221,16 @@ async fn what_is_hidden_is_found_with_the_login_that_v2_asks_for() {
         .upload_blob(&blob, None, body(CONTENT))
         .await
         .unwrap();
-    assert!(repository.has_blob(&blob.digest).await.unwrap());
+    assert!(repository.has_blob(&blob).await.unwrap());
     assert_eq!(server.count(Method::GET, "/v2/"), 2);
 
     let wrong = registry(&server.host, login(USER, "wrong")).repository("ns/app");
     for _ in 0..2 {
-        let error = wrong.has_blob(&blob.digest).await.unwrap_err();
+        let error = wrong.has_blob(&blob).await.unwrap_err();
         assert!(matches!(error, Error::Rejected { .. }), "{error}");
     }
     let anonymous = registry(&server.host, Credentials::Anonymous).repository("ns/app");
-    assert!(!anonymous.has_blob(&blob.digest).await.unwrap());
+    assert!(!anonymous.has_blob(&blob).await.unwrap());
 }
 
 #[tokio::test]

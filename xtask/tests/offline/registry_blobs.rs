@@ -190,7 +190,7 @@ async fn a_small_blob_is_uploaded_with_its_commit() {
         .upload_bytes(&blob.digest, None, Bytes::from_static(CONTENT))
         .await
         .unwrap();
-    assert!(repository.has_blob(&blob.digest).await.unwrap());
+    assert!(repository.has_blob(&blob).await.unwrap());
     assert_eq!(server.count(Method::PATCH, ""), 0);
 }
 
@@ -303,7 +303,7 @@ async fn a_mount_that_is_granted_uploads_nothing() {
         target.mount_blob(&blob.digest, "ns/app").await.unwrap(),
         Mount::Done
     ));
-    assert!(target.has_blob(&blob.digest).await.unwrap());
+    assert!(target.has_blob(&blob).await.unwrap());
 }
 
 #[tokio::test]

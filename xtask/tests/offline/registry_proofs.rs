@@ -185,14 +185,55 @@ async fn a_blob_is_found_where_head_is_not_served_and_not_in_a_page() {
     let (server, repository) = open().await;
     let blob = layer(CONTENT);
     server.fault(Method::HEAD, "blobs", Fault::Respond(405, &[], ""));
-    assert!(!repository.has_blob(&blob.digest).await.unwrap());
+    assert!(!repository.has_blob(&blob).await.unwrap());
     server.put_blob("ns/app", blob.digest.as_str(), CONTENT.into());
     server.fault(Method::HEAD, "blobs", Fault::Respond(405, &[], ""));
-    assert!(repository.has_blob(&blob.digest).await.unwrap());
+    assert!(repository.has_blob(&blob).await.unwrap());
     let page = Fault::Respond(200, &[("content-type", "text/html; charset=utf-8")], "");
     server.fault(Method::HEAD, "blobs", page);
-    let error = repository.has_blob(&blob.digest).await.unwrap_err();
+    let error = repository.has_blob(&blob).await.unwrap_err();
     assert!(matches!(error, Error::Protocol { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_blob_of_another_size_is_not_there_and_what_a_storage_refuses_says_nothing() {
+    let (server, repository) = open().await;
+    let blob = layer(CONTENT);
+    server.put_blob("ns/app", blob.digest.as_str(), CONTENT.into());
+    let half = Fault::Respond(200, &[("content-length", "3")], "");
+    server.fault(Method::HEAD, "blobs", half);
+    assert!(!repository.has_blob(&blob).await.unwrap());
+    for status in [401, 403] {
+        let storage = serve(move |_| {
+            let response = Response::builder().status(status).body(whole(Bytes::new()));
+            async move { Ok(response.expect("a response")) }
+        });
+        let storage = storage.await;
+        let there = format!("http://{}/signed", storage.host());
+        server.fault(Method::HEAD, "blobs", Fault::Redirect(307, there));
+        assert!(!repository.has_blob(&blob).await.unwrap());
+    }
+    assert!(repository.has_blob(&blob).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_document_that_comes_compressed_is_told() {
+    let (server, repository) = open().await;
+    let gzip = Fault::Respond(200, &[("content-encoding", "gzip")], "\u{1f}");
+    server.fault(Method::GET, "tags/list", gzip);
+    let error = repository.tags().await.unwrap_err().to_string();
+    assert!(error.contains("compresses it (`gzip`)"), "{error}");
+    let asked = &server.requests()[0].headers["accept-encoding"];
+    assert_eq!(asked, "identity");
+}
+
+#[tokio::test]
+async fn a_list_is_read_as_go_reads_it() {
+    let (server, repository) = open().await;
+    let list = Fault::Respond(200, &[], r#"{"Name":"a","Tags":["1",null],"tags2":0}"#);
+    server.fault(Method::GET, "tags/list", list);
+    let list = repository.list().await.unwrap();
+    assert_eq!((list.tags.len(), list.wrong_count), (1, 1));
 }
 
 /// A server whose every response has `status` and a body that drips for ever.

@@ -127,12 +127,12 @@ async fn a_blob_is_streamed_there_and_back() {
     let repository = registry(&server.host, login("user", PASSWORD)).repository("a");
     let chunks: Vec<Bytes> = (0..80u8).map(|n| vec![n; 65_537].into()).collect();
     let blob = layer(&chunks.concat());
-    assert!(!repository.has_blob(&blob.digest).await.unwrap());
+    assert!(!repository.has_blob(&blob).await.unwrap());
     assert!(repository.get_blob(&blob).await.unwrap().is_none());
 
     let body = stream::iter(chunks.clone().into_iter().map(Ok));
     repository.upload_blob(&blob, None, body).await.unwrap();
-    assert!(repository.has_blob(&blob.digest).await.unwrap());
+    assert!(repository.has_blob(&blob).await.unwrap());
     let mut reader = repository
         .get_blob(&blob)
         .await

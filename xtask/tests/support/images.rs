@@ -203,8 +203,9 @@ impl Sample {
             let held = repository.get_manifest(&at).await.unwrap();
             assert_eq!(held.as_ref(), Some(manifest));
         }
-        for (digest, _) in &self.blobs {
-            assert!(repository.has_blob(digest).await.unwrap(), "{digest}");
+        for (digest, bytes) in &self.blobs {
+            let blob = Descriptor::new("", digest.clone(), bytes.len() as u64);
+            assert!(repository.has_blob(&blob).await.unwrap(), "{digest}");
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum AuthMode {
     /// Tokens for scopes, from `/token`; nobody may push under `readonly/`, nobody gets a token for
     /// `forbidden/`, and anybody may pull from `public/`.
     Tokens,
+    /// The same behind a proxy that hides the project: what it calls `app` is `project/app` to the token server.
+    TokensOfProject,
 }
 
 pub const USER: &str = "robot$x";
@@ -68,6 +70,10 @@ impl TokenServer {
             AuthMode::Tokens => {
                 format!(r#"Bearer realm="http://{host}/token",service="{SERVICE}""#)
             }
+            AuthMode::TokensOfProject => {
+                let scope = format!("repository:project/{}:pull", repository(rest));
+                format!(r#"Bearer realm="http://{host}/token",service="{SERVICE}",scope="{scope}""#)
+            }
             _ => format!(r#"Basic realm="{SERVICE}""#),
         };
         let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
@@ -83,7 +89,7 @@ impl TokenServer {
             AuthMode::BasicToPush => {
                 matches!(request.method, Method::GET | Method::HEAD) || given == Some(&basic())
             }
-            AuthMode::Tokens => {
+            AuthMode::Tokens | AuthMode::TokensOfProject => {
                 let token = given.and_then(|given| given.strip_prefix("Bearer "));
                 let mut issued = self.tokens.iter();
                 let Some((_, scopes, at)) = issued.find(|(it, ..)| Some(&**it) == token) else {
@@ -93,7 +99,12 @@ impl TokenServer {
                     return false;
                 }
                 let is_read = matches!(request.method, Method::GET | Method::HEAD);
-                let needed = (repository(rest), if is_read { "pull" } else { "push" });
+                let project = match self.mode {
+                    AuthMode::TokensOfProject => "project/",
+                    _ => "",
+                };
+                let name = format!("{project}{}", repository(rest));
+                let needed = (name, if is_read { "pull" } else { "push" });
                 // `/v2/` itself is for whoever has a token.
                 rest.is_empty() || scopes.iter().any(|scope| grants(scope, &needed))
             }

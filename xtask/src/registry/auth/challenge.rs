@@ -4,6 +4,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use url::Url;
 
 use crate::http;
+use crate::oci::RepositoryName;
 
 /// One way in (RFC 9110, 11.6.1; distribution specification, token authentication).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,24 @@ impl Challenge {
                 challenges.iter().any(basic).then_some(Challenge::Basic)
             })
     }
+}
+
+/// The repository that the host asks a token for, if a challenge of Bearer names one. Other scopes are not understood,
+/// such as `aws` (SgtSilvio/gradle-oci#141).
+pub(super) fn repository(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(WWW_AUTHENTICATE).iter();
+    let mut challenges =
+        values.flat_map(|value| challenges(&String::from_utf8_lossy(value.as_bytes())));
+    let bearer = challenges.find(|it| it.bearer().is_some())?;
+    let mut scopes = bearer
+        .parameters
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("scope"));
+    let scope = scopes.next()?.1.split(' ').next()?;
+    let (name, _actions) = scope.strip_prefix("repository:")?.rsplit_once(':')?;
+    RepositoryName::new("host.invalid", name)
+        .ok()
+        .map(|it| it.path().to_owned())
 }
 
 /// A scheme and its parameters, as written.

@@ -28,6 +28,8 @@ pub(super) struct Auth {
     credentials: Credentials,
     challenge: Mutex<Option<Challenge>>,
     tokens: Mutex<HashMap<Scope, Slot>>,
+    /// What the host calls a repository in its challenge, where a proxy before it has given it another name.
+    names: Mutex<HashMap<String, String>>,
     /// Whether these credentials have ever been accepted.
     accepted: AtomicBool,
     /// The refusal of the login, once there was one.
@@ -53,6 +55,7 @@ impl Auth {
             credentials,
             challenge: Mutex::default(),
             tokens: Mutex::default(),
+            names: Mutex::default(),
             accepted: AtomicBool::new(false),
             refusal: OnceLock::new(),
         }
@@ -110,7 +113,7 @@ impl Auth {
         self.check_login()?;
         transport.check_realm(realm, &self.credentials)?;
         let asked = Instant::now();
-        let request = token::request(realm, service, Some(scope), &self.credentials);
+        let request = token::request(realm, service, Some(&self.named(scope)), &self.credentials);
         let method = request.method().clone();
         let mut response = transport.small(request).await?;
         if !response.status().is_success() {
@@ -142,6 +145,19 @@ impl Auth {
         })
     }
 
+    /// The scope, of what the host calls its repositories.
+    fn named(&self, scope: &Scope) -> Scope {
+        let names = self.names.lock().expect("no holder panics");
+        let named = |name: &String| names.get(name).unwrap_or(name).clone();
+        Scope {
+            repository: named(&scope.repository),
+            access: match &scope.access {
+                Access::Mount { from } => Access::Mount { from: named(from) },
+                access => access.clone(),
+            },
+        }
+    }
+
     /// Whether a 403 of the token endpoint is about the login, as GitHub's to a wrong token, and not about the one
     /// repository, as GitLab's: asked for no repository, as `docker login` asks, only the login can be refused.
     async fn is_login_refused(
@@ -165,10 +181,19 @@ impl Auth {
     }
 
     /// Learns from a 401 to a request that carried `used`; returns whether another try can end differently.
-    pub(super) async fn learn(&self, used: Option<&Authorization>, headers: &HeaderMap) -> bool {
+    pub(super) async fn learn(
+        &self,
+        used: Option<&Authorization>,
+        headers: &HeaderMap,
+        scope: &Scope,
+    ) -> bool {
         let Some(challenge) = Challenge::of(headers) else {
             return false;
         };
+        if let Some(name) = challenge::repository(headers).filter(|it| *it != scope.repository) {
+            let mut names = self.names.lock().expect("no holder panics");
+            names.insert(scope.repository.clone(), name);
+        }
         let again = match used {
             None => challenge != Challenge::Basic || token::basic(&self.credentials).is_some(),
             Some(Authorization { kept: None, .. }) => false,

@@ -11,6 +11,7 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::credentials::Credentials;
+use crate::oci::json;
 use crate::registry::error::Error;
 
 /// What a request needs to be allowed. Each has a token of its own: one token for all would soon be too long for a
@@ -73,7 +74,8 @@ impl Token {
         }
         let wrong = |reason| Error::protocol(realm, reason);
         let response: TokenResponse =
-            serde_json::from_slice(body).map_err(|_| wrong("not a token response"))?;
+            json::from_slice(body, &["token", "access_token", "expires_in"])
+                .map_err(|_| wrong("not a token response"))?;
         let token = response.token.filter(|token| !token.is_empty());
         let token = token.or(response.access_token);
         let token = token.ok_or_else(|| wrong("a response without a token"))?;
