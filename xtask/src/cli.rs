@@ -162,6 +162,9 @@ pub struct SyncArgs {
     /// Print what is missing, changed or equal at each registry and how many bytes would move; write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Write what the files ask for in our own format, without logins, and do nothing
+    #[arg(long, conflicts_with_all = ["tags", "dry_run", "force", "only_failed", "succeeded", "report"])]
+    pub print: bool,
     /// Copy everything again, whatever is there
     #[arg(long)]
     pub force: bool,

@@ -16,6 +16,7 @@ use crate::report::{Console, is_same_file};
 use crate::settings::Settings;
 
 use super::files::Failures;
+use super::formats::printed;
 use super::probe::Registries;
 use super::progress::ProgressReporter;
 use super::resolve::{Resolved, resolve};
@@ -39,6 +40,10 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
     request.logins.credentials().for_each(mask);
     warn(console, &request.warnings);
+    if args.print {
+        console.print(&printed(&request).map_err(bad_input)?);
+        return Ok(Exit::Done);
+    }
     let failures = match &args.only_failed {
         Some(path) => Failures::read(path)?,
         None => None,

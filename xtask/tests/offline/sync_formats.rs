@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use fakes::registry::{Behavior, FakeRegistry};
+use hyper::Method;
 use xtask::oci::Index;
 
 use crate::support::sync_fixture::{SyncFixture, digest};
@@ -146,4 +147,43 @@ sync:
         &["line 12, column 11: `backup` would change what is copied"],
     );
     assert_eq!(there.requests().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_printed_copies_the_same() {
+    let (source, there, fixture) = pair().await;
+    for tag in ["v1", "v2", "latest"] {
+        fixture
+            .publish(&format!("source.io/team/app:{tag}"), &TWO)
+            .await;
+    }
+    let file = "source.io:\n  credentials: {username: me, password: Hunter2}\n  images: {team/app: [latest]}\n  images-by-tag-regex: {team/app: '^v'}\n";
+    fixture.write("sync.yml", file);
+    let run = fixture
+        .sync(&["sync.yml", "--to", "one.io", "--print"])
+        .await;
+    run.expect(0, &["# Without the logins"]);
+    assert!(
+        !run.stdout.contains("Hunter2") && !run.stdout.contains("me\n"),
+        "{run}"
+    );
+    assert!(
+        source.count(Method::GET, "/v2/team/app/tags/list") == 0 && there.requests().is_empty()
+    );
+
+    fixture.write("own.yaml", &run.stdout);
+    let run = fixture.sync(&["own.yaml"]).await;
+    run.expect(0, &["3 of 3 in place"]);
+    assert_eq!(tags(&there), ["app:latest", "app:v1", "app:v2"]);
+    let again = fixture.sync(&["own.yaml", "--print"]).await;
+    let (_, first) = fixture
+        .read("own.yaml")
+        .split_once('\n')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    assert_eq!(again.stdout, first);
+    fixture
+        .sync(&["own.yaml", "--print", "--dry-run"])
+        .await
+        .expect(2, &["cannot be used with '--dry-run'"]);
 }

@@ -10,10 +10,13 @@ mod image_syncer_config;
 mod images_json;
 mod native;
 mod plain_list;
+mod printed;
 mod regsync;
 mod regsync_tags;
 mod rule;
 mod skopeo;
+
+pub(super) use printed::printed;
 
 use crate::credentials::Logins;
 use crate::sync::comments::without_comments;

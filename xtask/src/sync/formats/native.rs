@@ -1,5 +1,5 @@
-//! Our own format: one mapping or a list of them, with `source`, `targets`, and optional `tags`, `platforms` and
-//! `attestations`.
+//! Our own format: one mapping or a list of them, with `source`, `targets`, and optional `tags`, `platforms`,
+//! `lenient` and `attestations`.
 
 use super::Parsed;
 use super::rule::RawRule;
@@ -7,7 +7,14 @@ use crate::copy::{Attestations, Policy};
 use crate::sync::document::Node;
 use crate::sync::reader::{ConfigReader, suggestion};
 
-const KEYS: &[&str] = &["source", "targets", "tags", "platforms", "attestations"];
+const KEYS: &[&str] = &[
+    "source",
+    "targets",
+    "tags",
+    "platforms",
+    "lenient",
+    "attestations",
+];
 
 pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     if !reader.is_mapping(node, KEYS) {
@@ -19,15 +26,21 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
         Some(node) => reader.each(node, "`platforms`", str::parse),
         None => Some(Vec::new()),
     };
+    let lenient = match node.get("lenient") {
+        Some(node) => reader.flag(node, "`lenient`"),
+        None => Some(false),
+    };
     let attestations = match node.get("attestations") {
         Some(node) => attestations(reader, node),
         None => Some(Attestations::default()),
     };
-    if let (Some(mut rule), Some(platforms), Some(attestations)) = (rule, platforms, attestations) {
+    if let (Some(mut rule), Some(platforms), Some(lenient), Some(attestations)) =
+        (rule, platforms, lenient, attestations)
+    {
         rule.policy = Policy {
             platforms,
+            lenient,
             attestations,
-            ..Policy::default()
         };
         found.rules.push(rule);
     }

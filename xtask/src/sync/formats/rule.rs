@@ -1,10 +1,11 @@
 //! One source and its destinations as a [`Rule`]: what image-syncer's two formats and our own share.
 
 use crate::copy::Policy;
+use crate::oci::Tag;
 use crate::sync::document::{Node, Position};
 use crate::sync::image_pattern::{ImagePattern, Selector};
 use crate::sync::reader::ConfigReader;
-use crate::sync::request::Rule;
+use crate::sync::request::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::{Select, TagFilter};
 
 /// Texts and their positions; `patterns` are those written beside the source instead of in its name.
@@ -65,14 +66,11 @@ impl RawRule {
                 Select::Tags(filter)
             }
         };
-        let mut destinations = Vec::new();
+        let mut destinations: Vec<RuleDestination> = Vec::new();
         for (position, destination) in &self.destinations {
             let destination = source.destination(&select, destination);
-            // image-syncer, too, takes a repeated destination as one.
-            if let Some(destination) = reader.right(*position, destination)
-                && !destinations.contains(&destination)
-            {
-                destinations.push(destination);
+            if let Some(destination) = reader.right(*position, destination) {
+                add(&mut destinations, destination, select.names());
             }
         }
         Some(Rule {
@@ -83,5 +81,44 @@ impl RawRule {
             policy: Policy::default(),
             origin: reader.origin(position.line),
         })
+    }
+}
+
+/// image-syncer, too, takes a repeated destination as one; further tags in a repository are given to the same image.
+fn add(destinations: &mut Vec<RuleDestination>, new: RuleDestination, names: &[Tag]) {
+    for known in destinations.iter_mut() {
+        if known.repository != new.repository {
+            continue;
+        }
+        if known.tags == new.tags {
+            return;
+        }
+        match (&mut known.tags, &new.tags) {
+            (DestinationTags::Named(known), DestinationTags::Named(more)) => {
+                known.extend(more.iter().cloned());
+                return;
+            }
+            (tags, more) => {
+                if let (Some(mut pairs), Some(more)) = (pairs(tags, names), pairs(more, names)) {
+                    if !more.iter().all(|it| pairs.contains(it)) {
+                        pairs.extend(more);
+                    }
+                    *tags = DestinationTags::Renamed(pairs);
+                    return;
+                }
+            }
+        }
+    }
+    destinations.push(new);
+}
+
+/// Each tag of the source with its name at the destination, if both are known.
+fn pairs(tags: &DestinationTags, names: &[Tag]) -> Option<Vec<(Tag, Tag)>> {
+    match tags {
+        DestinationTags::Renamed(pairs) => Some(pairs.clone()),
+        DestinationTags::Same if !names.is_empty() => {
+            Some(names.iter().cloned().zip(names.iter().cloned()).collect())
+        }
+        DestinationTags::Same | DestinationTags::Named(_) => None,
     }
 }

@@ -4,6 +4,7 @@ mod default_registry;
 mod image_syncer;
 mod images_txt;
 mod own;
+mod printed;
 mod problems;
 mod regsync;
 mod skopeo;
@@ -13,8 +14,39 @@ use crate::credentials::Credentials;
 use crate::exit::Exit;
 use crate::oci::Tag;
 
-/// Reads files given as (name, text); `auth.yaml` goes to `--auth`.
+/// Reads files given as (name, text); `auth.yaml` goes to `--auth`. What is read is also written in our own form, and
+/// that read again.
 fn read_files(
+    files: &[(&str, &str)],
+    variables: &[(&str, &str)],
+    narrow: impl FnOnce(&mut Inputs),
+) -> Result<Request, String> {
+    let request = read_unprinted(files, variables, narrow)?;
+    if request.rules.iter().all(|rule| rule.only.is_none()) {
+        let printed = formats::printed(&request).unwrap();
+        let again = read_unprinted(&[("printed.yaml", &printed)], &[], |_| {});
+        let again = again.unwrap_or_else(|said| panic!("{printed}: {said}"));
+        assert_eq!(
+            printed::meaning(&again),
+            printed::meaning(&request),
+            "{printed}"
+        );
+        assert_eq!(
+            formats::printed(&again).unwrap().lines().last(),
+            printed.lines().last()
+        );
+        for secret in request.logins.credentials() {
+            if let Credentials::Basic { password, .. } = secret
+                && password.expose().len() > 3
+            {
+                assert!(!printed.contains(password.expose().as_str()), "{printed}");
+            }
+        }
+    }
+    Ok(request)
+}
+
+fn read_unprinted(
     files: &[(&str, &str)],
     variables: &[(&str, &str)],
     narrow: impl FnOnce(&mut Inputs),

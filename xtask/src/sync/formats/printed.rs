@@ -1,0 +1,114 @@
+//! Rules in our own form, whatever they were read from: the way to move over.
+//!
+//! Reading it again gives the same rules. Logins are not in it.
+
+use std::fmt::Write as _;
+
+use crate::copy::{Attestations, Policy};
+use crate::oci::Tag;
+use crate::sync::request::{DestinationTags, Request, Rule, RuleDestination};
+use crate::sync::tags::Select;
+
+/// A line that is shorter is not cut where it is shown.
+const LONGEST: usize = 3_000;
+
+/// The rules of `request` as YAML.
+///
+/// # Errors
+/// A sentence about the rule that our own form has no words for.
+pub(in crate::sync) fn printed(request: &Request) -> Result<String, String> {
+    let mut out = String::new();
+    if request.logins.credentials().next().is_some() {
+        out += "# Without the logins: they stay in a file of their own, for `--auth`.\n";
+    }
+    for rule in &request.rules {
+        out += &entry(rule).map_err(|why| format!("{}: {why}", rule.origin))?;
+    }
+    Ok(out)
+}
+
+fn entry(rule: &Rule) -> Result<String, String> {
+    let Rule {
+        source,
+        select,
+        only,
+        destinations,
+        policy,
+        origin: _,
+    } = rule;
+    if only.is_some() {
+        return Err(
+            "tags that are chosen twice cannot be printed; hint: without `--tags`".to_owned(),
+        );
+    }
+    let (source, patterns) = match select {
+        Select::Digest(digest) => (format!("{source}@{digest}"), Vec::new()),
+        Select::Tags(filter) => (source.to_string(), filter.patterns()),
+    };
+    let mut out = format!("- source: {}\n", quoted(&source)?);
+    let targets: Vec<String> = destinations
+        .iter()
+        .flat_map(|it| targets(it, select))
+        .collect();
+    list(&mut out, "targets", &targets)?;
+    list(&mut out, "tags", &patterns)?;
+    let Policy {
+        platforms,
+        lenient,
+        attestations,
+    } = policy;
+    let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    list(&mut out, "platforms", &platforms)?;
+    if *lenient {
+        out += "  lenient: true\n";
+    }
+    match attestations {
+        Attestations::Auto => {}
+        Attestations::Keep => out += "  attestations: keep\n",
+        Attestations::Strip => out += "  attestations: strip\n",
+    }
+    Ok(out)
+}
+
+/// What one destination is called: more than one name if an image gets several tags there.
+fn targets(destination: &RuleDestination, select: &Select) -> Vec<String> {
+    let repository = &destination.repository;
+    let join = |tags: &[&Tag]| {
+        let tags: Vec<&str> = tags.iter().map(|tag| tag.as_str()).collect();
+        format!("{repository}:{}", tags.join(","))
+    };
+    match &destination.tags {
+        DestinationTags::Same => vec![repository.to_string()],
+        DestinationTags::Named(tags) => tags.iter().map(|tag| join(&[tag])).collect(),
+        // Each name has one tag for each of the source's, in their order.
+        DestinationTags::Renamed(pairs) => {
+            let count = select.names().len().max(1);
+            let news: Vec<&Tag> = pairs.iter().map(|(_, new)| new).collect();
+            news.chunks(count).map(join).collect()
+        }
+    }
+}
+
+fn list(out: &mut String, key: &str, items: &[String]) -> Result<(), String> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    // Writing to a `String` does not fail.
+    let _ = writeln!(out, "  {key}:");
+    for item in items {
+        let _ = writeln!(out, "    - {}", quoted(item)?);
+    }
+    Ok(())
+}
+
+/// As JSON has it, which is YAML too: `1.10` is a text, and `*` no alias.
+fn quoted(text: &str) -> Result<String, String> {
+    if text.contains("${") {
+        return Err("`${` in a pattern would be read as a variable".to_owned());
+    }
+    let quoted = serde_json::Value::from(text).to_string();
+    match quoted.len() > LONGEST {
+        true => Err("a pattern is too long to be printed".to_owned()),
+        false => Ok(quoted),
+    }
+}
