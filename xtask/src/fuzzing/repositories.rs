@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 
 use crate::oci::{Tag, TagOrDigest};
-use crate::sync::{Inputs, Request, read};
+use crate::sync::{Inputs, Request, printed, read};
 
-/// No image is copied onto itself, nothing is written twice, and how lines end changes nothing. The same text as logins
-/// names what is wrong with it.
+/// No image is copied onto itself, nothing is written twice, how lines end changes nothing, and what is printed in our
+/// own form is the same again. The same text as logins names what is wrong with it.
 pub(super) fn sync(data: &[u8]) {
     let Ok(directory) = tempfile::tempdir() else {
         return;
@@ -29,7 +29,14 @@ pub(super) fn sync(data: &[u8]) {
     };
     let request = read_as(&as_images, data);
     match &request {
-        Ok(request) => is_sound(request),
+        Ok(request) => {
+            is_sound(request);
+            if let Ok(printed) = printed(request) {
+                let again = read_as(&as_images, printed.as_bytes());
+                let again = again.map(|it| printed_rules(&it));
+                assert_eq!(again, Ok(printed_rules(request)), "{printed}");
+            }
+        }
         Err(told) => told.lines().for_each(super::is_one_line),
     }
     if let Err(told) = read_as(&as_logins, data) {
@@ -43,6 +50,13 @@ pub(super) fn sync(data: &[u8]) {
         let again = read_as(&as_images, &data.copied().collect::<Vec<u8>>());
         assert_eq!(format!("{again:?}"), format!("{request:?}"));
     }
+}
+
+/// Without what is said about logins.
+fn printed_rules(request: &Request) -> Vec<String> {
+    let printed = printed(request).unwrap_or_default();
+    let rules = printed.lines().filter(|line| !line.starts_with('#'));
+    rules.map(str::to_owned).collect()
 }
 
 fn variable(name: &str) -> Option<String> {

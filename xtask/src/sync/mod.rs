@@ -26,6 +26,7 @@ mod resolve;
 mod run;
 mod tags;
 
+pub use formats::printed;
 pub use read::{Inputs, read};
 pub use request::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
 pub use run::{keeps_report, run};

@@ -16,7 +16,9 @@ mod regsync_tags;
 mod rule;
 mod skopeo;
 
-pub(super) use printed::printed;
+#[cfg(test)]
+pub(super) use native::KEYS;
+pub use printed::printed;
 
 use crate::credentials::Logins;
 use crate::sync::comments::without_comments;

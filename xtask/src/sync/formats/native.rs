@@ -7,7 +7,8 @@ use crate::copy::{Attestations, Policy};
 use crate::sync::document::Node;
 use crate::sync::reader::{ConfigReader, suggestion};
 
-const KEYS: &[&str] = &[
+/// `docs/sync.schema.json` says what they take; a test compares the two.
+pub(in crate::sync) const KEYS: &[&str] = &[
     "source",
     "targets",
     "tags",

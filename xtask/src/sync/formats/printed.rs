@@ -16,7 +16,7 @@ const LONGEST: usize = 3_000;
 ///
 /// # Errors
 /// A sentence about the rule that our own form has no words for.
-pub(in crate::sync) fn printed(request: &Request) -> Result<String, String> {
+pub fn printed(request: &Request) -> Result<String, String> {
     let mut out = String::new();
     if request.logins.credentials().next().is_some() {
         out += "# Without the logins: they stay in a file of their own, for `--auth`.\n";

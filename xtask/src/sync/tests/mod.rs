@@ -7,6 +7,7 @@ mod own;
 mod printed;
 mod problems;
 mod regsync;
+mod schema;
 mod skopeo;
 
 use super::*;
