@@ -259,6 +259,8 @@ mod tests {
             "azure.example": {"auth": "MDA6", "identitytoken": "long"},
             "token.example": {"registrytoken": "short"},
             "beside.example:5000": {},
+            "[FD00:0::1]:5000": {"username": "six", "password": "p"},
+            "https://[fd00::2]:5000/v2/": {"username": "url", "password": "p"},
             "null.example": null,
             "latin.example": {"auth": "dTpw5A"},
             "wrapped.example": {"auth": "dT\r\npw\n"},
@@ -274,6 +276,8 @@ mod tests {
         for (host, expected) in [
             ("docker.io", basic("robot$x", "a:b")),
             ("old.example", basic("u", "p")),
+            ("[fd00::1]:5000", basic("six", "p")),
+            ("[fd00::2]:5000", basic("url", "p")),
             ("wrapped.example", basic("u", "p")),
             ("azure.example", Credentials::IdentityToken(token("long"))),
             ("token.example", Credentials::RegistryToken(token("short"))),

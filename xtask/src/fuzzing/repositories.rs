@@ -80,7 +80,7 @@ fn is_sound(request: &Request) {
         for copy in rule.copies(&listed) {
             assert_eq!(copy.to.len(), rule.destinations.len());
             for (repository, tags) in &copy.to {
-                let is_itself = *repository == rule.source
+                let is_itself = repository.is_same(&rule.source)
                     && matches!(&copy.at, TagOrDigest::Tag(at) if tags.contains(at));
                 assert!(!is_itself, "{rule:?}");
             }

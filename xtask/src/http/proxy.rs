@@ -70,7 +70,8 @@ impl Proxies {
         let proxy = |name| value(name).map(|(name, value)| address(&name, value));
         let all = || proxy("ALL_PROXY");
         let no_proxy = value("NO_PROXY").map_or("", |(_, value)| value);
-        let entries = no_proxy.split(',').map(str::trim);
+        // Commas for Go, for curl blanks as well.
+        let entries = no_proxy.split(|c: char| c == ',' || c.is_whitespace());
         Ok(Proxies {
             http: proxy("HTTP_PROXY").or_else(all).transpose()?,
             https: proxy("HTTPS_PROXY").or_else(all).transpose()?,
@@ -207,6 +208,7 @@ mod tests {
             ("r.io", "https://r.io/", "https://other.io/"),
             ("r.io", "https://a.r.io:5000/", "https://ar.io/"),
             (" a.io , R.io.", "https://r.io/", "https://io/"),
+            ("a.io r.io", "https://r.io/", "https://b.io/"),
             (".r.io", "https://a.r.io/", "https://r.io/"),
             ("*.r.io", "https://a.b.r.io/", "https://r.io/"),
             ("r.io:5000", "https://r.io:5000/", "https://r.io/"),

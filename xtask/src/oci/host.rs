@@ -1,5 +1,7 @@
 //! Names of registry hosts.
 
+use std::net::Ipv6Addr;
+
 use super::error::ReferenceError;
 
 /// Docker Hub, as references name it.
@@ -10,17 +12,29 @@ pub fn canonical_host(host: &str) -> Result<String, ReferenceError> {
     if !is_host(host) {
         return Err(ReferenceError::Host(host.to_owned()));
     }
+    if let Some((address, port)) = ipv6(host) {
+        return Ok(format!("[{address}]{port}"));
+    }
     Ok(match host.to_ascii_lowercase().as_str() {
         "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB.to_owned(),
         host => host.to_owned(),
     })
 }
 
+/// Whether both are one registry. The usual names of this machine are, with one port.
+pub(super) fn are_one(host: &str, other: &str) -> bool {
+    let port_here = |host: &str| {
+        let mut names = ["localhost", "127.0.0.1", "[::1]"].into_iter();
+        let port = names.find_map(|name| Some(host.strip_prefix(name)?.to_owned()));
+        port.filter(|it| it.is_empty() || it.starts_with(':'))
+    };
+    host == other || port_here(host).is_some_and(|port| port_here(other) == Some(port))
+}
+
 fn is_host(text: &str) -> bool {
-    if let Some(rest) = text.strip_prefix('[') {
-        return rest.split_once(']').is_some_and(|(address, port)| {
-            let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
-            is_address && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+    if text.starts_with('[') {
+        return ipv6(text).is_some_and(|(_, port)| {
+            port.is_empty() || port.strip_prefix(':').is_some_and(is_port)
         });
     }
     let (name, port) = match text.split_once(':') {
@@ -35,6 +49,12 @@ fn is_host(text: &str) -> bool {
             && label.bytes().all(inside)
     };
     name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+/// The address in brackets, and what comes after it.
+fn ipv6(host: &str) -> Option<(Ipv6Addr, &str)> {
+    let (address, port) = host.strip_prefix('[')?.split_once(']')?;
+    Some((address.parse().ok()?, port))
 }
 
 fn is_port(text: &str) -> bool {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digest::Digest;
 use super::error::ReferenceError;
-use super::host::{DOCKER_HUB, canonical_host};
+use super::host::{DOCKER_HUB, are_one, canonical_host};
 
 /// A repository: the registry's host (with port) and the path there; `docker.io/library/nginx` in full.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +66,11 @@ impl RepositoryName {
     /// The path on the registry, `library/nginx`.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether both are one repository, which `localhost`, `127.0.0.1` and `[::1]` with one port are.
+    pub fn is_same(&self, other: &RepositoryName) -> bool {
+        self.path == other.path && are_one(&self.host, &other.host)
     }
 
     /// What `at` names in the repository.
@@ -287,6 +292,7 @@ mod tests {
         assert_eq!(full("localhost:5000/a/b:c"), "localhost:5000/a/b:c");
         assert_eq!(full("127.0.0.1:5000/a"), "127.0.0.1:5000/a");
         assert_eq!(full("[::1]:5000/a:t"), "[::1]:5000/a:t");
+        assert_eq!(full("[FD00:0:0:0::1]/a"), "[fd00::1]/a");
         assert_eq!(full("GHCR.io/owner/name"), "ghcr.io/owner/name");
         assert_eq!(full("host/a"), "docker.io/host/a");
     }
@@ -296,6 +302,23 @@ mod tests {
         assert_eq!(full("Registry/a"), "REGISTRY/a");
         let name = RepositoryName::new("registry", "a/b").unwrap();
         assert_eq!(name.to_string().parse(), Ok(name));
+    }
+
+    #[test]
+    fn names_of_this_machine_with_one_port_are_one_registry() {
+        for (one, other, is_same) in [
+            ("localhost:5000/a", "127.0.0.1:5000/a", true),
+            ("[0::1]:5000/a", "LOCALHOST:5000/a", true),
+            ("localhost/a", "[::1]/a", true),
+            ("localhost:5000/a", "127.0.0.1:5001/a", false),
+            ("localhost:5000/a", "127.0.0.1:5000/b", false),
+            ("localhost.x:5000/a", "127.0.0.1.x:5000/a", false),
+            ("Docker.io/a/b", "a/b", true),
+            ("r.io/a", "s.io/a", false),
+        ] {
+            let [a, b] = [one, other].map(|it| it.parse::<RepositoryName>().unwrap());
+            assert_eq!(a.is_same(&b), is_same, "{one} {other}");
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl ImagePattern {
             // A digest gets a name in its own repository: nothing is copied, but something is asked for.
             DestinationTags::Named(_) => false,
         };
-        if keeps_a_name && repository == self.repository {
+        if keeps_a_name && repository.is_same(&self.repository) {
             return Err(ImagePatternError::Itself(destination.to_owned()));
         }
         Ok(RuleDestination { repository, tags })

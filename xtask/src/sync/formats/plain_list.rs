@@ -19,7 +19,8 @@ use crate::sync::tags::Select;
 /// Whether the first line that is not blank is neither YAML nor JSON but a bare word, or an option before one.
 pub(super) fn is_list(text: &str) -> bool {
     lines(text).next().is_some_and(|(_, line)| {
-        !line.starts_with(['{', '[', '"', '\'', '%', '?'])
+        let is_ipv6 = line.starts_with('[') && line.parse::<Reference>().is_ok();
+        (is_ipv6 || !line.starts_with(['{', '[', '"', '\'', '%', '?']))
             && (!line.starts_with('-') || line.starts_with("--platform"))
             && !line.contains(": ")
             && !line.ends_with(':')
@@ -150,7 +151,7 @@ impl Line {
         name += self.name();
         let repository = DefaultRegistry::get(default, reader).repository(&name);
         let repository = reader.right(self.position, repository)?;
-        if repository == self.source.repository {
+        if repository.is_same(&self.source.repository) {
             reader.problem(self.position, "this image is in the registry already");
             return None;
         }

@@ -312,7 +312,7 @@ impl RegsyncFile<'_, '_> {
 
     fn image(&mut self, entry: &Node, source: &Reference, target: &Reference) -> Option<Rule> {
         let tag = target.tag_or_latest();
-        let is_itself = source.repository == target.repository
+        let is_itself = source.repository.is_same(&target.repository)
             && source.digest.is_none()
             && source.tag_or_latest() == tag;
         let rule = Rule {
@@ -341,7 +341,7 @@ impl RegsyncFile<'_, '_> {
         if filters.is_empty() {
             filters.push(TagFilter::all());
         }
-        let is_itself = source.repository == target.repository;
+        let is_itself = source.repository.is_same(&target.repository);
         let rules = filters.into_iter().map(|filter| {
             let rule = Rule {
                 select: Select::Tags(filter),

@@ -187,7 +187,7 @@ fn add(
     let Some(repository) = reader.right(position, repository) else {
         return;
     };
-    if repository == *source {
+    if repository.is_same(source) {
         reader.problem(
             position,
             format!("`{source}` is both source and destination"),

@@ -140,6 +140,23 @@ fn the_names_of_both_tools_variables_count() {
 }
 
 #[test]
+fn a_list_may_begin_with_an_address_in_brackets() {
+    let variables = [("REGISTRY", "[fd00:0::2]:5000"), ("NAMESPACE", "n")];
+    let request = read_files(
+        &[("list", "[FD00::1]:5000/a/app:v1\nredis")],
+        &variables,
+        |_| {},
+    );
+    assert_eq!(
+        copies(&request.unwrap(), ""),
+        [
+            "[fd00::1]:5000/a/app v1 -> [fd00::2]:5000/n/app v1",
+            "docker.io/library/redis latest -> [fd00::2]:5000/n/redis latest",
+        ]
+    );
+}
+
+#[test]
 fn an_image_is_not_copied_onto_itself() {
     let variables = [("REGISTRY", "index.docker.io"), ("NAMESPACE", "library")];
     let entry = |tags: &str| {
@@ -157,6 +174,18 @@ fn an_image_is_not_copied_onto_itself() {
         let said = read_files(&[("list", text)], &variables, |_| {}).unwrap_err();
         assert_eq!(said, format!("`list`, line 1, column 1: {sentence}"));
     }
+    let here = [("REGISTRY", "[::1]:5000"), ("NAMESPACE", "n")];
+    let said = read_files(&[("list", "localhost:5000/n/app:v1")], &here, |_| {}).unwrap_err();
+    assert!(
+        said.ends_with("this image is in the registry already"),
+        "{said}"
+    );
+    let named = "localhost:5000/app:v1: 127.0.0.1:5000/app";
+    let said = read_files(&[("list", named)], &here, |_| {}).unwrap_err();
+    assert!(
+        said.contains("source and destination are the same image"),
+        "{said}"
+    );
     let renamed = read_files(&[("list", &entry(r#"["2"]"#))], &variables, |_| {});
     assert_eq!(renamed.unwrap().rules.len(), 1);
 }
