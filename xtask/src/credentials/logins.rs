@@ -30,13 +30,20 @@ impl Logins {
         self.entries.iter().map(|(_, login)| &login.credentials)
     }
 
-    /// Adds a login; `false` if there is one for this very prefix already, which stays.
+    /// Adds a login; `false` if there is another one for this very prefix already, which stays. An anonymous entry says
+    /// only whether the registry is insecure.
     pub fn add(&mut self, prefix: Prefix, login: Login) -> bool {
-        let is_new = !self.entries.iter().any(|(known, _)| *known == prefix);
-        if is_new {
+        let mut entries = self.entries.iter_mut();
+        let Some((_, known)) = entries.find(|(known, _)| *known == prefix) else {
             self.entries.push((prefix, login));
+            return true;
+        };
+        known.insecure |= login.insecure;
+        if known.credentials == Credentials::Anonymous {
+            (known.credentials, known.origin) = (login.credentials, login.origin);
+            return true;
         }
-        is_new
+        [&Credentials::Anonymous, &known.credentials].contains(&&login.credentials)
     }
 }
 

@@ -57,11 +57,20 @@ impl Resolver {
     /// 1. of the files: `--auth`, then the default registry's variables (`REGISTRY_USER`), the longest prefix first;
     /// 2. the variables of the release's registries at that host, such as `AZURE_ACR_USERNAME`, first of the one with
     ///    the longest namespace that the repository is in;
-    /// 3. Docker's own configuration and its helpers.
+    /// 3. Docker's own configuration and its helpers;
+    /// 4. nobody; an entry of the files without a login says only whether the registry is insecure.
     pub async fn find(&mut self, repository: &RepositoryName) -> Result<Login, NoLogin> {
-        match self.given(repository)? {
+        let login = match self.given(repository)? {
             Ok(login) => Ok(login),
             Err(unset) => self.dockers_login(repository, unset).await,
+        };
+        match (login, self.logins.find(repository)) {
+            (Ok(mut login), Some(entry)) => {
+                login.insecure |= entry.insecure;
+                Ok(login)
+            }
+            (Err(_), Some(entry)) => Ok(entry.clone()),
+            (login, _) => login,
         }
     }
 
@@ -75,7 +84,8 @@ impl Resolver {
 
     /// The login that files or variables give; without one, the variables that could.
     fn given(&self, repository: &RepositoryName) -> Result<Result<Login, Vec<String>>, NoLogin> {
-        if let Some(login) = self.logins.find(repository) {
+        let login = self.logins.find(repository);
+        if let Some(login) = login.filter(|it| it.credentials != Credentials::Anonymous) {
             return Ok(Ok(login.clone()));
         }
         let host = repository.host();

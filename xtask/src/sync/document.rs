@@ -31,7 +31,7 @@ pub(super) enum Value {
     Nothing,
     Text(String),
     List(Vec<Node>),
-    /// In the order of the file; no key is there twice.
+    /// In the order of the file; a key that is there twice says the same twice.
     Mapping(IndexMap<String, Entry>),
 }
 
@@ -57,9 +57,26 @@ impl Node {
             _ => None,
         }
     }
-}
 
-impl Node {
+    /// Whether both say the same, wherever they stand.
+    fn says_the_same(&self, other: &Node) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Nothing, Value::Nothing) => true,
+            (Value::Text(one), Value::Text(other)) => one == other,
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.says_the_same(b))
+            }
+            (Value::Mapping(one), Value::Mapping(other)) => {
+                let is_there = |(key, entry): (&String, &Entry)| {
+                    let there = other.get(key);
+                    there.is_some_and(|it| it.node.says_the_same(&entry.node))
+                };
+                one.len() == other.len() && one.iter().all(is_there)
+            }
+            _ => false,
+        }
+    }
+
     /// How many nodes it is.
     fn count(&self) -> usize {
         1 + match &self.value {
@@ -76,32 +93,32 @@ impl fmt::Display for Position {
     }
 }
 
-/// Reads the one document in `text`; no document is [`Value::Nothing`].
-pub(super) fn parse(text: &str) -> Result<Node, Fault> {
+/// Reads the first document in `text`, and says where a second one begins; no document is [`Value::Nothing`].
+pub(super) fn parse(text: &str) -> Result<(Node, Option<Position>), Fault> {
     let text = without_comments(text);
     let mut tree = Tree {
         parser: Parser::new_from_str(&text),
         anchors: HashMap::new(),
         copied: 0,
     };
-    let mut document = None;
+    let (mut document, mut second) = (None, None);
     loop {
         let (event, position) = tree.next()?;
         match event {
             Event::StreamEnd => break,
             Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
             _ if document.is_some() => {
-                return Err(
-                    position.fault("a second document begins; hint: one file is one document")
-                );
+                second = Some(position);
+                break;
             }
             event => document = Some(tree.node(event, position, 0)?),
         }
     }
-    Ok(document.unwrap_or(Node {
+    let document = document.unwrap_or(Node {
         position: Position { line: 1, column: 1 },
         value: Value::Nothing,
-    }))
+    });
+    Ok((document, second))
 }
 
 impl Position {
@@ -219,14 +236,17 @@ impl<'a> Tree<'a> {
                 return Err(position
                     .fault("a key must be text; hint: what begins with `[` stands in quotes"));
             };
+            let (event, at) = self.next()?;
+            let node = self.node(event, at, depth + 1)?;
             if let Some(first) = entries.get(&name) {
+                if first.node.says_the_same(&node) {
+                    continue;
+                }
                 let line = first.position.line;
                 return Err(position.fault(format!(
                     "the key `{name}` is given twice, first in line {line}"
                 )));
             }
-            let (event, at) = self.next()?;
-            let node = self.node(event, at, depth + 1)?;
             if name == "<<" {
                 let from = match node.value {
                     Value::List(nodes) => nodes,
@@ -262,7 +282,13 @@ mod tests {
     use super::*;
 
     fn position(text: &str, key: &str) -> String {
-        parse(text).unwrap().get(key).unwrap().position.to_string()
+        parse(text)
+            .unwrap()
+            .0
+            .get(key)
+            .unwrap()
+            .position
+            .to_string()
     }
 
     fn fault(text: &str) -> String {
@@ -281,7 +307,7 @@ mod tests {
 
     #[test]
     fn scalars_keep_their_spelling() {
-        let document = parse("a: 1.10\nb: \"null\"\nc: null\nd:\ne: no").unwrap();
+        let (document, _) = parse("a: 1.10\nb: \"null\"\nc: null\nd:\ne: no").unwrap();
         let text = |key: &str| match &document.get(key).unwrap().value {
             Value::Text(text) => text.clone(),
             Value::Nothing => "-".to_owned(),
@@ -296,7 +322,7 @@ mod tests {
     #[test]
     fn aliases_are_copies_and_merge_keys_add_what_is_absent() {
         let text = "x: &x {a: 1, b: 2}\ny: &y {b: 3, c: [&s z, *s]}\nz:\n  <<: [*x, *y]\n  a: 9\nw: {<<: *x}";
-        let document = parse(text).unwrap();
+        let (document, _) = parse(text).unwrap();
         let shown = |node: &Node| match &node.value {
             Value::Text(text) => text.clone(),
             Value::List(nodes) => nodes.len().to_string(),
@@ -323,6 +349,22 @@ mod tests {
     }
 
     #[test]
+    fn the_first_document_is_read_and_keys_that_agree_are_one() {
+        let text = "a: {b: [1, x], c:}\na: {c: ~, b: [1, 'x']}\n---\nd: 'e";
+        let (document, second) = parse(text).unwrap();
+        assert!(document.get("a").unwrap().get("b").is_some());
+        assert_eq!(second.unwrap().line, 4);
+        for twice in [
+            "a: 1\na: 2",
+            "a: [1]\na: [1, 1]",
+            "a: {b: 1}\na: {c: 1}",
+            "a:\na: x",
+        ] {
+            assert!(fault(twice).contains("given twice"), "{twice}");
+        }
+    }
+
+    #[test]
     fn faults_tell_the_place_and_not_the_text() {
         for (text, expected) in [
             ("a: 1\nb: hunter2: c", "line 2"),
@@ -344,7 +386,6 @@ mod tests {
                 "a: &a x\nb: {<<: *a}",
                 "line 1, column 4: `<<` takes a mapping",
             ),
-            ("a: 1\n---\nb: hunter2", "a second document"),
             (
                 "[a]: hunter2",
                 "line 1, column 1: a key must be text; hint: what begins with `[` stands in quotes",

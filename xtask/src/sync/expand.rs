@@ -1,7 +1,8 @@
 //! `${NAME}` in a value becomes the variable's value, `${NAME:-text}` that or the text, as in a shell.
 //!
-//! A `$` before anything but `{` is itself (robot accounts are called `robot$name`), a variable's value is not expanded
-//! again, and errors name variables, never values.
+//! Any other `$` is itself (robot accounts are called `robot$name`), except that a value which is `$NAME` as a whole is
+//! the variable if that is set, and that `$NAME` in the name of a destination always is. A variable's value is not
+//! expanded again, and errors name variables, never values.
 
 /// Looks a variable up; an empty one is `None`.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -21,7 +22,32 @@ pub(super) enum ExpandError {
     Malformed,
 }
 
+/// The value of a text in a file. One that is `$NAME` as a whole is the variable if that is set, as image-syncer has
+/// it.
 pub(super) fn expand(text: &str, lookup: Lookup) -> Result<String, ExpandError> {
+    let whole = text.strip_prefix('$').filter(|name| is_name(name));
+    match whole.and_then(lookup) {
+        Some(value) => Ok(value),
+        None => braced(text, lookup),
+    }
+}
+
+/// The same where no `$` stands for itself: `$NAME` anywhere is the variable, which must be set.
+pub(super) fn expand_name(text: &str, lookup: Lookup) -> Result<String, ExpandError> {
+    let mut parts = text.split('$');
+    let mut braces = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let (name, rest) = part.split_at(end.unwrap_or(part.len()));
+        match is_name(name) {
+            true => braces += &format!("${{{name}}}{rest}"),
+            false => braces += &format!("${part}"),
+        }
+    }
+    braced(&braces, lookup)
+}
+
+fn braced(text: &str, lookup: Lookup) -> Result<String, ExpandError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -77,7 +103,10 @@ mod tests {
         for (text, value) in [
             ("a/${USER_1}:x", "a/robot$me:x"),
             ("robot$name", "robot$name"),
-            ("$USER_1", "$USER_1"),
+            ("$USER_1", "robot$me"),
+            ("$oauthtoken", "$oauthtoken"),
+            ("$USER_1/x", "$USER_1/x"),
+            ("$NESTED", "${USER_1}"),
             ("p$$}{$", "p$$}{$"),
             ("${NESTED}", "${USER_1}"),
             ("/v1.*$/", "/v1.*$/"),
@@ -95,6 +124,20 @@ mod tests {
         for text in ["${", "${}", "${1A}", "${A B}", "a${b", "${:-a}", "${NO:-a"] {
             assert_eq!(expanded(text), Err(ExpandError::Malformed), "{text}");
         }
+    }
+
+    #[test]
+    fn names_take_variables_without_braces() {
+        let lookup = |name: &str| (name == "REG").then(|| "r.io$REG".to_owned());
+        for (text, value) in [
+            ("$REG/x", "r.io$REG/x"),
+            ("${REG}/x:$REG", "r.io$REG/x:r.io$REG"),
+            ("a$/${NO:-b}", "a$/b"),
+        ] {
+            assert_eq!(expand_name(text, &lookup).unwrap(), value);
+        }
+        let unset = ExpandError::Unset("REGX".to_owned());
+        assert_eq!(expand_name("$REGX/x", &lookup), Err(unset));
     }
 
     #[test]

@@ -6,9 +6,12 @@
 use std::fmt;
 
 use super::document::{Node, Position, Value, parse};
-use super::expand::{Lookup, expand};
+use super::expand::{ExpandError, Lookup, expand, expand_name};
 use crate::exit::{Problems, nearest};
 use crate::foreign::Foreign;
+
+/// How variables are replaced.
+type Expand = fn(&str, Lookup) -> Result<String, ExpandError>;
 
 /// Reads one file.
 pub(super) struct ConfigReader<'a> {
@@ -50,9 +53,16 @@ impl ConfigReader<'_> {
 
     /// The file's `text` as a document.
     pub(super) fn document(&mut self, text: &str) -> Option<Node> {
-        parse(text)
-            .map_err(|fault| self.problem(fault.position, fault.reason))
-            .ok()
+        let parsed = parse(text);
+        let parsed = parsed.map_err(|fault| self.problem(fault.position, fault.reason));
+        let (document, second) = parsed.ok()?;
+        if let Some(position) = second {
+            self.warn(
+                position,
+                "a second document begins, which is not read; hint: one file is one document",
+            );
+        }
+        Some(document)
     }
 
     /// `text` with its variables.
@@ -63,8 +73,15 @@ impl ConfigReader<'_> {
 
     /// A text that is not empty; `what` it is, for messages: "the password".
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        self.expanded_text(node, what, expand)
+    }
+
+    fn expanded_text(&mut self, node: &Node, what: &str, expand: Expand) -> Option<String> {
         let text = match &node.value {
-            Value::Text(text) => self.expand(node.position, text)?,
+            Value::Text(text) => {
+                let expanded = expand(text, self.lookup);
+                self.right(node.position, expanded)?
+            }
             Value::Nothing => String::new(),
             Value::List(_) | Value::Mapping(_) => {
                 self.problem(node.position, format!("{what} must be a text"));
@@ -106,8 +123,27 @@ impl ConfigReader<'_> {
         }
     }
 
+    /// One text or a list of them, each the name of a destination, none empty: `$NAME` is a variable there too, as no
+    /// name has a `$` in it.
+    pub(super) fn destinations(
+        &mut self,
+        node: &Node,
+        what: &str,
+    ) -> Option<Vec<(Position, String)>> {
+        self.expanded_texts(node, what, expand_name)
+    }
+
     /// One text or a list of them, none empty. `None` if any of them is wrong.
     pub(super) fn texts(&mut self, node: &Node, what: &str) -> Option<Vec<(Position, String)>> {
+        self.expanded_texts(node, what, expand)
+    }
+
+    fn expanded_texts(
+        &mut self,
+        node: &Node,
+        what: &str,
+        expand: Expand,
+    ) -> Option<Vec<(Position, String)>> {
         let items = match &node.value {
             Value::List(items) if items.is_empty() => {
                 self.problem(node.position, format!("{what} is empty"));
@@ -118,7 +154,7 @@ impl ConfigReader<'_> {
         };
         let texts: Vec<_> = items
             .iter()
-            .map(|item| Some((item.position, self.text(item, what)?)))
+            .map(|item| Some((item.position, self.expanded_text(item, what, expand)?)))
             .collect();
         texts.into_iter().collect()
     }
@@ -140,6 +176,20 @@ impl ConfigReader<'_> {
 
     /// Whether `node` is a mapping; keys other than those `known` are problems.
     pub(super) fn is_mapping(&mut self, node: &Node, known: &[&str]) -> bool {
+        self.mapping(node, known, Self::problem)
+    }
+
+    /// The same, and other keys are told and not read: image-syncer takes no notice of them.
+    pub(super) fn is_open_mapping(&mut self, node: &Node, known: &[&str]) -> bool {
+        self.mapping(node, known, Self::warn)
+    }
+
+    fn mapping(
+        &mut self,
+        node: &Node,
+        known: &[&str],
+        tell: fn(&mut Self, Position, String),
+    ) -> bool {
         let Value::Mapping(entries) = &node.value else {
             let keys = quoted(known);
             self.problem(node.position, format!("expected a mapping with {keys}"));
@@ -148,7 +198,8 @@ impl ConfigReader<'_> {
         for (name, entry) in entries {
             if !known.contains(&name.as_str()) {
                 let hint = suggestion(name, known);
-                self.problem(
+                tell(
+                    self,
                     entry.position,
                     format!("unknown key `{name}`; hint: {hint}"),
                 );

@@ -14,7 +14,7 @@ pub(super) fn read(
 ) {
     for (name, Entry { position, node }) in entries {
         let source = reader.expand(*position, name);
-        let destinations = reader.texts(node, &format!("the destination of `{name}`"));
+        let destinations = reader.destinations(node, &format!("the destination of `{name}`"));
         let (Some(source), Some(destinations)) = (source, destinations) else {
             continue;
         };

@@ -7,7 +7,7 @@ use crate::sync::document::{Node, Value};
 use crate::sync::reader::ConfigReader;
 
 pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
-    if !reader.is_mapping(document, &["auth", "images", "rules"]) {
+    if !reader.is_open_mapping(document, &["auth", "images", "rules"]) {
         return;
     }
     if let Some(auth) = document.get("auth") {

@@ -29,8 +29,9 @@ impl RawRule {
             Some((node.position, text))
         });
         let destinations = reader.required(entry, targets_key);
-        let destinations = destinations
-            .and_then(|node| reader.texts(node, &format!("the destination `{targets_key}`")));
+        let destinations = destinations.and_then(|node| {
+            reader.destinations(node, &format!("the destination `{targets_key}`"))
+        });
         let patterns = match entry.get("tags") {
             Some(node) => Some(reader.texts(node, "`tags`")?),
             None => None,

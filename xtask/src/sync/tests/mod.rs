@@ -2,6 +2,7 @@
 
 mod default_registry;
 mod image_syncer;
+mod image_syncer_cases;
 mod images_txt;
 mod own;
 mod printed;
