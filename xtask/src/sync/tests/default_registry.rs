@@ -182,10 +182,7 @@ fn an_image_is_not_copied_onto_itself() {
     );
     let named = "localhost:5000/app:v1: 127.0.0.1:5000/app";
     let said = read_files(&[("list", named)], &here, |_| {}).unwrap_err();
-    assert!(
-        said.contains("source and destination are the same image"),
-        "{said}"
-    );
+    assert!(said.ends_with("is both source and destination"), "{said}");
     let renamed = read_files(&[("list", &entry(r#"["2"]"#))], &variables, |_| {});
     assert_eq!(renamed.unwrap().rules.len(), 1);
 }
