@@ -33,7 +33,9 @@ impl Cli {
         match &self.command {
             None => !self.release.dry_run && self.release.plan.is_none(),
             Some(Command::Check(_)) => false,
-            Some(Command::Sync(_) | Command::Verify(_) | Command::Promote(_)) => true,
+            Some(
+                Command::Sync(_) | Command::Verify(_) | Command::Promote(_) | Command::Report(_),
+            ) => true,
         }
     }
 
@@ -43,6 +45,7 @@ impl Cli {
             None if !self.has_outcome() => None,
             None => self.release.report.as_deref(),
             Some(Command::Sync(args)) => args.report.as_deref(),
+            Some(Command::Report(ReportCommand::Merge(args))) => args.report.as_deref(),
             Some(Command::Promote(args)) => args.report.as_deref().filter(|_| !args.dry_run),
             Some(Command::Check(_) | Command::Verify(_)) => None,
         }
@@ -52,6 +55,7 @@ impl Cli {
     pub fn outputs(&self) -> impl Iterator<Item = &Path> {
         let sync = match &self.command {
             Some(Command::Sync(args)) => [args.succeeded.as_deref(), args.log.as_deref()],
+            Some(Command::Report(ReportCommand::Merge(args))) => [args.succeeded.as_deref(), None],
             _ => [None, None],
         };
         self.report().into_iter().chain(sync.into_iter().flatten())
@@ -61,6 +65,7 @@ impl Cli {
         match &self.command {
             Some(Command::Check(args)) => args.verbose,
             Some(Command::Sync(args)) => args.verbose,
+            Some(Command::Report(ReportCommand::Merge(args))) => args.verbose,
             Some(
                 Command::Verify(VerifyArgs { verbose, .. })
                 | Command::Promote(PromoteArgs { verbose, .. }),
@@ -78,6 +83,9 @@ pub enum Command {
     Sync(Box<SyncArgs>),
     /// Compare every tag on every registry with the report of a release
     Verify(VerifyArgs),
+    /// What to do with reports
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Point a tag at a released version on every registry (also used to roll back)
     Promote(PromoteArgs),
 }
@@ -171,6 +179,13 @@ pub struct SyncArgs {
     /// Only what failed according to an earlier report
     #[arg(long, value_name = "REPORT")]
     pub only_failed: Option<PathBuf>,
+    /// Only part K of N, for as many machines: each image is in exactly one; with N alone, K is
+    /// `JOB_COMPLETION_INDEX` of Kubernetes; `SYNC_SHARD` if not given
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<String>,
+    /// What is cut into parts: source repositories, or the tags of all of them, which each part lists
+    #[arg(long, value_name = "WHAT", default_value = "repository")]
+    pub shard_by: ShardBy,
     /// Write the reference of each image that is in place to this file, one per line
     #[arg(long, value_name = "FILE")]
     pub succeeded: Option<PathBuf>,
@@ -186,6 +201,35 @@ pub struct SyncArgs {
     /// `-vv` shows what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// Make one report, one summary and one exit code of those of all parts of a `sync`
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// What `sync --shard K/N --report` wrote, one file for each part
+    #[arg(value_name = "REPORT", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Write the merged report to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write the reference of each image that is in place to this file, one per line
+    #[arg(long, value_name = "FILE")]
+    pub succeeded: Option<PathBuf>,
+    /// `-vv` shows what the libraries log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What is cut into parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShardBy {
+    Repository,
+    Tag,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ReportCommand};
 use crate::exit::Exit;
 use crate::release;
 use crate::report::{Console, Content, ReleaseReport, SyncReport};
@@ -17,6 +17,7 @@ pub async fn run(cli: &Cli, settings: &Settings, console: &Arc<Console>) -> Resu
     match &cli.command {
         Some(Command::Check(args)) => release::check(settings, console, args).await,
         Some(Command::Sync(args)) => sync::run(settings, console, args).await,
+        Some(Command::Report(ReportCommand::Merge(args))) => sync::merge(console, args),
         Some(Command::Verify(args)) => release::verify(settings, console, args).await,
         Some(Command::Promote(args)) => release::promote(settings, console, args).await,
         None => release::run(settings, console, &cli.release).await,
@@ -32,7 +33,7 @@ pub fn report(cli: &Cli) -> Option<(&Path, Content)> {
             dry_run: args.dry_run,
             ..SyncReport::default()
         }),
-        Some(Command::Check(_) | Command::Verify(_)) => return None,
+        Some(Command::Check(_) | Command::Verify(_) | Command::Report(_)) => return None,
     };
     Some((cli.report()?, content))
 }

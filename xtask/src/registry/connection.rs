@@ -61,7 +61,7 @@ impl Connection {
             options,
             head_support: HeadSupport::default(),
             rate_limiter: match host == DOCKER_HUB {
-                true => RateLimiter::docker_hub(),
+                true => RateLimiter::docker_hub(options.share),
                 false => RateLimiter::unlimited(),
             },
             open_uploads: OpenUploads::default(),

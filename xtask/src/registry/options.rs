@@ -10,6 +10,8 @@ pub struct Options {
     /// As Docker and image-syncer mean it: the registry's certificate is not checked, and where it does not speak TLS
     /// it is spoken to without. What is on this machine always may.
     pub insecure: bool,
+    /// How many clients share what a registry allows to all of them: each takes a part of its ceiling.
+    pub share: u32,
     /// Further tries after a transient failure.
     pub retries: u32,
     /// The wait before the first of them; each further one is twice as long.
@@ -21,6 +23,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             insecure: false,
+            share: 1,
             retries: 2,
             first_wait: http::FIRST_WAIT,
             stall: Stall::default(),

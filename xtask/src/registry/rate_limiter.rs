@@ -14,6 +14,8 @@ const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct RateLimiter {
     /// The time between requests in the long run, if there is a ceiling.
     interval: Option<Duration>,
+    /// Requests that may go out at once before that.
+    burst: u32,
     times: Mutex<Times>,
 }
 
@@ -31,6 +33,7 @@ impl RateLimiter {
         let now = Instant::now();
         RateLimiter {
             interval: None,
+            burst: 0,
             times: Mutex::new(Times {
                 resume: now,
                 due: now,
@@ -40,9 +43,11 @@ impl RateLimiter {
 
     /// At most 1000 requests in any minute: Docker Hub's abuse limit trips at 2000 to 3000 from one address
     /// (jenkins-infra/helpdesk#4029). Of those [`BURST`] may come at once, the rest evenly.
-    pub(super) fn docker_hub() -> RateLimiter {
+    /// `share` clients keep to it together.
+    pub(super) fn docker_hub(share: u32) -> RateLimiter {
         RateLimiter {
-            interval: Some(Duration::from_secs(60) / (1000 - BURST)),
+            interval: Some((Duration::from_secs(60) / (1000 - BURST)).saturating_mul(share)),
+            burst: BURST / share,
             ..RateLimiter::unlimited()
         }
     }
@@ -50,7 +55,7 @@ impl RateLimiter {
     /// Waits until a request may go out.
     pub(super) async fn acquire(&self) {
         if let Some(interval) = self.interval {
-            let wait = self.times().reserve(Instant::now(), interval);
+            let wait = self.times().reserve(Instant::now(), interval, self.burst);
             tokio::time::sleep(wait).await;
         }
         self.wait_out_pause().await;
@@ -89,10 +94,10 @@ impl RateLimiter {
 
 impl Times {
     /// Reserves the next slot; returns how long it is from `now`.
-    fn reserve(&mut self, now: Instant, interval: Duration) -> Duration {
+    fn reserve(&mut self, now: Instant, interval: Duration, burst: u32) -> Duration {
         let due = self.due.max(now);
         self.due = due + interval;
-        due.saturating_duration_since(now + interval * BURST)
+        due.saturating_duration_since(now + interval * burst)
     }
 }
 
@@ -102,8 +107,14 @@ mod tests {
 
     #[test]
     fn docker_hub_gets_at_most_a_thousand_requests_a_minute() {
-        let rate_limiter = RateLimiter::docker_hub();
-        let interval = rate_limiter.interval.unwrap();
+        for share in [1, 4] {
+            most_in_a_minute(share);
+        }
+    }
+
+    fn most_in_a_minute(share: u32) {
+        let rate_limiter = RateLimiter::docker_hub(share);
+        let (interval, burst) = (rate_limiter.interval.unwrap(), rate_limiter.burst);
         let start = Instant::now();
         let mut now = start;
         let mut times = Times {
@@ -112,12 +123,13 @@ mod tests {
         };
         let mut sent = Vec::new();
         for _ in 0..3000 {
-            now += times.reserve(now, interval);
+            now += times.reserve(now, interval, burst);
             sent.push(now - start);
         }
-        assert!(sent[BURST as usize].is_zero(), "the first go out at once");
-        for window in sent.windows(1002) {
-            let span = window[1001] - window[0];
+        assert!(sent[burst as usize].is_zero(), "the first go out at once");
+        let most = 1000 / share as usize;
+        for window in sent.windows(most + 2) {
+            let span = window[most + 1] - window[0];
             assert!(span >= Duration::from_secs(60), "{span:?}");
         }
     }

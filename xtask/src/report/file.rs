@@ -1,4 +1,4 @@
-//! The files a run writes: tried before the work, replaced as a whole at its end, and the report that is read back.
+//! The files a run writes: tried before the work, replaced as a whole at its end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,10 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
-use serde::Deserialize;
-use serde_json::Value;
 
-use super::schema::{Content, ReleaseReport, Report, SCHEMA, SyncReport};
 use crate::exit::{bad_input, end_on_interrupt, no_problems};
 
 /// How the names of files begin that are there for a moment.
@@ -162,84 +159,6 @@ fn directory(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
-    }
-}
-
-/// What every version of the report has.
-#[derive(Deserialize)]
-struct Header {
-    schema: u32,
-    tool_version: String,
-}
-
-impl Report {
-    /// Reads what `--report` wrote; `kind` is the kind of report that is wanted.
-    fn read(path: &Path, kind: &str) -> Result<Report> {
-        let file = path.display();
-        let is_none = |why: &str, hint: &str| {
-            bad_input(format!(
-                "`{file}`{why}: this is not the report of a {kind}; hint: {hint}"
-            ))
-        };
-        let text = fs::read(path)
-            .map_err(|error| bad_input(format!("`{file}` cannot be read: {error}")))?;
-        if text.trim_ascii().is_empty() {
-            return Err(is_none(" is empty", WRITTEN));
-        }
-        let value: Value = serde_json::from_slice(&text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            is_none(&format!(", line {line}, column {column}"), WRITTEN)
-        })?;
-        let Ok(header) = Header::deserialize(&value) else {
-            let hint = "reports of versions without a schema are not read";
-            return Err(is_none(" has no `schema` and `tool_version`", hint));
-        };
-        if header.schema != SCHEMA {
-            let (schema, version) = (header.schema, header.tool_version);
-            return Err(bad_input(format!(
-                "`{file}` has schema {schema} of reports, and this version reads schema {SCHEMA}; \
-                 hint: version {version} wrote it"
-            )));
-        }
-        Report::deserialize(&value)
-            .map_err(|error| bad_input(format!("`{file}` is not a valid report: {error}")))
-    }
-}
-
-const WRITTEN: &str = "what `--report` wrote";
-
-impl ReleaseReport {
-    /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): this is not the report of a release.
-    pub fn read(path: &Path) -> Result<ReleaseReport> {
-        match Report::read(path, "release")?.content {
-            Content::Release(report) => Ok(report),
-            Content::Sync(_) => Err(bad_input(format!(
-                "`{}` is the report of a sync; hint: `verify` compares the report of a release",
-                path.display()
-            ))),
-        }
-    }
-}
-
-impl SyncReport {
-    /// The report of a sync; `None` if the run knew no image when it ended, so that everything may be missing.
-    ///
-    /// # Errors
-    /// [`BadInput`](crate::exit::BadInput): this is not the report of a sync.
-    pub fn read(path: &Path) -> Result<Option<SyncReport>> {
-        let report = Report::read(path, "sync")?;
-        match (report.content, report.exit_code) {
-            (Content::Release(_), _) => Err(bad_input(format!(
-                "`{}` is the report of a release; hint: `--only-failed` takes the report of a sync",
-                path.display()
-            ))),
-            // Stopped while it listed its sources, or by a wrong login: nothing failed, and nothing is in place.
-            (Content::Sync(report), code) if code != 0 && report.failed().next().is_none() => {
-                Ok(None)
-            }
-            (Content::Sync(report), _) => Ok(Some(report)),
-        }
     }
 }
 

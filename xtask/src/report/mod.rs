@@ -12,6 +12,7 @@ mod listener;
 mod live;
 mod log;
 mod outcome;
+mod read;
 mod schema;
 mod shown;
 mod table;
@@ -22,7 +23,7 @@ pub use heartbeat::start_heartbeat;
 pub use log::show_logs;
 pub use outcome::{Outcome, targets};
 pub use schema::{
-    Content, RegistryReport, RegistryStatus, ReleaseReport, Report, SyncReport, TagBefore,
-    TargetReport, seconds,
+    Content, RegistryReport, RegistryStatus, ReleaseReport, Report, ShardReport, SyncReport,
+    TagBefore, TargetReport, seconds,
 };
 pub use table::Table;

@@ -145,10 +145,26 @@ pub struct SyncReport {
     pub dry_run: bool,
     /// Bytes of blobs read from the sources.
     pub bytes_read: u64,
+    /// Which part of a run this is; null for the whole, also of merged parts.
+    #[serde(default)]
+    pub shard: Option<ShardReport>,
+    /// There are images that the run never came to know: a part of it ended early, or has left no report.
+    #[serde(default, rename = "unlisted")]
+    pub is_unlisted: bool,
     /// Every image at every destination.
     #[serde(serialize_with = "with_verdicts")]
     #[cfg_attr(test, schemars(with = "Vec<ImageReport<'static>>"))]
     pub images: Vec<CopyResult>,
+}
+
+/// One of the parts of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ShardReport {
+    /// From 1.
+    pub number: usize,
+    /// How many parts there are.
+    pub of: usize,
 }
 
 /// One image at one destination.

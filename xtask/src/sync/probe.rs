@@ -61,6 +61,7 @@ impl Registries {
         request: &Request,
         retries: u32,
         mode: Mode,
+        share: usize,
     ) -> Result<Registries> {
         let (resolver, warnings) = settings.resolver();
         let mut resolver = resolver.with_logins(request.logins.clone());
@@ -68,6 +69,11 @@ impl Registries {
             by_name: HashMap::new(),
             connections: Vec::new(),
             warnings: warnings.into_iter().collect(),
+        };
+        let options = Options {
+            retries,
+            share: u32::try_from(share).unwrap_or(u32::MAX),
+            ..Options::default()
         };
         let mut problems = Vec::new();
         let names = request.rules.iter().flat_map(|rule| {
@@ -83,10 +89,10 @@ impl Registries {
                 }
                 match resolver.find(name).await {
                     Ok(login) => {
-                        registries.add(name, login, retries)?;
+                        registries.add(name, login, options)?;
                     }
                     Err(NoLogin::Missing { host, variables }) => {
-                        registries.add(name, anonymous(&host, variables), retries)?;
+                        registries.add(name, anonymous(&host, variables), options)?;
                     }
                     Err(failed) if failed.is_helper_failure() => {
                         let login = anonymous(name.host(), Vec::new());
@@ -102,7 +108,7 @@ impl Registries {
                             reason,
                             status: None,
                         };
-                        registries.add(name, login, retries)?.push_error = Some(refusal);
+                        registries.add(name, login, options)?.push_error = Some(refusal);
                     }
                     Err(problem) => problems.push(problem.to_string()),
                 }
@@ -150,7 +156,7 @@ impl Registries {
         &mut self,
         name: &RepositoryName,
         login: Login,
-        retries: u32,
+        options: Options,
     ) -> Result<&mut Connection> {
         let host = name.host();
         let is_it = |it: &Connection| {
@@ -163,8 +169,7 @@ impl Registries {
             None => {
                 let options = Options {
                     insecure: login.insecure,
-                    retries,
-                    ..Options::default()
+                    ..options
                 };
                 let registry = Registry::new(host, login.credentials.clone(), options)?;
                 self.connections.push(Connection {

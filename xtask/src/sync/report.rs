@@ -34,14 +34,12 @@ pub(super) fn word(status: CopyStatus, mode: Mode) -> &'static str {
 }
 
 /// `succeeded` is the file of `--succeeded`.
-pub(super) fn outcome(
-    images: Vec<CopyResult>,
-    bytes_read: u64,
-    mode: Mode,
-    exit: Exit,
-    succeeded: Option<&Path>,
-) -> Outcome {
-    let rows = &images[..];
+pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) -> Outcome {
+    let rows = &report.images[..];
+    let mode = match report.dry_run {
+        true => Mode::DryRun,
+        false => Mode::Apply,
+    };
     let count = |status| rows.iter().filter(|row| row.status == status).count();
     let (failed, equal) = (count(CopyStatus::Failed), count(CopyStatus::Equal));
     let in_place = rows.iter().filter(|row| is_in_place(row, mode)).count();
@@ -49,7 +47,7 @@ pub(super) fn outcome(
         Mode::Apply => format!(
             "sync: {in_place} of {} in place, {} read",
             rows.len(),
-            DecimalBytes(bytes_read)
+            DecimalBytes(report.bytes_read)
         ),
         Mode::DryRun => format!(
             "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done",
@@ -68,11 +66,7 @@ pub(super) fn outcome(
             .map(|path| (path.to_owned(), files::succeeded(rows, mode)))
             .into_iter()
             .collect(),
-        content: Some(Content::Sync(SyncReport {
-            dry_run: mode == Mode::DryRun,
-            bytes_read,
-            images,
-        })),
+        content: Some(Content::Sync(report)),
     }
 }
 

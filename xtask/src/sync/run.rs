@@ -12,7 +12,7 @@ use crate::copy::{self, Mode, Options};
 use crate::credentials::Credentials;
 use crate::exit::interrupted;
 use crate::exit::{Exit, bad_input};
-use crate::report::{Console, is_same_file};
+use crate::report::{Console, SyncReport, is_same_file};
 use crate::settings::Settings;
 
 use super::files::Failures;
@@ -20,6 +20,7 @@ use super::formats::printed;
 use super::probe::Registries;
 use super::progress::ProgressReporter;
 use super::resolve::{Resolved, resolve};
+use super::shard::Shard;
 
 /// Makes every destination hold what the files say.
 pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -> Result<Exit> {
@@ -31,12 +32,24 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         true => Mode::DryRun,
         false => Mode::Apply,
     };
+    let variable = |name| settings.environment.get(name);
+    let shard = args.shard.as_deref().or_else(|| variable("SYNC_SHARD"));
+    let shard = Shard::read(shard, args.shard_by, variable("JOB_COMPLETION_INDEX"))?;
     let finish = |images, bytes_read, exit, report| {
-        let succeeded = args.succeeded.as_deref();
-        let outcome = super::report::outcome(images, bytes_read, mode, exit, succeeded);
+        let done = SyncReport {
+            dry_run: args.dry_run,
+            bytes_read,
+            shard: shard.map(|it| it.report()),
+            is_unlisted: false,
+            images,
+        };
+        let outcome = super::report::outcome(done, exit, args.succeeded.as_deref());
         console.finish(outcome, report)
     };
-    let request = request(settings, args)?;
+    let mut request = request(settings, args)?;
+    if let Some(shard) = shard {
+        shard.cut_rules(&mut request);
+    }
     let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
     request.logins.credentials().for_each(mask);
     warn(console, &request.warnings);
@@ -58,10 +71,11 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         console.info("nothing failed according to the report: there is nothing to do");
         return Ok(finish(Vec::new(), 0, Exit::Done, args.report.as_deref()));
     }
+    let share = shard.map_or(1, |it| it.of());
     console.follow(SOURCES);
     let resolved = tokio::select! {
         resolved = async {
-            let registries = Registries::open(settings, &request, args.retries, mode).await?;
+            let registries = Registries::open(settings, &request, args.retries, mode, share).await?;
             registries.credentials().for_each(mask);
             registries.warnings.iter().for_each(|it| console.warning(it));
             resolve(&request, &registries).await
@@ -70,6 +84,9 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     };
     console.unfollow(SOURCES);
     let mut resolved = resolved?;
+    if let Some(shard) = shard {
+        shard.cut_images(&mut resolved);
+    }
     let is_unknown = interrupt.is_terminated();
     if let Some(failures) = failures {
         failures.keep(&mut resolved);
@@ -96,7 +113,11 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     let exit = if interrupt.is_terminated() {
         Exit::Interrupted
     } else {
-        super::report::exit(&rows)
+        // More parts than sources leave some with nothing to do.
+        match shard.is_some() && rows.is_empty() {
+            true => Exit::Done,
+            false => super::report::exit(&rows),
+        }
     };
     let report = args.report.as_deref();
     let report = report.filter(|_| !(is_unknown && keeps_report(args)));

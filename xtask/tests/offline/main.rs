@@ -40,6 +40,7 @@ mod report;
 mod report_files;
 mod reproducible;
 mod settings;
+mod shards;
 mod shown;
 mod snapshots;
 #[path = "../support/mod.rs"]

@@ -1,0 +1,154 @@
+//! One of several parts of a run, each on a machine of its own. The cut needs no coordination: it follows from the
+//! files alone, and each image is in exactly one part.
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+
+use super::request::Request;
+use super::resolve::Resolved;
+use crate::cli::ShardBy;
+use crate::exit::bad_input;
+use crate::oci::Digest;
+use crate::report::ShardReport;
+
+/// Part `number` of `of`, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shard {
+    number: usize,
+    of: usize,
+    by: ShardBy,
+}
+
+/// More than anybody has machines.
+const MOST: usize = 10_000;
+
+impl Shard {
+    /// Reads `K/N`, from 1; of `N` alone, the part is `index`, which counts from 0 as Kubernetes'
+    /// `JOB_COMPLETION_INDEX` does. Nothing is the whole.
+    ///
+    /// # Errors
+    /// [`BadInput`](crate::exit::BadInput): a part that there is not.
+    pub fn read(text: Option<&str>, by: ShardBy, index: Option<&str>) -> Result<Option<Shard>> {
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let wrong = |why: String| {
+            bad_input(format!(
+                "`--shard {text}`: {why}\nhint: `2/4` is the second of four parts; `4` is one of four, by `JOB_COMPLETION_INDEX`, from 0"
+            ))
+        };
+        let number = |text: &str| text.trim().parse::<usize>().ok();
+        let (number, of) = match text.split_once('/') {
+            Some((part, of)) => (number(part), number(of)),
+            None => match index {
+                Some(index) => (number(index).map(|it| it.saturating_add(1)), number(text)),
+                None => return Err(wrong("`JOB_COMPLETION_INDEX` is not set".to_owned())),
+            },
+        };
+        match (number, of) {
+            (Some(number), Some(of)) if of <= MOST && (1..=of).contains(&number) => {
+                Ok(Some(Shard { number, of, by }))
+            }
+            (Some(number), Some(of)) if of <= MOST => {
+                Err(wrong(format!("there is no part {number} of {of}")))
+            }
+            _ => Err(wrong(format!("two numbers, at most {MOST}, are asked for"))),
+        }
+    }
+
+    /// How many parts there are.
+    pub fn of(&self) -> usize {
+        self.of
+    }
+
+    pub fn report(&self) -> ShardReport {
+        ShardReport {
+            number: self.number,
+            of: self.of,
+        }
+    }
+
+    /// Leaves the rules of this part: sources in the order of their digests, so that parts have as many of them.
+    pub fn cut_rules(&self, request: &mut Request) {
+        if self.by == ShardBy::Tag {
+            return;
+        }
+        let sources: HashSet<String> = request
+            .rules
+            .iter()
+            .map(|it| it.source.to_string())
+            .collect();
+        let mut sources: Vec<String> = sources.into_iter().collect();
+        sources.sort_by_cached_key(|it| Digest::sha256_of(it.as_bytes()));
+        let of_this = sources.into_iter().skip(self.number - 1).step_by(self.of);
+        let of_this: HashSet<String> = of_this.collect();
+        request
+            .rules
+            .retain(|it| of_this.contains(&it.source.to_string()));
+    }
+
+    /// Leaves the images of this part, and every source that cannot be listed: who knows what is there.
+    pub fn cut_images(&self, resolved: &mut Resolved) {
+        if self.by == ShardBy::Repository {
+            return;
+        }
+        resolved.jobs.retain(|job| self.has(&job.name));
+        resolved
+            .failed
+            .retain(|row| row.tags.is_empty() || self.has(&row.image));
+    }
+
+    fn has(&self, image: &str) -> bool {
+        let digest = Digest::sha256_of(image.as_bytes());
+        let number = u64::from_str_radix(&digest.hex()[..15], 16).unwrap_or_default();
+        number % self.of as u64 == self.number as u64 - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, index: Option<&str>) -> Result<(usize, usize), String> {
+        let shard = Shard::read(Some(text), ShardBy::Repository, index);
+        let shard = shard.map_err(|error| error.to_string())?;
+        Ok(shard.map(|it| (it.number, it.of)).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_part_is_told_by_itself_or_by_kubernetes() {
+        assert_eq!(read("2/4", None), Ok((2, 4)));
+        assert_eq!(read("4", Some("0")), Ok((1, 4)));
+        assert_eq!(read("1/4", Some("3")), Ok((1, 4)));
+        for (text, index, why) in [
+            ("0/4", None, "there is no part 0 of 4"),
+            ("5/4", None, "there is no part 5 of 4"),
+            ("4", Some("4"), "there is no part 5 of 4"),
+            ("4", None, "`JOB_COMPLETION_INDEX` is not set"),
+            ("a/4", None, "two numbers"),
+            ("1/", None, "two numbers"),
+            ("1/100000", None, "two numbers"),
+            ("-1/4", None, "two numbers"),
+        ] {
+            let error = read(text, index).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn each_image_is_in_one_part() {
+        let part = |number| Shard {
+            number,
+            of: 3,
+            by: ShardBy::Tag,
+        };
+        let mut counts = [0; 3];
+        for image in (0..300).map(|it| format!("r.io/app:v{it}")) {
+            let parts: Vec<usize> = (1..=3).filter(|it| part(*it).has(&image)).collect();
+            assert_eq!(parts.len(), 1, "{image}");
+            counts[parts[0] - 1] += 1;
+        }
+        assert!(counts.iter().all(|it| *it > 60), "{counts:?}");
+    }
+}

@@ -1,0 +1,148 @@
+//! A sync in parts, each as on a machine of its own, and their reports as one.
+
+use std::collections::HashMap;
+
+use fakes::registry::{Behavior, FakeRegistry};
+
+use crate::support::sync_fixture::SyncFixture;
+
+const REPOSITORIES: usize = 8;
+const TAGS: [&str; 3] = ["v1", "v2", "v3"];
+
+async fn fixture() -> (SyncFixture, FakeRegistry, FakeRegistry) {
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let target = FakeRegistry::start(Behavior::default()).await;
+    let hosts = [("source.io", &*source.host), ("one.io", &*target.host)];
+    let fixture = SyncFixture::between(&hosts);
+    let mut rules = String::new();
+    for number in 0..REPOSITORIES {
+        for tag in TAGS {
+            let image = format!("source.io/app{number}:{tag}");
+            fixture.publish(&image, &["linux/amd64"]).await;
+        }
+        rules += &format!("source.io/app{number}: one.io/app{number}\n");
+    }
+    fixture.write("images.yaml", &rules);
+    (fixture, source, target)
+}
+
+/// The images that the report of part `number` names.
+fn images(fixture: &SyncFixture, number: usize) -> Vec<String> {
+    let report = fixture.report(&format!("{number}.json"));
+    assert_eq!(report["shard"]["number"], number);
+    let images = report["images"].as_array().unwrap().iter();
+    images
+        .map(|it| it["image"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_image_is_copied_by_one_part_and_the_reports_become_one() {
+    for (by, of) in [("repository", 4), ("tag", 3)] {
+        let (fixture, _source, target) = fixture().await;
+        let mut parts: HashMap<String, usize> = HashMap::new();
+        for number in 1..=of {
+            let (shard, file) = (format!("{number}/{of}"), format!("{number}.json"));
+            let arguments = [
+                "images.yaml",
+                "--shard",
+                &shard,
+                "--shard-by",
+                by,
+                "--report",
+                &file,
+            ];
+            fixture.sync(&arguments).await.expect(0, &["done"]);
+            for image in images(&fixture, number) {
+                assert_eq!(parts.insert(image.clone(), number), None, "{image} twice");
+            }
+        }
+        assert_eq!(parts.len(), REPOSITORIES * TAGS.len());
+        assert_eq!(target.tags().len(), parts.len());
+        if by == "repository" {
+            let sizes = (1..=of).map(|it| parts.values().filter(|part| **part == it).count());
+            assert!(
+                sizes.into_iter().all(|it| it == parts.len() / of),
+                "as many in each"
+            );
+        }
+
+        let files: Vec<String> = (1..=of).map(|it| format!("{it}.json")).collect();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let merge = async |files: &[&str]| {
+            let all = [&["report", "merge", "--report", "all.json"], files].concat();
+            fixture.workspace.run(&all).await
+        };
+        merge(&files).await.expect(0, &["24 of 24 in place"]);
+        assert_eq!(
+            fixture.report("all.json")["images"]
+                .as_array()
+                .unwrap()
+                .len(),
+            24
+        );
+        // Who knows what the others would have done.
+        merge(&files[1..])
+            .await
+            .expect(3, &["there is no report of part 1"]);
+        let again = ["images.yaml", "--only-failed", "all.json"];
+        fixture.sync(&again).await.expect(0, &["24 of 24 in place"]);
+        merge(&[files[0], files[0]])
+            .await
+            .expect(2, &["it is of part 1, as `1.json`"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_part_could_not_do_is_tried_again_from_the_merged_report() {
+    let (mut fixture, source, _target) = fixture().await;
+    source.remove_manifest("app0", "v2");
+    let lists = [
+        "source.io/app0:v1,v2,v3: one.io/app0",
+        "source.io/app1: one.io/app1",
+    ];
+    fixture.write("images.yaml", &lists.join("\n"));
+    let part = |index: &'static str| {
+        [
+            "images.yaml",
+            "--shard",
+            "2",
+            "--retries",
+            "0",
+            "--report",
+            index,
+        ]
+    };
+    fixture.workspace.set("JOB_COMPLETION_INDEX", "0");
+    let first = fixture.sync(&part("1.json")).await;
+    fixture.workspace.set("JOB_COMPLETION_INDEX", "1");
+    let second = fixture.sync(&part("2.json")).await;
+    let merge = [
+        "report", "merge", "1.json", "2.json", "--report", "all.json",
+    ];
+    let merged = fixture.workspace.run(&merge).await;
+    merged.expect(3, &["5 of 6 in place"]);
+    assert!(first.to_string().contains("app0") || second.to_string().contains("app0"));
+
+    // More machines than repositories.
+    let idle = ["images.yaml", "--shard", "3/3", "--report", "idle.json"];
+    fixture.sync(&idle).await.expect(0, &["0 of 0 in place"]);
+
+    fixture.workspace.set("JOB_COMPLETION_INDEX", "2");
+    fixture
+        .sync(&part("3.json"))
+        .await
+        .expect(2, &["there is no part 3 of 2"]);
+    fixture.workspace.set("JOB_COMPLETION_INDEX", "");
+    fixture.workspace.set("SYNC_SHARD", "1/3");
+    fixture
+        .sync(&["images.yaml", "--report", "3.json", "--retries", "0"])
+        .await;
+    assert_eq!(fixture.report("3.json")["shard"]["of"], 3);
+    let merge = ["report", "merge", "1.json", "3.json"];
+    fixture
+        .workspace
+        .run(&merge)
+        .await
+        .expect(2, &["another number of parts"]);
+}
