@@ -62,6 +62,17 @@ fn value(
     }
 }
 
+/// "; the variable `NAME` is not set", if `text` asks for one that is not: the likely reason of what is wrong with it.
+pub(super) fn unset(reader: &ConfigReader, text: &str) -> String {
+    let actions = text.split("{{").skip(1);
+    let actions = actions.filter_map(|it| it.split_once("}}"));
+    let names = actions.filter_map(|(action, _)| argument(action.trim(), "env"));
+    let unset = names.filter(|name| (reader.lookup)(name).is_none());
+    unset
+        .map(|name| format!("; the variable `{name}` is not set"))
+        .collect()
+}
+
 /// `NAME` of `function "NAME"`.
 fn argument<'a>(action: &'a str, function: &str) -> Option<&'a str> {
     let quoted = action.strip_prefix(function)?.trim();

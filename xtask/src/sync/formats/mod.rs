@@ -12,6 +12,7 @@ mod native;
 mod plain_list;
 mod printed;
 mod regsync;
+mod regsync_keys;
 mod regsync_tags;
 mod rule;
 mod skopeo;

@@ -21,7 +21,7 @@ pub(super) fn is_list(text: &str) -> bool {
     lines(text).next().is_some_and(|(_, line)| {
         let is_ipv6 = line.starts_with('[') && line.parse::<Reference>().is_ok();
         (is_ipv6 || !line.starts_with(['{', '[', '"', '\'', '%', '?']))
-            && (!line.starts_with('-') || line.starts_with("--platform"))
+            && (!line.starts_with('-') || is_option(line))
             && !line.contains(": ")
             && !line.ends_with(':')
     })
@@ -44,6 +44,12 @@ pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
             .rules
             .extend(line.rule(reader, is_shared, &mut found.default_registry));
     }
+}
+
+/// Not `---`, which begins a document, and not `- `, which begins an entry.
+fn is_option(line: &str) -> bool {
+    let name = line.trim_start_matches('-');
+    line.len() - name.len() < 3 && name.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
 /// The lines that are not blank, without their comments.

@@ -5,6 +5,9 @@
 
 use indexmap::IndexSet;
 
+use super::regsync_keys::{
+    CREDS, CREDS_MEANING, ENTRY, MEANING, MEDIA_TYPES, TOP, TUNING, is_set, says_something,
+};
 use super::{Parsed, regsync_tags};
 use crate::copy::Policy;
 use crate::credentials::{Credentials, Login, NoLogin, Prefix};
@@ -16,74 +19,6 @@ use crate::sync::go_template;
 use crate::sync::reader::ConfigReader;
 use crate::sync::request::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::{Select, TagFilter};
-
-const TOP: &[&str] = &["version", "creds", "defaults", "sync"];
-const CREDS: &[&str] = &["registry", "user", "pass", "tls"];
-const ENTRY: &[&str] = &["source", "target", "type", "tags", "tagSets"];
-
-/// They do not change what is copied from where to where.
-const TUNING: &[&str] = &[
-    "interval",
-    "schedule",
-    "ratelimit",
-    "parallel",
-    "userAgent",
-    "fastCheck",
-    "forceRecursive",
-    "referrerSlow",
-    "hooks",
-    "blobLimit",
-    "cacheCount",
-    "cacheTime",
-    "skipDockerConfig",
-    // Of `creds`: how a registry is asked.
-    "repoAuth",
-    "reqPerSec",
-    "reqConcurrent",
-    "blobChunk",
-    "blobMax",
-    "api",
-    "apiOpts",
-    "scheme",
-    "mirrors",
-    "priority",
-    "credExpire",
-];
-
-/// They may change what is copied: refused wherever they say something.
-const MEANING: &[&str] = &[
-    "backup",
-    "digestTags",
-    "includeExternal",
-    "mediaTypes",
-    "platform",
-    "platforms",
-    "referrerFilters",
-    "referrerSource",
-    "referrerTarget",
-    "referrers",
-    "repos",
-];
-
-/// Of `creds`: another login, another certificate or another place.
-const CREDS_MEANING: &[&str] = &[
-    "token",
-    "credHelper",
-    "credHost",
-    "hostname",
-    "pathPrefix",
-    "regcert",
-    "clientCert",
-    "clientKey",
-];
-
-/// What regsync copies if `mediaTypes` does not say otherwise, which is all that is copied here.
-const MEDIA_TYPES: [&str; 4] = [
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-];
 
 pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
     let mut file = RegsyncFile {
@@ -219,8 +154,9 @@ impl RegsyncFile<'_, '_> {
                     names.reverse();
                 }
                 let [set, missing] = names;
-                self.reader
-                    .problem(node.position, NoLogin::Half { set, missing });
+                let half = NoLogin::Half { set, missing };
+                let unset = self.unset(node, &["user", "pass"]);
+                self.reader.problem(node.position, format!("{half}{unset}"));
                 return;
             }
         };
@@ -307,7 +243,21 @@ impl RegsyncFile<'_, '_> {
             self.reader.problem(position, sentence);
             return None;
         }
-        self.reader.right(position, text.parse())
+        let found = text.parse().map_err(|error| {
+            let unset = self.unset(entry, &[key]);
+            format!("{error}{unset}")
+        });
+        self.reader.right(position, found)
+    }
+
+    /// The variables for these keys that are not set, for messages.
+    fn unset(&self, entry: &Node, keys: &[&str]) -> String {
+        let nodes = keys.iter().filter_map(|key| entry.get(key));
+        let texts = nodes.filter_map(|node| match &node.value {
+            Value::Text(text) => Some(go_template::unset(self.reader, text)),
+            _ => None,
+        });
+        texts.collect()
     }
 
     fn image(&mut self, entry: &Node, source: &Reference, target: &Reference) -> Option<Rule> {
@@ -374,25 +324,5 @@ impl RegsyncFile<'_, '_> {
             return None;
         }
         Some(rule)
-    }
-}
-
-/// Whether an entry's own value counts instead of the default: an empty text or list does not.
-fn is_set(key: &str, node: &Node) -> bool {
-    match &node.value {
-        Value::Text(text) => !text.is_empty(),
-        Value::List(items) => !items.is_empty() || key == "referrerFilters",
-        Value::Nothing => false,
-        Value::Mapping(_) => true,
-    }
-}
-
-/// Whether a value is neither empty nor `false`.
-fn says_something(node: &Node) -> bool {
-    match &node.value {
-        Value::Text(text) => !text.is_empty() && !text.eq_ignore_ascii_case("false"),
-        Value::List(items) => !items.is_empty(),
-        Value::Mapping(entries) => entries.values().any(|it| says_something(&it.node)),
-        Value::Nothing => false,
     }
 }

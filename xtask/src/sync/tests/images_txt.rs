@@ -41,6 +41,8 @@ alpine
     for (at, platform) in [(1, "linux/arm64"), (2, "linux/arm/v7"), (3, "linux/arm64")] {
         assert_eq!(*platforms(at), [platform.parse::<Platform>().unwrap()]);
     }
+    let said = read_files(&[("images.txt", "--alias=web nginx")], PUSHER, |_| {}).unwrap_err();
+    assert!(said.contains("it is not `--platform`"), "{said}");
     let first = pushed("--platform=linux/arm64 nginx");
     assert_eq!(
         first,

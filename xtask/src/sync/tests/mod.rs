@@ -25,23 +25,20 @@ fn read_files(
 ) -> Result<Request, String> {
     let request = read_unprinted(files, variables, narrow)?;
     if request.rules.iter().all(|rule| rule.only.is_none()) {
-        let printed = formats::printed(&request).unwrap();
-        let again = read_unprinted(&[("printed.yaml", &printed)], &[], |_| {});
-        let again = again.unwrap_or_else(|said| panic!("{printed}: {said}"));
+        let text = printed(&request).unwrap();
+        let again = read_unprinted(&[("printed.yaml", &text)], &[], |_| {});
+        let again = again.unwrap_or_else(|said| panic!("{text}: {said}"));
         assert_eq!(
             printed::meaning(&again),
             printed::meaning(&request),
-            "{printed}"
+            "{text}"
         );
-        assert_eq!(
-            formats::printed(&again).unwrap().lines().last(),
-            printed.lines().last()
-        );
+        assert_eq!(printed(&again).unwrap().lines().last(), text.lines().last());
         for secret in request.logins.credentials() {
             if let Credentials::Basic { password, .. } = secret
                 && password.expose().len() > 3
             {
-                assert!(!printed.contains(password.expose().as_str()), "{printed}");
+                assert!(!text.contains(password.expose().as_str()), "{text}");
             }
         }
     }

@@ -40,9 +40,9 @@ fn every_format_is_written_in_our_own() {
         ("auth.yaml", "b.io: {username: me, password: Hunter2}\n"),
     ];
     let request = read_files(&files, VARIABLES, |_| {}).unwrap();
-    let printed = formats::printed(&request).unwrap();
+    let text = printed(&request).unwrap();
     assert_eq!(
-        printed,
+        text,
         r#"# Without the logins: they stay in a file of their own, for `--auth`.
 - source: "docker.io/a/b"
   targets:
@@ -90,12 +90,12 @@ fn several_tags_for_one_image_are_one_destination() {
 fn what_our_own_form_cannot_say_is_told() {
     let text = "sync: [{source: a.io/x, target: b.io/x, type: repository, tags: {allow: ['a${']}}]";
     if let Ok(request) = read_unprinted(&[("regsync.yml", text)], &[], |_| {}) {
-        let said = formats::printed(&request).unwrap_err();
+        let said = printed(&request).unwrap_err();
         assert!(said.contains("line 1: `${` in a pattern"), "{said}");
     }
     let request = read_unprinted(&[("images.yaml", "a.io/x:v*: b.io/x")], &[], |inputs| {
         inputs.tags = vec!["v1".to_owned()];
     });
-    let said = formats::printed(&request.unwrap()).unwrap_err();
+    let said = printed(&request.unwrap()).unwrap_err();
     assert!(said.contains("hint: without `--tags`"), "{said}");
 }

@@ -250,4 +250,23 @@ fn a_variable_that_is_not_set_is_empty_and_told() {
     assert_eq!(copies(&request, ""), ["a.io/x latest -> me.io/x latest"]);
     assert!(login(&request, "a.io/x").is_none());
     assert!(request.warnings[0].contains("the variable `NO` is not set"));
+
+    // Where it is the reason of something wrong, it is told there.
+    for (text, sentence) in [
+        (
+            "creds: [{registry: a.io, user: me, pass: '{{env \"NO\"}}'}]\nsync: [{source: a.io/x, target: b.io/x, type: image}]",
+            "`user` is set and `pass` is not; the variable `NO` is not set",
+        ),
+        (
+            "sync: [{source: 'alpine:{{ env \"NO\" }}', target: b.io/x, type: image}]",
+            "is not a tag",
+        ),
+        (
+            "sync: [{source: 'alpine:{{ env \"NO\" }}', target: b.io/x, type: image}]",
+            "; the variable `NO` is not set",
+        ),
+    ] {
+        let said = read_regsync(text).unwrap_err();
+        assert!(said.contains(sentence), "{said}");
+    }
 }
