@@ -1,20 +1,16 @@
 //! The command line as types: no input, no output.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 /// Release one container image to many registries.
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    version,
-    args_conflicts_with_subcommands = true
-)]
+#[command(version, args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "Exit codes: 0 all done, 1 failed, 2 usage or configuration, 3 something failed and the rest was completed, 130 interrupted.\n\
                         Without a target, the targets are listed. Settings come from the environment and `.env`: see `.env.example`."
@@ -27,15 +23,34 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// Reads the command line; usage texts call the program by the name `program`.
+    pub fn parse_as(program: &'static str, arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+        let command = Cli::command().name(program).bin_name(program);
+        Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    }
+
     /// Whether the run ends with an outcome, for the files of a step too: a dry run of a release does nothing that
     /// could be reported.
     pub fn has_outcome(&self) -> bool {
         match &self.command {
             None => !self.release.dry_run && self.release.plan.is_none(),
-            Some(Command::Check(_)) => false,
+            Some(Command::Check(_) | Command::Tags(_)) => false,
             Some(
-                Command::Sync(_) | Command::Verify(_) | Command::Promote(_) | Command::Report(_),
+                Command::Sync(_)
+                | Command::Copy(_)
+                | Command::Verify(_)
+                | Command::Promote(_)
+                | Command::Report(_),
             ) => true,
+        }
+    }
+
+    /// The options of a command that copies between registries.
+    pub fn copying(&self) -> Option<&SyncOptions> {
+        match self.command.as_ref()? {
+            Command::Sync(args) => Some(&args.options),
+            Command::Copy(args) => Some(&args.options),
+            _ => None,
         }
     }
 
@@ -44,31 +59,34 @@ impl Cli {
         match &self.command {
             None if !self.has_outcome() => None,
             None => self.release.report.as_deref(),
-            Some(Command::Sync(args)) => args.report.as_deref(),
+            Some(Command::Sync(_) | Command::Copy(_)) => self.copying()?.report.as_deref(),
             Some(Command::Report(ReportCommand::Merge(args))) => args.report.as_deref(),
             Some(Command::Promote(args)) => args.report.as_deref().filter(|_| !args.dry_run),
-            Some(Command::Check(_) | Command::Verify(_)) => None,
+            Some(Command::Check(_) | Command::Verify(_) | Command::Tags(_)) => None,
         }
     }
 
     /// Every file that the command is to write.
     pub fn outputs(&self) -> impl Iterator<Item = &Path> {
-        let sync = match &self.command {
-            Some(Command::Sync(args)) => [args.succeeded.as_deref(), args.log.as_deref()],
-            Some(Command::Report(ReportCommand::Merge(args))) => [args.succeeded.as_deref(), None],
-            _ => [None, None],
+        let sync = match (&self.command, self.copying()) {
+            (Some(Command::Report(ReportCommand::Merge(it))), _) => [&it.succeeded, &None],
+            (_, Some(it)) => [&it.succeeded, &it.log],
+            _ => [&None; 2],
         };
+        let sync = sync.map(Option::as_deref);
         self.report().into_iter().chain(sync.into_iter().flatten())
     }
 
     pub fn verbose(&self) -> u8 {
         match &self.command {
             Some(Command::Check(args)) => args.verbose,
-            Some(Command::Sync(args)) => args.verbose,
+            Some(Command::Sync(args)) => args.options.verbose,
+            Some(Command::Copy(args)) => args.options.verbose,
             Some(Command::Report(ReportCommand::Merge(args))) => args.verbose,
             Some(
                 Command::Verify(VerifyArgs { verbose, .. })
-                | Command::Promote(PromoteArgs { verbose, .. }),
+                | Command::Promote(PromoteArgs { verbose, .. })
+                | Command::Tags(TagsArgs { verbose, .. }),
             ) => *verbose,
             None => self.release.common.verbose,
         }
@@ -81,6 +99,10 @@ pub enum Command {
     Check(CommonArgs),
     /// Keep repositories equal between registries; each blob is read from the source once for all of them
     Sync(Box<SyncArgs>),
+    /// Copy one image or repository to one or many places, as `sync` does
+    Copy(Box<CopyArgs>),
+    /// Show which tags of a repository patterns choose, the newest first
+    Tags(TagsArgs),
     /// Compare every tag on every registry with the report of a release
     Verify(VerifyArgs),
     /// What to do with reports
@@ -146,12 +168,50 @@ pub struct SyncArgs {
     /// The same as FILE, for users of image-syncer's old single file
     #[arg(long, value_name = "FILE")]
     pub config: Vec<PathBuf>,
-    /// Logins, in image-syncer's format
-    #[arg(long, value_name = "FILE")]
-    pub auth: Option<PathBuf>,
     /// Where images go whose destination is written without a registry, instead of `REGISTRY`
     #[arg(long, value_name = "REGISTRY[/PATH]")]
     pub to: Option<String>,
+    /// Write what the files ask for in our own format, without logins, and do nothing
+    #[arg(long, conflicts_with_all = ["tags", "dry_run", "force", "only_failed", "succeeded", "report", "shard"])]
+    pub print: bool,
+    #[command(flatten)]
+    pub options: SyncOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct CopyArgs {
+    /// `nginx:1.27`, a repository with all its tags (`acme/app`), patterns of tags (`acme/app:v*`), `acme/app@sha256:…`
+    #[arg(value_name = "SRC")]
+    pub source: String,
+    /// Repositories, each with tags (`ghcr.io/acme/app:v1`), or without: then the tags are the source's
+    #[arg(value_name = "DST", required = true)]
+    pub destinations: Vec<String>,
+    #[command(flatten)]
+    pub options: SyncOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct TagsArgs {
+    /// `nginx`, `ghcr.io/acme/app`
+    #[arg(value_name = "REPOSITORY")]
+    pub repository: String,
+    /// Only the tags that match: `v*`, `!*-nightly`, `semver:>=1.2`, `newest:10`
+    #[arg(value_name = "PATTERN")]
+    pub patterns: Vec<String>,
+    /// Logins, in image-syncer's format
+    #[arg(long, value_name = "FILE")]
+    pub auth: Option<PathBuf>,
+    /// `-vv` shows what the libraries log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How images are copied between registries, whatever says which.
+#[derive(Debug, Args)]
+pub struct SyncOptions {
+    /// Logins, in image-syncer's format
+    #[arg(long, value_name = "FILE")]
+    pub auth: Option<PathBuf>,
     /// Only the tags that match: `v*`, `!*-nightly`, `semver:>=1.2`, `newest:10`
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     pub tags: Vec<String>,
@@ -170,9 +230,6 @@ pub struct SyncArgs {
     /// Print what is missing, changed or equal at each registry and how many bytes would move; write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Write what the files ask for in our own format, without logins, and do nothing
-    #[arg(long, conflicts_with_all = ["tags", "dry_run", "force", "only_failed", "succeeded", "report"])]
-    pub print: bool,
     /// Copy everything again, whatever is there
     #[arg(long)]
     pub force: bool,

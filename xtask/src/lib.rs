@@ -61,7 +61,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
-use clap::Parser as _;
 
 use cli::Cli;
 use exit::Exit;
@@ -77,7 +76,15 @@ pub async fn run(
     // The one provider of TLS; that somebody installed it before is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     http::look_for_certificates_in(environment.certificate_directories());
-    let cli = match Cli::try_parse_from(arguments) {
+    let actions = environment.is_actions().then(ActionsFiles::default);
+    let (redactor, screen) = (environment.redactor(), Screen::default());
+    let early = |verbose| Console::new(redactor, verbose, screen, actions);
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = environment.program();
+    if let Some(error) = commands::misspelled(&arguments, program) {
+        return early(0).fail(&error, None);
+    }
+    let cli = match Cli::parse_as(program, arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -88,9 +95,7 @@ pub async fn run(
             };
         }
     };
-    let actions = environment.is_actions().then(ActionsFiles::default);
-    let (redactor, screen) = (environment.redactor(), Screen::default());
-    let early = Console::new(redactor, cli.verbose(), screen, actions);
+    let early = early(cli.verbose());
     let (console, ended) = match start(environment, directory, &cli) {
         Ok((settings, console)) => {
             let ended = commands::run(&cli, &settings, &console).await;

@@ -50,6 +50,14 @@ impl Environment {
             .collect()
     }
 
+    /// How the program was called, as it says in usage texts.
+    pub fn program(&self) -> &'static str {
+        match self.get("CARGO_PKG_NAME") {
+            Some("xtask") => "cargo xtask",
+            _ => "xtask",
+        }
+    }
+
     /// Whether the program is a step of GitHub Actions.
     pub fn is_actions(&self) -> bool {
         self.get("GITHUB_ACTIONS") == Some("true")

@@ -377,7 +377,11 @@ fn the_readme_lists_every_variable_that_is_read() {
             if !is_name
                 || matches!(
                     literal,
-                    "" | "CARGO_MANIFEST_DIR" | "HEAD" | "HOME" | "XDG_RUNTIME_DIR"
+                    "" | "CARGO_MANIFEST_DIR"
+                        | "CARGO_PKG_NAME"
+                        | "HEAD"
+                        | "HOME"
+                        | "XDG_RUNTIME_DIR"
                 )
             {
                 continue;

@@ -1,4 +1,5 @@
-//! Repositories kept equal between registries: the whole of `cargo xtask sync`.
+//! Repositories kept equal between registries: the whole of `cargo xtask sync`, and `copy` and `tags`,
+//! which do the same for what the command line names.
 //!
 //! Files in any of seven formats ([`formats`]) become one plain [`Request`]; the registries it names are probed
 //! ([`probe`]); its rules become jobs once the sources have listed their tags ([`resolve`]); [`crate::copy`] does
@@ -7,6 +8,7 @@
 //! password or the text around one.
 
 mod auth_file;
+mod command_line;
 mod comments;
 mod conflict;
 mod default_registry;
@@ -16,6 +18,7 @@ mod files;
 mod formats;
 mod go_template;
 mod image_pattern;
+mod list_tags;
 mod merge;
 mod probe;
 mod progress;
@@ -28,11 +31,13 @@ mod run;
 mod shard;
 mod tags;
 
+pub use command_line::Named;
 pub use formats::printed;
+pub use list_tags::list_tags;
 pub use merge::merge;
 pub use read::{Inputs, read};
 pub use request::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
-pub use run::{keeps_report, run};
+pub use run::{copy, keeps_report, run};
 pub use tags::{PatternError, Select, TagFilter};
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::auth_file;
+use super::command_line::{self, Named};
 use super::conflict::conflicts;
 use super::default_registry::DefaultRegistry;
 use super::formats::{self, Parsed};
@@ -23,6 +24,8 @@ use crate::exit::Problems;
 pub struct Inputs {
     /// In any of the formats: `FILE`, `--images FILE`, `--config FILE`; `-` is standard input.
     pub files: Vec<PathBuf>,
+    /// `copy` and `tags`: what the command line itself names, instead of files.
+    pub named: Option<Named>,
     /// `--auth FILE`: logins.
     pub auth: Option<PathBuf>,
     /// `--to`: the registry, with a path, for images whose destination is written without one.
@@ -47,9 +50,11 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
             Err(problem) => problems.push(format!("`--to`: {problem}")),
         }
     }
-    if inputs.files.is_empty() {
+    if let Some(named) = &inputs.named {
+        found.rules.extend(command_line::rule(named, &mut problems));
+    } else if inputs.files.is_empty() {
         problems.push(
-            "nothing says what to copy; hint: `cargo xtask sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows",
+            "nothing says what to copy; hint: `sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows",
         );
     }
     let files = inputs.files.iter().map(|path| (path, false));
@@ -115,7 +120,7 @@ fn text(path: &Path) -> io::Result<String> {
 fn standard_input(input: impl Read, is_terminal: bool) -> io::Result<String> {
     match is_terminal {
         true => Err(io::Error::other(
-            "it is standard input, and that is a terminal; hint: `cargo xtask sync - < FILE`, or name the file",
+            "it is standard input, and that is a terminal; hint: `sync - < FILE`, or name the file",
         )),
         false => read_text(input),
     }

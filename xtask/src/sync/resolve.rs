@@ -116,7 +116,8 @@ async fn list(request: &Request, registries: &Registries) -> Listed {
     join_all(hosts).await.into_iter().flatten().collect()
 }
 
-async fn list_one(
+/// The tags of a repository, sorted.
+pub(super) async fn list_one(
     name: &RepositoryName,
     needs_listing: bool,
     registries: &Registries,
@@ -147,7 +148,7 @@ async fn list_one(
 }
 
 /// What stands in the list of `source` and is no tag, if anything.
-fn wrong_tags(source: &RepositoryName, list: &TagList) -> Option<String> {
+pub(super) fn wrong_tags(source: &RepositoryName, list: &TagList) -> Option<String> {
     let shown: Vec<String> = list.wrong.iter().map(|it| format!("`{it}`")).collect();
     let more = match list.wrong_count.checked_sub(shown.len())? {
         0 => String::new(),

@@ -6,8 +6,9 @@ use anyhow::Result;
 use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture as _;
 
+use super::command_line::Named;
 use super::{Inputs, Request, read};
-use crate::cli::SyncArgs;
+use crate::cli::{CopyArgs, SyncArgs, SyncOptions};
 use crate::copy::{self, Mode, Options};
 use crate::credentials::Credentials;
 use crate::exit::interrupted;
@@ -24,10 +25,59 @@ use super::shard::Shard;
 
 /// Makes every destination hold what the files say.
 pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -> Result<Exit> {
-    let mut interrupt = std::pin::pin!(interrupted().fuse());
+    let interrupt = interrupted();
+    let inputs = Inputs {
+        files: [&args.files[..], &args.images, &args.config].concat(),
+        to: args.to.clone(),
+        ..inputs(&args.options)
+    };
+    let request = begin(settings, console, &args.options, &inputs)?;
+    if args.print {
+        console.print(&printed(&request).map_err(bad_input)?);
+        return Ok(Exit::Done);
+    }
+    carry_out(settings, console, &args.options, request, interrupt).await
+}
+
+/// `cargo xtask copy`: the same for one source that the command line names.
+pub async fn copy(settings: &Settings, console: &Arc<Console>, args: &CopyArgs) -> Result<Exit> {
+    let interrupt = interrupted();
+    let inputs = Inputs {
+        named: Some(Named {
+            source: args.source.clone(),
+            destinations: args.destinations.clone(),
+        }),
+        ..inputs(&args.options)
+    };
+    let request = begin(settings, console, &args.options, &inputs)?;
+    carry_out(settings, console, &args.options, request, interrupt).await
+}
+
+/// Reads what is to be done, tells what is odd about it, and sees to it that no login is shown.
+fn begin(
+    settings: &Settings,
+    console: &Console,
+    args: &SyncOptions,
+    inputs: &Inputs,
+) -> Result<Request> {
     if let Some(path) = &args.log {
         console.open_log(path).map_err(bad_input)?;
     }
+    let request = request(settings, inputs)?;
+    let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
+    request.logins.credentials().for_each(mask);
+    warn(console, &request.warnings);
+    Ok(request)
+}
+
+async fn carry_out(
+    settings: &Settings,
+    console: &Arc<Console>,
+    args: &SyncOptions,
+    mut request: Request,
+    interrupt: impl Future<Output = ()>,
+) -> Result<Exit> {
+    let mut interrupt = std::pin::pin!(interrupt.fuse());
     let mode = match args.dry_run {
         true => Mode::DryRun,
         false => Mode::Apply,
@@ -46,16 +96,8 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         let outcome = super::report::outcome(done, exit, args.succeeded.as_deref());
         console.finish(outcome, report)
     };
-    let mut request = request(settings, args)?;
     if let Some(shard) = shard {
         shard.cut_rules(&mut request);
-    }
-    let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
-    request.logins.credentials().for_each(mask);
-    warn(console, &request.warnings);
-    if args.print {
-        console.print(&printed(&request).map_err(bad_input)?);
-        return Ok(Exit::Done);
     }
     let failures = match &args.only_failed {
         Some(path) => Failures::read(path)?,
@@ -76,6 +118,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     let resolved = tokio::select! {
         resolved = async {
             let registries = Registries::open(settings, &request, args.retries, mode, share).await?;
+            let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
             registries.credentials().for_each(mask);
             registries.warnings.iter().for_each(|it| console.warning(it));
             resolve(&request, &registries).await
@@ -140,20 +183,24 @@ fn warn(console: &Console, warnings: &[String]) {
 }
 
 /// Whether a run that did not come to know its images leaves the report as it was: it is the list of what failed.
-pub fn keeps_report(args: &SyncArgs) -> bool {
+pub fn keeps_report(args: &SyncOptions) -> bool {
     let files = args.report.as_deref().zip(args.only_failed.as_deref());
     files.is_some_and(|(report, failed)| is_same_file(report, failed))
 }
 
-fn request(settings: &Settings, args: &SyncArgs) -> Result<Request> {
-    let inputs = Inputs {
-        files: [&args.files[..], &args.images, &args.config].concat(),
+/// What the options say, whatever is copied.
+fn inputs(args: &SyncOptions) -> Inputs {
+    Inputs {
         auth: args.auth.clone(),
-        to: args.to.clone(),
         tags: args.tags.clone(),
         platforms: args.platform.clone(),
-    };
-    read(&inputs, &|name| {
+        ..Inputs::default()
+    }
+}
+
+/// What `inputs` ask for, with the variables of the run.
+pub(super) fn request(settings: &Settings, inputs: &Inputs) -> Result<Request> {
+    read(inputs, &|name| {
         settings.environment.get(name).map(str::to_owned)
     })
 }

@@ -46,6 +46,7 @@ mod snapshots;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the two test binaries uses a part")]
 mod support;
+mod sync_copy;
 mod sync_failures;
 mod sync_formats;
 mod sync_input;

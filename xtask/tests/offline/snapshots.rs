@@ -26,7 +26,7 @@ fn workspace() -> Workspace {
 #[tokio::test(flavor = "multi_thread")]
 async fn helps() {
     let workspace = workspace();
-    for command in ["", "check", "sync", "verify", "promote"] {
+    for command in ["", "check", "sync", "copy", "tags", "verify", "promote"] {
         let arguments = [command, "--help"].map(str::to_owned);
         let arguments = arguments.iter().map(String::as_str);
         let arguments: Vec<&str> = arguments.filter(|it| !it.is_empty()).collect();

@@ -93,6 +93,16 @@ impl SyncFixture {
         self.workspace.command(&arguments)
     }
 
+    /// `cargo xtask` with these arguments, in a folder that is no workspace.
+    pub async fn run(&self, arguments: &[&str]) -> Run {
+        let arguments: Vec<String> = arguments.iter().map(|it| self.addressed(it)).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut command = self.workspace.command(&arguments);
+        let elsewhere = tempfile::tempdir().unwrap();
+        command.current_dir(elsewhere.path());
+        self.ended(command.output().await.unwrap())
+    }
+
     /// `cargo xtask sync` with these arguments.
     pub async fn sync(&self, arguments: &[&str]) -> Run {
         self.ended(self.command(arguments).output().await.unwrap())

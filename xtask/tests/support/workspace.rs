@@ -121,6 +121,7 @@ impl Workspace {
         command
             .current_dir(self.path())
             .env_clear()
+            .env("CARGO_PKG_NAME", "xtask") // As cargo starts it.
             .kill_on_drop(true);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));

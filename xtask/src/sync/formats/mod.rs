@@ -20,6 +20,7 @@ mod skopeo;
 #[cfg(test)]
 pub(super) use native::KEYS;
 pub use printed::printed;
+pub(super) use rule::add_destination;
 
 use crate::credentials::Logins;
 use crate::sync::comments::without_comments;

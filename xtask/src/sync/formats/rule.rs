@@ -71,7 +71,7 @@ impl RawRule {
         for (position, destination) in &self.destinations {
             let destination = source.destination(&select, destination);
             if let Some(destination) = reader.right(*position, destination) {
-                add(&mut destinations, destination, select.names());
+                add_destination(&mut destinations, destination, select.names());
             }
         }
         Some(Rule {
@@ -86,7 +86,11 @@ impl RawRule {
 }
 
 /// image-syncer, too, takes a repeated destination as one; further tags in a repository are given to the same image.
-fn add(destinations: &mut Vec<RuleDestination>, new: RuleDestination, names: &[Tag]) {
+pub(in crate::sync) fn add_destination(
+    destinations: &mut Vec<RuleDestination>,
+    new: RuleDestination,
+    names: &[Tag],
+) {
     for known in destinations.iter_mut() {
         if known.repository != new.repository {
             continue;

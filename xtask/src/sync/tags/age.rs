@@ -3,6 +3,16 @@
 //! Wider than semantic versions, which `semver:` asks for: `3.18`, `v2`, `2024.01.15` and `1.10.0-rc1` have an age,
 //! `latest`, `sha256-…` and the short digest of a commit have none.
 
+use crate::oci::Tag;
+
+/// Versions by their numbers, the newest first, then what is no version, by name.
+pub(in crate::sync) fn newest_first(tags: &mut [Tag]) {
+    tags.sort_by(|one, other| {
+        let [age, of_other] = [one, other].map(|tag| Age::of(tag.as_str()));
+        of_other.cmp(&age).then_with(|| one.cmp(other))
+    });
+}
+
 /// How new a tag is; the greatest is the newest. The order of the fields is the order of what counts.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Age<'t> {

@@ -5,5 +5,6 @@ mod constraint;
 mod filter;
 pub(super) mod pattern;
 
+pub(super) use age::newest_first;
 pub use filter::{Select, TagFilter};
 pub use pattern::PatternError;

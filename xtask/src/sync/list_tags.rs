@@ -1,0 +1,69 @@
+//! `cargo xtask tags`: which tags patterns choose, the newest first.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+
+use super::command_line::Named;
+use super::probe::Registries;
+use super::resolve::{list_one, wrong_tags};
+use super::run::request;
+use super::tags::newest_first;
+use super::{Inputs, Select};
+use crate::cli::TagsArgs;
+use crate::copy::Mode;
+use crate::credentials::Credentials;
+use crate::exit::{Exit, bad_input};
+use crate::report::Console;
+use crate::settings::Settings;
+
+/// As `sync`, if not told otherwise.
+const RETRIES: u32 = 3;
+
+/// Prints the tags, one on a line. Only what the registry lists is shown, whatever a pattern names.
+pub async fn list_tags(
+    settings: &Settings,
+    console: &Arc<Console>,
+    args: &TagsArgs,
+) -> Result<Exit> {
+    let inputs = Inputs {
+        named: Some(Named {
+            source: args.repository.clone(),
+            destinations: Vec::new(),
+        }),
+        tags: args.patterns.clone(),
+        auth: args.auth.clone(),
+        ..Inputs::default()
+    };
+    let request = request(settings, &inputs)?;
+    let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
+    request.logins.credentials().for_each(mask);
+    let [rule] = &request.rules[..] else {
+        return Err(bad_input("no repository is named"));
+    };
+    let Select::Tags(filter) = &rule.select else {
+        return Err(bad_input(
+            "the repository has a digest; hint: `REPOSITORY`, then patterns of tags",
+        ));
+    };
+    let registries = Registries::open(settings, &request, RETRIES, Mode::DryRun, 1).await?;
+    registries.credentials().for_each(mask);
+    let warnings = registries.warnings.iter();
+    warnings.for_each(|it| console.warning(it));
+    let list = list_one(&rule.source, true, &registries).await;
+    let list = list.map_err(|refusal| anyhow!(refusal.reason))?;
+    if let Some(wrong) = wrong_tags(&rule.source, &list) {
+        console.warning(&wrong);
+    }
+    let mut chosen = filter.narrow(list.tags);
+    if let Some(only) = &rule.only {
+        chosen = only.narrow(chosen);
+    }
+    if chosen.is_empty() {
+        return Err(anyhow!("no tag of `{}` is chosen", rule.source));
+    }
+    newest_first(&mut chosen);
+    let lines: String = chosen.iter().map(|tag| format!("{tag}\n")).collect();
+    console.print(&lines);
+    Ok(Exit::Done)
+}
