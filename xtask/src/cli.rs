@@ -105,7 +105,7 @@ pub enum Command {
     Tags(TagsArgs),
     /// Compare every tag on every registry with the report of a release
     Verify(VerifyArgs),
-    /// What to do with reports
+    /// Work with the reports of a `sync` that was done in parts
     #[command(subcommand)]
     Report(ReportCommand),
     /// Point a tag at a released version on every registry (also used to roll back)
