@@ -17,6 +17,13 @@ pub struct Named {
 
 /// The rule, which copies everything as it is; or `None`, with the problems recorded.
 pub(super) fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
+    let mut names = [&named.source].into_iter().chain(&named.destinations);
+    if let Some(kind) = names.find_map(|it| local_kind(it)) {
+        problems.push(format!(
+            "`{kind}:` is not in a registry, and only what is in one is copied; hint: `docker.io/library/{kind}:TAG` if Docker Hub's image of that name is meant"
+        ));
+        return None;
+    }
     let source = ImagePattern::parse(bare(&named.source));
     let read = source.and_then(|source| Ok((source.select()?, source)));
     let (select, source) = match read {
@@ -47,6 +54,23 @@ pub(super) fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
         policy: Policy::default(),
         origin: "the command line".to_owned(),
     })
+}
+
+/// skopeo's word for where else an image may be, if `text` begins with one: as a name it would be an image on Docker
+/// Hub, which nobody means.
+fn local_kind(text: &str) -> Option<&str> {
+    let (kind, rest) = text.split_once(':')?;
+    let is_local = [
+        "docker",
+        "docker-daemon",
+        "docker-archive",
+        "oci",
+        "oci-archive",
+        "dir",
+        "containers-storage",
+    ]
+    .contains(&kind);
+    (is_local && !rest.starts_with("//")).then_some(kind)
 }
 
 /// Without the prefix that skopeo wants.

@@ -149,6 +149,14 @@ async fn what_cannot_be_meant_is_said_and_nothing_is_asked() {
         ),
         (&["copy", "source.io/app"], "<DST>"),
         (
+            &["copy", "oci:output/image:v1", "one.io/app"],
+            "`oci:` is not in a registry, and only what is in one is copied; hint: `docker.io/library/oci:TAG`",
+        ),
+        (
+            &["copy", "source.io/app", "docker-archive:a.tar"],
+            "`docker-archive:` is not in a registry",
+        ),
+        (
             &[
                 "tags",
                 "source.io/app@sha256:14b267eb38aa85fd12d0e168fffa2d8a6187ac53a14a0212b0d4fce8d729598c",
