@@ -1,5 +1,8 @@
 //! The command line as types: no input, no output.
 
+mod image_syncer;
+mod tags;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +10,9 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
+
+pub use image_syncer::ImageSyncerOptions;
+pub use tags::TagsArgs;
 
 /// Release one container image to many registries.
 #[derive(Debug, Parser)]
@@ -69,9 +75,9 @@ impl Cli {
     /// Every file that the command is to write.
     pub fn outputs(&self) -> impl Iterator<Item = &Path> {
         let sync = match (&self.command, self.copying()) {
-            (Some(Command::Report(ReportCommand::Merge(it))), _) => [&it.succeeded, &None],
-            (_, Some(it)) => [&it.succeeded, &it.log],
-            _ => [&None; 2],
+            (Some(Command::Report(ReportCommand::Merge(it))), _) => [&it.succeeded, &None, &None],
+            (_, Some(it)) => [&it.succeeded, it.image_syncer.output(), &it.log],
+            _ => [&None; 3],
         };
         let sync = sync.map(Option::as_deref);
         self.report().into_iter().chain(sync.into_iter().flatten())
@@ -171,6 +177,12 @@ pub struct SyncArgs {
     /// Where images go whose destination is written without a registry, instead of `REGISTRY`
     #[arg(long, value_name = "REGISTRY[/PATH]")]
     pub to: Option<String>,
+    /// The same as `--to REGISTRY`, for users of image-syncer
+    #[arg(long, value_name = "REGISTRY", conflicts_with = "to")]
+    pub registry: Option<String>,
+    /// The path after `--registry`
+    #[arg(long, value_name = "PATH", requires = "registry")]
+    pub namespace: Option<String>,
     /// Write what the files ask for in our own format, without logins, and do nothing
     #[arg(long, conflicts_with_all = ["tags", "dry_run", "force", "only_failed", "succeeded", "report", "shard"])]
     pub print: bool,
@@ -190,25 +202,11 @@ pub struct CopyArgs {
     pub options: SyncOptions,
 }
 
-#[derive(Debug, Args)]
-pub struct TagsArgs {
-    /// `nginx`, `ghcr.io/acme/app`
-    #[arg(value_name = "REPOSITORY")]
-    pub repository: String,
-    /// Only the tags that match: `v*`, `!*-nightly`, `semver:>=1.2`, `newest:10`
-    #[arg(value_name = "PATTERN")]
-    pub patterns: Vec<String>,
-    /// Logins, in image-syncer's format
-    #[arg(long, value_name = "FILE")]
-    pub auth: Option<PathBuf>,
-    /// `-vv` shows what the libraries log
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-}
-
 /// How images are copied between registries, whatever says which.
 #[derive(Debug, Args)]
 pub struct SyncOptions {
+    #[command(flatten)]
+    pub image_syncer: ImageSyncerOptions,
     /// Logins, in image-syncer's format
     #[arg(long, value_name = "FILE")]
     pub auth: Option<PathBuf>,
@@ -219,10 +217,10 @@ pub struct SyncOptions {
     #[arg(long, value_name = "PLATFORM", num_args = 1..)]
     pub platform: Vec<String>,
     /// Images copied concurrently to each registry
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub proc: u16,
     /// Retries of a request after a transient failure
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=20))]
+    #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=20))]
     pub retries: u32,
     /// Time limit for one image at one registry: `90s`, `30m`
     #[arg(long, value_name = "DURATION", value_parser = duration)]

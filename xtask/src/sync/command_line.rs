@@ -2,8 +2,9 @@
 //! skopeo's `docker://` before them or not.
 
 use super::formats::add_destination;
-use super::image_pattern::ImagePattern;
-use super::request::Rule;
+use super::image_pattern::{ImagePattern, ImagePatternError};
+use super::request::{DestinationTags, Rule};
+use super::tags::Select;
 use crate::copy::Policy;
 use crate::exit::Problems;
 
@@ -41,7 +42,12 @@ pub(super) fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
             problems.push("a destination has a digest; hint: `REPOSITORY` or `REPOSITORY:TAG`, the digest is that of the source");
             continue;
         }
+        let is_all = matches!(&select, Select::Tags(filter) if filter.is_all());
         match source.destination(&select, text) {
+            Ok(it) if is_all && matches!(it.tags, DestinationTags::Named(_)) => {
+                let error = ImagePatternError::Unequal(it.repository);
+                problems.push(format!("a destination: {error}"));
+            }
             Ok(destination) => add_destination(&mut destinations, destination, select.names()),
             Err(error) => problems.push(format!("a destination: {error}")),
         }

@@ -1,10 +1,12 @@
 //! Where images go whose destination is written without a registry, as in the lists of several tools.
 //!
-//! `--to` says it, or variables, whose names are those of the tools: `REGISTRY`, with `REGISTRY_NAMESPACE`, `NAMESPACE`
-//! or `ALIYUN_NAMESPACE`, and the login `REGISTRY_USER` and `REGISTRY_PASSWORD`, or `ALIYUN_USERNAME` and
-//! `ALIYUN_PASSWORD`; else docker_image_pusher's, which begin with `ALIYUN_REGISTRY`. The first that is set counts. A
-//! login is never used at another registry than the one it is set beside.
+//! `--to` says it, or variables, whose names are those of the tools: `REGISTRY`, with `REGISTRY_NAMESPACE`,
+//! `NAMESPACE` or `ALIYUN_NAMESPACE`, and the login `REGISTRY_USER` and `REGISTRY_PASSWORD`, or `ALIYUN_USERNAME` and
+//! `ALIYUN_PASSWORD`; else docker_image_pusher's, which begin with `ALIYUN_REGISTRY`, or image-syncer's
+//! `DEFAULT_REGISTRY`. The first that is set counts. A login is never used at another registry than the one it is set
+//! beside.
 
+use super::expand::Lookup;
 use super::reader::ConfigReader;
 use crate::credentials::{Login, Variables};
 use crate::oci::{ReferenceError, RepositoryName};
@@ -40,8 +42,17 @@ const DOCKER_IMAGE_PUSHER: Names = Names {
     logins: &[("ALIYUN_REGISTRY_USER", "ALIYUN_REGISTRY_PASSWORD")],
 };
 
+/// image-syncer's older ones.
+const IMAGE_SYNCER: Names = Names {
+    registry: "DEFAULT_REGISTRY",
+    namespaces: &["DEFAULT_NAMESPACE"],
+    logins: &[],
+};
+
+const ALL: [Names; 3] = [OURS, DOCKER_IMAGE_PUSHER, IMAGE_SYNCER];
+
 /// Reserved by RFC 2606; it never gets into a request.
-const STAND_IN: &str = "registry.invalid";
+pub(super) const STAND_IN: &str = "registry.invalid";
 
 impl DefaultRegistry {
     /// The one of this run, read when first needed. If it is wrong, that is a problem and a stand-in takes its place,
@@ -65,6 +76,11 @@ impl DefaultRegistry {
         DefaultRegistry::at(host, path).map_err(|error| error.to_string())
     }
 
+    /// Whether variables say it.
+    pub(super) fn is_set(lookup: Lookup) -> bool {
+        ALL.iter().any(|it| lookup(it.registry).is_some())
+    }
+
     /// The repository of the image `name`.
     pub(super) fn repository(&self, name: &str) -> Result<RepositoryName, ReferenceError> {
         RepositoryName::new(&self.host, &format!("{}{name}", self.prefix))
@@ -86,8 +102,7 @@ impl DefaultRegistry {
     fn new(reader: &mut ConfigReader) -> DefaultRegistry {
         let lookup = reader.lookup;
         let mut problem = |sentence| reader.problems.push(sentence);
-        let names = [OURS, DOCKER_IMAGE_PUSHER];
-        let set = names.into_iter().find(|it| lookup(it.registry).is_some());
+        let set = ALL.into_iter().find(|it| lookup(it.registry).is_some());
         let names = set.unwrap_or(OURS);
         let host = lookup(names.registry).unwrap_or_else(|| {
             let file = &reader.file;

@@ -1,14 +1,59 @@
 //! The files that one run writes and a later one, or a person, reads: what succeeded, and what failed.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use indexmap::IndexMap;
+use serde_json::Value;
 
 use super::resolve::Resolved;
+use crate::cli::SyncOptions;
 use crate::copy::{CopyResult, CopyStatus, Destination, Job, Mode};
 use crate::oci::{Reference, TagOrDigest};
 use crate::report::SyncReport;
+
+/// The file of `--output-success-images`: what is in place, as image-syncer's images.
+pub(super) fn images_in_place(
+    args: &SyncOptions,
+    images: &[CopyResult],
+    mode: Mode,
+) -> Option<(PathBuf, String)> {
+    let path = args.image_syncer.output_success_images.clone()?;
+    let text = mapping(
+        images,
+        mode,
+        args.image_syncer.output_images_format == "json",
+    );
+    Some((path, text))
+}
+
+fn mapping(images: &[CopyResult], mode: Mode, is_json: bool) -> String {
+    let mut mapping: IndexMap<&str, Vec<String>> = IndexMap::new();
+    for image in images.iter().filter(|image| is_in_place(image, mode)) {
+        let references = image.references().into_iter().map(|it| it.to_string());
+        mapping.entry(&image.image).or_default().extend(references);
+    }
+    let quoted = |text: &str| Value::from(text).to_string();
+    if is_json {
+        let entries = mapping.into_iter();
+        let entries = entries.map(|(source, there)| (source.to_owned(), there.into()));
+        return format!("{}\n", Value::Object(entries.collect()));
+    }
+    let mut text = String::new();
+    for (source, there) in mapping {
+        text += &format!("{}:\n", quoted(source));
+        there
+            .iter()
+            .for_each(|it| text += &format!("- {}\n", quoted(it)));
+    }
+    // Of an empty text no reader makes a mapping.
+    if text.is_empty() {
+        "{}\n".to_owned()
+    } else {
+        text
+    }
+}
 
 /// The text of `--succeeded`: one reference on a line for each tag that is in place.
 pub(super) fn succeeded(images: &[CopyResult], mode: Mode) -> String {

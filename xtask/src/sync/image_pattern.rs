@@ -131,6 +131,10 @@ impl ImagePattern {
                 let tags = select.names();
                 match select {
                     Select::Digest(_) => DestinationTags::Named(names),
+                    // Whether one tag is chosen is known when they are listed.
+                    Select::Tags(filter) if names.len() == 1 && filter.needs_listing() => {
+                        DestinationTags::Named(names)
+                    }
                     Select::Tags(_) if tags.len() == names.len() => {
                         DestinationTags::Renamed(tags.iter().cloned().zip(names).collect())
                     }
@@ -141,7 +145,7 @@ impl ImagePattern {
         let keeps_a_name = match &tags {
             DestinationTags::Same => true,
             DestinationTags::Renamed(pairs) => pairs.iter().any(|(old, new)| old == new),
-            // A digest gets a name in its own repository: nothing is copied, but something is asked for.
+            // An image gets a name in its own repository: nothing is copied, but something is asked for.
             DestinationTags::Named(_) => false,
         };
         if keeps_a_name && repository.is_same(&self.repository) {
@@ -210,6 +214,8 @@ mod tests {
             ("q.io/a:1,2", "q.io/b:one,two", "1->one 2->two"),
             ("q.io/a:1", "q.io/a:one", "1->one"),
             ("q.io/a:v*", "q.io/b:v*", "v9->v9"),
+            ("q.io/a:/^v/", "q.io/b:one", "v9->one"),
+            ("q.io/a", "q.io/b:one", "v9->one"),
             (
                 &format!("q.io/a@{DIGEST}"),
                 "q.io/b:x",
@@ -238,8 +244,8 @@ mod tests {
             ("q.io/a:1", "q.io/a:1", "both source and destination"),
             ("q.io/a:1,2", "q.io/a:2,2", "both source and destination"),
             ("q.io/a:1,2", "q.io/b:1", "does not name as many"),
-            ("q.io/a", "q.io/b:latest", "does not name as many"),
-            ("q.io/a:/x/", "q.io/b:y", "does not name as many"),
+            ("q.io/a", "q.io/b:x,y", "does not name as many"),
+            ("q.io/a:/x/", "q.io/b:x,y", "does not name as many"),
             ("q.io/a:1", &format!("q.io/b@{DIGEST}"), "another digest"),
             (
                 &format!("q.io/a@{DIGEST}"),

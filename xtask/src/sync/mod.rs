@@ -36,7 +36,7 @@ pub use formats::printed;
 pub use list_tags::list_tags;
 pub use merge::merge;
 pub use read::{Inputs, read};
-pub use request::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
+pub use request::{DestinationTags, ImageCopy, Request, Rule, RuleDestination, WrongRule};
 pub use run::{copy, keeps_report, run};
 pub use tags::{PatternError, Select, TagFilter};
 

@@ -34,6 +34,8 @@ pub struct Inputs {
     pub tags: Vec<String>,
     /// `--platform`: replaces those in the files.
     pub platforms: Vec<String>,
+    /// `--arch`: an image may lack some of the platforms.
+    pub lenient: bool,
 }
 
 /// Reads and validates everything, with `lookup` for variables (an unset and an empty one are `None`). Blocking.
@@ -42,7 +44,7 @@ pub struct Inputs {
 /// [`BadInput`](crate::exit::BadInput) with one line for each problem.
 pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Request> {
     let mut problems = Problems::default();
-    let mut warnings = Vec::new();
+    let (mut warnings, mut wrong) = (Vec::new(), Vec::new());
     let mut found = Parsed::default();
     if let Some(to) = &inputs.to {
         match DefaultRegistry::named(to) {
@@ -73,6 +75,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
             lookup,
             problems: &mut problems,
             warnings: &mut warnings,
+            wrong: &mut wrong,
         };
         if !is_auth {
             formats::read(reader, &text, &mut found);
@@ -96,11 +99,15 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
 
     let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
     problems.extend(conflicts(&copies));
-    problems.none()?;
+    // With nothing left to do, or another problem, they stop the run like any other.
+    if rules.is_empty() || problems.count() > wrong.len() {
+        problems.none()?;
+    }
     Ok(Request {
         rules,
         logins,
         warnings,
+        wrong,
     })
 }
 
@@ -159,6 +166,7 @@ fn narrow(rules: &mut [Rule], inputs: &Inputs, problems: &mut Problems) {
         }
         if !platforms.is_empty() {
             rule.policy.platforms = platforms.clone();
+            rule.policy.lenient |= inputs.lenient;
         }
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::document::{Node, Position, Value, parse};
 use super::expand::{ExpandError, Lookup, expand, expand_name};
+use super::request::WrongRule;
 use crate::exit::{Problems, nearest};
 use crate::foreign::Foreign;
 
@@ -21,6 +22,8 @@ pub(super) struct ConfigReader<'a> {
     pub problems: &'a mut Problems,
     /// What is worth knowing and stops nothing.
     pub warnings: &'a mut Vec<String>,
+    /// The problems that spoil nothing but a rule.
+    pub wrong: &'a mut Vec<WrongRule>,
 }
 
 impl ConfigReader<'_> {

@@ -16,6 +16,18 @@ pub struct Request {
     pub logins: Logins,
     /// What the files say that is not done, and stops nothing.
     pub warnings: Vec<String>,
+    /// Rules that fail alone.
+    pub wrong: Vec<WrongRule>,
+}
+
+/// A rule that cannot be meant.
+#[derive(Debug)]
+pub struct WrongRule {
+    /// Where it is written: "`images.yaml`, line 3".
+    pub origin: String,
+    /// Where it copies to, as far as that can be read.
+    pub destination: RepositoryName,
+    pub reason: String,
 }
 
 /// One repository, what to take from it, and where to put it.

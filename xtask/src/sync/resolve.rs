@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::conflict::conflicts;
 use super::probe::{Registries, Unavailable};
-use super::{ImageCopy, Request, Rule};
+use super::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
 use crate::copy::{CopyResult, Destination, Job, Source};
 use crate::exit::no_problems;
 use crate::oci::RepositoryName;
@@ -32,7 +32,14 @@ pub(super) struct Resolved {
 /// [`BadInput`](crate::exit::BadInput): two images for one tag.
 pub(super) async fn resolve(request: &Request, registries: &Registries) -> Result<Resolved> {
     let listed = list(request, registries).await;
-    let mut resolved = Resolved::default();
+    let wrong = request.wrong.iter().map(|it| {
+        let (name, reason) = (it.origin.clone(), it.reason.clone());
+        CopyResult::failed(name, &it.destination, reason, None)
+    });
+    let mut resolved = Resolved {
+        failed: wrong.collect(),
+        ..Resolved::default()
+    };
     let mut told = HashSet::new();
     let mut work = Vec::new();
     for rule in &request.rules {
@@ -46,7 +53,8 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
                 resolved.failed.extend(rows);
             }
             Ok(list) => {
-                let copies = rule.copies(&list.tags);
+                let mut copies = rule.copies(&list.tags);
+                resolved.failed.extend(many_for_one(rule, &mut copies));
                 if told.insert(&rule.source) {
                     let wrong = wrong_tags(&rule.source, list);
                     resolved.warnings.extend(wrong);
@@ -80,6 +88,29 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
         }
     }
     Ok(resolved)
+}
+
+/// Takes out the destinations that have a name for one image, where more are chosen: they fail.
+fn many_for_one(rule: &Rule, copies: &mut [ImageCopy]) -> Vec<CopyResult> {
+    let count = copies.len();
+    let mut failed = Vec::new();
+    for RuleDestination { repository, tags } in &rule.destinations {
+        let DestinationTags::Named(tags) = tags else {
+            continue;
+        };
+        if count < 2 {
+            continue;
+        }
+        for copy in copies.iter_mut() {
+            copy.to.retain(|to| (&to.0, &to.1) != (repository, tags));
+        }
+        let (origin, source) = (&rule.origin, rule.source.to_string());
+        let reason = format!(
+            "{origin}: {count} tags are chosen, and the destination has a name for one; hint: no tag at the destination"
+        );
+        failed.push(CopyResult::failed(source, repository, reason, None));
+    }
+    failed
 }
 
 type Listed = HashMap<RepositoryName, Result<TagList, Unavailable>>;

@@ -9,14 +9,14 @@ use futures_util::future::FusedFuture as _;
 use super::command_line::Named;
 use super::{Inputs, Request, read};
 use crate::cli::{CopyArgs, SyncArgs, SyncOptions};
-use crate::copy::{self, Mode, Options};
+use crate::copy::{self, CopyResult, Mode, Options};
 use crate::credentials::Credentials;
 use crate::exit::interrupted;
-use crate::exit::{Exit, bad_input};
+use crate::exit::{Exit, bad_input, no_problems};
 use crate::report::{Console, SyncReport, is_same_file};
 use crate::settings::Settings;
 
-use super::files::Failures;
+use super::files::{self, Failures};
 use super::formats::printed;
 use super::probe::Registries;
 use super::progress::ProgressReporter;
@@ -28,15 +28,37 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     let interrupt = interrupted();
     let inputs = Inputs {
         files: [&args.files[..], &args.images, &args.config].concat(),
-        to: args.to.clone(),
+        to: match (&args.registry, &args.namespace) {
+            (Some(registry), Some(namespace)) => Some(format!("{registry}/{namespace}")),
+            (Some(registry), None) => Some(registry.clone()),
+            (None, _) => args.to.clone(),
+        },
         ..inputs(&args.options)
     };
     let request = begin(settings, console, &args.options, &inputs)?;
     if args.print {
+        let wrong = request.wrong.iter();
+        let wrong: Vec<_> = wrong
+            .map(|it| format!("{}: {}", it.origin, it.reason))
+            .collect();
+        no_problems(&wrong)?;
         console.print(&printed(&request).map_err(bad_input)?);
         return Ok(Exit::Done);
     }
-    carry_out(settings, console, &args.options, request, interrupt).await
+    // Patterns that fit nothing today are told.
+    let nothing = match args.options.tags.is_empty() {
+        true => Exit::Done,
+        false => Exit::Failed,
+    };
+    carry_out(
+        settings,
+        console,
+        &args.options,
+        request,
+        nothing,
+        interrupt,
+    )
+    .await
 }
 
 /// `cargo xtask copy`: the same for one source that the command line names.
@@ -50,7 +72,16 @@ pub async fn copy(settings: &Settings, console: &Arc<Console>, args: &CopyArgs) 
         ..inputs(&args.options)
     };
     let request = begin(settings, console, &args.options, &inputs)?;
-    carry_out(settings, console, &args.options, request, interrupt).await
+    let nothing = Exit::Failed;
+    carry_out(
+        settings,
+        console,
+        &args.options,
+        request,
+        nothing,
+        interrupt,
+    )
+    .await
 }
 
 /// Reads what is to be done, tells what is odd about it, and sees to it that no login is shown.
@@ -70,11 +101,13 @@ fn begin(
     Ok(request)
 }
 
+/// `nothing` is the exit code if no image is chosen.
 async fn carry_out(
     settings: &Settings,
     console: &Arc<Console>,
     args: &SyncOptions,
     mut request: Request,
+    nothing: Exit,
     interrupt: impl Future<Output = ()>,
 ) -> Result<Exit> {
     let mut interrupt = std::pin::pin!(interrupt.fuse());
@@ -85,7 +118,8 @@ async fn carry_out(
     let variable = |name| settings.environment.get(name);
     let shard = args.shard.as_deref().or_else(|| variable("SYNC_SHARD"));
     let shard = Shard::read(shard, args.shard_by, variable("JOB_COMPLETION_INDEX"))?;
-    let finish = |images, bytes_read, exit, report| {
+    let finish = |images: Vec<CopyResult>, bytes_read, exit, report| {
+        let mapping = files::images_in_place(args, &images, mode);
         let done = SyncReport {
             dry_run: args.dry_run,
             bytes_read,
@@ -93,7 +127,8 @@ async fn carry_out(
             is_unlisted: false,
             images,
         };
-        let outcome = super::report::outcome(done, exit, args.succeeded.as_deref());
+        let mut outcome = super::report::outcome(done, exit, args.succeeded.as_deref());
+        outcome.files.extend(mapping);
         console.finish(outcome, report)
     };
     if let Some(shard) = shard {
@@ -157,9 +192,10 @@ async fn carry_out(
         Exit::Interrupted
     } else {
         // More parts than sources leave some with nothing to do.
-        match shard.is_some() && rows.is_empty() {
-            true => Exit::Done,
-            false => super::report::exit(&rows),
+        match (rows.is_empty(), shard.is_some()) {
+            (true, true) => Exit::Done,
+            (true, false) => nothing,
+            (false, _) => super::report::exit(&rows),
         }
     };
     let report = args.report.as_deref();
@@ -193,7 +229,8 @@ fn inputs(args: &SyncOptions) -> Inputs {
     Inputs {
         auth: args.auth.clone(),
         tags: args.tags.clone(),
-        platforms: args.platform.clone(),
+        platforms: platforms(args),
+        lenient: !args.image_syncer.arch.is_empty(),
         ..Inputs::default()
     }
 }
@@ -203,4 +240,21 @@ pub(super) fn request(settings: &Settings, inputs: &Inputs) -> Result<Request> {
     read(inputs, &|name| {
         settings.environment.get(name).map(str::to_owned)
     })
+}
+
+/// What `--platform` says, or `--os` and `--arch` in image-syncer's way.
+fn platforms(args: &SyncOptions) -> Vec<String> {
+    let linux = ["linux".to_owned()];
+    let systems = match args.image_syncer.os.is_empty() {
+        true => &linux[..],
+        false => &args.image_syncer.os,
+    };
+    let both = systems.iter().flat_map(|os| {
+        args.image_syncer
+            .arch
+            .iter()
+            .map(move |arch| format!("{os}/{arch}"))
+    });
+    let both = both.map(|it| it.replace(':', "/"));
+    args.platform.iter().cloned().chain(both).collect()
 }

@@ -74,6 +74,8 @@ impl Shard {
         if self.by == ShardBy::Tag {
             return;
         }
+        // Where a wrong rule would copy from is not known: the first part tells of it.
+        request.wrong.retain(|_| self.number == 1);
         let sources: HashSet<String> = request
             .rules
             .iter()

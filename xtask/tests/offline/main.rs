@@ -49,6 +49,7 @@ mod support;
 mod sync_copy;
 mod sync_failures;
 mod sync_formats;
+mod sync_image_syncer;
 mod sync_input;
 mod sync_options;
 mod sync_output;

@@ -1,11 +1,12 @@
 //! One source and its destinations as a [`Rule`]: what image-syncer's two formats and our own share.
 
 use crate::copy::Policy;
-use crate::oci::Tag;
+use crate::oci::{RepositoryName, Tag};
+use crate::sync::default_registry::STAND_IN;
 use crate::sync::document::{Node, Position};
-use crate::sync::image_pattern::{ImagePattern, Selector};
+use crate::sync::image_pattern::{ImagePattern, ImagePatternError, Selector};
 use crate::sync::reader::ConfigReader;
-use crate::sync::request::{DestinationTags, Rule, RuleDestination};
+use crate::sync::request::{DestinationTags, Rule, RuleDestination, WrongRule};
 use crate::sync::tags::{Select, TagFilter};
 
 /// Texts and their positions; `patterns` are those written beside the source instead of in its name.
@@ -13,6 +14,8 @@ pub(super) struct RawRule {
     pub source: (Position, String),
     pub destinations: Vec<(Position, String)>,
     pub patterns: Option<Vec<(Position, String)>>,
+    /// Whether a wrong name spoils nothing but this rule.
+    pub fails_alone: bool,
 }
 
 impl RawRule {
@@ -40,6 +43,7 @@ impl RawRule {
             source: source?,
             destinations: destinations?,
             patterns,
+            fails_alone: false,
         })
     }
 
@@ -47,11 +51,11 @@ impl RawRule {
     pub(super) fn rule(self, reader: &mut ConfigReader) -> Option<Rule> {
         let (position, source) = &self.source;
         let source = ImagePattern::parse(source);
-        let source = reader.right(*position, source)?;
+        let source = self.right(reader, *position, source, &self.destinations)?;
         let select = match &self.patterns {
             None => {
                 let select = source.select();
-                reader.right(*position, select)?
+                self.right(reader, *position, select, &self.destinations)?
             }
             Some(_) if source.what != Selector::Nothing => {
                 let sentence = "the source names its tags already; hint: leave out `tags`";
@@ -68,9 +72,10 @@ impl RawRule {
             }
         };
         let mut destinations: Vec<RuleDestination> = Vec::new();
-        for (position, destination) in &self.destinations {
-            let destination = source.destination(&select, destination);
-            if let Some(destination) = reader.right(*position, destination) {
+        for written in &self.destinations {
+            let destination = source.destination(&select, &written.1);
+            let written = std::slice::from_ref(written);
+            if let Some(destination) = self.right(reader, written[0].0, destination, written) {
                 add_destination(&mut destinations, destination, select.names());
             }
         }
@@ -82,6 +87,35 @@ impl RawRule {
             policy: Policy::default(),
             origin: reader.origin(position.line),
         })
+    }
+
+    /// The value of `result`; its error is a problem of this rule, which copies to `destinations`.
+    fn right<T>(
+        &self,
+        reader: &mut ConfigReader,
+        position: Position,
+        result: Result<T, ImagePatternError>,
+        destinations: &[(Position, String)],
+    ) -> Option<T> {
+        // An image onto itself is never only a slip of a name.
+        let is_fatal = |error: &ImagePatternError| matches!(error, ImagePatternError::Itself(_));
+        if let Err(error) = &result
+            && self.fails_alone
+            && !is_fatal(error)
+        {
+            let mut readable = destinations.iter();
+            let readable = readable.find_map(|(_, text)| ImagePattern::parse(text).ok());
+            let destination = match readable {
+                Some(readable) => Some(readable.repository),
+                None => reader.right(position, RepositoryName::new(STAND_IN, "wrong/name")),
+            };
+            reader.wrong.push(WrongRule {
+                origin: reader.origin(position.line),
+                destination: destination?,
+                reason: error.to_string(),
+            });
+        }
+        reader.right(position, result)
     }
 }
 

@@ -3,6 +3,7 @@
 mod age;
 mod constraint;
 mod filter;
+mod go_regex;
 pub(super) mod pattern;
 
 pub(super) use age::newest_first;

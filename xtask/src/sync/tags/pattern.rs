@@ -9,6 +9,7 @@ use regex_lite::Regex;
 use semver::{Version, VersionReq};
 
 use super::constraint::{Constraint, ConstraintError};
+use super::go_regex;
 use crate::oci::Tag;
 
 /// What matches a single tag.
@@ -65,7 +66,7 @@ impl FromStr for Matcher {
                 Err(error) => Err(PatternError::Constraint(range.to_owned(), error)),
             };
         }
-        let regex = |regex: &str| match Regex::new(regex) {
+        let regex = |regex: &str| match Regex::new(&go_regex::translated(regex)) {
             Ok(regex) => Ok(Matcher::Regex {
                 text: text.to_owned(),
                 regex,

@@ -106,3 +106,50 @@ fn what_is_not_read_is_told() {
     let anchor = "a.io/x:1: &d\n  - b.io/a\na.io/x:2: *d";
     assert_eq!(copies(&read_text(anchor).unwrap(), "").len(), 2);
 }
+
+#[test]
+fn a_wrong_rule_spoils_no_other() {
+    let text = "a.io/x:1: b.io/x\na.io/x:1 1: b.io/y\na.io/z:1: [b.io/z, 'b.io/Z']\na.io/w:1: ':'";
+    let request = read_text(text).unwrap();
+    assert_eq!(
+        copies(&request, ""),
+        ["a.io/x 1 -> b.io/x 1", "a.io/z 1 -> b.io/z 1"]
+    );
+    let wrong: Vec<String> = request
+        .wrong
+        .iter()
+        .map(|it| it.destination.to_string())
+        .collect();
+    assert_eq!(
+        wrong,
+        [
+            "b.io/y",
+            "registry.invalid/wrong/name",
+            "registry.invalid/wrong/name"
+        ]
+    );
+    assert!(request.wrong[0].origin.ends_with("images.yaml`, line 2"));
+    // In our own form it stops everything.
+    let own = "- {source: a.io/x:1, targets: b.io/x}\n- {source: 'a.io/x:1 1', targets: b.io/y}";
+    assert!(read_text(own).is_err());
+}
+
+#[test]
+fn an_empty_destination_is_in_the_default_registry() {
+    let text = "k8s.gcr.io/pause:3.6:\nquay.io/a/b/c:/x/: ''";
+    let expected = [
+        "k8s.gcr.io/pause 3.6 -> r.io/ns/pause 3.6",
+        "quay.io/a/b/c x -> r.io/ns/c x",
+    ];
+    let variables = [("DEFAULT_REGISTRY", "r.io"), ("DEFAULT_NAMESPACE", "ns")];
+    let request = read_files(&[("images.yaml", text)], &variables, |_| {}).unwrap();
+    assert_eq!(copies(&request, "x"), expected);
+    let to = |inputs: &mut Inputs| inputs.to = Some("r.io/ns".to_owned());
+    let request = read_files(&[("images.yaml", text)], &[], to).unwrap();
+    assert_eq!(copies(&request, "x"), expected);
+    let said = read_files(&[("images.yaml", text)], &[], |_| {}).unwrap_err();
+    assert!(
+        said.contains("line 1, column 21: the destination of `k8s.gcr.io/pause:3.6` is empty"),
+        "{said}"
+    );
+}

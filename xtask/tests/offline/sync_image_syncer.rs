@@ -1,0 +1,162 @@
+//! What image-syncer's users have in their files and on their command lines, run.
+
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, PASSWORD, USER};
+
+use crate::support::sync_fixture::{SyncFixture, digest};
+
+const ONE: [&str; 1] = ["linux/amd64"];
+
+async fn open() -> FakeRegistry {
+    FakeRegistry::start(Behavior::default()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_rule_fails_alone_and_a_wrong_file_stops_everything() {
+    let (source, there) = (open().await, open().await);
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let v1 = fixture.publish("source.io/app:v1", &ONE).await;
+    fixture.publish("source.io/app:v2", &ONE).await;
+    let right = "source.io/app:v1: one.io/right\n";
+    let wrong = "source.io/app:v1 1: one.io/wrong\nsource.io/app:/(/: one.io/wrong\nsource.io/app:v2: [one.io/right, 'one.io/No']\n";
+    fixture.write("images.yaml", &format!("{right}{wrong}"));
+    let run = fixture.sync(&["images.yaml", "--report", "r.json"]).await;
+    let regex = "`(` is not a regular expression";
+    run.expect(3, &["2 of 5 in place", regex, "`images.yaml`, line 4"]);
+    assert_eq!(digest(&there, "right", "v1"), v1);
+    assert_eq!(
+        fixture.report("r.json")["images"].as_array().unwrap().len(),
+        5
+    );
+
+    for (text, said) in [
+        (format!("{right}{right}source.io/app: [\n"), "images.yaml"),
+        (
+            format!("{right}source.io/app: {{a: b}}\n"),
+            "must be a text",
+        ),
+        (
+            format!("{right}one.io/x: one.io/x\n"),
+            "both source and destination",
+        ),
+        (
+            format!("{right}source.io/app:v2: one.io/right:v1\n"),
+            "would be written twice",
+        ),
+        (
+            "source.io/app:v1 1: one.io/wrong\n".to_owned(),
+            "is neither a tag nor a pattern",
+        ),
+    ] {
+        fixture.write("images.yaml", &text.replace("right", "other"));
+        let run = fixture.sync(&["images.yaml"]).await;
+        run.expect(2, &[said]);
+        let names = there.manifests().into_keys();
+        assert_eq!(names.filter(|(name, _)| name.contains("other")).count(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_tag_of_a_pattern_gets_the_name_at_the_destination() {
+    let (source, there) = (open().await, open().await);
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let mut published = Vec::new();
+    for tag in ["v1", "v2", "3"] {
+        published.push(fixture.publish(&format!("source.io/app:{tag}"), &ONE).await);
+    }
+    let rules = "source.io/app:/^v2/: one.io/app:two\nsource.io/app:/^\\pL/: one.io/app:letter\n";
+    fixture.write("images.yaml", rules);
+    let run = fixture.sync(&["images.yaml"]).await;
+    let reason = "`images.yaml`, line 2: 2 tags are chosen, and the destination has a name";
+    run.expect(3, &["1 of 2 in place", reason]);
+    assert_eq!(digest(&there, "app", "two"), published[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dockers_login_counts_beside_an_entry_without_one() {
+    let source = open().await;
+    let closed = FakeRegistry::start(Behavior {
+        auth: AuthMode::Basic,
+        ..Behavior::default()
+    })
+    .await;
+    let mut fixture =
+        SyncFixture::between(&[("source.io", &source.host), ("closed.io", &closed.host)]);
+    fixture.publish("source.io/app:v1", &ONE).await;
+    fixture.write("images.yaml", "source.io/app:v1: closed.io/app");
+    let directory = fixture.workspace.path().join("docker-home");
+    let directory = directory.to_str().unwrap();
+    fixture.workspace.set("DOCKER_CONFIG", directory);
+    let config = format!(
+        r#"{{"auths": {{"closed.io": {{"username": "{USER}", "password": "{PASSWORD}"}}}}}}"#
+    );
+    fixture.write("docker-home/config.json", &config);
+    for entry in ["{insecure: true}", "{username: '', password: ''}", ""] {
+        fixture.write("auth.yaml", &format!("closed.io: {entry}"));
+        let run = fixture.sync(&["--auth", "auth.yaml", "--images", "images.yaml"]);
+        run.await.expect(0, &["1 of 1 in place"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_options_are_taken() {
+    let (source, there) = (open().await, open().await);
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    let three = ["linux/amd64", "linux/arm/v7", "linux/s390x"];
+    fixture.publish("source.io/team/app:v1", &three).await;
+    fixture.write("images.yaml", "source.io/team/app:v1:\n");
+    let to = fixture.addressed("one.io");
+    let from = fixture.addressed("source.io");
+    let arguments = [
+        "--images",
+        "images.yaml",
+        "-p",
+        "4",
+        "-r",
+        "1",
+        "--registry",
+        &to,
+        "--namespace",
+        "ns",
+        "--os",
+        "linux",
+        "--arch",
+        "amd64",
+        "--arch",
+        "arm:v7",
+        "--output-success-images",
+        "out",
+    ];
+    fixture
+        .sync(&arguments)
+        .await
+        .expect(0, &["1 of 1 in place"]);
+    let expected = format!("\"{from}/team/app:v1\":\n- \"{to}/ns/app:v1\"\n");
+    assert_eq!(fixture.addressed(&fixture.read("out")), expected);
+    let tagged = there.manifests();
+    let index = &tagged[&("ns/app".to_owned(), "v1".to_owned())];
+    let index = format!("{index:?}");
+    let json = [&arguments[..], &["--output-images-format", "json"]].concat();
+    fixture.sync(&json).await.expect(0, &["1 of 1 in place"]);
+    let json: serde_json::Value = serde_json::from_str(&fixture.read("out")).unwrap();
+    assert_eq!(json.as_object().unwrap().len(), 1, "{index}");
+    // What it wrote is one of its files.
+    fixture.write("images.yaml", &fixture.read("out"));
+    fixture
+        .sync(&["images.yaml"])
+        .await
+        .expect(0, &["1 of 1 in place"]);
+
+    for (wrong, said) in [
+        (vec!["--os", "linux"], "--arch"),
+        (
+            vec!["--arch", "amd64", "--platform", "linux/amd64"],
+            "cannot be used with",
+        ),
+        (vec!["--namespace", "x"], "--registry"),
+        (vec!["--output-images-format", "toml"], "yaml, json"),
+        (vec!["--arch", "no such"], "no such"),
+    ] {
+        let run = fixture.sync(&[&["images.yaml"][..], &wrong].concat()).await;
+        run.expect(2, &[said]);
+    }
+}
