@@ -73,7 +73,10 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
                 wishes = of_version(&registries, version, tags) => wishes?,
                 () = cancel.clone() => not_asked(&registries),
             },
-            Task::Back(report) => back(&registries, report, args.force)?,
+            Task::Back(report) => tokio::select! {
+                wishes = asked(back(&registries, report, args.force)?) => wishes?,
+                () = cancel.clone() => not_asked(&registries),
+            },
         };
         let moves = wishes.into_iter().map(|(registry, wishes)| {
             let cancel = cancel.clone();
@@ -208,6 +211,31 @@ async fn of_version<'r>(
             .map(|(registry, digest)| (*registry, Ok(of_tags(digest)))),
     );
     Ok(wishes)
+}
+
+/// The wishes of registries that answer.
+///
+/// # Errors
+/// A login is refused, and nothing is to be moved anywhere.
+async fn asked(wishes: Wishes<'_>) -> Result<Wishes<'_>> {
+    let ask = wishes.into_iter().map(|(registry, wishes)| async move {
+        let first = wishes.as_ref().ok().and_then(|it| it.first());
+        let Some(tag) = first.map(|it| it.tag.clone()) else {
+            return Ok((registry, wishes));
+        };
+        match resolve_tag_at(std::iter::once(registry), &tag)
+            .await
+            .remove(0)
+            .1
+        {
+            Ok(_) => Ok((registry, wishes)),
+            Err(error @ registry::Error::Rejected { .. }) => {
+                Err(registry.login_refused(error.to_string()))
+            }
+            Err(error) => Ok((registry, Err(sentence(&error.into())))),
+        }
+    });
+    join_all(ask).await.into_iter().collect()
 }
 
 /// What is known when an interrupt comes before it is known what to move.

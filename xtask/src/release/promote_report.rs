@@ -42,6 +42,9 @@ impl Ended<'_> {
     /// Says in full what each tag named and names; a version's own tag that was overwritten is worth a warning.
     pub fn tell(&self, console: &Console, task: &Task) {
         for it in self.moved.iter().flatten() {
+            if it.result.is_err() {
+                continue;
+            }
             let reference = self.registry.settings.repository.at(it.tag.clone());
             let before = named(it.before.as_ref());
             let line = format!("{reference}: {before} -> {}", it.digest);
@@ -71,7 +74,11 @@ impl Ended<'_> {
         };
         let rows = moved.iter().map(|it| {
             let reference = settings.repository.at(it.tag.clone()).to_string();
-            let change = [named(it.before.as_ref()), it.digest.to_string()];
+            let change = match &it.result {
+                Ok(_) => [named(it.before.as_ref()), it.digest.to_string()],
+                // It names what it did, if that is known.
+                Err(_) => [(); 2].map(|()| it.before.as_ref().map(named_by).unwrap_or_default()),
+            };
             let how = match &it.result {
                 Ok(true) if is_dry => "would be moved".to_owned(),
                 Ok(true) => "moved".to_owned(),
@@ -190,6 +197,10 @@ pub fn outcome(task: &Task, ended: &[Ended<'_>], is_dry: bool, seconds: f64) -> 
 }
 
 /// A digest, or the word for none.
+fn named_by(digest: &Digest) -> String {
+    named(Some(digest))
+}
+
 fn named(digest: Option<&Digest>) -> String {
     digest.map_or_else(|| "nothing".to_owned(), ToString::to_string)
 }

@@ -11,12 +11,22 @@ use crate::report::{
     seconds,
 };
 
-/// The outcome of a run.
-pub fn outcome(plan: &ReleasePlan, state: &RunState, summary: &Summary, exit: Exit) -> Outcome {
+/// The outcome of a run; `earlier` is the report that this one's replaces.
+pub fn outcome(
+    plan: &ReleasePlan,
+    state: &RunState,
+    summary: &Summary,
+    exit: Exit,
+    earlier: Option<&ReleaseReport>,
+) -> Outcome {
     let mut published = state.published();
     let rows = plan.pushes.iter().filter_map(|push| {
         let row = summary.rows.iter().find(|row| row.target == push.target)?;
-        Some(registry(push, row, published.remove(&push.registry)))
+        let mut report = registry(push, row, published.remove(&push.registry));
+        if let Some(earlier) = earlier {
+            keep_before(&mut report, earlier);
+        }
+        Some(report)
     });
     let registries: Vec<RegistryReport> = rows.collect();
     let digest = registries.iter().rev().find_map(|it| it.digest.as_ref());
@@ -34,6 +44,23 @@ pub fn outcome(plan: &ReleasePlan, state: &RunState, summary: &Summary, exit: Ex
             targets: summary.rows.iter().map(TargetReport::from).collect(),
             registries,
         })),
+    }
+}
+
+/// What a tag named before the first of several runs of one release: the later ones find their own image there, and
+/// `promote --back` would put nothing back.
+fn keep_before(report: &mut RegistryReport, earlier: &ReleaseReport) {
+    let mut of_earlier = earlier.registries.iter();
+    let is_it =
+        |it: &&RegistryReport| it.reference == report.reference && it.digest == report.digest;
+    let Some(earlier) = of_earlier.find(is_it) else {
+        return;
+    };
+    for it in &mut report.before {
+        let known = earlier.before.iter().find(|known| known.tag == it.tag);
+        if let (Some(known), true) = (known, it.digest == report.digest) {
+            it.digest = known.digest.clone();
+        }
     }
 }
 

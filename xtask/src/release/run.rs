@@ -19,7 +19,7 @@ use crate::credentials::Resolver;
 use crate::exit::{Exit, bad_input, interrupted, nearest, no_problems};
 use crate::graph::Graph;
 use crate::image::Compression;
-use crate::report::Console;
+use crate::report::{Console, ReleaseReport};
 use crate::settings::{RegistrySettings, ReleaseSettings, Require, Settings};
 
 /// Runs the targets that `args` names, or prints what they would do.
@@ -146,7 +146,9 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
         exit => exit,
     };
     digests::compare(&state, console);
-    let outcome = report::outcome(&plan, &state, &summary, exit);
+    let earlier = args.report.as_deref();
+    let earlier = earlier.and_then(|path| ReleaseReport::read(path).ok());
+    let outcome = report::outcome(&plan, &state, &summary, exit, earlier.as_ref());
     Ok(console.finish(outcome, args.report.as_deref()))
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Result, anyhow};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
-use crate::exit::{bad_input, end_on_interrupt, no_problems};
+use crate::exit::{end_on_interrupt, no_problems};
 
 /// How the names of files begin that are there for a moment.
 const HIDDEN: &str = ".xtask-";

@@ -99,12 +99,33 @@ async fn the_tag_of_a_version_is_not_overwritten_unless_it_is_forced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_is_taken_back_with_its_report() {
-    let fixture = released().await;
+    let mut fixture = released().await;
     let (old, new) = (
         fixture.same(&["1.2.3"]),
         fixture.same(&["1.2.4", "1.2", "1", "latest"]),
     );
     let back = ["promote", "--back", "report.json"];
+    // The same release again finds its own image, and its report still knows what was there before.
+    let again = ["docker-push-all", "--report", "report.json"];
+    fixture.workspace.run(&again).await.expect(0, &[]);
+    // A registry that cannot be read is not said to name nothing.
+    for _ in 0..2 {
+        for method in [Method::HEAD, Method::GET] {
+            fixture.registries[1].fault(method, "manifests/1", Fault::Respond(400, &[], ""));
+        }
+        let dry = [&back[..], &["--dry-run"]].concat();
+        let run = fixture.workspace.run(&dry).await;
+        run.expect(3, &["failed"]);
+        assert!(!run.to_string().contains("nothing"), "{run}");
+    }
+    // A wrong password is found before anything is moved.
+    fixture.workspace.set("AZURE_ACR_PASSWORD", "wrong-one");
+    let run = fixture.workspace.run(&back).await;
+    run.expect(2, &["refused the login", "AZURE_ACR_PASSWORD"]);
+    assert_eq!(fixture.same(&["1.2", "1", "latest"]), new);
+    fixture
+        .workspace
+        .set("AZURE_ACR_PASSWORD", fakes::registry::PASSWORD);
     fixture
         .workspace
         .run(&back)
