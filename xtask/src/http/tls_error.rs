@@ -46,6 +46,12 @@ pub(super) fn explained(error: &rustls::Error) -> String {
     }
 }
 
+/// What is wrong with the system's certificates, or those that are named instead of them.
+pub(super) fn unread() -> Option<String> {
+    let errors = rustls_native_certs::load_native_certs().errors;
+    errors.first().map(ToString::to_string)
+}
+
 fn certificate(problem: &CertificateError, error: &rustls::Error) -> String {
     let what = match problem {
         CertificateError::UnknownIssuer => "its certificate is signed by nobody trusted here",
@@ -62,9 +68,12 @@ fn certificate(problem: &CertificateError, error: &rustls::Error) -> String {
         }
         _ => &error.to_string(),
     };
+    // Those that are named and cannot be read do not count, which would be a riddle.
+    let unread = unread().map(|why| format!(" ({why})"));
     format!(
-        "{what}; hint: to trust it, put it or its CA into `/etc/docker/certs.d/HOST:PORT/ca.crt`, or name the file in \
-         `SSL_CERT_FILE`"
+        "{what}{}; hint: to trust it, put it or its CA into `/etc/docker/certs.d/HOST:PORT/ca.crt`, or name the file \
+         in `SSL_CERT_FILE`",
+        unread.unwrap_or_default()
     )
 }
 

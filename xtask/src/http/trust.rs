@@ -22,7 +22,7 @@ use rustls_platform_verifier::Verifier;
 use url::Url;
 
 use super::body::Error;
-use super::tls_error::is_own_authority;
+use super::tls_error::{self, is_own_authority};
 
 static DIRECTORIES: OnceLock<Vec<PathBuf>> = OnceLock::new();
 
@@ -84,8 +84,7 @@ fn failed(reason: String) -> Error {
 }
 
 fn no_certificates() -> String {
-    let errors = rustls_native_certs::load_native_certs().errors;
-    let why = errors.first().map(|error| format!(" ({error})"));
+    let why = tls_error::unread().map(|error| format!(" ({error})"));
     format!(
         "this machine has no certificates by which `https` could be trusted{}; \
          hint: install the package `ca-certificates`, or name a file of them in `SSL_CERT_FILE`",

@@ -34,7 +34,7 @@ pub enum Error {
     #[error("{0}")]
     NotFound(Box<ErrorResponse>),
     /// 429 on any request, a 503 that names a time, and GitHub's 403 that speaks of its rate limit.
-    #[error("{0}; the registry asks for a pause")]
+    #[error("{response}; the registry asks for a pause{time}", response = .0, time = of_time(.0.retry_after))]
     RateLimited(Box<ErrorResponse>),
     /// No response: DNS, connection, TLS, a broken connection or one without progress.
     #[error("`{url}` cannot be reached: {reason}")]
@@ -253,6 +253,16 @@ impl fmt::Display for ErrorResponse {
         }
         Ok(())
     }
+}
+
+/// As people say it, if the registry has named a time.
+fn of_time(time: Option<Duration>) -> String {
+    time.map_or_else(String::new, |it| {
+        format!(
+            " of {}",
+            humantime::format_duration(Duration::from_secs(it.as_secs()))
+        )
+    })
 }
 
 #[cfg(test)]

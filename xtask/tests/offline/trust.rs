@@ -202,6 +202,13 @@ async fn a_certificate_that_signs_itself_is_trusted_by_naming_it() {
     fixture.workspace.set("SSL_CERT_FILE", "/nonexistent");
     refused(&fixture, "no certificates by which").await;
     refused(&fixture, "'/nonexistent'").await;
+    // Certificates of a folder do not hide that the file is none.
+    let folder = tempfile::tempdir().unwrap();
+    let other = Identity::authority().pem();
+    std::fs::write(folder.path().join("other.pem"), other).unwrap();
+    let names = folder.path().to_str().unwrap();
+    fixture.workspace.set("SSL_CERT_DIR", names);
+    refused(&fixture, "'/nonexistent'").await;
     fixture
         .workspace
         .set("SSL_CERT_DIR", home.to_str().unwrap());
