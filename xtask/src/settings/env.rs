@@ -191,8 +191,10 @@ fn is_substituted(line: &str) -> bool {
 
 fn unreadable(path: &Path, text: &str, error: &dotenvy::Error) -> String {
     let mut sentence = format!("`{}` cannot be read", path.display());
+    // A quote that does not end takes the lines that follow it.
     if let dotenvy::Error::LineParse(part, _) = error
-        && let Some(number) = text.lines().position(|line| line.contains(part.as_str()))
+        && let Some(first) = part.lines().find(|it| !it.trim().is_empty())
+        && let Some(number) = text.lines().position(|line| line.contains(first))
     {
         sentence += &format!(": line {} is not `NAME=value`", number + 1);
     }
@@ -202,6 +204,19 @@ fn unreadable(path: &Path, text: &str, error: &dotenvy::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quote_that_does_not_end_is_found() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "A=1\n\nDOCKER_PASSWORD=\"geheim\nB=2\n").unwrap();
+        let none: [(&str, &str); 0] = [];
+        let read = Environment::from_iter(none).with_dotenv(file.path());
+        let error = read.unwrap_err().to_string();
+        assert!(
+            error.contains("line 3") && !error.contains("geheim"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn a_dotenv_that_others_may_read_or_that_says_something_twice_is_told() {

@@ -341,7 +341,8 @@ async fn what_is_left_of_a_helper_does_not_stop_reading() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_while_a_helper_hangs_is_reported() {
     let mut fixture = Fixture::new().await;
-    fixture.install_script("kill -INT $PPID\nexec sleep 100\n");
+    // One of several is the first: a second signal would end the program at once.
+    fixture.install_script("mkdir \"$0.asked\" && kill -INT $PPID\nexec sleep 100\n");
     let push = ["docker-push-all", "--report", "report.json"];
     let run = fixture.release(&push).await;
     run.expect(130, &["interrupted before it started"]);
