@@ -1,6 +1,7 @@
 //! The command line as types: no input, no output.
 
 mod image_syncer;
+mod report;
 mod tags;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use serde::Deserialize;
 
 pub use image_syncer::ImageSyncerOptions;
+pub use report::{MergeArgs, ReportCommand};
 pub use tags::TagsArgs;
 
 /// Release one container image to many registries.
@@ -76,7 +78,11 @@ impl Cli {
     pub fn outputs(&self) -> impl Iterator<Item = &Path> {
         let sync = match (&self.command, self.copying()) {
             (Some(Command::Report(ReportCommand::Merge(it))), _) => [&it.succeeded, &None, &None],
-            (_, Some(it)) => [&it.succeeded, it.image_syncer.output(), &it.log],
+            (_, Some(it)) => [
+                &it.succeeded,
+                &it.image_syncer.output_success_images,
+                &it.log,
+            ],
             _ => [&None; 3],
         };
         let sync = sync.map(Option::as_deref);
@@ -253,28 +259,6 @@ pub struct SyncOptions {
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// `-vv` shows what the libraries log
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ReportCommand {
-    /// Make one report, one summary and one exit code of those of all parts of a `sync`
-    Merge(MergeArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct MergeArgs {
-    /// What `sync --shard K/N --report` wrote, one file for each part
-    #[arg(value_name = "REPORT", required = true)]
-    pub files: Vec<PathBuf>,
-    /// Write the merged report to this file, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// Write the reference of each image that is in place to this file, one per line
-    #[arg(long, value_name = "FILE")]
-    pub succeeded: Option<PathBuf>,
     /// `-vv` shows what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+/// What `sync` and `copy` take in image-syncer's words.
 #[derive(Debug, Args)]
 pub struct ImageSyncerOptions {
     /// With `--arch`, in image-syncer's way: the operating systems of `--platform`; `linux` if not given
@@ -18,11 +19,4 @@ pub struct ImageSyncerOptions {
     /// How that file is written
     #[arg(long, value_name = "FORMAT", default_value = "yaml", value_parser = ["yaml", "json"])]
     pub output_images_format: String,
-}
-
-impl ImageSyncerOptions {
-    /// The file that is to be written.
-    pub fn output(&self) -> &Option<PathBuf> {
-        &self.output_success_images
-    }
 }

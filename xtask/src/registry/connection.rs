@@ -20,7 +20,8 @@ use super::open_uploads::OpenUploads;
 use super::options::Options;
 use super::rate_limiter::RateLimiter;
 use super::transport::Transport;
-use super::window::Window;
+use super::window::{FIRST, Window};
+use super::writes::Writes;
 use crate::credentials::Credentials;
 use crate::http::{self, Sent, is_loopback};
 use crate::oci::{DOCKER_HUB, ReferenceError, canonical_host};
@@ -33,6 +34,9 @@ pub(super) struct Connection {
     auth: Auth,
     rate_limiter: RateLimiter,
     window: Window,
+    /// Of manifests, and of blobs, as far as their requests are small.
+    pub manifest_writes: Writes,
+    pub blob_writes: Writes,
     pub open_uploads: OpenUploads,
     /// Whether one request has come back.
     opened: AtomicBool,
@@ -65,7 +69,9 @@ impl Connection {
                 false => RateLimiter::unlimited(),
             },
             open_uploads: OpenUploads::default(),
-            window: Window::default(),
+            window: Window::starting(FIRST),
+            manifest_writes: Writes::default(),
+            blob_writes: Writes::default(),
             auth: Auth::new(&host, credentials),
             opened: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),
@@ -83,16 +89,6 @@ impl Connection {
 
     pub(super) fn has_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
-    }
-
-    /// Sends a small request whose body, if any, is in memory, and tries again what may succeed then. Any response
-    /// but success is an error.
-    pub(super) async fn send(&self, request: Request, scope: &Scope) -> Result<Response, Error> {
-        self.retry(|| {
-            let copy = request.try_clone().expect("the body is in memory");
-            self.attempt(copy, scope)
-        })
-        .await
     }
 
     /// Repeats `attempt` while its error may pass.
@@ -118,7 +114,7 @@ impl Connection {
         }
     }
 
-    /// One try at a small request.
+    /// One try at a small request. Any response but success is an error.
     pub(super) async fn attempt(&self, request: Request, scope: &Scope) -> Result<Response, Error> {
         let sent = Sent::default();
         let _place = self.window.enter().await;

@@ -25,6 +25,7 @@ mod session;
 mod transport;
 mod upload;
 mod window;
+mod writes;
 
 pub(crate) use auth::Challenge;
 pub use blob::Blob;

@@ -146,7 +146,8 @@ impl Repository {
             let response = self.connection.attempt(request, &scope).await?;
             self.prove(&response, at, manifest).await
         };
-        self.connection.retry(put).await
+        let writes = &self.connection.manifest_writes;
+        writes.run(self.connection.retry(put)).await
     }
 
     /// The digest under which `at` names `manifest`, after `response`, a success.
@@ -174,8 +175,13 @@ impl Repository {
 
     /// Opens an upload, for [`upload_bytes`](Self::upload_bytes).
     pub async fn open_upload(&self) -> Result<Session, Error> {
-        let request = Request::new(Method::POST, self.url(format_args!("blobs/uploads/")));
-        let response = self.send(request, Access::Push).await?;
+        let scope = self.scope(Access::Push);
+        let post = || {
+            let request = Request::new(Method::POST, self.url(format_args!("blobs/uploads/")));
+            self.connection.attempt(request, &scope)
+        };
+        let writes = &self.connection.blob_writes;
+        let response = writes.run(self.connection.retry(post)).await?;
         match response.status() {
             StatusCode::ACCEPTED => Ok(self.opened(location(&response)?)),
             status => {
@@ -187,10 +193,6 @@ impl Repository {
 
     pub(super) fn opened(&self, url: Url) -> Session {
         Session::new(&self.connection, url, self.scope(Access::Push))
-    }
-
-    pub(super) async fn send(&self, request: Request, access: Access) -> Result<Response, Error> {
-        self.connection.send(request, &self.scope(access)).await
     }
 
     pub(super) fn scope(&self, access: Access) -> Scope {

@@ -57,7 +57,8 @@ impl Repository {
                 Err(error) => Err(error),
             }
         };
-        self.connection.retry(mount).await
+        let writes = &self.connection.blob_writes;
+        writes.run(self.connection.retry(mount)).await
     }
 
     /// Uploads a blob from `body`, which has `blob.size` bytes, in one unranged PATCH: what Docker's engine does, so
@@ -148,7 +149,8 @@ impl Repository {
                 _ => Err(error),
             }
         };
-        self.connection.retry(put).await?;
+        let writes = &self.connection.blob_writes;
+        writes.run(self.connection.retry(put)).await?;
         session.end();
         Ok(())
     }

@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The beginning, and the most.
-const FIRST: usize = 64;
+/// The beginning.
+pub(super) const FIRST: usize = 64;
+
+/// The most.
 const WIDEST: usize = 128;
 
 pub(super) struct Window {
@@ -30,21 +32,20 @@ pub(super) struct Place<'w> {
     permit: Option<SemaphorePermit<'w>>,
 }
 
-impl Default for Window {
-    fn default() -> Window {
+impl Window {
+    /// One with so many places.
+    pub(super) fn starting(size: usize) -> Window {
         Window {
-            places: Semaphore::new(FIRST),
+            places: Semaphore::new(size),
             state: Mutex::new(State {
-                size: FIRST,
+                size,
                 owed: 0,
                 good: 0,
                 is_limited: false,
             }),
         }
     }
-}
 
-impl Window {
     /// Waits for a place.
     pub(super) async fn enter(&self) -> Place<'_> {
         Place {
@@ -101,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_narrows_at_once_and_widens_slowly() {
-        let window = Window::default();
+        let window = Window::starting(FIRST);
         for _ in FIRST..WIDEST {
             window.grow();
         }

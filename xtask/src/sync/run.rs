@@ -11,8 +11,7 @@ use super::{Inputs, Request, read};
 use crate::cli::{CopyArgs, SyncArgs, SyncOptions};
 use crate::copy::{self, CopyResult, Mode, Options};
 use crate::credentials::Credentials;
-use crate::exit::interrupted;
-use crate::exit::{Exit, bad_input, no_problems};
+use crate::exit::{Exit, bad_input, interrupted, no_problems};
 use crate::report::{Console, SyncReport, is_same_file};
 use crate::settings::Settings;
 

@@ -12,7 +12,9 @@ use crate::support::images::image;
 const IMAGES: usize = 60;
 
 /// A source with `IMAGES` tags, an empty target, and what copies all tags from one to the other.
-async fn servers() -> (
+async fn servers(
+    concurrency: usize,
+) -> (
     FakeRegistry,
     FakeRegistry,
     impl Future<Output = Vec<CopyResult>>,
@@ -30,7 +32,7 @@ async fn servers() -> (
         })
         .collect();
     let options = Options {
-        concurrency: 4,
+        concurrency,
         ..OPTIONS
     };
     (source, target, copy_with(jobs, options))
@@ -43,7 +45,7 @@ fn failed(rows: &[CopyResult]) -> usize {
 
 #[tokio::test]
 async fn a_registry_that_restarts_costs_no_image() {
-    let (_source, target, copying) = servers().await;
+    let (_source, target, copying) = servers(4).await;
     let restart = async {
         target.asked_times(9, Method::PUT, "manifests").await;
         let back = Instant::now() + Duration::from_secs(4);
@@ -57,7 +59,7 @@ async fn a_registry_that_restarts_costs_no_image() {
 
 #[tokio::test]
 async fn a_registry_that_was_never_there_is_given_up_after_three_moments() {
-    let (_source, target, copying) = servers().await;
+    let (_source, target, copying) = servers(4).await;
     let never = Instant::now() + Duration::from_secs(3600);
     target.behave(|behavior| behavior.away_until = Some(never));
     let rows = copying.await;
@@ -69,15 +71,23 @@ async fn a_registry_that_was_never_there_is_given_up_after_three_moments() {
 
 #[tokio::test]
 async fn a_registry_that_limits_every_write_is_not_asked_by_every_image() {
-    let (_source, target, copying) = servers().await;
-    let limit = Fault::Respond(429, &[("retry-after", "0")], "slow down");
-    for _ in 0..9 * IMAGES {
-        target.fault(Method::PUT, "manifests", limit.clone());
+    // Of sixty images at once, those beyond the first sixteen are told what these have met; 503 with a time is a limit
+    // as well.
+    for (concurrency, status, most) in [
+        (4, 429, 3 * 4 * 3),
+        (IMAGES, 429, 18 * 3),
+        (IMAGES, 503, 18 * 3),
+    ] {
+        let (_source, target, copying) = servers(concurrency).await;
+        let limit = Fault::Respond(status, &[("retry-after", "0")], "slow down");
+        for _ in 0..9 * IMAGES {
+            target.fault(Method::PUT, "manifests", limit.clone());
+        }
+        let rows = copying.await;
+        assert_eq!(failed(&rows), IMAGES);
+        let written = target.count(Method::PUT, "manifests");
+        assert!(written <= most, "{written}");
+        let reason = rows[IMAGES - 1].reason.as_deref().unwrap_or_default();
+        assert!(reason.contains(&status.to_string()), "{reason}");
     }
-    let rows = copying.await;
-    assert_eq!(failed(&rows), IMAGES);
-    let written = target.count(Method::PUT, "manifests");
-    assert!(written <= 3 * 4 * 3, "{written}");
-    let reason = rows[IMAGES - 1].reason.as_deref().unwrap_or_default();
-    assert!(reason.contains("429"), "{reason}");
 }

@@ -14,6 +14,7 @@ mod copy_pending;
 mod copy_policy;
 mod copy_retries;
 mod copy_shapes;
+mod credential_helpers;
 mod credentials;
 mod ends;
 mod extract;
