@@ -49,6 +49,10 @@ pub(super) struct Connection {
     asked: tokio::sync::OnceCell<()>,
 }
 
+/// Requests that write manifests, and those that write blobs, before any has gone well.
+const FIRST_MANIFESTS: usize = 20;
+const FIRST_BLOBS: usize = 32;
+
 impl Connection {
     pub(super) fn new(
         host: &str,
@@ -70,8 +74,8 @@ impl Connection {
             },
             open_uploads: OpenUploads::default(),
             window: Window::starting(FIRST),
-            manifest_writes: Writes::default(),
-            blob_writes: Writes::default(),
+            manifest_writes: Writes::starting(FIRST_MANIFESTS),
+            blob_writes: Writes::starting(FIRST_BLOBS),
             auth: Auth::new(&host, credentials),
             opened: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),

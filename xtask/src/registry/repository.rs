@@ -147,7 +147,7 @@ impl Repository {
             self.prove(&response, at, manifest).await
         };
         let writes = &self.connection.manifest_writes;
-        writes.run(self.connection.retry(put)).await
+        writes.run(self.connection.policy(), put).await
     }
 
     /// The digest under which `at` names `manifest`, after `response`, a success.
@@ -180,8 +180,7 @@ impl Repository {
             let request = Request::new(Method::POST, self.url(format_args!("blobs/uploads/")));
             self.connection.attempt(request, &scope)
         };
-        let writes = &self.connection.blob_writes;
-        let response = writes.run(self.connection.retry(post)).await?;
+        let response = self.write_blob(post).await?;
         match response.status() {
             StatusCode::ACCEPTED => Ok(self.opened(location(&response)?)),
             status => {
@@ -189,6 +188,15 @@ impl Repository {
                 Err(Error::protocol(response.url(), reason))
             }
         }
+    }
+
+    /// Runs a small request that is on the way to a blob, with its tries.
+    pub(super) async fn write_blob<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let writes = &self.connection.blob_writes;
+        writes.run(self.connection.policy(), attempt).await
     }
 
     pub(super) fn opened(&self, url: Url) -> Session {

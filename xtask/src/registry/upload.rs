@@ -57,8 +57,7 @@ impl Repository {
                 Err(error) => Err(error),
             }
         };
-        let writes = &self.connection.blob_writes;
-        writes.run(self.connection.retry(mount)).await
+        self.write_blob(mount).await
     }
 
     /// Uploads a blob from `body`, which has `blob.size` bytes, in one unranged PATCH: what Docker's engine does, so
@@ -149,8 +148,7 @@ impl Repository {
                 _ => Err(error),
             }
         };
-        let writes = &self.connection.blob_writes;
-        writes.run(self.connection.retry(put)).await?;
+        self.write_blob(put).await?;
         session.end();
         Ok(())
     }

@@ -1,15 +1,13 @@
-//! Small requests of one kind that write: few at once at first, more with each that goes well. Those that waited for a
-//! place while others were refused, each after all its tries, are told the same without asking: a registry that takes
-//! nothing is not asked by everybody, each time and again.
+//! Small requests of one kind that write: few at once at first, more with each that goes well. When some in a row were
+//! refused, each after all its tries, those that waited for a place meanwhile are told the same without asking, and
+//! those that come later have one try: a registry that takes nothing is not asked by everybody, time and again.
 
 use std::sync::{Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::window::Window;
-
-/// How many begin.
-const FIRST: usize = 16;
+use crate::http;
 
 /// Refusals in a row that are taken for the registry's mood, and not for one request's luck.
 const ENOUGH: u32 = 3;
@@ -26,27 +24,31 @@ struct Refused {
     last: Option<(Instant, Error)>,
 }
 
-impl Default for Writes {
-    fn default() -> Writes {
+impl Writes {
+    /// So many begin.
+    pub(super) fn starting(first: usize) -> Writes {
         Writes {
-            window: Window::starting(FIRST),
+            window: Window::starting(first),
             refused: Mutex::default(),
         }
     }
-}
 
-impl Writes {
-    /// Runs `request`, with all its tries, when there is a place for it.
-    pub(super) async fn run<T>(
+    /// Runs `attempt` when there is a place for it, and again as `policy` has it.
+    pub(super) async fn run<T, F>(
         &self,
-        request: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+        policy: impl FnMut(&Error, u32) -> Option<Duration>,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let asked = Instant::now();
         let _place = self.window.enter().await;
-        if let Some(error) = self.refused_since(asked) {
-            return Err(error);
-        }
-        let outcome = request.await;
+        let outcome = match self.last_of_enough() {
+            Some((at, error)) if at > asked => return Err(error),
+            Some(_) => attempt().await,
+            None => http::retry(policy, |_| attempt()).await,
+        };
         let mut refused = self.refused();
         match &outcome {
             Err(error) if error.status().is_some() && error.is_transient() => {
@@ -62,11 +64,11 @@ impl Writes {
         outcome
     }
 
-    fn refused_since(&self, asked: Instant) -> Option<Error> {
+    /// The last refusal, if there were enough in a row.
+    fn last_of_enough(&self) -> Option<(Instant, Error)> {
         let refused = self.refused();
-        let last = refused.last.as_ref().filter(|(at, _)| *at > asked);
-        last.filter(|_| refused.count >= ENOUGH)
-            .map(|(_, error)| error.clone())
+        let last = refused.last.as_ref();
+        last.filter(|_| refused.count >= ENOUGH).cloned()
     }
 
     fn refused(&self) -> MutexGuard<'_, Refused> {

@@ -71,12 +71,12 @@ async fn a_registry_that_was_never_there_is_given_up_after_three_moments() {
 
 #[tokio::test]
 async fn a_registry_that_limits_every_write_is_not_asked_by_every_image() {
-    // Of sixty images at once, those beyond the first sixteen are told what these have met; 503 with a time is a limit
+    // Of sixty images at once, those beyond the first twenty are told what these have met; 503 with a time is a limit
     // as well.
     for (concurrency, status, most) in [
         (4, 429, 3 * 4 * 3),
-        (IMAGES, 429, 18 * 3),
-        (IMAGES, 503, 18 * 3),
+        (IMAGES, 429, 22 * 3),
+        (IMAGES, 503, 22 * 3),
     ] {
         let (_source, target, copying) = servers(concurrency).await;
         let limit = Fault::Respond(status, &[("retry-after", "0")], "slow down");
