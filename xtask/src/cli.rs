@@ -216,7 +216,7 @@ pub struct SyncOptions {
     /// Logins, in image-syncer's format
     #[arg(long, value_name = "FILE")]
     pub auth: Option<PathBuf>,
-    /// Only the tags that match: `v*`, `!*-nightly`, `semver:>=1.2`, `newest:10`
+    /// Only the tags that match: `v*`, `!*-nightly`, `semver:>=1.2`, `newer:90d`, `newest:10`
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     pub tags: Vec<String>,
     /// Only these platforms of an index: `linux/amd64`

@@ -9,7 +9,7 @@ pub struct TagsArgs {
     /// `nginx`, `ghcr.io/acme/app`
     #[arg(value_name = "REPOSITORY")]
     pub repository: String,
-    /// Only the tags that match: `v*`, `!*-nightly`, `semver:>=1.2`, `newest:10`
+    /// Only the tags that match: `v*`, `!*-nightly`, `semver:>=1.2`, `newer:90d`, `newest:10`
     #[arg(value_name = "PATTERN")]
     pub patterns: Vec<String>,
     /// Logins, in image-syncer's format

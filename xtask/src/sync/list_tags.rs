@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 
 use super::command_line::Named;
+use super::created::CreationDates;
 use super::probe::Registries;
 use super::resolve::{list_one, wrong_tags};
 use super::run::request;
-use super::tags::newest_first;
+use super::tags::{Dates, newest_first};
 use super::{Inputs, Select};
 use crate::cli::TagsArgs;
 use crate::copy::Mode;
@@ -55,10 +56,21 @@ pub async fn list_tags(
     if let Some(wrong) = wrong_tags(&rule.source, &list) {
         console.warning(&wrong);
     }
-    let mut chosen = filter.narrow(list.tags);
-    if let Some(only) = &rule.only {
-        chosen = only.narrow(chosen);
+    let choose = |dates: &Dates| {
+        let chosen = filter.narrow(list.tags.clone(), dates)?;
+        match &rule.only {
+            Some(only) => only.narrow(chosen, dates),
+            None => Ok(chosen),
+        }
+    };
+    let dates = CreationDates::of(&registries);
+    let dated = dates.choose(&rule.source, choose).await;
+    let told = dated.warnings(&rule.source);
+    told.for_each(|it| console.warning(&it));
+    if let Some((tag, why)) = dated.failed.first() {
+        return Err(anyhow!("`{}`: {}", rule.source.at(tag.clone()), why.reason));
     }
+    let mut chosen = dated.chosen;
     if chosen.is_empty() {
         return Err(anyhow!("no tag of `{}` is chosen", rule.source));
     }

@@ -11,6 +11,7 @@ mod auth_file;
 mod command_line;
 mod comments;
 mod conflict;
+mod created;
 mod default_registry;
 mod document;
 mod expand;

@@ -2,6 +2,9 @@
 //!
 //! The names are valid, and no rule copies an image onto itself.
 
+use std::time::SystemTime;
+
+use super::tags::Dates;
 use super::{Select, TagFilter};
 use crate::copy::Policy;
 use crate::credentials::Logins;
@@ -84,24 +87,39 @@ impl Rule {
             || self.only.as_ref().is_some_and(TagFilter::wants_newest)
     }
 
-    /// What the rule copies, given the tags of its source (`&[]` if it needs no listing).
+    /// What the rule copies, given the tags of its source (`&[]` if it needs no listing); nothing if that depends on
+    /// when images were created.
     pub fn copies(&self, listed: &[Tag]) -> Vec<ImageCopy> {
-        match &self.select {
+        let dates = Dates::at(SystemTime::UNIX_EPOCH);
+        self.dated_copies(listed, &dates).unwrap_or_default()
+    }
+
+    /// The same, given the dates as well.
+    ///
+    /// # Errors
+    /// The tags whose dates have to be known first.
+    pub(super) fn dated_copies(
+        &self,
+        listed: &[Tag],
+        dates: &Dates,
+    ) -> Result<Vec<ImageCopy>, Vec<Tag>> {
+        Ok(match &self.select {
             // `only` narrows tags, and there is none here.
             Select::Digest(_) if self.only.is_some() => Vec::new(),
             Select::Digest(digest) => vec![self.copy(digest.clone().into())],
             Select::Tags(filter) => {
-                let chosen = filter.choose(listed);
+                let chosen = filter.choose(listed, dates)?;
                 let kept = match &self.only {
-                    Some(only) => only.narrow(chosen),
+                    Some(only) => only.narrow(chosen, dates)?,
                     None => chosen,
                 };
                 kept.into_iter().map(|tag| self.copy(tag.into())).collect()
             }
-        }
+        })
     }
 
-    fn copy(&self, at: TagOrDigest) -> ImageCopy {
+    /// What becomes of one image.
+    pub(super) fn copy(&self, at: TagOrDigest) -> ImageCopy {
         let to = self.destinations.iter();
         let to = to.map(|destination| (destination.repository.clone(), destination.tags.of(&at)));
         ImageCopy {

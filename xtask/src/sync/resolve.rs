@@ -11,7 +11,9 @@ use futures_util::stream;
 use tokio::sync::Semaphore;
 
 use super::conflict::conflicts;
+use super::created::CreationDates;
 use super::probe::{Registries, Unavailable};
+use super::tags::Dates;
 use super::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
 use crate::copy::{CopyResult, Destination, Job, Source};
 use crate::exit::no_problems;
@@ -42,8 +44,19 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
     };
     let mut told = HashSet::new();
     let mut work = Vec::new();
-    for rule in &request.rules {
-        match &listed[&rule.source] {
+    let dates = &CreationDates::of(registries);
+    let listed = &listed;
+    let chosen = request.rules.iter().map(|rule| async move {
+        let list = match &listed[&rule.source] {
+            Ok(list) => list,
+            Err(refusal) => return (rule, Err(refusal)),
+        };
+        let choose = |dates: &Dates| rule.dated_copies(&list.tags, dates);
+        (rule, Ok((list, dates.choose(&rule.source, choose).await)))
+    });
+    let mut chosen = stream::iter(chosen).buffered(LISTS);
+    while let Some((rule, chosen)) = chosen.next().await {
+        match chosen {
             Err(refusal) => {
                 let rows = rule.destinations.iter().map(|destination| {
                     let reason = format!("source: {}", refusal.reason);
@@ -52,8 +65,14 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
                 });
                 resolved.failed.extend(rows);
             }
-            Ok(list) => {
-                let mut copies = rule.copies(&list.tags);
+            Ok((list, dated)) => {
+                resolved.failed.extend(dated.results(rule));
+                for warning in dated.warnings(&rule.source) {
+                    if !resolved.warnings.contains(&warning) {
+                        resolved.warnings.push(warning);
+                    }
+                }
+                let mut copies = dated.chosen;
                 resolved.failed.extend(many_for_one(rule, &mut copies));
                 if told.insert(&rule.source) {
                     let wrong = wrong_tags(&rule.source, list);

@@ -2,13 +2,15 @@
 //!
 //! The order of the patterns does not matter. A *plain name* is always chosen, whether it is listed or not: the copy
 //! reports that it is absent. *Globs and regular expressions* choose among the listed tags; where there are none of
-//! them, `semver:`, `version:` and `newest:` choose among all, and so does a filter of exclusions only. Then each
-//! `semver:` and `version:` narrows that choice, each `!` takes away (plain names too), and `newest:` keeps the newest
-//! versions of what is left (besides the plain names). What is no version never counts as new.
+//! them, `semver:`, `version:`, `newer:` and `newest:` choose among all, and so does a filter of exclusions only. Then
+//! each `semver:` and `version:` narrows that choice, each `!` takes away (plain names too), `newer:` keeps what was
+//! created lately, and `newest:` the newest versions of what is left (both besides the plain names). What is no version
+//! never counts as new.
 
 use std::collections::HashSet;
 
 use super::age::Age;
+use super::newer::{Dates, Span};
 use super::pattern::{Matcher, PatternError};
 use crate::oci::{Digest, Reference, Tag};
 
@@ -46,9 +48,11 @@ pub struct TagFilter {
     any_of: Vec<Matcher>,
     all_of: Vec<Matcher>,
     none_of: Vec<Matcher>,
+    newer: Option<Span>,
     newest: Option<usize>,
 }
 
+const NEWER: &str = "newer:";
 const NEWEST: &str = "newest:";
 
 impl TagFilter {
@@ -65,18 +69,25 @@ impl TagFilter {
         }
     }
 
-    /// Adds a pattern: `v*`, `1.0`, `/regex/`, `semver:>=1.2`, `newest:10`, or `!` and one of the first four.
+    /// Adds a pattern: `v*`, `1.0`, `/regex/`, `semver:>=1.2`, `newer:90d`, `newest:10`, or `!` and one of the
+    /// first four.
     pub fn add(&mut self, pattern: &str) -> Result<(), PatternError> {
         if let Some(excluded) = pattern.strip_prefix('!') {
-            if excluded.starts_with(NEWEST) {
-                return Err(PatternError::NotNewest);
+            for word in [NEWER, NEWEST] {
+                if excluded.starts_with(word) {
+                    return Err(PatternError::NoOpposite(word));
+                }
             }
             self.none_of.push(excluded.parse()?);
+        } else if let Some(span) = pattern.strip_prefix(NEWER) {
+            if self.newer.replace(span.parse()?).is_some() {
+                return Err(PatternError::Twice(NEWER));
+            }
         } else if let Some(count) = pattern.strip_prefix(NEWEST) {
             let count = count.parse().ok().filter(|count| *count > 0);
             let count = count.ok_or_else(|| PatternError::Newest(pattern.to_owned()))?;
             if self.newest.replace(count).is_some() {
-                return Err(PatternError::NewestTwice);
+                return Err(PatternError::Twice(NEWEST));
             }
         } else {
             match pattern.parse()? {
@@ -95,9 +106,14 @@ impl TagFilter {
         let names = self.names.iter().map(ToString::to_string);
         let matchers = self.any_of.iter().chain(&self.all_of);
         let excluded = self.none_of.iter().map(|it| format!("!{it}"));
+        let newer = self.newer.iter().map(|span| format!("{NEWER}{span}"));
         let newest = self.newest.map(|count| format!("{NEWEST}{count}"));
         let patterns = names.chain(matchers.map(ToString::to_string));
-        patterns.chain(excluded).chain(newest).collect()
+        patterns
+            .chain(excluded)
+            .chain(newer)
+            .chain(newest)
+            .collect()
     }
 
     /// Whether only versions can be chosen beside the plain names.
@@ -117,7 +133,14 @@ impl TagFilter {
 
     /// The chosen tags: plain names as they were written, then the others as they are listed, with `newest:` the newest
     /// first.
-    pub fn choose(&self, listed: &[Tag]) -> Vec<Tag> {
+    ///
+    /// # Errors
+    /// The tags whose dates have to be known first.
+    pub(in crate::sync) fn choose(
+        &self,
+        listed: &[Tag],
+        dates: &Dates,
+    ) -> Result<Vec<Tag>, Vec<Tag>> {
         let names: HashSet<&Tag> = self.names.iter().collect();
         let excluded = |tag: &Tag| self.none_of.iter().any(|m| m.matches(tag.as_str()));
         let mut others: Vec<&Tag> = listed
@@ -130,42 +153,54 @@ impl TagFilter {
                     && !excluded(tag)
             })
             .collect();
-        if let Some(count) = self.newest {
+        if self.newest.is_some() {
             let ages = others.iter().map(|tag| (Age::of(tag.as_str()), *tag));
             let mut versions: Vec<_> = ages.filter(|(age, _)| age.is_some()).collect();
             versions.sort_by(|one, other| other.cmp(one));
-            versions.truncate(count);
             others = versions.into_iter().map(|(_, tag)| tag).collect();
         }
-        self.names
-            .iter()
-            .filter(|tag| !excluded(tag))
-            .chain(others)
-            .cloned()
-            .collect()
+        let most = self.newest.unwrap_or(usize::MAX);
+        if let Some(span) = &self.newer {
+            others = dates.newer(others, span, most)?;
+        }
+        others.truncate(most);
+        let names = self.names.iter().filter(|tag| !excluded(tag));
+        Ok(names.chain(others).cloned().collect())
     }
 
     /// Those of `tags` that are chosen, in their order.
-    pub(in crate::sync) fn narrow(&self, mut tags: Vec<Tag>) -> Vec<Tag> {
-        let chosen: HashSet<Tag> = self.choose(&tags).into_iter().collect();
+    ///
+    /// # Errors
+    /// The tags whose dates have to be known first.
+    pub(in crate::sync) fn narrow(
+        &self,
+        mut tags: Vec<Tag>,
+        dates: &Dates,
+    ) -> Result<Vec<Tag>, Vec<Tag>> {
+        let chosen: HashSet<Tag> = self.choose(&tags, dates)?.into_iter().collect();
         tags.retain(|tag| chosen.contains(tag));
-        tags
+        Ok(tags)
     }
 
     /// Without globs and regular expressions, the other patterns work on all tags; beside plain names, `!` alone does
     /// not.
     fn picks_from_all(&self) -> bool {
-        let narrows = !self.all_of.is_empty() || self.newest.is_some();
+        let narrows = !self.all_of.is_empty() || self.newer.is_some() || self.newest.is_some();
         self.any_of.is_empty() && (self.names.is_empty() || narrows)
     }
 
     fn is_plain(&self) -> bool {
-        self.all_of.is_empty() && self.none_of.is_empty() && self.newest.is_none()
+        self.all_of.is_empty()
+            && self.none_of.is_empty()
+            && self.newer.is_none()
+            && self.newest.is_none()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     fn tags(text: &str) -> Vec<Tag> {
@@ -174,12 +209,16 @@ mod tests {
             .collect()
     }
 
+    fn undated() -> Dates {
+        Dates::at(SystemTime::UNIX_EPOCH)
+    }
+
     fn chosen(patterns: &[&str], listed: &str) -> String {
         let mut filter = TagFilter::all();
         for pattern in patterns {
             filter.add(pattern).unwrap();
         }
-        let chosen = filter.choose(&tags(listed));
+        let chosen = filter.choose(&tags(listed), &undated()).unwrap();
         let chosen: Vec<&str> = chosen.iter().map(Tag::as_str).collect();
         chosen.join(" ")
     }
@@ -248,11 +287,58 @@ mod tests {
     }
 
     #[test]
+    fn what_was_created_lately_is_asked_for_only_where_it_decides() {
+        let mut filter = TagFilter::all();
+        let patterns = ["v*", "old", "!v0*", "newer:2d"];
+        patterns.iter().for_each(|it| filter.add(it).unwrap());
+        let listed = tags("v0.1 v1 v2 v3 other old");
+        let mut dates = Dates::at(SystemTime::UNIX_EPOCH + Duration::from_secs(10 * 86_400));
+        assert_eq!(filter.choose(&listed, &dates), Err(tags("v1 v2 v3")));
+        let day = |number: u64| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(number * 86_400));
+        for (tag, date) in [("v1", day(7)), ("v2", day(8)), ("v3", None)] {
+            dates.add(tag.parse().unwrap(), date);
+        }
+        assert_eq!(filter.choose(&listed, &dates), Ok(tags("old v2")));
+        assert_eq!(filter.patterns(), ["old", "v*", "!v0*", "newer:2d"]);
+        assert!(!filter.is_all() && filter.needs_listing());
+        let twice = filter.add("newer:1w").unwrap_err().to_string();
+        assert_eq!(twice, "`newer:` is given twice");
+    }
+
+    #[test]
+    fn the_newest_are_those_of_what_was_created_lately_and_the_others_are_not_asked() {
+        let mut filter = TagFilter::all();
+        for pattern in ["newer:2d", "newest:2"] {
+            filter.add(pattern).unwrap();
+        }
+        let listed: Vec<Tag> = (1..=30)
+            .map(|it| format!("v{it}").parse().unwrap())
+            .collect();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10 * 86_400);
+        let mut dates = Dates::at(now);
+        let mut asked = Vec::new();
+        let chosen = loop {
+            match filter.choose(&listed, &dates) {
+                Ok(chosen) => break chosen,
+                Err(unknown) => {
+                    for tag in unknown {
+                        let is_new = ["v25", "v19", "v3"].contains(&tag.as_str());
+                        dates.add(tag.clone(), is_new.then_some(now));
+                        asked.push(tag);
+                    }
+                }
+            }
+        };
+        assert_eq!(chosen, tags("v25 v19"));
+        assert!(asked.len() < 20, "{asked:?}");
+    }
+
+    #[test]
     fn only_names_need_no_listing() {
         let names = TagFilter::names(tags("a b"));
         assert!(!names.needs_listing());
         assert_eq!(Select::Tags(names.clone()).names(), tags("a b"));
-        assert_eq!(names.narrow(tags("b c")), tags("b"));
+        assert_eq!(names.narrow(tags("b c"), &undated()), Ok(tags("b")));
         assert!(TagFilter::all().needs_listing());
         assert!(Select::Tags(TagFilter::all()).names().is_empty());
     }
@@ -268,7 +354,9 @@ mod tests {
             ("semver:banana", "is not a range of versions"),
             ("newest:0", "is not a number of tags"),
             ("newest:-1", "is not a number of tags"),
-            ("!newest:3", "has no opposite"),
+            ("!newest:3", "`newest:` has no opposite"),
+            ("!newer:3d", "`newer:` has no opposite"),
+            ("newer:3", "is not an age"),
             ("!", "is neither a tag nor a pattern"),
         ] {
             let error = TagFilter::all().add(pattern).unwrap_err().to_string();

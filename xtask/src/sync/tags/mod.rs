@@ -4,8 +4,10 @@ mod age;
 mod constraint;
 mod filter;
 mod go_regex;
+mod newer;
 pub(super) mod pattern;
 
 pub(super) use age::newest_first;
 pub use filter::{Select, TagFilter};
+pub(super) use newer::Dates;
 pub use pattern::PatternError;

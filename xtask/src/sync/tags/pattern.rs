@@ -1,6 +1,6 @@
 //! One pattern of a tag: `1.0`, `v*`, `/regex/`, `semver:>=1.2`, `version:>=1.2`.
 //!
-//! How patterns combine, and what `!` and `newest:` mean, is up to [`TagFilter`](super::TagFilter).
+//! How patterns combine, and what `!`, `newer:` and `newest:` mean, is up to [`TagFilter`](super::TagFilter).
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,7 +33,7 @@ pub(in crate::sync) enum Matcher {
 #[derive(Debug, thiserror::Error)]
 pub enum PatternError {
     #[error(
-        "`{0}` is neither a tag nor a pattern; hint: `1.0`, `v*`, `/regex/`, `semver:>=1.2`, `newest:10`, or `!` and one of the first four"
+        "`{0}` is neither a tag nor a pattern; hint: `1.0`, `v*`, `/regex/`, `semver:>=1.2`, `newer:90d`, `newest:10`, or `!` and one of the first four"
     )]
     Unknown(String),
     #[error("`{0}` is not a regular expression: {1}")]
@@ -44,10 +44,14 @@ pub enum PatternError {
     Constraint(String, ConstraintError),
     #[error("`{0}` is not a number of tags; hint: `newest:10`")]
     Newest(String),
-    #[error("`newest:` is given twice")]
-    NewestTwice,
-    #[error("`newest:` has no opposite; hint: leave out the `!`")]
-    NotNewest,
+    #[error(
+        "`{0}` is not an age; hint: `newer:90d`, a number of hours (`h`), days (`d`) or weeks (`w`)"
+    )]
+    Newer(String),
+    #[error("`{0}` is given twice")]
+    Twice(&'static str),
+    #[error("`{0}` has no opposite; hint: leave out the `!`")]
+    NoOpposite(&'static str),
 }
 
 impl FromStr for Matcher {
