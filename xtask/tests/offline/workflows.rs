@@ -2,8 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 use toml::{Table, Value};
+use xtask::copy::{CopyResult, CopyStatus};
+use xtask::exit::Exit;
+use xtask::oci::Reference;
+use xtask::report::{Content, Report, ShardReport, SyncReport};
 use xtask::sync::{self, Inputs};
 
 fn read(file: &str) -> String {
@@ -11,7 +16,7 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-const WORKFLOWS: [&str; 3] = ["ci", "release", "sync"];
+const WORKFLOWS: [&str; 4] = ["ci", "release", "sync", "tool-image"];
 
 fn workflow(name: &str) -> String {
     read(&format!(".github/workflows/{name}.yml"))
@@ -51,7 +56,7 @@ fn the_variables_of_every_registry_reach_the_workflows() {
         let prefix = registry["prefix"].as_str().unwrap();
         for suffix in ["REGISTRY", "NAMESPACE", "USERNAME", "PASSWORD"] {
             let line = format!("\n          {prefix}_{suffix}: ${{{{ ");
-            for file in ["release", "sync"] {
+            for file in ["release", "sync", "tool-image"] {
                 assert!(
                     workflow(file).contains(&line),
                     "{file}.yml has no `{prefix}_{suffix}`, for `{name}` of Cargo.toml"
@@ -87,6 +92,94 @@ fn without_variables_the_mirror_is_between_the_registries_of_cargo_toml() {
         }
     });
     assert_eq!(mirror, released.collect::<Vec<_>>());
+}
+
+/// The script of the step `name` of a workflow.
+fn script(workflow: &str, name: &str) -> String {
+    let (_, step) = workflow
+        .split_once(&format!("      - name: {name}\n"))
+        .unwrap();
+    let (_, script) = step.split_once("        run: |\n").unwrap();
+    let lines = script
+        .lines()
+        .take_while(|line| line.starts_with("          "));
+    lines.map(|line| format!("{}\n", line.trim())).collect()
+}
+
+/// The report of part `number` of two, with one image.
+fn report(number: usize, status: CopyStatus) -> Report {
+    let repository = "b.io/app".parse::<Reference>().unwrap().repository;
+    let name = format!("a.io/app:v{number}");
+    let mut image = CopyResult::failed(name, &repository, "down".to_owned(), None);
+    image.status = status;
+    let sync = SyncReport {
+        shard: Some(ShardReport { number, of: 2 }),
+        images: vec![image],
+        ..SyncReport::default()
+    };
+    let exit = match status {
+        CopyStatus::Failed => Exit::Failed,
+        _ => Exit::Done,
+    };
+    Report::new(SystemTime::now(), exit, None, Content::Sync(sync))
+}
+
+/// The exit code and the words of the step of sync.yml that merges the reports of `parts`, which ended with `result`.
+fn merged(parts: &[(usize, CopyStatus)], result: &str) -> (i32, String) {
+    let directory = tempfile::tempdir().unwrap();
+    for (number, status) in parts {
+        let file = directory.path().join(format!("part-{number}.json"));
+        std::fs::write(file, report(*number, *status).to_json()).unwrap();
+    }
+    let script = script(&workflow("sync"), "Merge");
+    let script = script.replace("target/debug/xtask", env!("CARGO_BIN_EXE_xtask"));
+    // GitHub runs `shell: bash` so.
+    let output = Command::new("bash")
+        .args(["-e", "-o", "pipefail", "-c", &script])
+        .current_dir(directory.path())
+        .env("PARTS", result)
+        .env_remove("GITHUB_ACTIONS")
+        .output()
+        .unwrap();
+    let said = std::fs::read_to_string(directory.path().join("sync.log")).unwrap();
+    (output.status.code().unwrap(), said)
+}
+
+#[test]
+fn the_parts_of_a_sync_are_as_many_as_they_say() {
+    let text = workflow("sync");
+    let line = |name: &str| {
+        let (_, line) = text.split_once(&format!("        {name}: [")).unwrap();
+        let (line, _) = line.split_once(']').unwrap();
+        line.split(", ")
+            .map(|it| it.parse().unwrap())
+            .collect::<Vec<usize>>()
+    };
+    let parts = line("part");
+    assert_eq!(line("of"), [parts.len()]);
+    assert!(parts.iter().copied().eq(1..=parts.len()));
+}
+
+#[test]
+fn a_sync_in_parts_is_green_only_if_every_part_says_so() {
+    let both = [(1, CopyStatus::Created), (2, CopyStatus::Equal)];
+    let (code, said) = merged(&both, "success");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("2 of 2 in place"), "{said}");
+    let (code, said) = merged(
+        &[(1, CopyStatus::Created), (2, CopyStatus::Failed)],
+        "failure",
+    );
+    assert_eq!(code, 3, "{said}");
+    let (code, said) = merged(&both[..1], "failure");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("there is no report of part 2"), "{said}");
+    // Something else went wrong there.
+    let (code, said) = merged(&both, "failure");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.ends_with("the parts ended with: failure\n"), "{said}");
+    let (code, said) = merged(&[], "skipped");
+    assert_eq!(code, 2, "{said}");
 }
 
 /// What the last step of sync.yml does after a run that ended with `result`, when `open` is the number of the issue.

@@ -115,7 +115,7 @@ fn htpasswd((name, password): (&str, &str)) -> Vec<u8> {
 }
 
 /// An address that nobody listens on yet.
-fn free_address() -> String {
+pub fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").to_string()
 }

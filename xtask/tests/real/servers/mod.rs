@@ -4,3 +4,4 @@ pub mod distribution;
 pub mod engine_image;
 pub mod release_fixture;
 pub mod skopeo;
+pub mod tool_image;
