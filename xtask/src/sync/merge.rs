@@ -26,7 +26,9 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
             return Err(wrong("a dry run and a run are not one".to_owned()));
         }
         let parts_of = report.shard.as_ref().map(|it| it.of);
-        if *of.get_or_insert(parts_of) != parts_of {
+        // A run that ended at once, by a wrong setting, does not say which part it was.
+        let says_part = parts_of.is_some() || knows_all;
+        if says_part && *of.get_or_insert(parts_of) != parts_of {
             let why = "it is of another number of parts than those before".to_owned();
             return Err(wrong(
                 why + "\nhint: merge the reports of one `--shard K/N` each",

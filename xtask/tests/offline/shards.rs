@@ -85,6 +85,13 @@ async fn each_image_is_copied_by_one_part_and_the_reports_become_one() {
         merge(&files[1..])
             .await
             .expect(3, &["there is no report of part 1"]);
+        // One that ended at once does not even know which part it is.
+        fixture.write("no.yaml", "");
+        let ended = ["no.yaml", "--shard", "1/9", "--report", "ended.json"];
+        fixture.sync(&ended).await.expect(2, &["no.yaml"]);
+        merge(&[&["ended.json"], &files[1..]].concat())
+            .await
+            .expect(3, &["ended before it knew", "there is no report of part 1"]);
         let again = ["images.yaml", "--only-failed", "all.json"];
         fixture.sync(&again).await.expect(0, &["24 of 24 in place"]);
         merge(&[files[0], files[0]])

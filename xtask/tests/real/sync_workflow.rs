@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::servers::distribution::Distribution;
 use crate::servers::release_fixture::{PASSWORD, USER};
 use crate::support::sync_fixture::SyncFixture;
+use crate::support::workspace::Run;
 
 const AZURE: &str = "hagicode.azurecr.io";
 const ALIYUN: &str = "registry.cn-hangzhou.aliyuncs.com";
@@ -43,14 +44,16 @@ async fn the_workflow_mirrors_docker_hub_to_azure_and_aliyun() {
     }
     let workflow = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/workflows/sync.yml");
     let workflow = std::fs::read_to_string(workflow).unwrap();
-    let (_, command) = workflow.split_once("target/debug/xtask sync ").unwrap();
-    let command = command.lines().next().unwrap().split(' ');
-    let arguments: Vec<&str> = command.filter(|word| *word != "$DRY_RUN").collect();
-
-    fixture
-        .sync(&arguments)
-        .await
-        .expect(0, &["4 of 4 in place"]);
+    for part in ["1", "2"] {
+        fixture.workspace.set("SYNC_SHARD", &format!("{part}/2"));
+        let sync = line(&workflow, "sync").replace("$PART", part);
+        run(&fixture, &sync).await.expect(0, &["in place"]);
+        let log = fixture.read(&format!("part-{part}.log"));
+        assert!(log.contains("in place"), "{log}");
+    }
+    let merge = line(&workflow, "report merge");
+    let merge = merge.replace("part-*.json", "part-1.json part-2.json");
+    run(&fixture, &merge).await.expect(0, &["4 of 4 in place"]);
     for repository in [
         format!("{AZURE}/hagicode"),
         format!("{ALIYUN}/hagicode/hagicode"),
@@ -58,7 +61,24 @@ async fn the_workflow_mirrors_docker_hub_to_azure_and_aliyun() {
         let found = ["1.0.0", "latest"].map(|tag| fixture.digest(&format!("{repository}:{tag}")));
         assert_eq!(found[..], digests, "{repository}");
     }
-    // The files that the workflow uploads.
     assert_eq!(fixture.report("sync-report.json")["exit_code"], 0);
-    assert!(fixture.read("sync.log").contains("4 of 4 in place"));
+}
+
+/// The command line of the workflow that begins with `command`, without what its shell takes out of it.
+fn line(workflow: &str, command: &str) -> String {
+    let mut lines = workflow.lines();
+    let line = lines.find_map(|it| {
+        it.trim()
+            .strip_prefix(&format!("target/debug/xtask {command} "))
+    });
+    let line = line.unwrap().split(" 2>&1").next().unwrap();
+    format!("{command} {line}")
+        .replace(" $DRY_RUN", "")
+        .replace('"', "")
+}
+
+async fn run(fixture: &SyncFixture, line: &str) -> Run {
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut command = fixture.workspace.command(&words);
+    fixture.ended(command.output().await.unwrap())
 }
