@@ -25,6 +25,7 @@ mod servers;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the two test binaries uses a part")]
 mod support;
+mod swarm;
 mod sync_copy;
 mod sync_filters;
 mod sync_seeds;
