@@ -38,11 +38,10 @@ pub async fn find(
     let others = plan.pushes.iter().filter(|push| {
         !is_scheduled(&push.target) && clients.registries.get(&push.registry).is_signed_in()
     });
-    let count = plan.platforms.len();
     let asked: FuturesUnordered<_> = others
         .map(|push| async move {
             let repository = clients.registries.get(&push.registry).repository();
-            let manifest = find_version(&repository, &push.immutable, count).await?;
+            let manifest = find_version(&repository, &push.immutable).await?;
             let (name, version) = (&push.registry, &push.immutable);
             Some(PrebuiltImage::held(name, version, manifest.digest()))
         })

@@ -85,14 +85,14 @@ pub async fn find_whole(
     tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
 }
 
-/// The manifest under `tag`, if it is of so many images and the registry has all of their blobs. `None` also if the
-/// registry does not answer in time.
-pub async fn find_version(repository: &Repository, tag: &Tag, count: usize) -> Option<Manifest> {
+/// The manifest under `tag`, if the registry has all that it is made of. `None` also if the registry does not answer in
+/// time.
+pub async fn find_version(repository: &Repository, tag: &Tag) -> Option<Manifest> {
     let ask = async {
         let at = TagOrDigest::Tag(tag.clone());
         let manifest = repository.get_manifest(&at).await.ok()??;
         let images = images(repository, &manifest).await.ok()?;
-        let is_whole = images.len() == count
+        let is_whole = !images.is_empty()
             && has_blobs(repository, images.into_iter().map(|(_, image)| image)).await;
         is_whole.then_some(manifest)
     };

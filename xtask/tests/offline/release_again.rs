@@ -131,6 +131,24 @@ async fn a_registry_that_was_down_gets_the_version_from_another_without_a_build(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_version_of_fewer_platforms_than_the_settings_is_what_the_others_get() {
+    let mut fixture = ReleaseFixture::new(1).await;
+    let platforms = r#"platforms = ["linux/amd64", "linux/arm64"]"#;
+    fixture.change_facts(platforms, r#"platforms = ["linux/amd64"]"#);
+    fixture.workspace.run(&["docker-push"]).await.expect(0, &[]);
+    let image = fixture.same(&TAGS);
+    fixture.change_facts(r#"platforms = ["linux/amd64"]"#, platforms);
+    std::fs::remove_dir_all(fixture.workspace.path().join("output")).unwrap();
+    let second = registry(Behavior::default()).await;
+    fixture
+        .workspace
+        .set(&format!("{}_REGISTRY", PREFIXES[1]), &second.host);
+    let run = fixture.workspace.run(&["docker-push-azure"]).await;
+    run.expect(0, &["it is copied from there"]);
+    assert_eq!(second.tagged(VERSION), image);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_another_registry_does_not_hold_whole_is_made() {
     let mut fixture = ReleaseFixture::new(1).await;
     fixture.workspace.run(&["docker-push"]).await.expect(0, &[]);
