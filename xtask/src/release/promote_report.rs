@@ -111,6 +111,7 @@ impl Ended<'_> {
             status,
             tags: Vec::new(),
             digest: None,
+            replaced: None,
             before: Vec::new(),
             bytes: 0,
             seconds,

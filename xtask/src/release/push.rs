@@ -4,7 +4,7 @@
 //! [`TagGate`] allows, the moving tags, which cost a manifest each.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Result, bail};
 use indicatif::DecimalBytes;
@@ -166,7 +166,7 @@ impl<'a> Pushes<'a> {
                                 == Some(root.digest().clone())
                         {
                             let there = PushOutcome::already(root);
-                            let published = published(push, &there, false);
+                            let published = published(push, &there, None, false);
                             return Ok((there.manifest, published));
                         }
                         let copying = begun.unwrap_or_else(|| push_direct::start(source, registry));
@@ -182,10 +182,15 @@ impl<'a> Pushes<'a> {
         // A single image was pushed by the engine under the immutable tag itself.
         let is_tagged =
             transport.via == Via::Engine && push.images.len() == 1 && outcome.pushed.is_some();
-        let warn = |digest: &Digest| tagging::warn_of_replacement(context, &push.immutable, digest);
+        let replaced = OnceLock::new();
+        let warn = |digest: &Digest| {
+            tagging::warn_of_replacement(context, &push.immutable, digest);
+            let _ = replaced.set(digest.clone());
+        };
         let repository = registry.repository();
         let is_set = tagging::set(&repository, &push.immutable, &outcome.manifest, warn).await?;
-        let published = published(push, &outcome, is_set || is_tagged);
+        let replaced = replaced.into_inner().or(outcome.replaced.clone());
+        let published = published(push, &outcome, replaced, is_set || is_tagged);
         Ok((outcome.manifest, published))
     }
 
@@ -235,8 +240,14 @@ impl<'a> Pushes<'a> {
 }
 
 /// What the registry holds once it has the version.
-fn published(push: &PushPlan, outcome: &PushOutcome, was_set: bool) -> Published {
+fn published(
+    push: &PushPlan,
+    outcome: &PushOutcome,
+    replaced: Option<Digest>,
+    was_set: bool,
+) -> Published {
     Published {
+        replaced,
         reference: push.repository.at(push.immutable.clone()),
         digest: outcome.manifest.digest().clone(),
         tags: vec![push.immutable.clone()],

@@ -73,6 +73,7 @@ pub async fn finish(
     let uploaded = result.bytes.uploaded;
     Ok(PushOutcome {
         manifest,
+        replaced: None,
         pushed: (uploaded > 0).then_some(uploaded),
     })
 }

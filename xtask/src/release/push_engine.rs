@@ -14,7 +14,7 @@ use crate::credentials::Credentials;
 use crate::engine::{self, Engine};
 use crate::graph;
 use crate::http;
-use crate::oci::{Manifest, Reference, TagOrDigest, index_of};
+use crate::oci::{Digest, Manifest, Reference, TagOrDigest, index_of};
 use crate::registry::Repository;
 
 /// How often a push is tried if it fails in a transient way.
@@ -39,11 +39,10 @@ pub async fn push(
             .as_ref()
             .map_or(&Credentials::Anonymous, |login| &login.credentials),
     };
-    let mut manifests = Vec::new();
-    let mut bytes = 0;
+    let (mut manifests, mut bytes, mut replaced) = (Vec::new(), 0, None);
     for image in &plan.images {
         let (manifest, pushed) = push
-            .image(image, bytes)
+            .image(image, bytes, &mut replaced)
             .await
             .with_context(|| format!("`{}`", image.platform))?;
         bytes += pushed.unwrap_or(0);
@@ -63,6 +62,7 @@ pub async fn push(
     };
     Ok(PushOutcome {
         manifest,
+        replaced,
         pushed: pushed.then_some(bytes),
     })
 }
@@ -79,8 +79,13 @@ struct Push<'p> {
 
 impl Push<'_> {
     /// Pushes the image of one platform unless it is there; returns its manifest, and the bytes uploaded if it was
-    /// pushed. `before` bytes were uploaded for other platforms.
-    async fn image(&self, image: &PushedImage, before: u64) -> Result<(Manifest, Option<u64>)> {
+    /// pushed. `before` bytes were uploaded for other platforms; what the version's tag named goes to `replaced`.
+    async fn image(
+        &self,
+        image: &PushedImage,
+        before: u64,
+        replaced: &mut Option<Digest>,
+    ) -> Result<(Manifest, Option<u64>)> {
         let Some(id) = self.engine.image_id(&image.local).await? else {
             return Err(self.transport.no_such_image(&image.local));
         };
@@ -89,6 +94,7 @@ impl Push<'_> {
             Existing::Same(manifest, _) => return Ok((manifest, None)),
             Existing::Other(digest) if image.tag == self.plan.immutable => {
                 tagging::warn_of_replacement(self.context, &image.tag, &digest);
+                *replaced = Some(digest);
             }
             Existing::Other(_) | Existing::Nothing => {}
         }

@@ -47,7 +47,7 @@ pub fn outcome(
     }
 }
 
-/// What a tag named before the first of several runs of one release: the later ones find their own image there, and
+/// What tags named before the first of several runs of one release: the later ones find their own image there, and
 /// `promote --back` would put nothing back.
 fn keep_before(report: &mut RegistryReport, earlier: &ReleaseReport) {
     let mut of_earlier = earlier.registries.iter();
@@ -56,6 +56,9 @@ fn keep_before(report: &mut RegistryReport, earlier: &ReleaseReport) {
     let Some(earlier) = of_earlier.find(is_it) else {
         return;
     };
+    if report.replaced.is_none() {
+        report.replaced = earlier.replaced.clone();
+    }
     for it in &mut report.before {
         let known = earlier.before.iter().find(|known| known.tag == it.tag);
         if let (Some(known), true) = (known, it.digest == report.digest) {
@@ -76,9 +79,9 @@ fn registry(push: &PushPlan, row: &Row, published: Option<Published>) -> Registr
         // A push that succeeded has published something.
         (None, Status::Failed | Status::Succeeded | Status::Partial) => RegistryStatus::Failed,
     };
-    let (tags, digest, before, bytes) = match published {
-        Some(it) => (it.tags, Some(it.digest), it.before, it.bytes),
-        None => (Vec::new(), None, Vec::new(), 0),
+    let (tags, digest, replaced, before, bytes) = match published {
+        Some(it) => (it.tags, Some(it.digest), it.replaced, it.before, it.bytes),
+        None => (Vec::new(), None, None, Vec::new(), 0),
     };
     RegistryReport {
         registry: push.registry.clone(),
@@ -86,6 +89,7 @@ fn registry(push: &PushPlan, row: &Row, published: Option<Published>) -> Registr
         status,
         tags,
         digest,
+        replaced,
         before,
         bytes,
         seconds: seconds(row.duration),
@@ -96,13 +100,15 @@ fn registry(push: &PushPlan, row: &Row, published: Option<Published>) -> Registr
 fn table(registries: &[RegistryReport]) -> Table {
     let rows = registries.iter().map(|it| {
         let bytes = it.digest.is_some().then_some(DecimalBytes(it.bytes));
+        let digest = it.digest.as_ref().map(|digest| match &it.replaced {
+            Some(replaced) => format!("{replaced} -> {digest}"),
+            None => digest.to_string(),
+        });
         vec![
             it.registry.clone(),
             it.reference.to_string(),
             join(&it.tags),
-            it.digest
-                .as_ref()
-                .map_or_else(String::new, ToString::to_string),
+            digest.unwrap_or_default(),
             bytes.map_or_else(String::new, |bytes| bytes.to_string()),
             format!("{:.1}", it.seconds),
             it.status.to_string(),

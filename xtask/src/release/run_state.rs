@@ -15,6 +15,8 @@ use crate::report::TagBefore;
 pub struct PushOutcome {
     /// What the version is to name: an image, or an index of several.
     pub manifest: Manifest,
+    /// What the engine's push has replaced under the version's tag.
+    pub replaced: Option<Digest>,
     /// The bytes uploaded; `None` when everything was there.
     pub pushed: Option<u64>,
 }
@@ -24,6 +26,7 @@ impl PushOutcome {
     pub fn already(manifest: Manifest) -> PushOutcome {
         PushOutcome {
             manifest,
+            replaced: None,
             pushed: None,
         }
     }
@@ -34,6 +37,8 @@ impl PushOutcome {
 pub struct Published {
     pub reference: Reference,
     pub digest: Digest,
+    /// What the version's own tag named before, if that was something else.
+    pub replaced: Option<Digest>,
     /// The tags that name it.
     pub tags: Vec<Tag>,
     /// Those of `tags` that had to be set; the others were right already.

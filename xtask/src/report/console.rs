@@ -332,7 +332,7 @@ mod tests {
         let console = Console::new(redactor, 0, Screen::default(), Some(files));
         let registry = json!({
             "registry": "one", "reference": "one.io/app:1234", "status": "pushed", "tags": ["1234"],
-            "digest": null, "before": [], "bytes": 1234, "seconds": 0.0, "note": "it said 1234"
+            "digest": null, "replaced": null, "before": [], "bytes": 1234, "seconds": 0.0, "note": "it said 1234"
         });
         let content = json!({
             "kind": "release", "version": null, "git_tag": null, "targets": [], "registries": [registry]

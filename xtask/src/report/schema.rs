@@ -103,6 +103,9 @@ pub struct RegistryReport {
     pub tags: Vec<Tag>,
     /// Null if nothing was published there.
     pub digest: Option<Digest>,
+    /// What the version's own tag named before, if that was something else.
+    #[serde(default)]
+    pub replaced: Option<Digest>,
     /// What each moving tag named before it was looked at: `promote --back` puts those back.
     #[serde(default)]
     pub before: Vec<TagBefore>,
@@ -336,6 +339,7 @@ mod tests {
             status: RegistryStatus::Pushed,
             tags: vec!["1.2.3".parse().unwrap()],
             digest: Some(digest),
+            replaced: None,
             before: Vec::new(),
             bytes: 7,
             seconds: 0.25,

@@ -46,7 +46,7 @@ impl ShownTable {
         let room = screen.map_or(WIDEST, |screen| screen.saturating_sub(before));
         let room = room.clamp(NARROWEST, WIDEST);
         for (row, cells) in rows[1..].iter_mut().zip(&self.rows) {
-            row.extend(cells.last().map(|cell| broken(short(cell.as_str()), room)));
+            row.extend(cells.last().map(|cell| broken(&short(cell.as_str()), room)));
         }
         let mut text = String::new();
         for row in rows {
@@ -135,11 +135,14 @@ fn broken(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn short(cell: &str) -> &str {
-    match cell.strip_prefix("sha256:") {
-        Some(hex) if hex.len() == 64 && hex.is_ascii() => &cell[.."sha256:".len() + 12],
-        _ => cell,
-    }
+/// A digest, or one that became another.
+fn short(cell: &str) -> String {
+    let digest = |text| match str::strip_prefix(text, "sha256:") {
+        Some(hex) if hex.len() == 64 && hex.is_ascii() => &text[.."sha256:".len() + 12],
+        _ => text,
+    };
+    let parts: Vec<&str> = cell.split(" -> ").map(digest).collect();
+    parts.join(" -> ")
 }
 
 #[cfg(test)]

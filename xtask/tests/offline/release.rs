@@ -3,6 +3,7 @@
 use fakes::registry::{Behavior, FakeRegistry, Fault, PASSWORD, USER};
 use hyper::Method;
 use serde_json::Value;
+use xtask::oci::Digest;
 
 use crate::support::release_fixture::{ReleaseFixture, TAGS, VERSION, package, zip_name};
 
@@ -189,13 +190,27 @@ async fn a_version_that_holds_something_else_is_replaced_and_that_is_said() {
     let (amd64, arm64) = (package("amd64, mended"), package("arm64"));
     let files = [(&*zip_name("x64"), &*amd64), (&*zip_name("arm64"), &*arm64)];
     fixture.feed.publish(VERSION, &files);
-    let run = fixture.workspace.run(&["docker-push"]).await;
-    run.expect(
-        0,
-        &["warning: docker-push: `1.2.3` is sha256:", "is replaced"],
-    );
+    let arguments = ["docker-push", "--report", "report.json"];
+    let run = fixture.workspace.run(&arguments).await;
     let after = fixture.registries[0].tagged(VERSION);
     assert_ne!(before, after);
+    let [old, new] = [&before, &after].map(|it| Digest::sha256_of(it).to_string());
+    let change = format!("{} -> {}", &old[..19], &new[..19]);
+    run.expect(
+        0,
+        &[
+            "warning: docker-push: `1.2.3` is sha256:",
+            "is replaced",
+            &change,
+        ],
+    );
+    // Done again, the report still knows it.
+    for _ in 0..2 {
+        let report = &fixture.report("report.json")["registries"][0];
+        assert_eq!(report["replaced"], *old, "{report}");
+        assert_eq!(report["digest"], *new, "{report}");
+        fixture.workspace.run(&arguments).await.expect(0, &[]);
+    }
     assert!(
         TAGS.iter()
             .all(|tag| fixture.registries[0].tagged(tag) == after)
