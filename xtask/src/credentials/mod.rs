@@ -76,8 +76,7 @@ impl NoLogin {
                 format!("`docker login {host}`")
             }
             NoLogin::Missing { host, variables } => {
-                let names: Vec<String> = variables.iter().map(|it| format!("`{it}`")).collect();
-                format!("`docker login {host}`, or set {}", names.join(" and "))
+                format!("`docker login {host}`, or set {}", variables.join(" or "))
             }
             other => other.to_string(),
         }

@@ -8,7 +8,7 @@ use url::Url;
 use super::logins::RegistryLogins;
 use crate::credentials::{Credentials, Login, NoLogin, Resolver};
 use crate::engine::Engine;
-use crate::exit::bad_input;
+use crate::exit::{bad_input, sentence};
 use crate::http;
 use crate::oci::RepositoryName;
 use crate::registry::{Error, Options, Registry, Repository};
@@ -44,6 +44,32 @@ impl RegistryClient<'_> {
             Ok(login) => bad_input(format!("{sentence}\nhint: check {}", login.origin)),
             Err(_) => anyhow!(sentence),
         }
+    }
+
+    /// `error` in one sentence, which says where the login is from if that is the matter.
+    pub fn explained(&self, error: &anyhow::Error) -> String {
+        explained(self.login.as_ref().ok(), error)
+    }
+}
+
+/// `error` in one sentence, which says where `login` is from if that is the matter.
+pub fn explained(login: Option<&Login>, error: &anyhow::Error) -> String {
+    let Some(login) = login else {
+        return sentence(error);
+    };
+    let origin = &login.origin;
+    match error.downcast_ref() {
+        Some(Error::Rejected { host, response }) => {
+            format!("`{host}` refused the login: {response}; hint: check {origin}")
+        }
+        Some(Error::Denied {
+            namespace,
+            response,
+            ..
+        }) => {
+            format!("{response}; hint: does `{namespace}` exist, and may {origin} do that there?")
+        }
+        _ => sentence(error),
     }
 }
 

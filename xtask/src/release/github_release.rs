@@ -12,7 +12,7 @@ use super::clients::{Clients, http};
 use super::download;
 use super::plan::{PushPlan, ReleasePlan};
 use super::push::Pushes;
-use super::registry_state::resolve_tag;
+use super::registry_state::resolve_tag_in_time;
 use super::run_state::RunState;
 use crate::exit::blame;
 use crate::github::{self, Asset, Event, Github, Plan};
@@ -95,7 +95,7 @@ async fn holders(
             holders.insert(push.registry.clone(), (reference, published.digest.clone()));
         } else if is_asked(push) {
             let repository = clients.registries.get(&push.registry).repository();
-            match resolve_tag(&repository, &push.immutable).await {
+            match resolve_tag_in_time(&repository, &push.immutable).await {
                 Ok(Some(digest)) if made.is_some_and(|it| *it != digest) => context.warn(&format!(
                     "{reference} is {digest}, which is not what this run published"
                 )),

@@ -28,6 +28,7 @@ mod plan;
 mod preflight;
 mod promote;
 mod promote_report;
+mod promote_wishes;
 mod push;
 mod push_access;
 mod push_direct;

@@ -2,11 +2,11 @@
 
 use anyhow::{Result, anyhow, bail};
 
-use super::registry_state::resolve_tag;
+use super::clients::RegistryClient;
+use super::registry_state::resolve_tag_in_time;
 use super::tagging;
-use crate::exit::sentence;
 use crate::oci::{Digest, Tag, TagOrDigest};
-use crate::registry::Repository;
+use crate::registry::{self, Repository};
 
 /// Why nothing is known of what had not ended.
 pub const INTERRUPTED: &str = "interrupted";
@@ -29,27 +29,36 @@ pub struct Moved {
     pub result: Result<bool, String>,
 }
 
-/// Fulfils each wish, whatever becomes of the others. A dry run only looks. When `cancel` completes, those that are
-/// left have failed.
+/// Fulfils each wish, whatever becomes of the others, unless the registry cannot be reached any more. A dry run only
+/// looks. When `cancel` completes, those that are left have failed.
 pub async fn fulfil(
-    repository: &Repository,
+    registry: &RegistryClient<'_>,
     wishes: Vec<Wish>,
     is_dry: bool,
     cancel: impl Future<Output = ()> + Clone,
 ) -> Vec<Moved> {
+    let repository = &registry.repository();
     let mut all = Vec::new();
+    let mut unreachable: Option<registry::Error> = None;
     for wish in wishes {
         let mut before = None;
-        let result = tokio::select! {
-            biased;
-            () = cancel.clone() => Err(anyhow!(INTERRUPTED)),
-            result = one(repository, &wish, is_dry, &mut before) => result,
+        let result = match unreachable.clone() {
+            Some(error) => Err(error.into()),
+            None => tokio::select! {
+                biased;
+                () = cancel.clone() => Err(anyhow!(INTERRUPTED)),
+                result = one(repository, &wish, is_dry, &mut before) => result,
+            },
         };
+        let error = result.as_ref().err().and_then(|it| it.downcast_ref());
+        unreachable = error
+            .filter(|it| registry::Error::is_unreachable(it))
+            .cloned();
         all.push(Moved {
             tag: wish.tag,
             before,
             digest: wish.digest,
-            result: result.map_err(|error| sentence(&error)),
+            result: result.map_err(|error| registry.explained(&error)),
         });
     }
     all
@@ -61,7 +70,7 @@ async fn one(
     is_dry: bool,
     before: &mut Option<Digest>,
 ) -> Result<bool> {
-    *before = resolve_tag(repository, &wish.tag).await?;
+    *before = resolve_tag_in_time(repository, &wish.tag).await?;
     if before.as_ref() == Some(&wish.digest) {
         return Ok(false);
     }

@@ -3,25 +3,23 @@
 //!
 //! `promote --back REPORT` puts back what the moving tags named before a release.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-use super::clients::{Registries, RegistryClient};
+use super::clients::Registries;
 use super::logins::{self, NO_CREDENTIALS};
-use super::move_tags::{INTERRUPTED, Wish, fulfil};
+use super::move_tags::{INTERRUPTED, fulfil};
 use super::promote_report::{Ended, Task, outcome};
-use super::registry_state::resolve_tag_at;
+use super::promote_wishes::{back, not_asked, of_version};
 use super::tags::is_version;
 use crate::cli::PromoteArgs;
-use crate::exit::{Exit, bad_input, interrupted, no_problems, sentence};
+use crate::exit::{Exit, bad_input, interrupted, no_problems};
 use crate::graph::same_name;
-use crate::oci::{Digest, Tag};
-use crate::registry;
-use crate::report::{Console, RegistryReport, RegistryStatus, ReleaseReport, seconds};
+use crate::oci::Tag;
+use crate::report::{Console, RegistryStatus, ReleaseReport, seconds};
 use crate::settings::{RegistrySettings, Settings};
 
 /// Moves tags on every registry with credentials.
@@ -67,31 +65,33 @@ pub async fn promote(settings: &Settings, console: &Console, args: &PromoteArgs)
     if ended.len() == settings.len() && ended.iter().all(Ended::is_skipped) {
         return Err(bad_input(NO_CREDENTIALS));
     }
-    let work = async {
-        let wishes = match &task {
-            Task::Version { version, tags } => tokio::select! {
-                wishes = of_version(&registries, version, tags) => wishes?,
-                () = cancel.clone() => not_asked(&registries),
-            },
-            Task::Back(report) => tokio::select! {
-                wishes = asked(back(&registries, report, args.force)?) => wishes?,
-                () = cancel.clone() => not_asked(&registries),
-            },
-        };
-        let moves = wishes.into_iter().map(|(registry, wishes)| {
-            let cancel = cancel.clone();
-            async move {
-                let repository = registry.repository();
-                let moved = match wishes {
-                    Ok(wishes) => Ok(fulfil(&repository, wishes, args.dry_run, cancel).await),
-                    Err(why) => Err((RegistryStatus::Failed, why)),
-                };
-                Ended { registry, moved }
-            }
-        });
-        anyhow::Ok(join_all(moves).await)
+    let warn = |warning: &str| console.warning(warning);
+    let wishes = async {
+        match &task {
+            Task::Version { version, tags } => of_version(&registries, version, tags, &warn).await,
+            Task::Back(report) => back(&registries, report, args.force, &warn).await,
+        }
     };
-    ended.extend(work.await?);
+    let wishes = tokio::select! {
+        wishes = wishes => wishes?,
+        () = cancel.clone() => not_asked(&registries),
+    };
+    let moves = wishes.into_iter().map(|(registry, wishes)| {
+        let cancel = cancel.clone();
+        async move {
+            let wishes = tokio::select! {
+                biased;
+                wishes = wishes => wishes,
+                () = cancel.clone() => Err(INTERRUPTED.to_owned()),
+            };
+            let moved = match wishes {
+                Ok(wishes) => Ok(fulfil(registry, wishes, args.dry_run, cancel).await),
+                Err(why) => Err((RegistryStatus::Failed, why)),
+            };
+            Ended { registry, moved }
+        }
+    });
+    ended.extend(join_all(moves).await);
     let place = |it: &Ended<'_>| {
         registries
             .iter()
@@ -149,141 +149,5 @@ fn leave_out(settings: &mut Vec<RegistrySettings>, skip: &[String]) -> Result<()
     match settings.is_empty() {
         true => Err(bad_input("`--skip` leaves no registry")),
         false => Ok(()),
-    }
-}
-
-type Wishes<'r> = Vec<(&'r RegistryClient<'r>, Result<Vec<Wish>, String>)>;
-
-/// Each of `tags` is to name what `version` names, on every registry with credentials that holds it.
-///
-/// # Errors
-/// Nothing is to be moved: no registry holds the version, a login is refused, or two hold different images.
-async fn of_version<'r>(
-    registries: &'r Registries<'r>,
-    version: &Tag,
-    tags: &[Tag],
-) -> Result<Wishes<'r>> {
-    let known = registries.iter().filter(|registry| registry.is_signed_in());
-    let (mut held, mut wishes): (Vec<(_, Digest)>, Wishes<'r>) = (Vec::new(), Vec::new());
-    for (registry, digest) in resolve_tag_at(known, version).await {
-        let repository = &registry.settings.repository;
-        match digest {
-            Ok(Some(digest)) => held.push((registry, digest)),
-            Ok(None) => {
-                let why =
-                    format!("`{repository}` does not hold `{version}`; hint: push it there first");
-                wishes.push((registry, Err(why)));
-            }
-            Err(error @ registry::Error::Rejected { .. }) => {
-                return Err(registry.login_refused(error.to_string()));
-            }
-            Err(error) => {
-                let error = sentence(&error.into());
-                let why = format!("`{repository}` cannot be asked for `{version}`: {error}");
-                wishes.push((registry, Err(why)));
-            }
-        }
-    }
-    let digests: BTreeSet<&Digest> = held.iter().map(|(_, digest)| digest).collect();
-    if digests.len() > 1 {
-        let lines = held.iter();
-        let lines = lines.map(|(it, digest)| format!("\n    {} {digest}", it.settings.repository));
-        let lines: String = lines.collect();
-        bail!("`{version}` is not the same everywhere; nothing was moved:{lines}");
-    }
-    if held.is_empty() && !wishes.is_empty() {
-        let why = wishes
-            .iter()
-            .filter_map(|(_, wishes)| wishes.as_ref().err());
-        let why: Vec<&str> = why.map(String::as_str).collect();
-        bail!("nothing was moved: {}", why.join("; "));
-    }
-    let of_tags = |digest: &Digest| {
-        let wish = |tag: &Tag| Wish {
-            tag: tag.clone(),
-            digest: digest.clone(),
-            from: None,
-        };
-        tags.iter().map(wish).collect()
-    };
-    wishes.extend(
-        held.iter()
-            .map(|(registry, digest)| (*registry, Ok(of_tags(digest)))),
-    );
-    Ok(wishes)
-}
-
-/// The wishes of registries that answer.
-///
-/// # Errors
-/// A login is refused, and nothing is to be moved anywhere.
-async fn asked(wishes: Wishes<'_>) -> Result<Wishes<'_>> {
-    let ask = wishes.into_iter().map(|(registry, wishes)| async move {
-        let first = wishes.as_ref().ok().and_then(|it| it.first());
-        let Some(tag) = first.map(|it| it.tag.clone()) else {
-            return Ok((registry, wishes));
-        };
-        match resolve_tag_at(std::iter::once(registry), &tag)
-            .await
-            .remove(0)
-            .1
-        {
-            Ok(_) => Ok((registry, wishes)),
-            Err(error @ registry::Error::Rejected { .. }) => {
-                Err(registry.login_refused(error.to_string()))
-            }
-            Err(error) => Ok((registry, Err(sentence(&error.into())))),
-        }
-    });
-    join_all(ask).await.into_iter().collect()
-}
-
-/// What is known when an interrupt comes before it is known what to move.
-fn not_asked<'r>(registries: &'r Registries<'r>) -> Wishes<'r> {
-    let known = registries.iter().filter(|registry| registry.is_signed_in());
-    known
-        .map(|registry| (registry, Err(INTERRUPTED.to_owned())))
-        .collect()
-}
-
-/// Each tag that the reported run has set is to name what it named before; with `force` wherever it was moved since.
-///
-/// # Errors
-/// [`BadInput`](crate::exit::BadInput): the reported run has moved nothing at these registries.
-fn back<'r>(
-    registries: &'r Registries<'r>,
-    report: &ReleaseReport,
-    force: bool,
-) -> Result<Wishes<'r>> {
-    let mut wishes = Wishes::new();
-    for registry in registries.iter().filter(|registry| registry.is_signed_in()) {
-        let mut own = Vec::new();
-        let is_here =
-            |it: &&RegistryReport| it.reference.repository == registry.settings.repository;
-        for reported in report.registries.iter().filter(is_here) {
-            let set = reported
-                .before
-                .iter()
-                .filter(|it| reported.tags.contains(&it.tag));
-            own.extend(set.filter_map(|it| {
-                // What was made by that run cannot be unmade by moving it.
-                let digest = it.digest.clone()?;
-                let from = reported.digest.clone().filter(|_| !force);
-                Some(Wish {
-                    tag: it.tag.clone(),
-                    digest,
-                    from,
-                })
-            }));
-        }
-        if !own.is_empty() {
-            wishes.push((registry, Ok(own)));
-        }
-    }
-    match wishes.is_empty() {
-        true => Err(bad_input(
-            "the reported run has moved no tag that named something before, at none of these registries",
-        )),
-        false => Ok(wishes),
     }
 }

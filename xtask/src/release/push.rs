@@ -14,7 +14,7 @@ use super::clients::{Clients, RegistryClient};
 use super::image_source::ImageSource;
 use super::plan::{PushPlan, ReleasePlan, join};
 use super::push_direct::Copying;
-use super::registry_state::{PATIENCE, resolve_tag};
+use super::registry_state::{resolve_tag, resolve_tag_in_time};
 use super::run_state::{Published, PushOutcome, RunState};
 use super::tag_gate::TagGate;
 use super::{moving_tags, push_direct, push_engine, tagging};
@@ -207,14 +207,8 @@ impl<'a> Pushes<'a> {
         if *self.require != Require::Any {
             for push in others {
                 let repository = registries.get(&push.registry).repository();
-                let asked = resolve_tag(&repository, &push.immutable);
                 let name = &*push.registry;
-                let Ok(held) = tokio::time::timeout(PATIENCE, asked).await else {
-                    let seconds = PATIENCE.as_secs();
-                    lacking.push(format!("{name} has not answered within {seconds} s"));
-                    continue;
-                };
-                match held {
+                match resolve_tag_in_time(&repository, &push.immutable).await {
                     Ok(Some(held)) if held == *digest => holders.push(name),
                     Ok(Some(held)) => lacking.push(format!("{name} holds {held}")),
                     Ok(None) => {}

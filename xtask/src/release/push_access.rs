@@ -127,7 +127,9 @@ impl Answer {
     pub fn refusal(&self) -> Option<String> {
         use registry::Error::{Denied, Rejected};
         match self.result {
-            None | Some(Err(Denied { .. } | Rejected { .. })) => self.problem(),
+            // The time of the target is not that of the question.
+            None => Some(format!("{}, counted from the preflight", self.problem()?)),
+            Some(Err(Denied { .. } | Rejected { .. })) => self.problem(),
             Some(_) => None,
         }
     }

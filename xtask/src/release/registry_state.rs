@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 
-use super::clients::RegistryClient;
 use crate::oci::{Content, Descriptor, Digest, Image, ImageConfig, Manifest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
@@ -23,16 +22,18 @@ pub async fn resolve_tag(repository: &Repository, tag: &Tag) -> Result<Option<Di
     Ok(head.map(|head| head.digest))
 }
 
-/// The same of each of `registries`, all at once.
-pub async fn resolve_tag_at<'r>(
-    registries: impl Iterator<Item = &'r RegistryClient<'r>>,
+/// [`resolve_tag`] where others wait for the answer: a registry that is silent for [`PATIENCE`] cannot be reached.
+pub async fn resolve_tag_in_time(
+    repository: &Repository,
     tag: &Tag,
-) -> Vec<(&'r RegistryClient<'r>, Result<Option<Digest>, Error>)> {
-    let questions = registries.map(|registry| async move {
-        let resolved = resolve_tag(&registry.repository(), tag).await;
-        (registry, resolved)
-    });
-    join_all(questions).await
+) -> Result<Option<Digest>, Error> {
+    let answer = tokio::time::timeout(PATIENCE, resolve_tag(repository, tag)).await;
+    answer.unwrap_or_else(|_| {
+        Err(Error::Unreachable {
+            url: repository.identity(),
+            reason: format!("no answer within {} s", PATIENCE.as_secs()),
+        })
+    })
 }
 
 /// What a tag names, compared with images in the engine.

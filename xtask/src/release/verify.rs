@@ -1,14 +1,17 @@
 //! `cargo xtask verify REPORT`: does every registry still hold what the release report says?
 //!
-//! The report names everything, so no workspace is needed; only logins are looked for.
+//! The report names everything, so no workspace is needed; only logins are looked for. A registry where the reported
+//! run did not succeed is asked too: it may have been pushed to since.
 
 use anyhow::Result;
 use futures_util::future::join_all;
 
-use super::registry_state::resolve_tag;
+use super::clients::explained;
+use super::registry_state::resolve_tag_in_time;
 use crate::cli::VerifyArgs;
-use crate::credentials::{Credentials, NoLogin};
+use crate::credentials::{Credentials, Login, NoLogin};
 use crate::exit::{Exit, bad_input, no_problems};
+use crate::oci::{Digest, Tag};
 use crate::registry::{Error, Options, Registry, Repository};
 use crate::report::{Console, Outcome, RegistryReport, RegistryStatus, ReleaseReport, Table};
 use crate::settings::Settings;
@@ -16,72 +19,159 @@ use crate::settings::Settings;
 /// Compares every tag on every registry with the report, and prints the differences.
 pub async fn verify(settings: &Settings, console: &Console, args: &VerifyArgs) -> Result<Exit> {
     let report = ReleaseReport::read(&args.report)?;
-    let (published, others): (Vec<_>, Vec<_>) = report
-        .registries
-        .iter()
-        .partition(|it| it.digest.is_some() && !it.tags.is_empty());
-    if published.is_empty() {
+    if !report.registries.iter().any(is_published) {
         return Err(bad_input(format!(
             "`{}`: the release published nothing that could be verified",
             args.report.display()
         )));
     }
+    let all = expected(&report);
+    let places = places(settings, console, &report.registries).await?;
+    let questions = all.iter().zip(&places);
+    let found = join_all(questions.map(|(it, place)| it.compare(place))).await;
 
-    let repositories = repositories(settings, console, &published).await?;
-    let questions = published.iter().zip(&repositories);
-    let questions = questions.map(|(it, repository)| differences(it, repository));
-    let answers = join_all(questions).await;
-    let count: usize = published.iter().map(|it| it.tags.len()).sum();
-    let differences: usize = answers.iter().map(|(count, _)| count).sum();
-    let equal = count - differences;
-    let not_published = others.iter().map(|it| {
-        let why = format!("not published: {} in the reported run", it.status);
-        row(it, it.reference.to_string(), why)
-    });
-    let rows = answers.into_iter().flat_map(|(_, rows)| rows);
-    let table = Table {
-        columns: vec!["registry", "reference", "reported", "held now"],
-        rows: rows.chain(not_published).collect(),
-    };
-    use RegistryStatus::{Equal, Pushed, Skipped};
-    let ended = |it: &RegistryReport| matches!(it.status, Pushed | Equal | Skipped);
-    let exit = match differences {
-        0 if report.registries.iter().all(ended) => Exit::Done,
-        0 => Exit::Partial,
+    let (mut equal, mut different, mut is_lacking, mut rows) = (0, 0, false, Vec::new());
+    for (it, found) in all.iter().zip(found) {
+        let (reported, is_right) = (it.reported, found.rows.is_empty());
+        equal += reported.tags.len() - found.different;
+        different += found.different;
+        is_lacking |= !is_right && reported.status != RegistryStatus::Skipped;
+        if is_right && !is_done(reported) {
+            let (name, status) = (&reported.registry, reported.status);
+            console.info(&format!(
+                "`{name}`, {status} in the reported run, holds the same as the others now"
+            ));
+        }
+        rows.extend(found.rows);
+    }
+    let exit = match (different, is_lacking) {
+        (0, false) => Exit::Done,
+        (0, true) => Exit::Partial,
         _ => Exit::Failed,
     };
+    let table = Table {
+        columns: vec!["registry", "reference", "reported", "held now"],
+        rows,
+    };
     let title = format!(
-        "verify {}: {equal} tags as reported, {differences} not",
+        "verify {}: {equal} tags as reported, {different} not",
         report.version.as_deref().unwrap_or("a release")
     );
     Ok(console.finish(Outcome::table(title, exit, table), None))
 }
 
-/// How many tags of a registry are not as reported, and the rows that say so.
-async fn differences(
-    reported: &RegistryReport,
-    (repository, no_login): &(Repository, Option<NoLogin>),
-) -> (usize, Vec<Vec<String>>) {
-    let ask = reported.tags.iter().map(|tag| resolve_tag(repository, tag));
-    let answers = join_all(ask).await;
-    if let (Some(why), Some(Err(Error::Denied { .. }))) = (no_login, answers.first()) {
-        // One login is missing, not one for each tag.
-        let name = &reported.reference.repository;
-        let why = format!("`{}` requires authentication; hint: {why}", name.host());
-        return (answers.len(), vec![row(reported, name.to_string(), why)]);
-    }
-    let rows = reported.tags.iter().zip(answers).filter_map(|(tag, now)| {
-        let now = match now {
-            Ok(now) if now == reported.digest => return None,
-            Ok(Some(digest)) => digest.to_string(),
-            Ok(None) => "nothing".to_owned(),
-            Err(error) => format!("{:#}", anyhow::Error::from(error)),
-        };
-        let reference = reported.reference.repository.at(tag.clone());
-        Some(row(reported, reference.to_string(), now))
+fn is_published(reported: &RegistryReport) -> bool {
+    reported.digest.is_some() && !reported.tags.is_empty()
+}
+
+fn is_done(reported: &RegistryReport) -> bool {
+    use RegistryStatus::{Equal, Pushed};
+    matches!(reported.status, Pushed | Equal) && is_published(reported)
+}
+
+/// What a registry is to hold.
+struct Expected<'r> {
+    reported: &'r RegistryReport,
+    /// `None` if that cannot be told.
+    digest: Option<&'r Digest>,
+    /// Those that are to name it beside the reported ones.
+    more: Vec<&'r Tag>,
+}
+
+/// Where the reported run did not succeed, a registry is to hold what all those do where it did.
+fn expected(report: &ReleaseReport) -> Vec<Expected<'_>> {
+    let done = || report.registries.iter().filter(|it| is_done(it));
+    let first = done().next();
+    let digest = first.and_then(|it| it.digest.as_ref());
+    let common = digest.filter(|&it| done().all(|other| other.digest.as_ref() == Some(it)));
+    let all = report.registries.iter().map(|reported| {
+        let own = reported.digest.as_ref();
+        if is_done(reported) {
+            return Expected {
+                reported,
+                digest: own,
+                more: Vec::new(),
+            };
+        }
+        let tags = first.into_iter().flat_map(|it| &it.tags);
+        let tags = tags.filter(|&tag| done().all(|it| it.tags.contains(tag)));
+        let mut more: Vec<&Tag> = reported.reference.tag.iter().chain(tags).collect();
+        more.retain(|tag| !reported.tags.contains(tag));
+        more.sort();
+        more.dedup();
+        Expected {
+            reported,
+            digest: common.filter(|&it| own.is_none_or(|own| own == it)),
+            more,
+        }
     });
-    let rows: Vec<_> = rows.collect();
-    (rows.len(), rows)
+    all.collect()
+}
+
+/// What is not as expected.
+struct Found {
+    /// How many of the reported tags.
+    different: usize,
+    rows: Vec<Vec<String>>,
+}
+
+impl Expected<'_> {
+    async fn compare(&self, place: &Place) -> Found {
+        let reported = self.reported;
+        let not_done = format!("not published: {} in the reported run", reported.status);
+        let mut found = Found {
+            different: 0,
+            rows: Vec::new(),
+        };
+        let Some(digest) = self.digest.or(reported.digest.as_ref()) else {
+            let row = row(reported, reported.reference.to_string(), not_done);
+            found.rows.push(row);
+            return found;
+        };
+        let tags = reported.tags.iter().chain(self.more.iter().copied());
+        let ask = tags
+            .clone()
+            .map(|tag| resolve_tag_in_time(&place.repository, tag));
+        let answers = join_all(ask).await;
+        if let (true, Some(Err(error))) = (answers.iter().all(Result::is_err), answers.first()) {
+            // One registry is silent or wants a login, not each of its tags.
+            let why = place.explained(error.clone());
+            let name = reported.reference.repository.to_string();
+            found.different = reported.tags.len();
+            found.rows.push(match is_published(reported) {
+                true => row(reported, name, why),
+                false if place.is_login_missing(error) => row(reported, name, not_done),
+                false => row(reported, name, format!("{not_done}; {why}")),
+            });
+            return found;
+        }
+        let holds_nothing = answers.iter().all(|it| matches!(it, Ok(None)));
+        if holds_nothing && !is_published(reported) {
+            let row = row(reported, reported.reference.to_string(), not_done);
+            found.rows.push(row);
+            return found;
+        }
+        for (number, (tag, now)) in tags.zip(answers).enumerate() {
+            let now = match now {
+                Ok(Some(now)) if now == *digest => continue,
+                Ok(Some(now)) => now.to_string(),
+                Ok(None) => "nothing".to_owned(),
+                Err(error) => place.explained(error),
+            };
+            let is_reported = number < reported.tags.len();
+            found.different += usize::from(is_reported);
+            let reference = reported.reference.repository.at(tag.clone()).to_string();
+            found.rows.push(match is_reported {
+                true => row(reported, reference, now),
+                false => row(reported, reference, format!("{now}; {not_done}")),
+            });
+        }
+        if self.digest.is_none() && found.rows.is_empty() {
+            let row = row(reported, reported.reference.to_string(), not_done);
+            found.rows.push(row);
+        }
+        found
+    }
 }
 
 fn row(reported: &RegistryReport, reference: String, now: String) -> Vec<String> {
@@ -90,36 +180,61 @@ fn row(reported: &RegistryReport, reference: String, now: String) -> Vec<String>
     vec![reported.registry.clone(), reference, digest, now]
 }
 
-/// The repositories of the references, signed in to where somebody says how: most registries let everyone read.
-async fn repositories(
+/// The repository of a reference, and who reads it.
+struct Place {
+    host: String,
+    repository: Repository,
+    login: Result<Login, NoLogin>,
+}
+
+impl Place {
+    fn is_login_missing(&self, error: &Error) -> bool {
+        self.login.is_err() && matches!(error, Error::Denied { .. })
+    }
+
+    fn explained(&self, error: Error) -> String {
+        match &self.login {
+            Err(why) if self.is_login_missing(&error) => {
+                let (host, remedy) = (&self.host, why.remedy());
+                format!("`{host}` requires authentication; hint: {remedy}")
+            }
+            login => explained(login.as_ref().ok(), &error.into()),
+        }
+    }
+}
+
+/// Where each of `reported` is, signed in to where somebody says how: most registries let everyone read.
+async fn places(
     settings: &Settings,
     console: &Console,
-    published: &[&RegistryReport],
-) -> Result<Vec<(Repository, Option<NoLogin>)>> {
+    reported: &[RegistryReport],
+) -> Result<Vec<Place>> {
     let (mut resolver, wrong) = settings.resolver();
     wrong.iter().for_each(|it| console.warning(it));
-    let (mut repositories, mut problems) = (Vec::new(), Vec::new());
-    for it in published {
+    let (mut places, mut problems) = (Vec::new(), Vec::new());
+    for it in reported {
         let name = &it.reference.repository;
-        let (credentials, no_login) = match resolver.find_reported(&it.registry, name).await {
-            Ok(login) => (login.credentials, None),
-            Err(missing @ NoLogin::Missing { .. }) => (Credentials::Anonymous, Some(missing)),
-            Err(failed) if failed.is_helper_failure() => {
-                console.warning(&format!(
-                    "`{}` is read without a login: {failed}",
-                    name.host()
-                ));
-                (Credentials::Anonymous, Some(failed))
-            }
-            Err(problem) => {
-                problems.push(problem.to_string());
-                continue;
-            }
-        };
+        let login = resolver.find_reported(&it.registry, name).await;
+        match &login {
+            Ok(_) | Err(NoLogin::Missing { .. }) => {}
+            Err(failed) if failed.is_helper_failure() => console.warning(&format!(
+                "`{}` is read without a login: {failed}",
+                name.host()
+            )),
+            Err(problem) if is_published(it) => problems.push(problem.to_string()),
+            Err(_) => {}
+        }
+        let credentials = login
+            .as_ref()
+            .map_or(Credentials::Anonymous, |login| login.credentials.clone());
         console.mask(|redactor| credentials.hide(redactor));
         let registry = Registry::new(name.host(), credentials, Options::default())?;
-        repositories.push((registry.repository(name.path()), no_login));
+        places.push(Place {
+            host: name.host().to_owned(),
+            repository: registry.repository(name.path()),
+            login,
+        });
     }
     no_problems(&problems)?;
-    Ok(repositories)
+    Ok(places)
 }

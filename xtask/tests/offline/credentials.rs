@@ -189,9 +189,45 @@ async fn verify_names_what_was_not_published_and_a_missing_login_once() {
     fixture.workspace.set("ONE_USERNAME", "");
     fixture.workspace.set("ONE_PASSWORD", "");
     let run = verify(&fixture).await;
-    run.expect(1, &["0 tags as reported, 4 not", "hint: "]);
+    let variables = "set `ONE_USERNAME` and `ONE_PASSWORD`";
+    run.expect(1, &["0 tags as reported, 4 not", variables]);
     let asked = run.stderr.matches("requires authentication").count();
     assert_eq!(asked, 1, "{run}");
+
+    fixture.workspace.set("ONE_USERNAME", USER);
+    fixture.workspace.set("ONE_PASSWORD", "Wrong-1234");
+    let run = verify(&fixture).await;
+    run.expect(1, &["refused the login", "`ONE_PASSWORD`"]);
+    assert_eq!(run.stderr.matches("refused").count(), 1, "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_looks_at_what_was_pushed_since_the_report() {
+    let mut fixture = Fixture::new().await;
+    fixture.sign_in_by_variables("ONE");
+    fixture.sign_in_by_variables("TWO");
+    let push = ["docker-push-one", "docker-push-two"];
+    let reported = [&push[..], &["--report", "report.json"]].concat();
+    fixture.registries[1].behave(|it| it.denies_uploads = true);
+    fixture.release(&reported).await.expect(3, &[]);
+    let verify = ["verify", "report.json"];
+    let run = fixture.workspace.run(&verify).await;
+    run.expect(3, &["not published: failed in the reported run"]);
+
+    fixture.registries[1].behave(|it| it.denies_uploads = false);
+    fixture.release(&["docker-push-two"]).await.expect(0, &[]);
+    let run = fixture.workspace.run(&verify).await;
+    let since = "`two`, failed in the reported run, holds the same as the others now";
+    run.expect(0, &["4 tags as reported, 0 not", since]);
+
+    // Something else under one of the tags is no repair.
+    let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let repository = format!("team/{}", fixture.workspace.image);
+    let other = bytes::Bytes::from_static(index);
+    fixture.registries[1].put_manifest(&repository, "latest", media_type, other);
+    let run = fixture.workspace.run(&verify).await;
+    run.expect(3, &[":latest", "4 tags as reported, 0 not"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
