@@ -222,6 +222,9 @@ pub struct SyncOptions {
     /// Only these platforms of an index: `linux/amd64`
     #[arg(long, value_name = "PLATFORM", num_args = 1..)]
     pub platform: Vec<String>,
+    /// What an image is that lacks one of these platforms, instead of what the files say; `fail` if they do not
+    #[arg(long, value_name = "WHAT")]
+    pub missing_platform: Option<MissingPlatform>,
     /// Images copied concurrently to each registry
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub proc: u16,
@@ -262,6 +265,13 @@ pub struct SyncOptions {
     /// `-vv` shows what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// What an image is that lacks a wanted platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MissingPlatform {
+    Skip,
+    Fail,
 }
 
 /// What is cut into parts.

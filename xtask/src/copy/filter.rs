@@ -262,8 +262,8 @@ mod tests {
         let platforms = platforms.iter().map(|it| it.parse().unwrap()).collect();
         Policy {
             platforms,
-            lenient: false,
             attestations,
+            ..Policy::default()
         }
     }
 

@@ -85,7 +85,18 @@ pub struct Policy {
     pub platforms: Vec<Platform>,
     /// Copy the other platforms when the source lacks one.
     pub lenient: bool,
+    /// What happens to an image of which nothing is copied because the source lacks a platform.
+    pub missing_platform: MissingPlatform,
     pub attestations: Attestations,
+}
+
+/// What an image is that lacks a wanted platform.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingPlatform {
+    #[default]
+    Fail,
+    /// It is left out: nothing of it was asked for.
+    Skip,
 }
 
 impl Policy {

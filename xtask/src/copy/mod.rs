@@ -24,7 +24,7 @@ mod tree;
 mod upload;
 
 pub use copier::Copier;
-pub use job::{Attestations, Destination, Job, Mode, Options, Policy, Source};
+pub use job::{Attestations, Destination, Job, MissingPlatform, Mode, Options, Policy, Source};
 pub use pending::{PendingImage, PendingImageWriter, pending_image};
 pub use registry_host::RegistryHost;
 pub use result::{Bytes, Change, CopyResult, CopyStatus, Event, Listener, TagDiff};

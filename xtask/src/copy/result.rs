@@ -19,6 +19,8 @@ pub enum CopyStatus {
     Equal,
     /// Copied, but less than the source has.
     Degraded,
+    /// Left out, because the source lacks a platform and that was allowed.
+    Skipped,
     Failed,
 }
 

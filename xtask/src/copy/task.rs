@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::diff::{Diff, TagState, diff};
 use super::error::{CopyError, SourceError};
 use super::filter;
-use super::job::{Attestations, Destination, Job, Mode, Options, Policy, Source};
+use super::job::{Attestations, Destination, Job, MissingPlatform, Mode, Options, Policy, Source};
 use super::result::{Bytes, Change, CopyResult, CopyStatus, Listener, TagDiff};
 use super::source::SourceImage;
 use super::upload::{Uploader, is_refusal};
@@ -56,11 +56,19 @@ impl Task {
                 result.bytes = bytes;
             }
             Err(error) => {
+                if self.is_to_be_skipped(&error) {
+                    result.status = CopyStatus::Skipped;
+                }
                 result.http_status = error.status();
                 result.reason = Some(error.to_string());
             }
         }
         result
+    }
+
+    fn is_to_be_skipped(&self, error: &CopyError) -> bool {
+        let is_lack = matches!(error, CopyError::Source(SourceError::NoPlatform { .. }));
+        is_lack && self.image.job.policy.missing_platform == MissingPlatform::Skip
     }
 
     /// Copies the image once, and tells the registry's health how that ended.

@@ -211,7 +211,8 @@ impl SyncReport {
     /// What `--only-failed` tries again. A dry run has put nothing in its place.
     pub fn failed(&self) -> impl Iterator<Item = &CopyResult> {
         let is_missing = |image: &&CopyResult| {
-            image.is_failed() || self.dry_run && image.status != CopyStatus::Equal
+            let is_settled = matches!(image.status, CopyStatus::Equal | CopyStatus::Skipped);
+            image.is_failed() || self.dry_run && !is_settled
         };
         self.images.iter().filter(is_missing)
     }

@@ -67,7 +67,7 @@ pub(super) fn succeeded(images: &[CopyResult], mode: Mode) -> String {
 /// A dry run puts nothing in its place.
 pub(super) fn is_in_place(row: &CopyResult, mode: Mode) -> bool {
     match mode {
-        Mode::Apply => row.status != CopyStatus::Failed,
+        Mode::Apply => !matches!(row.status, CopyStatus::Failed | CopyStatus::Skipped),
         Mode::DryRun => row.status == CopyStatus::Equal,
     }
 }

@@ -83,7 +83,7 @@ impl ProgressReporter {
         let level = match result.status {
             CopyStatus::Failed if self.is_new(result) => Level::Error,
             CopyStatus::Degraded => Level::Warn,
-            CopyStatus::Created | CopyStatus::Updated => Level::Info,
+            CopyStatus::Created | CopyStatus::Updated | CopyStatus::Skipped => Level::Info,
             CopyStatus::Failed | CopyStatus::Equal => Level::Debug,
         };
         if level > self.level.unwrap_or(Level::Info) {
@@ -152,7 +152,9 @@ impl Listener for ProgressReporter {
                 self.log(result);
                 self.update(&result.destination, |progress| {
                     progress.ended += 1;
-                    progress.planned_images += u64::from(result.status == CopyStatus::Equal);
+                    let is_nothing =
+                        matches!(result.status, CopyStatus::Equal | CopyStatus::Skipped);
+                    progress.planned_images += u64::from(is_nothing);
                 });
             }
         }

@@ -16,6 +16,7 @@ use super::formats::{self, Parsed};
 use super::reader::ConfigReader;
 use super::request::{ImageCopy, Request, Rule};
 use super::tags::{Select, TagFilter};
+use crate::copy::MissingPlatform;
 use crate::credentials::Prefix;
 use crate::exit::Problems;
 
@@ -34,6 +35,8 @@ pub struct Inputs {
     pub tags: Vec<String>,
     /// `--platform`: replaces those in the files.
     pub platforms: Vec<String>,
+    /// `--missing-platform`: replaces what the files say.
+    pub missing_platform: Option<MissingPlatform>,
     /// `--arch`: an image may lack some of the platforms.
     pub lenient: bool,
 }
@@ -158,6 +161,9 @@ fn narrow(rules: &mut [Rule], inputs: &Inputs, problems: &mut Problems) {
         }
     }
     for rule in rules {
+        if let Some(missing) = inputs.missing_platform {
+            rule.policy.missing_platform = missing;
+        }
         match &mut rule.select {
             _ if inputs.tags.is_empty() => {}
             // All tags, and of them some: those need not be listed if they are named.

@@ -10,12 +10,13 @@ use crate::copy::{CopyResult, CopyStatus, Mode};
 use crate::exit::Exit;
 use crate::report::{Content, Outcome, SyncReport, Table};
 
-/// 0 everything is in place; 1 nothing is; 3 something is not.
+/// 0 everything is in place; 1 nothing is; 3 something is not. What was skipped on purpose does not count.
 pub(super) fn exit(images: &[CopyResult]) -> Exit {
-    match images.iter().filter(|image| image.is_failed()).count() {
+    let wanted = || images.iter().filter(|it| it.status != CopyStatus::Skipped);
+    match wanted().filter(|image| image.is_failed()).count() {
         0 if images.is_empty() => Exit::Failed,
         0 => Exit::Done,
-        failed if failed == images.len() && images.iter().all(|it| !it.incomplete) => Exit::Failed,
+        failed if failed == wanted().count() && wanted().all(|it| !it.incomplete) => Exit::Failed,
         _ => Exit::Partial,
     }
 }
@@ -29,6 +30,7 @@ pub(super) fn word(status: CopyStatus, mode: Mode) -> &'static str {
         (CopyStatus::Updated, Mode::DryRun) => "changed",
         (CopyStatus::Equal, _) => "equal",
         (CopyStatus::Degraded, _) => "degraded",
+        (CopyStatus::Skipped, _) => "skipped",
         (CopyStatus::Failed, _) => "failed",
     }
 }
@@ -42,16 +44,21 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
     };
     let count = |status| rows.iter().filter(|row| row.status == status).count();
     let (failed, equal) = (count(CopyStatus::Failed), count(CopyStatus::Equal));
+    let skipped = count(CopyStatus::Skipped);
+    let and_skipped = match skipped {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
     let in_place = rows.iter().filter(|row| is_in_place(row, mode)).count();
     let title = match mode {
         Mode::Apply => format!(
-            "sync: {in_place} of {} in place, {} read",
+            "sync: {in_place} of {} in place{and_skipped}, {} read",
             rows.len(),
             DecimalBytes(report.bytes_read)
         ),
         Mode::DryRun => format!(
-            "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done",
-            rows.len() - failed - equal
+            "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done{and_skipped}",
+            rows.len() - failed - equal - skipped
         ),
     };
     Outcome {
@@ -70,11 +77,12 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
     }
 }
 
-const STATUSES: [CopyStatus; 5] = [
+const STATUSES: [CopyStatus; 6] = [
     CopyStatus::Created,
     CopyStatus::Updated,
     CopyStatus::Equal,
     CopyStatus::Degraded,
+    CopyStatus::Skipped,
     CopyStatus::Failed,
 ];
 
@@ -83,8 +91,14 @@ fn by_destination(rows: &[CopyResult], mode: Mode) -> Table {
     for row in rows {
         destinations.entry(&row.destination).or_default().push(row);
     }
+    // Only where somebody has asked for it.
+    let has_skipped = rows.iter().any(|it| it.status == CopyStatus::Skipped);
+    let statuses = || {
+        let all = STATUSES.into_iter();
+        all.filter(move |status| has_skipped || *status != CopyStatus::Skipped)
+    };
     let mut columns = vec!["destination"];
-    columns.extend(STATUSES.map(|status| word(status, mode)));
+    columns.extend(statuses().map(|status| word(status, mode)));
     columns.extend([
         if mode == Mode::DryRun {
             "to move"
@@ -105,7 +119,7 @@ fn by_destination(rows: &[CopyResult], mode: Mode) -> Table {
             DecimalBytes(rows.iter().map(|row| bytes(row)).sum()).to_string()
         };
         let mut line = vec![destination.to_owned()];
-        line.extend(STATUSES.map(count));
+        line.extend(statuses().map(count));
         line.extend([
             sum(|row| row.bytes.uploaded),
             sum(|row| row.bytes.mounted),
@@ -125,7 +139,7 @@ fn remarkable(rows: &[CopyResult], mode: Mode) -> Table {
     let is_remarkable = |row: &&CopyResult| match row.status {
         CopyStatus::Equal => false,
         CopyStatus::Created | CopyStatus::Updated => mode == Mode::DryRun,
-        CopyStatus::Degraded | CopyStatus::Failed => true,
+        CopyStatus::Degraded | CopyStatus::Skipped | CopyStatus::Failed => true,
     };
     let mut alike: IndexMap<(&str, String), Vec<&CopyResult>> = IndexMap::new();
     for row in rows.iter().filter(is_remarkable) {

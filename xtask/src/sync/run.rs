@@ -8,8 +8,8 @@ use futures_util::future::FusedFuture as _;
 
 use super::command_line::Named;
 use super::{Inputs, Request, read};
-use crate::cli::{CopyArgs, SyncArgs, SyncOptions};
-use crate::copy::{self, CopyResult, Mode, Options};
+use crate::cli::{self, CopyArgs, SyncArgs, SyncOptions};
+use crate::copy::{self, CopyResult, MissingPlatform, Mode, Options};
 use crate::credentials::Credentials;
 use crate::exit::{Exit, bad_input, interrupted, no_problems};
 use crate::report::{Console, SyncReport, is_same_file};
@@ -229,6 +229,10 @@ fn inputs(args: &SyncOptions) -> Inputs {
         auth: args.auth.clone(),
         tags: args.tags.clone(),
         platforms: platforms(args),
+        missing_platform: args.missing_platform.map(|it| match it {
+            cli::MissingPlatform::Fail => MissingPlatform::Fail,
+            cli::MissingPlatform::Skip => MissingPlatform::Skip,
+        }),
         lenient: !args.image_syncer.arch.is_empty(),
         ..Inputs::default()
     }

@@ -4,7 +4,7 @@ use fakes::noise;
 use fakes::registry::{Behavior, FakeRegistry};
 use hyper::Method;
 use serde_json::Value;
-use xtask::copy::{Attestations, CopyResult, CopyStatus, Policy};
+use xtask::copy::{Attestations, CopyResult, CopyStatus, MissingPlatform, Policy};
 use xtask::oci::{Content, TagOrDigest};
 
 use crate::support::copying::{copy, destination, job, registry_host, repository};
@@ -93,6 +93,13 @@ async fn a_platform_that_the_source_lacks_fails_the_image_unless_that_is_allowed
         row.reason.as_deref(),
         Some("source: there is no image for linux/s390x; it has linux/amd64, linux/arm64")
     );
+    assert_eq!(row.status, CopyStatus::Failed);
+    policy.missing_platform = MissingPlatform::Skip;
+    let skipped = copy_under(&policy, &sample, &target).await;
+    assert_eq!(
+        (skipped.status, skipped.reason),
+        (CopyStatus::Skipped, row.reason)
+    );
     assert_eq!(target.count(Method::PUT, ""), 0);
 
     policy.lenient = true;
@@ -110,7 +117,7 @@ async fn a_platform_that_the_source_lacks_fails_the_image_unless_that_is_allowed
 
     policy.platforms.remove(0);
     let row = copy_under(&policy, &sample, &target).await;
-    assert_eq!(row.status, CopyStatus::Failed, "nothing is left");
+    assert_eq!(row.status, CopyStatus::Skipped, "nothing is left");
 }
 
 #[tokio::test]

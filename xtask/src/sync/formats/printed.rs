@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::copy::{Attestations, Policy};
+use crate::copy::{Attestations, MissingPlatform, Policy};
 use crate::oci::Tag;
 use crate::sync::request::{DestinationTags, Request, Rule, RuleDestination};
 use crate::sync::tags::Select;
@@ -55,12 +55,17 @@ fn entry(rule: &Rule) -> Result<String, String> {
     let Policy {
         platforms,
         lenient,
+        missing_platform,
         attestations,
     } = policy;
     let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
     list(&mut out, "platforms", &platforms)?;
     if *lenient {
         out += "  lenient: true\n";
+    }
+    match missing_platform {
+        MissingPlatform::Fail => {}
+        MissingPlatform::Skip => out += "  missing-platform: skip\n",
     }
     match attestations {
         Attestations::Auto => {}

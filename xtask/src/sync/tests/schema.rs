@@ -78,6 +78,7 @@ fn its_examples_are_read_and_others_are_not() {
     for (key, wrong) in [
         ("attestations", json!("maybe")),
         ("lenient", json!("maybe")),
+        ("missing-platform", json!("maybe")),
     ] {
         assert!(with(key, &wrong).is_err(), "{key}");
     }
