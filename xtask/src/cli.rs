@@ -1,5 +1,6 @@
 //! The command line as types: no input, no output.
 
+mod choices;
 mod image_syncer;
 mod report;
 mod tags;
@@ -12,6 +13,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
+pub use choices::{Attestations, MissingPlatform};
 pub use image_syncer::ImageSyncerOptions;
 pub use report::{MergeArgs, ReportCommand};
 pub use tags::TagsArgs;
@@ -198,7 +200,9 @@ pub struct SyncArgs {
 
 #[derive(Debug, Args)]
 pub struct CopyArgs {
-    /// `nginx:1.27`, a repository with all its tags (`acme/app`), patterns of tags (`acme/app:v*`), `acme/app@sha256:…`
+    /// `nginx:1.27`, a repository with all its tags (`acme/app`), patterns of tags (`acme/app:v*`),
+    /// `acme/app@sha256:…`; or in no registry: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE`,
+    /// `docker-archive:FILE`
     #[arg(value_name = "SRC")]
     pub source: String,
     /// Repositories, each with tags (`ghcr.io/acme/app:v1`), or without: then the tags are the source's
@@ -225,6 +229,10 @@ pub struct SyncOptions {
     /// What an image is that lacks one of these platforms, instead of what the files say; `fail` if they do not
     #[arg(long, value_name = "WHAT")]
     pub missing_platform: Option<MissingPlatform>,
+    /// What becomes of the attestations that BuildKit lists beside images: `auto` leaves them out where the registry
+    /// refuses them
+    #[arg(long, value_name = "HOW")]
+    pub attestations: Option<Attestations>,
     /// Images copied concurrently to each registry
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub proc: u16,
@@ -265,13 +273,6 @@ pub struct SyncOptions {
     /// `-vv` shows what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
-}
-
-/// What an image is that lacks a wanted platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum MissingPlatform {
-    Skip,
-    Fail,
 }
 
 /// What is cut into parts.

@@ -24,7 +24,7 @@
 //! | [`settings`] | everything read from outside | cli, credentials, exit, oci, secret |
 //! | [`report`] | all printing, and the report | copy, exit, foreign, graph, oci, secret |
 //! | [`release`] | the targets of a release, and the commands about one | cli, copy, credentials, engine, exit, github, graph, http, image, oci, packages, registry, report, settings |
-//! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, exit, foreign, graph, oci, registry, report, secret, settings |
+//! | [`sync`] | repositories kept equal: input, run, report | cli, copy, credentials, engine, exit, foreign, graph, image, oci, registry, report, secret, settings |
 //! | [`fuzzing`] | what must hold of whatever others write; tests call it, the program does not | credentials, http, image, oci, packages, registry, release, sync |
 //! | [`commands`] | a line for each subcommand | cli, exit, release, report, settings, sync |
 //!

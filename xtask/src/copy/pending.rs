@@ -83,6 +83,11 @@ impl PendingImageWriter {
 }
 
 impl PendingImage {
+    /// Whether all of it is known, or why there will be nothing more.
+    pub(super) fn is_finished(&self) -> bool {
+        self.0.borrow().result.is_some()
+    }
+
     /// Waits for blobs after the first `seen`; an empty list is the end.
     pub(super) async fn blobs_after(&self, seen: usize) -> Result<Vec<Descriptor>, SourceError> {
         let mut state = self.0.clone();

@@ -93,7 +93,11 @@ impl Task {
 
     async fn copy(&self, bytes: &mut Bytes) -> Result<Diff, CopyError> {
         let policy = &self.image.job.policy;
-        if let Source::Pending(image) = &self.image.job.source {
+        if let Source::Pending(image) = &self.image.job.source
+            && self.options.mode == Mode::Apply
+            && !policy.is_filter()
+            && !image.is_finished()
+        {
             let uploader = self.uploader(&self.destination);
             uploader.upload_as_ready(image, bytes).await?;
         }

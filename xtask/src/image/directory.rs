@@ -35,6 +35,9 @@ pub(super) fn read(
             Err(error) if error.kind() == io::ErrorKind::NotFound && name != OCI => {
                 continue;
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoLayout(directory.to_owned()));
+            }
             Err(error) => return Err(failed(error)),
         };
         let size = file.metadata().map_err(failed)?.len();

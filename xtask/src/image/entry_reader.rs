@@ -59,6 +59,10 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
 
     fn entries(&mut self, reader: Box<dyn Read>) -> Result<(), Error> {
         let unreadable = |error: io::Error| match error.kind() {
+            // Of this one, `tar` makes no kind.
+            _ if error.to_string() == "failed to read entire block" => {
+                Error::CutOff("a file's header".to_owned())
+            }
             io::ErrorKind::UnexpectedEof => Error::CutOff("a file's header".to_owned()),
             // The message quotes the header, which may be anything: keep it off the terminal.
             io::ErrorKind::Other => {
@@ -97,9 +101,14 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             left: size,
         };
         let first = content.next()?;
-        let encoding = Encoding::of(&first);
+        let mut encoding = Encoding::of(&first);
         let digest = digest_in(&name);
-        if encoding == Encoding::Other && size <= MAX_DOCUMENT {
+        let is_document = encoding == Encoding::Other && size <= MAX_DOCUMENT;
+        if self.options.keeps_layers && digest.is_some() && encoding == Encoding::Tar {
+            // Whatever it is, it is not touched.
+            encoding = Encoding::Other;
+        }
+        if is_document {
             let mut document = first;
             while content.left > 0 {
                 document = [document, content.next()?].concat().into();

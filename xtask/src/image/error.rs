@@ -11,6 +11,12 @@ pub enum Error {
     #[error("cannot read the image `{}`: {error}", .path.display())]
     Open { path: PathBuf, error: io::Error },
 
+    #[error(
+        "`{}` is no image layout: it has no `index.json`; hint: `skopeo copy` and \
+         `docker buildx build --output type=oci,tar=false` write some", .0.display()
+    )]
+    NoLayout(PathBuf),
+
     /// The source of an `Input::Stream` failed.
     #[error("{0}")]
     Source(io::Error),
@@ -88,6 +94,18 @@ impl Error {
             what: what.to_string(),
             wanted_by: wanted_by.to_owned(),
         }
+    }
+
+    /// Whether it is not an image, or not one, that was named: what is there may be whole.
+    pub fn is_wrong_choice(&self) -> bool {
+        matches!(
+            self,
+            Error::Open { .. }
+                | Error::NoLayout(_)
+                | Error::NotAnImage(_)
+                | Error::Several(_)
+                | Error::NoSuchImage { .. }
+        )
     }
 
     /// Whether the archive is at fault, and not this machine or the engine: reading it again would fail again.

@@ -34,6 +34,9 @@ pub struct Options {
     /// nor handed out, and the manifest lists the descriptor. Engines up to 24 name no layer by its digest: none of
     /// their exports is reused.
     pub reusable: HashMap<Digest, Descriptor>,
+    /// Layers that are named by their digest stay as they are also where they are not compressed, so that every
+    /// manifest keeps its bytes.
+    pub keeps_layers: bool,
     /// The one that is meant of the images that a layout or an OCI archive lists.
     pub chosen: Option<TagOrDigest>,
 }

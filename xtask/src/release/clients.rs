@@ -222,10 +222,7 @@ impl<'s> Clients<'s> {
         let connect = || async {
             let address = self.address.as_ref().map_err(bad_input)?;
             let connected = Engine::connect(Some(&address.host)).await;
-            connected.map_err(|error| match &address.context {
-                Some(name) => bad_input(format!("docker's context `{name}`: {error}")),
-                None => bad_input(error),
-            })
+            connected.map_err(|error| bad_input(address.explain(error)))
         };
         self.engine.get_or_try_init(connect).await
     }

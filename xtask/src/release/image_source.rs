@@ -20,13 +20,12 @@ use super::clients::Clients;
 use super::plan::{PushPlan, ReleasePlan, join};
 use super::registry_state::find_whole;
 use super::reuse::{self, Candidate};
-use super::transport::Location;
 use crate::copy::{self, Copier, PendingImageWriter, Source};
 use crate::engine;
 use crate::exit::bad_input;
 use crate::graph;
 use crate::image::layers::{Layout, remove_damaged};
-use crate::image::{self, Blob, Content, Event, Input};
+use crate::image::{self, Blob, Content, Event, Input, Location};
 use crate::oci::{self, Descriptor, Digest, Manifest, Reference, TagOrDigest};
 use crate::registry::Repository;
 
@@ -71,9 +70,7 @@ impl ImageSource {
         if plan.transport.image.is_none() && plan.transport.builder == Builder::Layers {
             return ImageSource::of_layout(plan, clients, context).await;
         }
-        if let Some(Location::Registry { name, digest }) =
-            plan.transport.image.as_ref().map(|it| &it.location)
-        {
+        if let Some((name, digest)) = plan.transport.held() {
             let source = Source::Registry {
                 repository: clients.registries.get(name).repository(),
                 at: TagOrDigest::Digest(digest.clone()),
@@ -120,13 +117,13 @@ impl ImageSource {
 
     /// An image that is whole when a push target begins.
     pub fn whole(plan: &ReleasePlan, source: Source) -> ImageSource {
-        let is_ours = match plan.transport.image.as_ref().map(|it| &it.location) {
-            None => plan.transport.builder == Builder::Layers,
-            Some(Location::Directory(given, _)) => {
+        let is_ours = match plan.transport.local() {
+            None if plan.transport.image.is_none() => plan.transport.builder == Builder::Layers,
+            Some(Location::Layout(given, _)) => {
                 let given = given.canonicalize().ok();
                 given.is_some() && given == plan.layout.canonicalize().ok()
             }
-            Some(_) => false,
+            _ => false,
         };
         ImageSource {
             existing: BTreeMap::new(),
@@ -253,10 +250,12 @@ async fn ids(plan: &ReleasePlan, clients: &Clients<'_>) -> Result<BTreeSet<Diges
 
 /// The image's names in the engine, one for each platform.
 fn names(plan: &ReleasePlan) -> Vec<String> {
-    match plan.transport.image.as_ref().map(|it| &it.location) {
-        None => plan.builds.iter().map(|it| it.tag.clone()).collect(),
+    match plan.transport.local() {
+        None if plan.transport.image.is_none() => {
+            plan.builds.iter().map(|it| it.tag.clone()).collect()
+        }
         Some(Location::Engine(name)) => vec![name.clone()],
-        Some(_) => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
@@ -312,20 +311,17 @@ async fn read(
         .values()
         .map(|it| it.digest.clone())
         .collect();
-    let location = plan.transport.image.as_ref().map(|it| &it.location);
+    let location = plan.transport.local();
     let options = image::Options {
         compression: plan.transport.compression,
         workers: None,
         reusable: reusable.layers,
-        chosen: match location {
-            Some(Location::Directory(_, chosen) | Location::File(_, chosen)) => chosen.clone(),
-            _ => None,
-        },
+        chosen: location.and_then(Location::chosen).cloned(),
+        keeps_layers: false,
     };
-    let input = match location {
-        Some(Location::Directory(path, _)) => Input::Directory(path.clone()),
-        Some(Location::File(path, _)) => Input::File(path.clone()),
-        _ => {
+    let input = match location.and_then(Location::on_disk) {
+        Some(input) => input,
+        None => {
             let export = clients.engine().await?.export(&names(plan));
             Input::Stream(Box::pin(export.map_err(io::Error::other)))
         }

@@ -9,12 +9,13 @@ use anyhow::Result;
 use super::builder::Builder;
 use super::logins::RegistryLogins;
 use super::tags::{Tags, is_version};
-use super::transport::{Location, Transport};
+use super::transport::Transport;
 use crate::cli::Via;
 use crate::credentials::NoLogin;
 use crate::engine::BuildPlan;
 use crate::exit::bad_input;
 use crate::graph;
+use crate::image::Location;
 use crate::oci::{Platform, RepositoryName, Tag};
 use crate::packages::Source;
 use crate::settings::{Release, ReleaseSettings};
@@ -115,7 +116,7 @@ impl ReleasePlan {
             timestamp: settings.timestamp,
         });
         // What the engine pushes: one image for each platform, or the one that is given.
-        let given = match transport.image.as_ref().map(|image| &image.location) {
+        let given = match transport.local() {
             Some(Location::Engine(name)) => Some(name),
             _ => None,
         };

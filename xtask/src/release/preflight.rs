@@ -18,8 +18,8 @@ use super::push_access::{Answer, GRACE, Question, answered, questions};
 use super::recipe_check;
 use super::run_state::RunState;
 use super::stage;
-use super::transport::Location;
 use crate::exit::bad_input;
+use crate::image::Location;
 use crate::settings::{RegistrySettings, ReleaseSettings};
 
 /// Whether the engine is to push the image, as nobody has said who: because it holds the layers compressed, its push is
@@ -69,7 +69,7 @@ pub async fn run(
                 format!("the image is made by the engine ({why}{hint})")
             })?,
         };
-        if let Some(Location::Engine(name)) = transport.image.as_ref().map(|it| &it.location)
+        if let Some(Location::Engine(name)) = transport.local()
             && engine.image_id(name).await?.is_none()
         {
             return Err(transport.no_such_image(name));

@@ -7,7 +7,6 @@ use super::logins::NO_CREDENTIALS;
 use super::plan::{PushPlan, ReleasePlan};
 use super::push::Pushes;
 use super::run_state::RunState;
-use super::transport::Location;
 use super::{build, download, github_release};
 use crate::graph::{self, Target};
 use crate::settings::ReleaseSettings;
@@ -52,10 +51,7 @@ pub fn targets<'a>(
     };
     let given = plan.transport.skip();
     // The packages of a version that is copied are assets of its release nevertheless.
-    let is_copied = matches!(
-        plan.transport.image.as_ref().map(|it| &it.location),
-        Some(Location::Registry { .. })
-    );
+    let is_copied = plan.transport.held().is_some();
     let mut scheduled = steps.steps.iter().filter(|step| !step.skipped);
     let needs_packages = is_copied && scheduled.any(|step| step.target == "github-release");
     let stays_zipped = plan.stays_zipped(steps);

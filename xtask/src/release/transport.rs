@@ -1,14 +1,13 @@
 //! How the image gets to the registries and where it comes from, as the command line says. Pure.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::builder::Builder;
 use crate::cli::Via;
 use crate::exit::bad_input;
-use crate::image::Compression;
-use crate::oci::{Digest, Tag, TagOrDigest};
+use crate::image::{Compression, Location};
+use crate::oci::{Digest, Tag};
 
 /// The choice for one release.
 #[derive(Clone, Debug, Default)]
@@ -30,28 +29,23 @@ pub struct Transport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrebuiltImage {
     text: String,
-    pub location: Location,
+    place: Place,
 }
 
-/// Where an image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// In the engine, by this name or id.
-    Engine(String),
-    /// An OCI image layout, and which of its images.
-    Directory(PathBuf, Option<TagOrDigest>),
-    /// A `docker-archive` or `oci-archive`; its content tells which. And which of its images.
-    File(PathBuf, Option<TagOrDigest>),
+enum Place {
+    Local(Location),
     /// At a registry of the settings; no `--image` names it.
-    Registry { name: String, digest: Digest },
+    Registry {
+        name: String,
+        digest: Digest,
+    },
 }
 
 /// Why an `--image` cannot be published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    #[error(
-        "`--image {0}` names no image; hint: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE`, either with `:TAG` or `@DIGEST`, or `docker-archive:FILE`"
-    )]
+    #[error("`--image {0}` names no image; hint: {forms}", forms = Location::FORMS)]
     Form(String),
     #[error("`--image {0}`: there is no {1} of that name")]
     Absent(String, &'static str),
@@ -65,41 +59,11 @@ impl FromStr for PrebuiltImage {
     type Err = ImageError;
 
     fn from_str(text: &str) -> Result<Self, ImageError> {
-        let location = match text.split_once(':') {
-            Some((_, "")) | None => return Err(ImageError::Form(text.to_owned())),
-            Some(("docker", name)) => Location::Engine(name.to_owned()),
-            Some(("oci", text)) => {
-                let (path, chosen) = path_and_choice(text);
-                Location::Directory(path, chosen)
-            }
-            Some(("oci-archive", text)) => {
-                let (path, chosen) = path_and_choice(text);
-                Location::File(path, chosen)
-            }
-            Some(("docker-archive", path)) => Location::File(path.into(), None),
-            Some(_) => return Err(ImageError::Form(text.to_owned())),
-        };
+        let location = Location::parse(text);
         Ok(PrebuiltImage {
             text: text.to_owned(),
-            location,
+            place: Place::Local(location.ok_or_else(|| ImageError::Form(text.to_owned()))?),
         })
-    }
-}
-
-/// `PATH`, `PATH:TAG` or `PATH@DIGEST`. What is there as a whole is a path.
-fn path_and_choice(text: &str) -> (PathBuf, Option<TagOrDigest>) {
-    let digest = || {
-        let (path, digest) = text.split_once('@')?;
-        Some((path, TagOrDigest::Digest(digest.parse().ok()?)))
-    };
-    let tag = || {
-        let (path, tag) = text.rsplit_once(':')?;
-        Some((path, TagOrDigest::Tag(tag.parse().ok()?)))
-    };
-    let named = Some(text).filter(|text| !Path::new(text).exists());
-    match named.and_then(|_| digest().or_else(tag)) {
-        Some((path, chosen)) if !path.is_empty() => (path.into(), Some(chosen)),
-        _ => (text.into(), None),
     }
 }
 
@@ -108,7 +72,7 @@ impl PrebuiltImage {
     pub fn held(registry: &str, version: &Tag, digest: &Digest) -> PrebuiltImage {
         PrebuiltImage {
             text: format!("`{registry}` holds {version} ({digest}): it is copied from there"),
-            location: Location::Registry {
+            place: Place::Registry {
                 name: registry.to_owned(),
                 digest: digest.clone(),
             },
@@ -123,11 +87,27 @@ impl fmt::Display for PrebuiltImage {
 }
 
 impl Transport {
+    /// Where the image of `--image` is.
+    pub fn local(&self) -> Option<&Location> {
+        match &self.image.as_ref()?.place {
+            Place::Local(location) => Some(location),
+            Place::Registry { .. } => None,
+        }
+    }
+
+    /// The registry of the settings that holds the image, and its digest.
+    pub fn held(&self) -> Option<(&str, &Digest)> {
+        match &self.image.as_ref()?.place {
+            Place::Registry { name, digest } => Some((name, digest)),
+            Place::Local(_) => None,
+        }
+    }
+
     /// Whether the image comes out of the engine.
     pub fn needs_engine(&self) -> bool {
-        match self.image.as_ref().map(|image| &image.location) {
+        match self.image {
             None => self.builder == Builder::Engine,
-            Some(location) => matches!(location, Location::Engine(_)),
+            Some(_) => matches!(self.local(), Some(Location::Engine(_))),
         }
     }
 
@@ -155,22 +135,22 @@ impl Transport {
         let Some(image) = &self.image else {
             return Ok(());
         };
-        let absent = |kind| Err(ImageError::Absent(image.text.clone(), kind));
-        match &image.location {
-            Location::Engine(_) => Ok(()),
+        match self.local() {
+            Some(Location::Engine(_)) => Ok(()),
             _ if self.via == Via::Engine => Err(ImageError::NotInEngine(image.text.clone())),
-            Location::Directory(path, _) if !path.is_dir() => absent("directory"),
-            Location::File(path, _) if !Path::is_file(path) => absent("file"),
-            _ => Ok(()),
+            local => match local.and_then(Location::absent) {
+                Some(kind) => Err(ImageError::Absent(image.text.clone(), kind)),
+                None => Ok(()),
+            },
         }
     }
 
     /// Why the targets that would make the image have nothing to do.
     pub fn skip(&self) -> Option<String> {
         let image = self.image.as_ref()?;
-        Some(match image.location {
-            Location::Registry { .. } => image.text.clone(),
-            _ => format!("the image is given: `--image {image}`"),
+        Some(match image.place {
+            Place::Registry { .. } => image.text.clone(),
+            Place::Local(_) => format!("the image is given: `--image {image}`"),
         })
     }
 }
@@ -178,35 +158,6 @@ impl Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_image_is_named_with_its_kind() {
-        let location = |text: &str| text.parse::<PrebuiltImage>().unwrap().location;
-        assert_eq!(
-            location("docker:localhost:5000/app:1.2"),
-            Location::Engine("localhost:5000/app:1.2".into())
-        );
-        let tag = || Some(TagOrDigest::Tag("1.2".parse().unwrap()));
-        let digest = Digest::sha256_of(b"");
-        let at = format!("oci:a/b@{digest}");
-        for (text, chosen) in [
-            ("oci:a/b", None),
-            ("oci:a/b:1.2", tag()),
-            (&at, Some(TagOrDigest::Digest(digest))),
-        ] {
-            assert_eq!(location(text), Location::Directory("a/b".into(), chosen));
-        }
-        for (text, chosen) in [
-            ("oci-archive:a.tar", None),
-            ("oci-archive:a.tar:1.2", tag()),
-            ("docker-archive:a.tar", None),
-        ] {
-            assert_eq!(location(text), Location::File("a.tar".into(), chosen));
-        }
-        for text in ["app:1.2", "docker", "docker:", "dir:x", ""] {
-            assert!(text.parse::<PrebuiltImage>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn what_cannot_be_published_is_known_beforehand() {

@@ -1,6 +1,7 @@
 //! The engine that `docker` itself would use: the one at `DOCKER_HOST`, else that of the context which `DOCKER_CONTEXT`
 //! or Docker's configuration names, else the first usual socket that is there, rootless and Podman's among them.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -15,6 +16,16 @@ pub struct EngineAddress {
     pub host: String,
     /// The Docker context that says so.
     pub context: Option<String>,
+}
+
+impl EngineAddress {
+    /// Why the engine there cannot be used, with the context that names it.
+    pub fn explain(&self, error: impl Display) -> String {
+        match &self.context {
+            Some(name) => format!("docker's context `{name}`: {error}"),
+            None => error.to_string(),
+        }
+    }
 }
 
 const USUAL_SOCKET: &str = "/var/run/docker.sock";

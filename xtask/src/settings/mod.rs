@@ -134,6 +134,15 @@ impl Settings {
         (resolver, problems)
     }
 
+    /// Where the engine is.
+    ///
+    /// # Errors
+    /// Why it cannot be used, in a sentence: it matters only where an engine is needed.
+    pub fn engine(&self) -> Result<EngineAddress, String> {
+        let docker = docker_directory(&self.environment);
+        engine::find(&self.environment, docker.as_deref())
+    }
+
     fn workspace(&self) -> Result<&Path> {
         self.workspace.as_deref().ok_or_else(|| {
             bad_input(format!(

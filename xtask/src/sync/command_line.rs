@@ -1,12 +1,18 @@
 //! What `copy` and `tags` name on the command line, as a rule: the names are those of image-syncer's form, with
-//! skopeo's `docker://` before them or not.
+//! skopeo's `docker://` before them or not. What `copy` takes from elsewhere than a registry is named by its kind.
+
+use std::collections::HashSet;
+
+use indexmap::IndexMap;
 
 use super::formats::add_destination;
-use super::image_pattern::{ImagePattern, ImagePatternError};
-use super::request::{DestinationTags, Rule};
+use super::image_pattern::{ImagePattern, ImagePatternError, Selector};
+use super::request::{DestinationTags, LocalImage, Rule};
 use super::tags::Select;
 use crate::copy::Policy;
 use crate::exit::Problems;
+use crate::image::Location;
+use crate::oci::{ReferenceError, RepositoryName, Tag};
 
 /// One source and where it goes.
 #[derive(Clone, Debug, Default)]
@@ -16,15 +22,101 @@ pub struct Named {
     pub destinations: Vec<String>,
 }
 
-/// The rule, which copies everything as it is; or `None`, with the problems recorded.
-pub(super) fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
-    let mut names = [&named.source].into_iter().chain(&named.destinations);
-    if let Some(kind) = names.find_map(|it| local_kind(it)) {
+/// What the source is.
+pub(super) enum Source {
+    Registry(Rule),
+    Local(LocalImage),
+}
+
+/// What is copied, as it is; or `None`, with the problems recorded.
+pub(super) fn read(named: &Named, problems: &mut Problems) -> Option<Source> {
+    if let Some(kind) = named.destinations.iter().find_map(|it| local_kind(it)) {
         problems.push(format!(
-            "`{kind}:` is not in a registry, and only what is in one is copied; hint: `docker.io/library/{kind}:TAG` if Docker Hub's image of that name is meant"
+            "a destination: `{kind}:` is not in a registry, and only into one is copied; hint: `REGISTRY/REPOSITORY:TAG`"
         ));
         return None;
     }
+    let Some(kind) = local_kind(&named.source) else {
+        return rule(named, problems).map(Source::Registry);
+    };
+    if named.destinations.is_empty() {
+        problems.push(format!(
+            "`{kind}:` is not in a registry, and has no tags to list; hint: `docker.io/library/{kind}` if Docker Hub's image of that name is meant"
+        ));
+        return None;
+    }
+    local(named, problems).map(Source::Local)
+}
+
+fn local(named: &Named, problems: &mut Problems) -> Option<LocalImage> {
+    let name = &named.source;
+    let Some(location) = Location::parse(name) else {
+        let forms = Location::FORMS;
+        problems.push(format!("the source `{name}` names no image; hint: {forms}"));
+        return None;
+    };
+    if let Some(kind) = location.absent() {
+        let hint = match name.ends_with(":-") {
+            true => "standard input is not read, because what an archive holds stands at its end",
+            false => "a path is from the current directory",
+        };
+        problems.push(format!(
+            "`{name}`: there is no {kind} of that name; hint: {hint}"
+        ));
+    }
+    let mut destinations: IndexMap<RepositoryName, Vec<Tag>> = IndexMap::new();
+    for text in &named.destinations {
+        match local_destination(&location, bare(text)) {
+            Ok((repository, tags)) => {
+                let known = destinations.entry(repository).or_default();
+                known.extend(tags);
+                let mut seen = HashSet::new();
+                known.retain(|tag| seen.insert(tag.clone()));
+            }
+            Err(problem) => problems.push(format!("a destination: {problem}")),
+        }
+    }
+    Some(LocalImage {
+        name: name.clone(),
+        location,
+        destinations: destinations.into_iter().collect(),
+        policy: Policy::default(),
+    })
+}
+
+/// Where an image goes that has this location: without a tag, under the one that the location names, and where that
+/// names a digest, under none.
+fn local_destination(
+    location: &Location,
+    text: &str,
+) -> Result<(RepositoryName, Vec<Tag>), String> {
+    let pattern = ImagePattern::parse(text).map_err(|error| error.to_string())?;
+    let repository = pattern.repository;
+    let tags = match pattern.what {
+        Selector::Tags(names) => {
+            let tags = names.iter().map(|name| name.parse());
+            tags.collect::<Result<_, _>>()
+                .map_err(|error: ReferenceError| error.to_string())?
+        }
+        Selector::Digest(..) => return Err(NO_DIGEST.to_owned()),
+        Selector::Nothing => match (location.tag(), location.chosen()) {
+            (Some(tag), _) => vec![tag],
+            (None, Some(_)) => Vec::new(),
+            (None, None) => {
+                return Err(format!(
+                    "`{repository}` has no tag, and neither has the source; hint: `{repository}:TAG`"
+                ));
+            }
+        },
+    };
+    Ok((repository, tags))
+}
+
+const NO_DIGEST: &str =
+    "it has a digest, which is the source's; hint: `REPOSITORY` or `REPOSITORY:TAG`";
+
+/// The rule, which copies everything as it is; or `None`, with the problems recorded.
+fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
     let source = ImagePattern::parse(bare(&named.source));
     let read = source.and_then(|source| Ok((source.select()?, source)));
     let (select, source) = match read {
@@ -39,7 +131,7 @@ pub(super) fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
         let text = bare(text);
         // Nobody has to write a digest there, and it could only be another one.
         if text.contains('@') {
-            problems.push("a destination has a digest; hint: `REPOSITORY` or `REPOSITORY:TAG`, the digest is that of the source");
+            problems.push(format!("a destination: {NO_DIGEST}"));
             continue;
         }
         let is_all = matches!(&select, Select::Tags(filter) if filter.is_all());

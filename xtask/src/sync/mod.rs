@@ -20,6 +20,7 @@ mod formats;
 mod go_template;
 mod image_pattern;
 mod list_tags;
+mod local;
 mod merge;
 mod probe;
 mod progress;
@@ -37,7 +38,9 @@ pub use formats::printed;
 pub use list_tags::list_tags;
 pub use merge::merge;
 pub use read::{Inputs, read};
-pub use request::{DestinationTags, ImageCopy, Request, Rule, RuleDestination, WrongRule};
+pub use request::{
+    DestinationTags, ImageCopy, LocalImage, Request, Rule, RuleDestination, WrongRule,
+};
 pub use run::{copy, keeps_report, run};
 pub use tags::{PatternError, Select, TagFilter};
 

@@ -2,7 +2,7 @@
 //!
 //! After [`Registries::open`] every login has been accepted, and the registries that are out of reach are known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,42 +76,37 @@ impl Registries {
             ..Options::default()
         };
         let mut problems = Vec::new();
-        let names = request.rules.iter().flat_map(|rule| {
-            let destinations = rule.destinations.iter().map(|it| &it.repository);
-            destinations.chain([&rule.source])
-        });
-        resolver.prepare(names).await;
-        for rule in &request.rules {
-            let destinations = rule.destinations.iter().map(|it| &it.repository);
-            for name in std::iter::once(&rule.source).chain(destinations) {
-                if registries.by_name.contains_key(name) {
-                    continue;
+        let names = || request.sources().chain(request.destinations());
+        resolver.prepare(names()).await;
+        let sources: HashSet<&RepositoryName> = request.sources().collect();
+        for name in names() {
+            if registries.by_name.contains_key(name) {
+                continue;
+            }
+            match resolver.find(name).await {
+                Ok(login) => {
+                    registries.add(name, login, options)?;
                 }
-                match resolver.find(name).await {
-                    Ok(login) => {
-                        registries.add(name, login, options)?;
-                    }
-                    Err(NoLogin::Missing { host, variables }) => {
-                        registries.add(name, anonymous(&host, variables), options)?;
-                    }
-                    Err(failed) if failed.is_helper_failure() => {
-                        let login = anonymous(name.host(), Vec::new());
-                        let reason = failed.to_string();
-                        if *name == rule.source {
-                            registries.warnings.insert(format!(
-                                "`{}` is read without a login: {reason}",
-                                name.host()
-                            ));
-                        }
-                        // Its images fail alone; nobody may write there without the login that there may be.
-                        let refusal = Unavailable {
-                            reason,
-                            status: None,
-                        };
-                        registries.add(name, login, options)?.push_error = Some(refusal);
-                    }
-                    Err(problem) => problems.push(problem.to_string()),
+                Err(NoLogin::Missing { host, variables }) => {
+                    registries.add(name, anonymous(&host, variables), options)?;
                 }
+                Err(failed) if failed.is_helper_failure() => {
+                    let login = anonymous(name.host(), Vec::new());
+                    let reason = failed.to_string();
+                    if sources.contains(name) {
+                        registries.warnings.insert(format!(
+                            "`{}` is read without a login: {reason}",
+                            name.host()
+                        ));
+                    }
+                    // Its images fail alone; nobody may write there without the login that there may be.
+                    let refusal = Unavailable {
+                        reason,
+                        status: None,
+                    };
+                    registries.add(name, login, options)?.push_error = Some(refusal);
+                }
+                Err(problem) => problems.push(problem.to_string()),
             }
         }
         if mode == Mode::Apply {
@@ -144,8 +139,7 @@ impl Registries {
     }
 
     fn mark_written(&mut self, request: &Request) {
-        let destinations = request.rules.iter().flat_map(|rule| &rule.destinations);
-        for name in destinations.map(|it| &it.repository) {
+        for name in request.destinations() {
             if let Some(at) = self.by_name.get(name) {
                 self.connections[*at].written = Some(name.path().to_owned());
             }

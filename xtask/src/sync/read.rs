@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::auth_file;
-use super::command_line::{self, Named};
+use super::command_line::{self, Named, Source};
 use super::conflict::conflicts;
 use super::default_registry::DefaultRegistry;
 use super::formats::{self, Parsed};
 use super::reader::ConfigReader;
-use super::request::{ImageCopy, Request, Rule};
+use super::request::{ImageCopy, LocalImage, Request, Rule};
 use super::tags::{Select, TagFilter};
-use crate::copy::MissingPlatform;
+use crate::copy::{Attestations, MissingPlatform};
 use crate::credentials::Prefix;
 use crate::exit::Problems;
 
@@ -37,6 +37,8 @@ pub struct Inputs {
     pub platforms: Vec<String>,
     /// `--missing-platform`: replaces what the files say.
     pub missing_platform: Option<MissingPlatform>,
+    /// `--attestations`: replaces those in the files.
+    pub attestations: Option<Attestations>,
     /// `--arch`: an image may lack some of the platforms.
     pub lenient: bool,
 }
@@ -55,8 +57,13 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
             Err(problem) => problems.push(format!("`--to`: {problem}")),
         }
     }
+    let mut local = None;
     if let Some(named) = &inputs.named {
-        found.rules.extend(command_line::rule(named, &mut problems));
+        match command_line::read(named, &mut problems) {
+            Some(Source::Registry(rule)) => found.rules.push(rule),
+            Some(Source::Local(image)) => local = Some(image),
+            None => {}
+        }
     } else if inputs.files.is_empty() {
         problems.push(
             "nothing says what to copy; hint: `sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows",
@@ -98,7 +105,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
         // A login in a file counts first.
         let _ = logins.add(host, login);
     }
-    narrow(&mut rules, inputs, &mut problems);
+    narrow(&mut rules, local.as_mut(), inputs, &mut problems);
 
     let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
     problems.extend(conflicts(&copies));
@@ -108,6 +115,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     }
     Ok(Request {
         rules,
+        local,
         logins,
         warnings,
         wrong,
@@ -146,7 +154,12 @@ fn read_text(from: impl Read) -> io::Result<String> {
 }
 
 /// Applies the filters of the command line.
-fn narrow(rules: &mut [Rule], inputs: &Inputs, problems: &mut Problems) {
+fn narrow(
+    rules: &mut [Rule],
+    local: Option<&mut LocalImage>,
+    inputs: &Inputs,
+    problems: &mut Problems,
+) {
     let mut filter = TagFilter::all();
     for pattern in &inputs.tags {
         if let Err(error) = filter.add(pattern) {
@@ -160,20 +173,29 @@ fn narrow(rules: &mut [Rule], inputs: &Inputs, problems: &mut Problems) {
             Err(error) => problems.push(format!("`--platform`: {error}")),
         }
     }
-    for rule in rules {
-        if let Some(missing) = inputs.missing_platform {
-            rule.policy.missing_platform = missing;
-        }
+    for rule in rules.iter_mut() {
         match &mut rule.select {
             _ if inputs.tags.is_empty() => {}
             // All tags, and of them some: those need not be listed if they are named.
             Select::Tags(all) if all.is_all() => *all = filter.clone(),
             _ => rule.only = Some(filter.clone()),
         }
+    }
+    if let Some(image) = local.as_ref().filter(|_| !inputs.tags.is_empty()) {
+        let name = &image.name;
+        problems.push(format!(
+            "`--tags` chooses tags of a repository, and `{name}` is one image"
+        ));
+    }
+    let policies = rules.iter_mut().map(|it| &mut it.policy);
+    let policies = policies.chain(local.map(|it| &mut it.policy));
+    for policy in policies {
+        policy.missing_platform = inputs.missing_platform.unwrap_or(policy.missing_platform);
         if !platforms.is_empty() {
-            rule.policy.platforms = platforms.clone();
-            rule.policy.lenient |= inputs.lenient;
+            policy.platforms = platforms.clone();
+            policy.lenient |= inputs.lenient;
         }
+        policy.attestations = inputs.attestations.unwrap_or(policy.attestations);
     }
 }
 

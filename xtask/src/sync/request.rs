@@ -8,6 +8,7 @@ use super::tags::Dates;
 use super::{Select, TagFilter};
 use crate::copy::Policy;
 use crate::credentials::Logins;
+use crate::image::Location;
 use crate::oci::{RepositoryName, Tag, TagOrDigest};
 
 /// Everything the files asked for.
@@ -15,6 +16,8 @@ use crate::oci::{RepositoryName, Tag, TagOrDigest};
 pub struct Request {
     /// In the order of the files.
     pub rules: Vec<Rule>,
+    /// An image that is in no registry, if the command line names one.
+    pub local: Option<LocalImage>,
     /// Who signs in where, as far as the files say it.
     pub logins: Logins,
     /// What the files say that is not done, and stops nothing.
@@ -31,6 +34,17 @@ pub struct WrongRule {
     /// Where it copies to, as far as that can be read.
     pub destination: RepositoryName,
     pub reason: String,
+}
+
+/// An image that is in no registry, and where it goes.
+#[derive(Debug)]
+pub struct LocalImage {
+    /// As it was written: `oci:app:1.2`.
+    pub name: String,
+    pub location: Location,
+    /// At least one. Without tags, the image is only reachable by its digest.
+    pub destinations: Vec<(RepositoryName, Vec<Tag>)>,
+    pub policy: Policy,
 }
 
 /// One repository, what to take from it, and where to put it.
@@ -73,6 +87,21 @@ pub struct ImageCopy {
     pub at: TagOrDigest,
     /// In the order of the rule's destinations. Without tags, the image is only reachable by its digest.
     pub to: Vec<(RepositoryName, Vec<Tag>)>,
+}
+
+impl Request {
+    /// Every repository that is written to.
+    pub fn destinations(&self) -> impl Iterator<Item = &RepositoryName> {
+        let of_rules = self.rules.iter().flat_map(|rule| &rule.destinations);
+        let of_local = self.local.iter().flat_map(|image| &image.destinations);
+        let of_rules = of_rules.map(|it| &it.repository);
+        of_rules.chain(of_local.map(|(repository, _)| repository))
+    }
+
+    /// Every repository that is read from.
+    pub fn sources(&self) -> impl Iterator<Item = &RepositoryName> {
+        self.rules.iter().map(|rule| &rule.source)
+    }
 }
 
 impl Rule {

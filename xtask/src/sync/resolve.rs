@@ -3,12 +3,15 @@
 //! Whatever a rule asks for becomes a job, a failed result or a warning.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::Result;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::conflict::conflicts;
 use super::created::CreationDates;
@@ -17,7 +20,7 @@ use super::tags::Dates;
 use super::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
 use crate::copy::{CopyResult, Destination, Job, Source};
 use crate::exit::no_problems;
-use crate::oci::RepositoryName;
+use crate::oci::{RepositoryName, Tag, TagOrDigest};
 use crate::registry::{Error, TagList};
 
 /// The jobs, and what cannot be done.
@@ -28,6 +31,10 @@ pub(super) struct Resolved {
     pub failed: Vec<CopyResult>,
     /// Rules that choose nothing, and lists with what is no tag.
     pub warnings: Vec<String>,
+    /// Reads an image that is in no registry; stops when it is dropped.
+    pub reader: JoinSet<()>,
+    /// Bytes of that image so far.
+    pub bytes_read: Arc<AtomicU64>,
 }
 
 /// # Errors
@@ -215,23 +222,7 @@ pub(super) fn wrong_tags(source: &RepositoryName, list: &TagList) -> Option<Stri
 impl Resolved {
     fn add(&mut self, rule: &Rule, copy: ImageCopy, registries: &Registries) {
         let name = rule.source.at(copy.at.clone()).to_string();
-        let mut destinations = Vec::new();
-        for (repository, tags) in copy.to {
-            let connection = registries.of(&repository);
-            let destination = Destination {
-                host: connection.host.clone(),
-                repository: repository.clone(),
-                tags,
-            };
-            match &connection.push_error {
-                None => destinations.push(destination),
-                Some(Unavailable { reason, status }) => self.failed.push(CopyResult {
-                    reference: destination.reference(Some(&copy.at)),
-                    tags: destination.tags.clone(),
-                    ..CopyResult::failed(name.clone(), &repository, reason.clone(), *status)
-                }),
-            }
-        }
+        let destinations = self.destinations(&name, Some(&copy.at), copy.to, registries);
         if destinations.is_empty() {
             return;
         }
@@ -245,5 +236,33 @@ impl Resolved {
             policy: rule.policy.clone(),
             destinations,
         });
+    }
+
+    /// The destinations that are in reach; at the others, the image `name` has failed.
+    pub fn destinations(
+        &mut self,
+        name: &str,
+        at: Option<&TagOrDigest>,
+        to: Vec<(RepositoryName, Vec<Tag>)>,
+        registries: &Registries,
+    ) -> Vec<Destination> {
+        let mut destinations = Vec::new();
+        for (repository, tags) in to {
+            let connection = registries.of(&repository);
+            let destination = Destination {
+                host: connection.host.clone(),
+                repository: repository.clone(),
+                tags,
+            };
+            match &connection.push_error {
+                None => destinations.push(destination),
+                Some(Unavailable { reason, status }) => self.failed.push(CopyResult {
+                    reference: destination.reference(at),
+                    tags: destination.tags.clone(),
+                    ..CopyResult::failed(name.to_owned(), &repository, reason.clone(), *status)
+                }),
+            }
+        }
+        destinations
     }
 }

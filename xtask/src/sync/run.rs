@@ -1,6 +1,7 @@
 //! `cargo xtask sync`: read the files, look at the registries, copy, report.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use futures_util::FutureExt as _;
@@ -9,7 +10,7 @@ use futures_util::future::FusedFuture as _;
 use super::command_line::Named;
 use super::{Inputs, Request, read};
 use crate::cli::{self, CopyArgs, SyncArgs, SyncOptions};
-use crate::copy::{self, CopyResult, MissingPlatform, Mode, Options};
+use crate::copy::{self, Attestations, CopyResult, MissingPlatform, Mode, Options};
 use crate::credentials::Credentials;
 use crate::exit::{Exit, bad_input, interrupted, no_problems};
 use crate::report::{Console, SyncReport, is_same_file};
@@ -17,6 +18,7 @@ use crate::settings::Settings;
 
 use super::files::{self, Failures};
 use super::formats::printed;
+use super::local;
 use super::probe::Registries;
 use super::progress::ProgressReporter;
 use super::resolve::{Resolved, resolve};
@@ -149,13 +151,17 @@ async fn carry_out(
     }
     let share = shard.map_or(1, |it| it.of());
     console.follow(SOURCES);
-    let resolved = tokio::select! {
+    let resolved: Result<Resolved> = tokio::select! {
         resolved = async {
             let registries = Registries::open(settings, &request, args.retries, mode, share).await?;
             let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
             registries.credentials().for_each(mask);
             registries.warnings.iter().for_each(|it| console.warning(it));
-            resolve(&request, &registries).await
+            let mut resolved = resolve(&request, &registries).await?;
+            if let Some(image) = &request.local {
+                local::resolve(image, settings, &registries, &mut resolved).await?;
+            }
+            Ok(resolved)
         } => resolved,
         () = &mut interrupt => Ok(Resolved::default()),
     };
@@ -199,7 +205,8 @@ async fn carry_out(
     };
     let report = args.report.as_deref();
     let report = report.filter(|_| !(is_unknown && keeps_report(args)));
-    Ok(finish(rows, watch.read(), exit, report))
+    let read = watch.read() + resolved.bytes_read.load(Ordering::Relaxed);
+    Ok(finish(rows, read, exit, report))
 }
 
 /// What is shown while the registries are looked at.
@@ -232,6 +239,11 @@ fn inputs(args: &SyncOptions) -> Inputs {
         missing_platform: args.missing_platform.map(|it| match it {
             cli::MissingPlatform::Fail => MissingPlatform::Fail,
             cli::MissingPlatform::Skip => MissingPlatform::Skip,
+        }),
+        attestations: args.attestations.map(|it| match it {
+            cli::Attestations::Keep => Attestations::Keep,
+            cli::Attestations::Strip => Attestations::Strip,
+            cli::Attestations::Auto => Attestations::Auto,
         }),
         lenient: !args.image_syncer.arch.is_empty(),
         ..Inputs::default()

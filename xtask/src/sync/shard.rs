@@ -76,6 +76,7 @@ impl Shard {
         }
         // Where a wrong rule would copy from is not known: the first part tells of it.
         request.wrong.retain(|_| self.number == 1);
+        request.local.take_if(|_| self.number != 1);
         let sources: HashSet<String> = request
             .rules
             .iter()

@@ -8,6 +8,8 @@ mod builder;
 mod certificates;
 mod copy_again;
 mod copy_limits;
+mod copy_local;
+mod copy_local_bad;
 mod copy_one_read;
 mod copy_outage;
 mod copy_pending;

@@ -136,7 +136,7 @@ async fn what_cannot_be_meant_is_said_and_nothing_is_asked() {
                 "source.io/app:v1",
                 "one.io/app@sha256:14b267eb38aa85fd12d0e168fffa2d8a6187ac53a14a0212b0d4fce8d729598c",
             ],
-            "a destination has a digest; hint: `REPOSITORY` or `REPOSITORY:TAG`",
+            "a destination: it has a digest, which is the source's; hint: `REPOSITORY` or `REPOSITORY:TAG`",
         ),
         (
             &["copy", "source.io/app", "one.io/app:v1"],
@@ -149,12 +149,12 @@ async fn what_cannot_be_meant_is_said_and_nothing_is_asked() {
         ),
         (&["copy", "source.io/app"], "<DST>"),
         (
-            &["copy", "oci:output/image:v1", "one.io/app"],
-            "`oci:` is not in a registry, and only what is in one is copied; hint: `docker.io/library/oci:TAG`",
+            &["tags", "docker:dind"],
+            "`docker:` is not in a registry, and has no tags to list; hint: `docker.io/library/docker`",
         ),
         (
             &["copy", "source.io/app", "docker-archive:a.tar"],
-            "`docker-archive:` is not in a registry",
+            "`docker-archive:` is not in a registry, and only into one is copied; hint: `REGISTRY/",
         ),
         (
             &[

@@ -5,6 +5,7 @@ mod bad_input;
 mod chaos;
 mod copy_kinds;
 mod copy_large;
+mod copy_local;
 mod engine;
 mod engine_build;
 mod equal;

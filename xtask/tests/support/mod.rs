@@ -4,6 +4,7 @@ pub mod chaos;
 pub mod client;
 pub mod copying;
 pub mod images;
+pub mod local_images;
 pub mod process;
 pub mod release_fixture;
 pub mod sparse;
