@@ -9,6 +9,7 @@ use super::formats::add_destination;
 use super::image_pattern::{ImagePattern, ImagePatternError, Selector};
 use super::request::{DestinationTags, LocalImage, Rule};
 use super::tags::Select;
+use super::template;
 use crate::copy::Policy;
 use crate::exit::Problems;
 use crate::image::Location;
@@ -135,7 +136,14 @@ fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
             continue;
         }
         let is_all = matches!(&select, Select::Tags(filter) if filter.is_all());
-        match source.destination(&select, text) {
+        let text = match template::filled(text, &source.repository) {
+            Ok(text) => text,
+            Err(error) => {
+                problems.push(format!("a destination: {error}"));
+                continue;
+            }
+        };
+        match source.destination(&select, &text) {
             Ok(it) if is_all && matches!(it.tags, DestinationTags::Named(_)) => {
                 let error = ImagePatternError::Unequal(it.repository);
                 problems.push(format!("a destination: {error}"));

@@ -32,6 +32,7 @@ mod resolve;
 mod run;
 mod shard;
 mod tags;
+mod template;
 
 pub use command_line::Named;
 pub use formats::printed;

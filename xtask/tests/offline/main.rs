@@ -59,6 +59,7 @@ mod sync_newer;
 mod sync_options;
 mod sync_output;
 mod sync_reads;
+mod sync_templates;
 mod tidy;
 mod trust;
 mod workflows;

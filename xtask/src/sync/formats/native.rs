@@ -4,8 +4,9 @@
 use super::Parsed;
 use super::rule::RawRule;
 use crate::copy::{Attestations, MissingPlatform, Policy};
-use crate::sync::document::Node;
+use crate::sync::document::{Node, Position};
 use crate::sync::reader::{ConfigReader, suggestion};
+use crate::sync::template;
 
 /// `docs/sync.schema.json` says what they take; a test compares the two.
 pub(in crate::sync) const KEYS: &[&str] = &[
@@ -22,8 +23,47 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     if !reader.is_mapping(node, KEYS) {
         return;
     }
-    let raw = RawRule::read(reader, node, "source", "targets");
-    let rule = raw.and_then(|raw| raw.rule(reader));
+    let sources = reader.required(node, "source");
+    let sources = sources.and_then(|node| reader.texts(node, "`source`"));
+    let targets = reader.required(node, "targets");
+    let targets = targets.and_then(|node| targets_of(reader, node));
+    let patterns = match node.get("tags") {
+        Some(node) => reader.texts(node, "`tags`").map(Some),
+        None => Some(None),
+    };
+    let policy = policy(reader, node);
+    let (Some(sources), Some(targets), Some(patterns)) = (sources, targets, patterns) else {
+        return;
+    };
+    for source in sources {
+        let raw = RawRule {
+            destinations: targets.clone(),
+            patterns: patterns.clone(),
+            fails_alone: false,
+            source,
+        };
+        let rule = raw.filled(reader).and_then(|raw| raw.rule(reader));
+        if let (Some(mut rule), Some(policy)) = (rule, &policy) {
+            rule.policy = policy.clone();
+            found.rules.push(rule);
+        }
+    }
+}
+
+/// The destinations, each of which may have parts of the source's name in it.
+fn targets_of(reader: &mut ConfigReader, node: &Node) -> Option<Vec<(Position, String)>> {
+    let targets = reader.destinations(node, "the destination `targets`")?;
+    let all: Vec<Option<_>> = targets
+        .into_iter()
+        .map(|(position, text)| {
+            reader.right(position, template::check(&text))?;
+            Some((position, text))
+        })
+        .collect();
+    all.into_iter().collect()
+}
+
+fn policy(reader: &mut ConfigReader, node: &Node) -> Option<Policy> {
     let platforms = match node.get("platforms") {
         Some(node) => reader.each(node, "`platforms`", str::parse),
         None => Some(Vec::new()),
@@ -40,22 +80,12 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
         Some(node) => word(reader, node, "attestations", &ATTESTATIONS),
         None => Some(Attestations::default()),
     };
-    if let (
-        Some(mut rule),
-        Some(platforms),
-        Some(lenient),
-        Some(missing_platform),
-        Some(attestations),
-    ) = (rule, platforms, lenient, missing_platform, attestations)
-    {
-        rule.policy = Policy {
-            platforms,
-            lenient,
-            missing_platform,
-            attestations,
-        };
-        found.rules.push(rule);
-    }
+    Some(Policy {
+        platforms: platforms?,
+        lenient: lenient?,
+        missing_platform: missing_platform?,
+        attestations: attestations?,
+    })
 }
 
 const MISSING_PLATFORM: [(&str, MissingPlatform); 2] = [

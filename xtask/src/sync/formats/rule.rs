@@ -8,6 +8,7 @@ use crate::sync::image_pattern::{ImagePattern, ImagePatternError, Selector};
 use crate::sync::reader::ConfigReader;
 use crate::sync::request::{DestinationTags, Rule, RuleDestination, WrongRule};
 use crate::sync::tags::{Select, TagFilter};
+use crate::sync::template;
 
 /// Texts and their positions; `patterns` are those written beside the source instead of in its name.
 pub(super) struct RawRule {
@@ -45,6 +46,18 @@ impl RawRule {
             patterns,
             fails_alone: false,
         })
+    }
+
+    /// The same with the parts of the source's name that the destinations ask for.
+    pub(super) fn filled(mut self, reader: &mut ConfigReader) -> Option<RawRule> {
+        // What is wrong with the source is found by `rule`.
+        if let Ok(source) = ImagePattern::parse(&self.source.1) {
+            for (position, text) in &mut self.destinations {
+                let filled = template::filled(text, &source.repository);
+                *text = reader.right(*position, filled)?;
+            }
+        }
+        Some(self)
     }
 
     /// The rule, which copies everything as it is; or `None`, with the problems recorded.

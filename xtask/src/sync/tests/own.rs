@@ -84,3 +84,56 @@ a.io/digest@sha256:14b267eb38aa85fd12d0e168fffa2d8a6187ac53a14a0212b0d4fce8d7295
         "{sentence}"
     );
 }
+
+#[test]
+fn one_rule_is_for_many_sources_with_parts_of_their_names() {
+    let text = "source: [nginx, 'quay.io/team/app:v1', 'localhost:5000/x']
+targets: ['a.io/mirror/{repository}', 'b.io/{host}/{name}:{tag}', '{host}/copy']
+platforms: linux/amd64
+";
+    let request = read_text(text).unwrap();
+    assert_eq!(
+        copies(&request, "v2"),
+        [
+            "docker.io/library/nginx v2 -> a.io/mirror/library/nginx v2",
+            "docker.io/library/nginx v2 -> b.io/docker.io/nginx v2",
+            "docker.io/library/nginx v2 -> docker.io/library/copy v2",
+            "quay.io/team/app v1 -> a.io/mirror/team/app v1",
+            "quay.io/team/app v1 -> b.io/quay.io/app v1",
+            "quay.io/team/app v1 -> quay.io/copy v1",
+            "localhost:5000/x v2 -> a.io/mirror/x v2",
+            "localhost:5000/x v2 -> b.io/localhost-5000/x v2",
+            "localhost:5000/x v2 -> localhost:5000/copy v2",
+        ]
+    );
+    let amd64: Platform = "linux/amd64".parse().unwrap();
+    assert!(
+        request
+            .rules
+            .iter()
+            .all(|it| it.policy.platforms[..] == [amd64.clone()])
+    );
+
+    for (text, said) in [
+        (
+            "{source: [a.io/x, a.io/y], targets: [b.io/x, 'b.io/{repo}']}",
+            "line 1, column 46: `{repo}` is no part of a source's name",
+        ),
+        (
+            "{source: ['a.io/x:1', 'c.io/x:1'], targets: 'b.io/{name}'}",
+            "`b.io/x:1` would be written twice: from `a.io/x:1` (",
+        ),
+        (
+            "{source: [b.io/y, a.io/x], targets: 'b.io/{repository}'}",
+            "`b.io/y` is both source and destination",
+        ),
+        (
+            "{source: ['a.io/x:1', 'a.io/y:1'], targets: b.io/z}",
+            "`b.io/z:1` would be written twice",
+        ),
+    ] {
+        let error = read_text(text).unwrap_err();
+        assert!(error.contains(said), "{text}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
