@@ -29,6 +29,8 @@ pub(super) struct Resolved {
     pub jobs: Vec<Job>,
     /// Rules whose source cannot be listed, and images whose destination is out of reach.
     pub failed: Vec<CopyResult>,
+    /// Rules that cannot be meant.
+    pub wrong: Vec<CopyResult>,
     /// Rules that choose nothing, and lists with what is no tag.
     pub warnings: Vec<String>,
     /// Reads an image that is in no registry; stops when it is dropped.
@@ -46,7 +48,7 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
         CopyResult::failed(name, &it.destination, reason, None)
     });
     let mut resolved = Resolved {
-        failed: wrong.collect(),
+        wrong: wrong.collect(),
         ..Resolved::default()
     };
     let mut told = HashSet::new();
@@ -80,7 +82,7 @@ pub(super) async fn resolve(request: &Request, registries: &Registries) -> Resul
                     }
                 }
                 let mut copies = dated.chosen;
-                resolved.failed.extend(many_for_one(rule, &mut copies));
+                resolved.wrong.extend(many_for_one(rule, &mut copies));
                 if told.insert(&rule.source) {
                     let wrong = wrong_tags(&rule.source, list);
                     resolved.warnings.extend(wrong);

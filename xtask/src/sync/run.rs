@@ -173,7 +173,8 @@ async fn carry_out(
     let is_unknown = interrupt.is_terminated();
     if let Some(failures) = failures {
         failures.keep(&mut resolved);
-        let is_nothing = resolved.jobs.is_empty() && resolved.failed.is_empty();
+        let failed = resolved.failed.len() + resolved.wrong.len();
+        let is_nothing = resolved.jobs.is_empty() && failed == 0;
         if is_nothing && !is_unknown {
             let count = failures.count();
             let problem = format!("none of the {count} failed images of the report is in the file");
@@ -190,7 +191,7 @@ async fn carry_out(
         force: args.force,
     };
     let watch = ProgressReporter::new(console, args.log_level, mode, &resolved.jobs);
-    let mut rows = resolved.failed;
+    let mut rows = [resolved.wrong, resolved.failed].concat();
     rows.extend(copy::run(resolved.jobs, &options, watch.clone(), &mut interrupt).await);
 
     let exit = if interrupt.is_terminated() {

@@ -97,6 +97,7 @@ impl Shard {
             return;
         }
         resolved.jobs.retain(|job| self.has(&job.name));
+        resolved.wrong.retain(|row| self.has(&row.image));
         resolved
             .failed
             .retain(|row| row.tags.is_empty() || self.has(&row.image));

@@ -153,3 +153,29 @@ async fn what_one_part_could_not_do_is_tried_again_from_the_merged_report() {
         .await
         .expect(2, &["another number of parts"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_cannot_be_meant_fails_in_one_part() {
+    let (fixture, _source, _target) = fixture().await;
+    // No name of a destination, and one name for several tags.
+    let rules = [
+        "source.io/app0:v1: [\"one.io/App0\"]",
+        "source.io/app1: [\"one.io/app1:same\"]",
+        "source.io/app2: [\"one.io/app2\"]",
+    ];
+    fixture.write("images.yaml", &rules.join("\n"));
+    for by in ["repository", "tag"] {
+        let mut failed = Vec::new();
+        for number in 1..=3 {
+            let (shard, file) = (format!("{number}/3"), format!("{number}.json"));
+            let arguments = ["images.yaml", "--shard", &shard, "--shard-by", by];
+            let reported = [&arguments[..], &["--report", &file]].concat();
+            fixture.sync(&reported).await;
+            let report = fixture.report(&file);
+            let images = report["images"].as_array().unwrap().iter();
+            let reasons = images.filter_map(|it| it["reason"].as_str().map(str::to_owned));
+            failed.extend(reasons);
+        }
+        assert_eq!(failed.len(), 2, "{by}: {failed:#?}");
+    }
+}
