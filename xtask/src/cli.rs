@@ -80,6 +80,7 @@ impl Cli {
     pub fn outputs(&self) -> impl Iterator<Item = &Path> {
         let sync = match (&self.command, self.copying()) {
             (Some(Command::Report(ReportCommand::Merge(it))), _) => [&it.succeeded, &None, &None],
+            (_, Some(it)) if it.dry_run => [&it.log, &None, &None],
             (_, Some(it)) => [
                 &it.succeeded,
                 &it.image_syncer.output_success_images,

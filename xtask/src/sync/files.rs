@@ -13,24 +13,20 @@ use crate::copy::{CopyResult, CopyStatus, Destination, Job, Mode};
 use crate::oci::{Reference, TagOrDigest};
 use crate::report::SyncReport;
 
-/// The file of `--output-success-images`: what is in place, as image-syncer's images.
+/// The file of `--output-success-images`: what is in place, as image-syncer's images. A dry run writes none.
 pub(super) fn images_in_place(
     args: &SyncOptions,
     images: &[CopyResult],
     mode: Mode,
 ) -> Option<(PathBuf, String)> {
     let path = args.image_syncer.output_success_images.clone()?;
-    let text = mapping(
-        images,
-        mode,
-        args.image_syncer.output_images_format == "json",
-    );
-    Some((path, text))
+    let is_json = args.image_syncer.output_images_format == "json";
+    (mode == Mode::Apply).then(|| (path, mapping(images, is_json)))
 }
 
-fn mapping(images: &[CopyResult], mode: Mode, is_json: bool) -> String {
+fn mapping(images: &[CopyResult], is_json: bool) -> String {
     let mut mapping: IndexMap<&str, Vec<String>> = IndexMap::new();
-    for image in images.iter().filter(|image| is_in_place(image, mode)) {
+    for image in images.iter().filter(|it| is_in_place(it, Mode::Apply)) {
         let references = image.references().into_iter().map(|it| it.to_string());
         mapping.entry(&image.image).or_default().extend(references);
     }
@@ -56,8 +52,8 @@ fn mapping(images: &[CopyResult], mode: Mode, is_json: bool) -> String {
 }
 
 /// The text of `--succeeded`: one reference on a line for each tag that is in place.
-pub(super) fn succeeded(images: &[CopyResult], mode: Mode) -> String {
-    let in_place = images.iter().filter(|image| is_in_place(image, mode));
+pub(super) fn succeeded(images: &[CopyResult]) -> String {
+    let in_place = images.iter().filter(|it| is_in_place(it, Mode::Apply));
     in_place
         .flat_map(CopyResult::references)
         .map(|reference| format!("{reference}\n"))

@@ -35,7 +35,7 @@ pub(super) fn word(status: CopyStatus, mode: Mode) -> &'static str {
     }
 }
 
-/// `succeeded` is the file of `--succeeded`.
+/// `succeeded` is the file of `--succeeded`, which a dry run does not write.
 pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) -> Outcome {
     let rows = &report.images[..];
     let mode = match report.dry_run {
@@ -70,7 +70,8 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
             ("failed", failed.to_string()),
         ],
         files: succeeded
-            .map(|path| (path.to_owned(), files::succeeded(rows, mode)))
+            .filter(|_| mode == Mode::Apply)
+            .map(|path| (path.to_owned(), files::succeeded(rows)))
             .into_iter()
             .collect(),
         content: Some(Content::Sync(report)),

@@ -58,7 +58,10 @@ async fn a_dry_run_tells_the_difference_and_writes_nothing() {
         "r.json",
         "--succeeded",
         "s.log",
+        "--output-success-images",
+        "s.yaml",
     ];
+    fixture.write("s.log", "of the run before\n");
     let run = fixture.sync(&arguments).await;
     run.expect(
         0,
@@ -73,7 +76,9 @@ async fn a_dry_run_tells_the_difference_and_writes_nothing() {
     assert_eq!(pair.writes(), before);
     let report = fixture.report("r.json");
     assert_eq!(report["dry_run"], true);
-    assert_eq!(fixture.read("s.log"), "one.io/app:v1\n");
+    // They list what was done, and nothing was.
+    assert_eq!(fixture.read("s.log"), "of the run before\n");
+    assert!(!fixture.workspace.path().join("s.yaml").exists());
     let bytes = report["images"][2]["bytes"]["uploaded"].as_u64().unwrap() as usize;
     assert!((LAYER..LAYER + 1000).contains(&bytes), "{bytes}");
 
