@@ -114,7 +114,10 @@ fn start(
     report::check_writable(cli.outputs())?;
     let settings = Settings::load(environment, directory)?;
     let proxies = http::Proxies::read(|name| settings.environment.get(name));
-    http::use_proxies(proxies.map_err(exit::bad_input)?);
+    let proxies = proxies.map_err(exit::bad_input)?;
+    let mut warnings = settings.environment.warnings().to_vec();
+    warnings.extend_from_slice(proxies.warnings());
+    http::use_proxies(proxies);
     let redactor = settings.environment.redactor();
     let actions = settings.actions.as_ref().map(|files| ActionsFiles {
         summary: files.summary.clone(),
@@ -131,7 +134,7 @@ fn start(
     let console = Console::new(redactor, cli.verbose(), screen, actions);
     report::start_heartbeat(&console);
     report::show_logs(&console);
-    for warning in settings.environment.warnings() {
+    for warning in &warnings {
         console.warning(warning);
     }
     if let Some(why) = &settings.foreign_dotenv {

@@ -21,7 +21,7 @@ pub fn use_proxies(proxies: Proxies) {
 pub(super) fn proxy() -> Option<Proxy> {
     let proxies = PROXIES.get()?;
     let chosen = |url: &Url| proxies.proxy_of(url).cloned();
-    (proxies.http.is_some() || proxies.https.is_some()).then(|| Proxy::custom(chosen))
+    proxies.is_any().then(|| Proxy::custom(chosen))
 }
 
 /// The proxy that is asked for what is at `url`, as it may be shown.
@@ -38,6 +38,8 @@ pub struct Proxies {
     http: Option<Url>,
     https: Option<Url>,
     direct: Vec<Direct>,
+    /// What `NO_PROXY` says that cannot be meant.
+    warnings: Vec<String>,
 }
 
 /// Servers that no proxy is asked for.
@@ -69,17 +71,34 @@ impl Proxies {
         };
         let proxy = |name| value(name).map(|(name, value)| address(&name, value));
         let all = || proxy("ALL_PROXY");
-        let no_proxy = value("NO_PROXY").map_or("", |(_, value)| value);
-        // Commas for Go, for curl blanks as well.
-        let entries = no_proxy.split(|c: char| c == ',' || c.is_whitespace());
-        Ok(Proxies {
+        let mut proxies = Proxies {
             http: proxy("HTTP_PROXY").or_else(all).transpose()?,
             https: proxy("HTTPS_PROXY").or_else(all).transpose()?,
-            direct: entries
-                .filter(|entry| !entry.is_empty())
-                .map(Direct::read)
-                .collect(),
-        })
+            ..Proxies::default()
+        };
+        if let (true, Some((name, value))) = (proxies.is_any(), value("NO_PROXY")) {
+            // Commas for Go, for curl blanks as well.
+            let entries = value.split(|c: char| c == ',' || c.is_whitespace());
+            for entry in entries.filter(|entry| !entry.is_empty()) {
+                match Direct::read(entry) {
+                    Some(direct) => proxies.direct.push(direct),
+                    None => proxies.warnings.push(format!(
+                        "`{name}`: `{entry}` is no host, domain or network, and is not read\n\
+                         hint: `r.io`, `.r.io`, `r.io:5000`, `10.0.0.0/8`"
+                    )),
+                }
+            }
+        }
+        Ok(proxies)
+    }
+
+    /// What cannot be meant, and stops nothing.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn is_any(&self) -> bool {
+        self.http.is_some() || self.https.is_some()
     }
 
     /// The proxy to ask for what is at `url`; none for this machine.
@@ -109,8 +128,9 @@ fn address(name: &str, value: &str) -> Result<Url, String> {
 }
 
 impl Direct {
-    fn read(entry: &str) -> Direct {
-        let of = |hosts| Direct { hosts, port: None };
+    /// `None` is an entry that nothing can be.
+    fn read(entry: &str) -> Option<Direct> {
+        let of = |hosts| Some(Direct { hosts, port: None });
         if entry == "*" {
             return of(Hosts::All);
         }
@@ -133,7 +153,11 @@ impl Direct {
             (_, Some(domain)) => Hosts::Subdomains(domain.to_owned()),
             (_, None) => Hosts::Domain(host),
         };
-        Direct { hosts, port }
+        let is_name = match &hosts {
+            Hosts::Domain(name) | Hosts::Subdomains(name) => is_name(name),
+            _ => true,
+        };
+        is_name.then_some(Direct { hosts, port })
     }
 
     fn is_of(&self, url: &Url) -> bool {
@@ -156,6 +180,16 @@ impl Direct {
                 .port
                 .is_none_or(|port| url.port_or_known_default() == Some(port))
     }
+}
+
+/// Whether a server may have this name. A last part of digits is that of an address (WHATWG's URL standard).
+fn is_name(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let mut letters = part.chars();
+        !part.is_empty() && letters.all(|it| it.is_alphanumeric() || "-_".contains(it))
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.split('.').all(is_part) && !last.bytes().all(|it| it.is_ascii_digit())
 }
 
 fn is_below(host: &str, domain: &str) -> bool {
@@ -231,6 +265,32 @@ mod tests {
         }
         let variables = [("ALL_PROXY", "p:1"), ("no_proxy", "*")];
         assert_eq!(chosen(&variables, "https://r.io/"), None);
+    }
+
+    #[test]
+    fn what_no_proxy_cannot_mean_is_told() {
+        for wrong in [
+            "10.0.0.0/33",
+            "10.0.0.300",
+            "10.*",
+            "fd00::/129",
+            "[fd00::1",
+            "r.io:x",
+            "https://r.io",
+            "a..io",
+            "<local>",
+        ] {
+            let value: &'static str = format!("r.io,{wrong}").leak();
+            let proxies = read(&[("HTTP_PROXY", "p:1"), ("no_proxy", value)]).unwrap();
+            let [warning] = proxies.warnings() else {
+                panic!("{wrong}: {:?}", proxies.warnings());
+            };
+            assert!(warning.starts_with(&format!("`no_proxy`: `{wrong}` is no")));
+            assert_eq!(proxies.direct.len(), 1, "{wrong}");
+        }
+        // Nobody asks a proxy.
+        let none = read(&[("NO_PROXY", "10.0.0.0/33")]).unwrap();
+        assert!(none.warnings().is_empty());
     }
 
     #[test]

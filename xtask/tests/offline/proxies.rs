@@ -77,6 +77,14 @@ async fn what_is_elsewhere_is_asked_for_by_the_proxy_unless_no_proxy_says_so() {
         );
     }
 
+    // An entry that is nothing of the kind is told once, and the others count.
+    let wrong = format!("10.0.0.0/33 {elsewhere}");
+    fixture.workspace.set("NO_PROXY", &wrong);
+    let run = fixture.sync(&SYNC).await;
+    let warning = "warning: `NO_PROXY`: `10.0.0.0/33` is no host, domain or network";
+    run.expect(0, &[warning]);
+    assert_eq!(run.stderr.matches("10.0.0.0/33").count(), 1, "{run}");
+    assert!(heads.lock().unwrap().is_empty());
     fixture.workspace.set("NO_PROXY", &elsewhere);
     fixture.sync(&SYNC).await.expect(0, &["1 of 1 in place"]);
     assert!(heads.lock().unwrap().is_empty());
@@ -131,7 +139,7 @@ async fn an_ipv6_address_may_stand_wherever_a_host_may() {
     assert!(!heads.lock().unwrap().is_empty());
 }
 
-/// A SOCKS5 proxy that asks who it is (RFC 1928 and 1929); its address.
+/// A SOCKS proxy; its address. By version 5 it asks who it is (RFC 1928 and 1929), which version 4 cannot say.
 async fn socks() -> (String, Noted) {
     let logins = Noted::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -151,7 +159,16 @@ async fn pass_socks(mut client: TcpStream, noted: Noted) -> std::io::Result<()> 
         client.read_exact(&mut text).await?;
         std::io::Result::Ok(String::from_utf8(text).unwrap())
     };
-    assert_eq!(client.read_u8().await?, 5);
+    if client.read_u8().await? == 4 {
+        assert_eq!(client.read_u8().await?, 1);
+        let (port, host) = (client.read_u16().await?, client.read_u32().await?);
+        while client.read_u8().await? != 0 {}
+        noted.lock().unwrap().push("version 4".to_owned());
+        let mut server = TcpStream::connect((Ipv4Addr::from(host), port)).await?;
+        client.write_all(&[0, 90, 0, 0, 0, 0, 0, 0]).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut server).await?;
+        return Ok(());
+    }
     text(&mut client).await?;
     client.write_all(&[5, 2]).await?;
     assert_eq!(client.read_u8().await?, 1);
@@ -183,7 +200,12 @@ async fn a_socks_proxy_is_one_too() {
     let mut fixture = SyncFixture::between(&[("source.io", &source.host)]);
     fixture.publish("source.io/app:v1", &["linux/amd64"]).await;
     fixture.write("auth.yaml", &format!("'{elsewhere}': {{insecure: true}}"));
-    for scheme in ["socks5", "socks5h"] {
+    for (scheme, login) in [
+        ("socks4", "version 4"),
+        ("socks4a", "version 4"),
+        ("socks5", "someone:geheim-9"),
+        ("socks5h", "someone:geheim-9"),
+    ] {
         fixture.write(
             "images.yaml",
             &format!("source.io/app:v1: {elsewhere}/{scheme}"),
@@ -194,6 +216,6 @@ async fn a_socks_proxy_is_one_too() {
         let (there, here) = (digest(&target, scheme, "v1"), digest(&source, "app", "v1"));
         assert_eq!(there, here);
         let logins = std::mem::take(&mut *logins.lock().unwrap());
-        assert!(!logins.is_empty() && logins.iter().all(|it| it == "someone:geheim-9"));
+        assert!(!logins.is_empty() && logins.iter().all(|it| it == login));
     }
 }
