@@ -55,6 +55,11 @@ impl Cli {
         }
     }
 
+    /// Whether the files of the command may refer to variables by any name.
+    pub fn reads_lists(&self) -> bool {
+        self.copying().is_some() || matches!(self.command, Some(Command::Tags(_)))
+    }
+
     /// The options of a command that copies between registries.
     pub fn copying(&self) -> Option<&SyncOptions> {
         match self.command.as_ref()? {

@@ -117,6 +117,9 @@ fn start(
     let proxies = proxies.map_err(exit::bad_input)?;
     let mut warnings = settings.environment.warnings().to_vec();
     warnings.extend_from_slice(proxies.warnings());
+    if !cli.reads_lists() {
+        warnings.extend(settings.misspelled());
+    }
     http::use_proxies(proxies);
     let redactor = settings.environment.redactor();
     let actions = settings.actions.as_ref().map(|files| ActionsFiles {

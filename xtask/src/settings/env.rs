@@ -16,6 +16,8 @@ pub struct Environment {
     values: BTreeMap<String, String>,
     /// Names whose value is empty somewhere.
     empty: BTreeSet<String>,
+    /// The names in `.env`.
+    dotenv: BTreeSet<String>,
     /// What should be known about `.env`.
     warnings: Vec<String>,
 }
@@ -37,6 +39,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
         Environment {
             values,
             empty: empty.into_keys().collect(),
+            dotenv: BTreeSet::new(),
             warnings: Vec::new(),
         }
     }
@@ -87,12 +90,11 @@ impl Environment {
                 number + 1
             )));
         }
-        let mut names = BTreeSet::new();
         let mut is_secret = false;
         for item in dotenvy::from_read_iter(text.as_bytes()) {
             let (name, value) = item.map_err(|error| bad_input(unreadable(path, text, &error)))?;
             is_secret |= !value.is_empty() && is_secret_name(&name);
-            if !names.insert(name.clone()) {
+            if !self.dotenv.insert(name.clone()) {
                 let file = path.display();
                 let warning =
                     format!("`{file}`: `{name}` is assigned twice; the first value counts");
@@ -129,6 +131,11 @@ impl Environment {
     /// Whether somebody has written the variable with nothing in it, and nobody anything else.
     pub fn is_left_empty(&self, name: &str) -> bool {
         self.empty.contains(name) && self.get(name).is_none()
+    }
+
+    /// The names in `.env`.
+    pub(super) fn dotenv(&self) -> &BTreeSet<String> {
+        &self.dotenv
     }
 
     /// What should be known about the file.

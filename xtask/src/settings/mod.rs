@@ -6,6 +6,7 @@
 
 mod engine;
 mod env;
+mod known;
 mod metadata;
 mod registries;
 mod release;
@@ -78,6 +79,19 @@ impl Settings {
             environment,
             foreign_dotenv,
         })
+    }
+
+    /// What `.env` says by names that are nearly those of variables. Files of a sync may refer to any name.
+    pub fn misspelled(&self) -> Vec<String> {
+        let facts = self.workspace.as_deref().map(metadata::read);
+        let facts: RegistriesMetadata = facts.and_then(Result::ok).unwrap_or_default();
+        let tables = facts.registries.values();
+        let prefixes: Vec<String> = tables.map(|it| it.prefix.clone()).collect();
+        let misspelled = known::misspelled(self.environment.dotenv(), &prefixes);
+        let warnings = misspelled.into_iter().map(|(name, meant)| {
+            format!("`.env`: nothing reads `{name}`\nhint: did you mean `{meant}`?")
+        });
+        warnings.collect()
     }
 
     /// The width that tables have to fit into, if somebody says so.

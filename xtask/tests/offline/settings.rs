@@ -176,3 +176,23 @@ async fn a_version_that_is_no_tag_is_an_error() {
     let run = workspace.run(&arguments).await;
     run.expect(2, &[&format!("`{long}` is not a tag"), "up to 128"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_nearly_a_variable_is_told_once() {
+    let (_registry, fixture) = sync_fixture().await;
+    let names = "DOCKER_USER=a\nAZURE_ACR_PASSWORT=b\nDOCKER_BUILDKIT=1\nOWN=2\n";
+    fixture.workspace.write(".env", names);
+    let run = fixture.workspace.run(&["release", "--dry-run"]).await;
+    run.expect(
+        0,
+        &[
+            "warning: `.env`: nothing reads `DOCKER_USER`\nhint: did you mean `DOCKER_USERNAME`?",
+            "hint: did you mean `AZURE_ACR_PASSWORD`?",
+        ],
+    );
+    assert_eq!(run.stderr.matches("nothing reads").count(), 2, "{run}");
+    // A list may say `${DOCKER_USER}`.
+    let run = fixture.sync(&["sync.yaml"]).await;
+    run.expect(0, &[]);
+    assert!(!run.stderr.contains("nothing reads"), "{run}");
+}
