@@ -18,6 +18,7 @@ mod copy_retries;
 mod copy_shapes;
 mod credential_helpers;
 mod credentials;
+mod deploy;
 mod ends;
 mod extract;
 mod fault_proxy;
