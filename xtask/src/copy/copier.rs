@@ -52,7 +52,7 @@ impl Copier {
             listener,
             destination,
         };
-        task.run().await
+        task.run_image().await
     }
 
     /// The image's own manifest, as soon as it is known.

@@ -88,6 +88,7 @@ pub struct Policy {
     /// What happens to an image of which nothing is copied because the source lacks a platform.
     pub missing_platform: MissingPlatform,
     pub attestations: Attestations,
+    pub referrers: Referrers,
 }
 
 /// What an image is that lacks a wanted platform.
@@ -126,6 +127,15 @@ pub enum Attestations {
     /// Kept, unless the destination refuses them (Aliyun does: koordinator#3194).
     #[default]
     Auto,
+}
+
+/// What happens to the signatures, SBOMs and attestations that stand beside an image in its repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Referrers {
+    /// They go with the image, which costs a listing of the source and a request for each image.
+    #[default]
+    Keep,
+    Strip,
 }
 
 /// Whether anything is written.

@@ -14,6 +14,7 @@ mod filter;
 mod job;
 mod limits;
 mod pending;
+mod referrers;
 mod registry_host;
 mod result;
 mod run;
@@ -22,9 +23,12 @@ mod spool;
 mod task;
 mod tree;
 mod upload;
+mod with_referrers;
 
 pub use copier::Copier;
-pub use job::{Attestations, Destination, Job, MissingPlatform, Mode, Options, Policy, Source};
+pub use job::{
+    Attestations, Destination, Job, MissingPlatform, Mode, Options, Policy, Referrers, Source,
+};
 pub use pending::{PendingImage, PendingImageWriter, pending_image};
 pub use registry_host::RegistryHost;
 pub use result::{Bytes, Change, CopyResult, CopyStatus, Event, Listener, TagDiff};

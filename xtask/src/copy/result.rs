@@ -81,6 +81,14 @@ pub struct CopyResult {
     pub http_status: Option<u16>,
     /// The source lacks a platform that was asked for.
     pub incomplete: bool,
+    /// Signatures, SBOMs and other referrers that are in place with it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub referrers: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl CopyResult {
@@ -104,6 +112,7 @@ impl CopyResult {
             reason: Some(reason),
             http_status,
             incomplete: false,
+            referrers: 0,
         }
     }
 

@@ -11,21 +11,26 @@ use tokio::task::JoinSet;
 
 use super::blob_cache::BlobCache;
 use super::job::{Job, Options};
+use super::referrers::KnownReferrers;
 use super::registry_host::RegistryHost;
 use super::result::{CopyResult, CopyStatus, Event, Listener};
 use super::source::SourceImage;
 use super::task::Task;
+use super::with_referrers;
 use crate::oci::RepositoryName;
 
 /// Tasks for one registry host. Tokio does not poll tasks in the order they were spawned, so whichever gets a permit
 /// runs the oldest entry.
 struct HostQueue {
     permits: Semaphore,
-    waiting: Mutex<VecDeque<(usize, Task)>>,
+    waiting: Mutex<VecDeque<Waiting>>,
 }
 
+/// A task, with the place of its result and what is known of its image's referrers.
+type Waiting = (usize, Task, Arc<KnownReferrers>);
+
 impl HostQueue {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<(usize, Task)>> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.waiting.lock().expect("no holder panics")
     }
 }
@@ -61,6 +66,7 @@ pub async fn run(
     for job in jobs {
         let destinations = job.destinations.clone();
         let image = SourceImage::new(job, Arc::clone(&cache), options.retries);
+        let referrers = Arc::new(KnownReferrers::default());
         for destination in destinations {
             let index = results.len();
             results.push(CopyResult::unfinished(&image.job, &destination));
@@ -72,13 +78,15 @@ pub async fn run(
                 destination,
             };
             let queue = Arc::clone(&queues[&task.destination.host.name]);
-            queue.waiting().push_back((index, task));
+            queue
+                .waiting()
+                .push_back((index, task, Arc::clone(&referrers)));
             tasks.spawn(async move {
                 let _permit = queue.permits.acquire().await;
                 let next = queue.waiting().pop_front();
-                let (index, task) = next.expect("each task adds one entry and takes one");
+                let (index, task, known) = next.expect("each task adds one entry and takes one");
                 // Boxed, so that the thousands that may wait take little memory.
-                (index, Box::pin(task.run()).await)
+                (index, Box::pin(with_referrers::run(task, &known)).await)
             });
         }
     }

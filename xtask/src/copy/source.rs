@@ -46,6 +46,11 @@ impl SourceImage {
         })
     }
 
+    /// Another image of the same source, of which blobs are kept in the same cache.
+    pub fn beside(&self, job: Job) -> Arc<Self> {
+        SourceImage::new(job, Arc::clone(&self.cache), self.retries)
+    }
+
     /// The digest of the image at the source, by one HEAD unless it was read.
     pub async fn digest(&self) -> Result<&Digest, SourceError> {
         if let Some(root) = self.root.get() {

@@ -27,7 +27,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub async fn run(self) -> CopyResult {
+    pub async fn run_image(&self) -> CopyResult {
         let start = Instant::now();
         let mut bytes = Bytes::default();
         let mut copied = self.try_once(&mut bytes).await;

@@ -42,6 +42,12 @@ impl Digest {
         &self.0[SHA256.len() + 1..]
     }
 
+    /// The tag that stands in for the referrers of this digest, and with which cosign's tags begin (distribution
+    /// specification, "Referrers Tag Schema": of the hash at most 64 digits).
+    pub fn tag_prefix(&self) -> String {
+        format!("{}-{}", self.algorithm(), &self.hex()[..64])
+    }
+
     /// A hasher of this digest's algorithm, to check content against it.
     pub fn hasher(&self) -> Hasher {
         if self.algorithm() == SHA512 {

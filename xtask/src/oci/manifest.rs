@@ -189,6 +189,16 @@ impl Manifest {
         )
     }
 
+    /// The manifest that this one, an image or an index, is about.
+    pub fn subject(&self) -> Option<Digest> {
+        #[derive(Deserialize)]
+        struct Subject {
+            subject: Option<Descriptor>,
+        }
+        let parsed: Subject = from_slice(&self.bytes, &NAMES).ok()?;
+        parsed.subject.map(|it| it.digest)
+    }
+
     /// The parsed view.
     pub fn content(&self) -> Result<Content, ManifestError> {
         let malformed = |reason: String| ManifestError::Malformed {

@@ -10,6 +10,7 @@ mod manifest;
 pub mod media_type;
 mod platform;
 mod reference;
+mod tag;
 
 pub use config::ImageConfig;
 pub use digest::{Digest, DigestError, Hasher};
@@ -18,4 +19,5 @@ pub use host::{DOCKER_HUB, canonical_host};
 pub use index::{ChildEdit, edited, index_of};
 pub use manifest::{Content, Descriptor, Image, Index, Manifest, ManifestError};
 pub use platform::{Platform, PlatformError};
-pub use reference::{Reference, RepositoryName, Tag, TagOrDigest};
+pub use reference::{Reference, RepositoryName, TagOrDigest};
+pub use tag::Tag;

@@ -19,6 +19,7 @@ use super::head_support::HeadSupport;
 use super::open_uploads::OpenUploads;
 use super::options::Options;
 use super::rate_limiter::RateLimiter;
+use super::referrer_support::ReferrerSupport;
 use super::transport::Transport;
 use super::window::{FIRST, Window};
 use super::writes::Writes;
@@ -30,6 +31,7 @@ pub(super) struct Connection {
     pub base: Url,
     pub options: Options,
     pub head_support: HeadSupport,
+    pub referrer_support: ReferrerSupport,
     transport: Transport,
     auth: Auth,
     rate_limiter: RateLimiter,
@@ -68,6 +70,7 @@ impl Connection {
             transport,
             options,
             head_support: HeadSupport::default(),
+            referrer_support: ReferrerSupport::default(),
             rate_limiter: match host == DOCKER_HUB {
                 true => RateLimiter::docker_hub(options.share),
                 false => RateLimiter::unlimited(),

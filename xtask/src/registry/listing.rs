@@ -1,4 +1,4 @@
-//! What a repository holds: its tags, and what refers to a manifest. A list is complete, to its last page, or an error.
+//! The tags of a repository. A list is complete, to its last page, or an error.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use super::error::Error;
 use super::repository::Repository;
 use crate::foreign::Foreign;
 use crate::http;
-use crate::oci::{Content, Descriptor, Digest, Index, Tag, TagOrDigest, json};
+use crate::oci::{Tag, json};
 
 /// The tags of a repository.
 #[derive(Debug, Default)]
@@ -46,30 +46,15 @@ impl Repository {
                 list.add(&text.unwrap_or_default());
             }
         }
+        let of_digests = list.tags.iter().filter(|tag| tag.is_of_digest());
+        let known = self.connection.referrer_support.of(&self.path);
+        // Listed before, if it fails.
+        _ = known.digest_tags.set(Some(of_digests.cloned().collect()));
         Ok(list)
     }
 
-    /// The manifests whose subject is `digest`: by the referrers API or, where there is none, by the tag that stands
-    /// in for it (distribution specification, "Referrers Tag Schema").
-    pub async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        let url = self.url(format_args!("referrers/{digest}"));
-        match self.pages::<Index>(url).await {
-            Ok(pages) => Ok(pages.into_iter().flat_map(|page| page.manifests).collect()),
-            // What registries without the API answer.
-            Err(error) if matches!(error.status(), Some(400 | 404 | 405 | 501)) => {
-                let tag: Tag = format!("{}-{}", digest.algorithm(), digest.hex()).parse()?;
-                let manifest = self.get_manifest(&TagOrDigest::Tag(tag)).await?;
-                match manifest.map(|manifest| manifest.content()).transpose()? {
-                    Some(Content::Index(index)) => Ok(index.manifests),
-                    Some(Content::Image(_)) | None => Ok(Vec::new()),
-                }
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// Follows the `Link` of each response to the next.
-    async fn pages<T: DeserializeOwned>(&self, first: Url) -> Result<Vec<T>, Error> {
+    pub(super) async fn pages<T: DeserializeOwned>(&self, first: Url) -> Result<Vec<T>, Error> {
         let scope = self.scope(Access::Pull);
         let mut pages = Vec::new();
         let mut next = Some(first);

@@ -19,6 +19,8 @@ mod listing;
 mod open_uploads;
 mod options;
 mod rate_limiter;
+mod referrer_support;
+mod referrers;
 mod repository;
 mod resolve;
 mod session;

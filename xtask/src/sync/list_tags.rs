@@ -57,7 +57,7 @@ pub async fn list_tags(
         console.warning(&wrong);
     }
     let choose = |dates: &Dates| {
-        let chosen = filter.narrow(list.tags.clone(), dates)?;
+        let chosen = filter.narrow(rule.offered(&list.tags), dates)?;
         match &rule.only {
             Some(only) => only.narrow(chosen, dates),
             None => Ok(chosen),

@@ -50,9 +50,14 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
         skipped => format!(", {skipped} skipped"),
     };
     let in_place = rows.iter().filter(|row| is_in_place(row, mode)).count();
+    let referrers = match rows.iter().map(|row| row.referrers).sum() {
+        0 => String::new(),
+        1 => ", with 1 referrer".to_owned(),
+        count => format!(", with {count} referrers"),
+    };
     let title = match mode {
         Mode::Apply => format!(
-            "sync: {in_place} of {} in place{and_skipped}, {} read",
+            "sync: {in_place} of {} in place{and_skipped}{referrers}, {} read",
             rows.len(),
             DecimalBytes(report.bytes_read)
         ),

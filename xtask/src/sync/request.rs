@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::tags::Dates;
 use super::{Select, TagFilter};
-use crate::copy::Policy;
+use crate::copy::{Policy, Referrers};
 use crate::credentials::Logins;
 use crate::image::Location;
 use crate::oci::{RepositoryName, Tag, TagOrDigest};
@@ -137,7 +137,7 @@ impl Rule {
             Select::Digest(_) if self.only.is_some() => Vec::new(),
             Select::Digest(digest) => vec![self.copy(digest.clone().into())],
             Select::Tags(filter) => {
-                let chosen = filter.choose(listed, dates)?;
+                let chosen = filter.choose(&self.offered(listed), dates)?;
                 let kept = match &self.only {
                     Some(only) => only.narrow(chosen, dates)?,
                     None => chosen,
@@ -145,6 +145,14 @@ impl Rule {
                 kept.into_iter().map(|tag| self.copy(tag.into())).collect()
             }
         })
+    }
+
+    /// The tags that patterns choose from: where referrers go with their image, no pattern chooses the tags that are
+    /// named after a digest, which would overwrite what the destination has of them.
+    pub fn offered(&self, listed: &[Tag]) -> Vec<Tag> {
+        let is_offered =
+            |tag: &&Tag| self.policy.referrers == Referrers::Strip || !tag.is_of_digest();
+        listed.iter().filter(is_offered).cloned().collect()
     }
 
     /// What becomes of one image.

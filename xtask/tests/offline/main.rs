@@ -14,6 +14,7 @@ mod copy_one_read;
 mod copy_outage;
 mod copy_pending;
 mod copy_policy;
+mod copy_referrers;
 mod copy_retries;
 mod copy_shapes;
 mod credential_helpers;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use fakes::registry::FakeRegistry;
 use tokio::sync::watch;
 use xtask::copy::{
-    CopyResult, Destination, Event, Job, Listener, Mode, Options, Policy, RegistryHost, Source, run,
+    CopyResult, Destination, Event, Job, Listener, Mode, Options, Policy, Referrers, RegistryHost,
+    Source, run,
 };
 use xtask::credentials::Credentials;
 use xtask::oci::RepositoryName;
@@ -33,7 +34,11 @@ pub fn job(source: &Repository, name: &str, destinations: Vec<Destination>) -> J
             repository: source.clone(),
             at: tag(name),
         },
-        policy: Policy::default(),
+        // The tests of referrers ask for them: the others count the requests of an image alone.
+        policy: Policy {
+            referrers: Referrers::Strip,
+            ..Policy::default()
+        },
         destinations,
     }
 }

@@ -1,9 +1,9 @@
 //! Our own format: one mapping or a list of them, with `source`, `targets`, and optional `tags`, `platforms`,
-//! `lenient`, `missing-platform` and `attestations`.
+//! `lenient`, `missing-platform`, `attestations` and `referrers`.
 
 use super::Parsed;
 use super::rule::RawRule;
-use crate::copy::{Attestations, MissingPlatform, Policy};
+use crate::copy::{Attestations, MissingPlatform, Policy, Referrers};
 use crate::sync::document::{Node, Position};
 use crate::sync::reader::{ConfigReader, suggestion};
 use crate::sync::template;
@@ -17,6 +17,7 @@ pub(in crate::sync) const KEYS: &[&str] = &[
     "lenient",
     "missing-platform",
     "attestations",
+    "referrers",
 ];
 
 pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
@@ -80,11 +81,16 @@ fn policy(reader: &mut ConfigReader, node: &Node) -> Option<Policy> {
         Some(node) => word(reader, node, "attestations", &ATTESTATIONS),
         None => Some(Attestations::default()),
     };
+    let referrers = match node.get("referrers") {
+        Some(node) => word(reader, node, "referrers", &REFERRERS),
+        None => Some(Referrers::default()),
+    };
     Some(Policy {
         platforms: platforms?,
         lenient: lenient?,
         missing_platform: missing_platform?,
         attestations: attestations?,
+        referrers: referrers?,
     })
 }
 
@@ -98,6 +104,8 @@ const ATTESTATIONS: [(&str, Attestations); 3] = [
     ("strip", Attestations::Strip),
     ("auto", Attestations::Auto),
 ];
+
+const REFERRERS: [(&str, Referrers); 2] = [("keep", Referrers::Keep), ("strip", Referrers::Strip)];
 
 /// What one of the `known` words means.
 fn word<T: Copy>(

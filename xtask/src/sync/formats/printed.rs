@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::copy::{Attestations, MissingPlatform, Policy};
+use crate::copy::{Attestations, MissingPlatform, Policy, Referrers};
 use crate::oci::Tag;
 use crate::sync::request::{DestinationTags, Request, Rule, RuleDestination};
 use crate::sync::tags::Select;
@@ -57,6 +57,7 @@ fn entry(rule: &Rule) -> Result<String, String> {
         lenient,
         missing_platform,
         attestations,
+        referrers,
     } = policy;
     let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
     list(&mut out, "platforms", &platforms)?;
@@ -71,6 +72,9 @@ fn entry(rule: &Rule) -> Result<String, String> {
         Attestations::Auto => {}
         Attestations::Keep => out += "  attestations: keep\n",
         Attestations::Strip => out += "  attestations: strip\n",
+    }
+    if *referrers == Referrers::Strip {
+        out += "  referrers: strip\n";
     }
     Ok(out)
 }

@@ -6,10 +6,11 @@
 use indexmap::IndexSet;
 
 use super::regsync_keys::{
-    CREDS, CREDS_MEANING, ENTRY, MEANING, MEDIA_TYPES, TOP, TUNING, is_set, says_something,
+    CREDS, CREDS_MEANING, ENTRY, MEANING, MEDIA_TYPES, REFERRERS, TOP, TUNING, is_set,
+    says_something,
 };
 use super::{Parsed, regsync_tags};
-use crate::copy::Policy;
+use crate::copy::{Policy, Referrers};
 use crate::credentials::{Credentials, Login, NoLogin, Prefix};
 use crate::exit::nearest;
 use crate::oci::Reference;
@@ -38,7 +39,7 @@ pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parse
     }
     let defaults = document.get("defaults");
     if let Some(defaults) = defaults {
-        file.keys(defaults, &[], MEANING);
+        file.keys(defaults, &REFERRERS, MEANING);
     }
     for entry in file.reader.items(document.get("sync"), "`sync`") {
         if let Some(rules) = file.entry(entry, defaults) {
@@ -180,11 +181,20 @@ impl RegsyncFile<'_, '_> {
         if !self.keys(entry, ENTRY, MEANING) {
             return None;
         }
-        for key in MEANING {
+        let effective = |key: &str| {
             let value = entry.get(key).filter(|it| is_set(key, it));
-            let value = value.or_else(|| defaults?.get(key));
-            if let Some(value) = value {
-                self.refuse(key, value);
+            value.or_else(|| defaults?.get(key))
+        };
+        let referrers = match REFERRERS
+            .iter()
+            .any(|key| effective(key).is_some_and(says_something))
+        {
+            true => Referrers::Keep,
+            false => Referrers::Strip,
+        };
+        for key in MEANING {
+            if let Some(value) = effective(key) {
+                self.refuse(key, value, referrers);
             }
         }
         let source = self.required(entry, "source", None);
@@ -194,7 +204,7 @@ impl RegsyncFile<'_, '_> {
         let source = self.reference(entry, "source", &source);
         let target = self.reference(entry, "target", &target);
         let (source, target) = (source?, target?);
-        match kind.as_str() {
+        let rules = match kind.as_str() {
             "image" => self.image(entry, &source, &target).map(|it| vec![it]),
             "repository" => self.repository(entry, &source, &target),
             "registry" => {
@@ -208,10 +218,15 @@ impl RegsyncFile<'_, '_> {
                 self.reader.problem(entry.position, sentence);
                 None
             }
+        };
+        let mut rules = rules?;
+        for rule in &mut rules {
+            rule.policy.referrers = referrers;
         }
+        Some(rules)
     }
 
-    fn refuse(&mut self, key: &str, value: &Node) {
+    fn refuse(&mut self, key: &str, value: &Node, referrers: Referrers) {
         let says = match key {
             "mediaTypes" => {
                 let Value::List(items) = &value.value else {
@@ -223,8 +238,9 @@ impl RegsyncFile<'_, '_> {
                 };
                 !items.is_empty() && !MEDIA_TYPES.into_iter().all(has)
             }
-            // Without `referrers`, which is refused, they do nothing.
-            "referrerFilters" | "referrerSource" | "referrerTarget" => false,
+            "referrerFilters" | "referrerSource" | "referrerTarget" => {
+                referrers == Referrers::Keep && says_something(value)
+            }
             _ => says_something(value),
         };
         if says && !self.refused.contains(&value.position) {

@@ -4,7 +4,17 @@ use crate::sync::document::{Node, Value};
 
 pub(super) const TOP: &[&str] = &["version", "creds", "defaults", "sync"];
 pub(super) const CREDS: &[&str] = &["registry", "user", "pass", "tls"];
-pub(super) const ENTRY: &[&str] = &["source", "target", "type", "tags", "tagSets"];
+pub(super) const ENTRY: &[&str] = &[
+    "source",
+    "target",
+    "type",
+    "tags",
+    "tagSets",
+    "digestTags",
+    "referrers",
+];
+/// Either of them set: what belongs to an image goes with it.
+pub(super) const REFERRERS: [&str; 2] = ["referrers", "digestTags"];
 
 /// They do not change what is copied from where to where.
 pub(super) const TUNING: &[&str] = &[
@@ -38,7 +48,6 @@ pub(super) const TUNING: &[&str] = &[
 /// They may change what is copied: refused wherever they say something.
 pub(super) const MEANING: &[&str] = &[
     "backup",
-    "digestTags",
     "includeExternal",
     "mediaTypes",
     "platform",
@@ -46,7 +55,6 @@ pub(super) const MEANING: &[&str] = &[
     "referrerFilters",
     "referrerSource",
     "referrerTarget",
-    "referrers",
     "repos",
 ];
 

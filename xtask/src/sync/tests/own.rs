@@ -137,3 +137,21 @@ platforms: linux/amd64
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
+
+#[test]
+fn tags_named_after_a_digest_go_with_their_image_and_are_chosen_by_no_pattern() {
+    let of_digest = format!("sha256-{}", "0a".repeat(32));
+    let listed = format!("v1 {of_digest} {of_digest}.sig sha256-x");
+    let rule = "{source: a.io/x, targets: [b.io/x]";
+    let chosen =
+        |more: &str| copies(&read_text(&format!("{rule}{more}}}")).unwrap(), &listed).len();
+    assert_eq!(chosen(""), 2);
+    assert_eq!(chosen(", tags: ['*']"), 2);
+    assert_eq!(chosen(", referrers: strip"), 4);
+    assert_eq!(chosen(&format!(", tags: ['{of_digest}.sig']")), 1);
+    let said = read_text(&format!("{rule}, referrers: drop}}")).unwrap_err();
+    assert!(
+        said.contains("`referrers` cannot be `drop`; hint: "),
+        "{said}"
+    );
+}

@@ -1,6 +1,7 @@
 //! regsync's file: the examples of regclient's documentation and of its own tests.
 
 use super::*;
+use crate::copy::Referrers;
 
 /// `docs/examples/regsync.yml` of regclient, without its `backup`, which is refused.
 pub(super) const EXAMPLE: &str = r#"version: 1
@@ -209,15 +210,15 @@ fn what_changes_what_is_copied_and_is_not_read_is_named() {
     let entry =
         |more: &str| format!("sync: [{{source: a.io/x, target: b.io/x, type: image, {more}}}]");
     for (text, sentence) in [
-        (entry("referrers: true"), "`referrers` would change what is copied"),
-        (entry("digestTags: true"), "`digestTags` would change what is copied"),
+        (entry("referrers: true, referrerFilters: [{artifactType: x}]"), "`referrerFilters` would change what is copied"),
+        (entry("digestTags: true, referrerSource: a.io/z"), "`referrerSource` would change what is copied"),
         (entry("platform: linux/amd64"), "`platform` would change what is copied"),
         (entry("platforms: [linux/amd64]"), "`platforms` would change what is copied"),
         (entry("includeExternal: true"), "`includeExternal` would change what is copied"),
         (entry("mediaTypes: [application/vnd.oci.image.index.v1+json]"), "`mediaTypes` would change"),
         (entry("repos: {allow: [a]}"), "`repos` would change what is copied"),
         (entry("platfrom: x"), "unknown key `platfrom`; hint: did you mean `platform`?"),
-        (format!("defaults: {{referrers: true}}\n{}", entry("")), "line 1, column 23: `referrers` would"),
+        (format!("defaults: {{includeExternal: true}}\n{}", entry("")), "line 1, column 29: `includeExternal` would"),
         ("sync: [{source: a.io, target: b.io, type: registry}]".to_owned(), "`type: registry` is not read"),
         ("sync: [{source: a.io/x, target: b.io/x, type: images}]".to_owned(), "`type` is `image` or `repository`"),
         ("sync: [{source: a.io/x, type: image}]".to_owned(), "`target` is missing"),
@@ -237,10 +238,32 @@ fn what_changes_what_is_copied_and_is_not_read_is_named() {
     }
     // An entry's own value counts instead of the default.
     let text = format!(
-        "defaults: {{referrers: true}}\n{}",
-        entry("referrers: false")
+        "defaults: {{includeExternal: true}}\n{}",
+        entry("includeExternal: false")
     );
     assert!(read_regsync(&text).is_ok());
+}
+
+#[test]
+fn referrers_go_with_an_image_where_they_are_asked_for() {
+    let entry =
+        |more: &str| format!("sync: [{{source: a.io/x, target: b.io/x, type: image, {more}}}]");
+    let with_default = |more: &str| format!("defaults: {{referrers: true}}\n{}", entry(more));
+    for (text, referrers) in [
+        (entry(""), Referrers::Strip),
+        (entry("referrers: false"), Referrers::Strip),
+        (
+            entry("referrerFilters: [{artifactType: x}]"),
+            Referrers::Strip,
+        ),
+        (entry("referrers: true"), Referrers::Keep),
+        (entry("digestTags: true"), Referrers::Keep),
+        (with_default(""), Referrers::Keep),
+        (with_default("referrers: false"), Referrers::Strip),
+    ] {
+        let request = read_regsync(&text).expect(&text);
+        assert_eq!(request.rules[0].policy.referrers, referrers, "{text}");
+    }
 }
 
 #[test]
