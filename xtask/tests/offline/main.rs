@@ -1,5 +1,6 @@
 //! The tests that need nothing but Rust: every server is a fake of this process.
 
+mod anywhere;
 mod bad_base;
 mod bad_input;
 mod builder;

@@ -135,7 +135,10 @@ async fn what_is_no_image_at_all() {
         ("oci-archive:missing.tar", absent),
         ("oci:missing", "there is no directory of that name"),
         ("oci:noise", "there is no directory of that name"),
-        ("oci:folder", "folder/index.json"),
+        (
+            "oci:folder",
+            "`folder` is no image layout: it has no `index.json`",
+        ),
         ("foo", "`--image foo` names no image; hint: `docker:NAME`"),
     ] {
         refused(&fixture, image, 2, &[part]).await;
