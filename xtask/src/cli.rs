@@ -198,7 +198,7 @@ pub struct SyncArgs {
     #[arg(long, value_name = "PATH", requires = "registry")]
     pub namespace: Option<String>,
     /// Write what the files ask for in our own format, without logins, and do nothing
-    #[arg(long, conflicts_with_all = ["tags", "dry_run", "force", "only_failed", "succeeded", "report", "shard"])]
+    #[arg(long, conflicts_with_all = ["tags", "dry_run", "force", "only_failed", "succeeded", "report", "shard", "os", "arch"])]
     pub print: bool,
     #[command(flatten)]
     pub options: SyncOptions,

@@ -7,10 +7,10 @@ use clap::Args;
 /// What `sync` and `copy` take in image-syncer's words.
 #[derive(Debug, Args)]
 pub struct ImageSyncerOptions {
-    /// With `--arch`, in image-syncer's way: the operating systems of `--platform`; `linux` if not given
-    #[arg(long, value_name = "OS", requires = "arch")]
+    /// Whichever images for these operating systems there are: `linux`, `windows:10.0.17763`; one each time
+    #[arg(long, value_name = "OS", conflicts_with = "platform")]
     pub os: Vec<String>,
-    /// Only these architectures, of what an image has of them: `amd64`, `arm:v7`; one each time
+    /// The same for architectures: `amd64`, `arm:v7`; with both options, an image fits both
     #[arg(long, value_name = "ARCHITECTURE", conflicts_with = "platform")]
     pub arch: Vec<String>,
     /// Write the images that are in place to this file, as image-syncer's images

@@ -80,6 +80,7 @@ pub(super) fn filtered(
     let missing = policy.platforms.iter().filter(is_missing);
     let missing_platforms: Vec<Platform> = match is_no_image {
         true => Vec::new(),
+        false if policy.any_of && decision.stays => Vec::new(),
         false => missing.cloned().collect(),
     };
     if !decision.stays && missing_platforms.is_empty() {

@@ -85,6 +85,8 @@ pub struct Policy {
     pub platforms: Vec<Platform>,
     /// Copy the other platforms when the source lacks one.
     pub lenient: bool,
+    /// Whichever of the platforms the source has will do: it lacks them only if it has none.
+    pub any_of: bool,
     /// What happens to an image of which nothing is copied because the source lacks a platform.
     pub missing_platform: MissingPlatform,
     pub attestations: Attestations,

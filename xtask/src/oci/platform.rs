@@ -43,11 +43,14 @@ pub struct Platform {
 pub struct PlatformError(String);
 
 impl Platform {
-    /// Whether `other` is what this asks for, however both are spelled; the variant is compared only if this has one.
+    /// Whether `other` is what this asks for, however both are spelled. What this leaves open is not compared: a part
+    /// that is empty or `None`.
     pub fn fits(&self, other: &Platform) -> bool {
-        let (asked, other) = (self.normalized(), other.normalized());
-        (asked.os, asked.architecture) == (other.os, other.architecture)
-            && (self.variant.is_none() || asked.variant == other.variant)
+        let (asked, there) = (self.normalized(), other.normalized());
+        (self.os.is_empty() || asked.os == there.os)
+            && (self.os_version.is_none() || self.os_version == other.os_version)
+            && (self.architecture.is_empty() || asked.architecture == there.architecture)
+            && (self.variant.is_none() || asked.variant == there.variant)
     }
 
     /// How far below this `other` is, if what is made for `other` runs on this: 0 for the same variant, `None` for
@@ -139,7 +142,11 @@ impl FromStr for Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
+        f.write_str(&self.os)?;
+        if self.is_named() {
+            f.write_str("/")?;
+        }
+        f.write_str(&self.architecture)?;
         if let Some(variant) = &self.variant {
             write!(f, "/{variant}")?;
         }

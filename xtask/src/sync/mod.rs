@@ -22,6 +22,7 @@ mod image_pattern;
 mod list_tags;
 mod local;
 mod merge;
+mod os_and_arch;
 mod probe;
 mod progress;
 mod read;

@@ -19,6 +19,7 @@ use super::tags::{Select, TagFilter};
 use crate::copy::{Attestations, MissingPlatform};
 use crate::credentials::Prefix;
 use crate::exit::Problems;
+use crate::oci::Platform;
 
 /// The files and filters of the command line.
 #[derive(Clone, Debug, Default)]
@@ -39,8 +40,8 @@ pub struct Inputs {
     pub missing_platform: Option<MissingPlatform>,
     /// `--attestations`: replaces those in the files.
     pub attestations: Option<Attestations>,
-    /// `--arch`: an image may lack some of the platforms.
-    pub lenient: bool,
+    /// `--os` and `--arch`: whichever of these an image has, and no image that has none.
+    pub any_platform_of: Vec<Platform>,
 }
 
 /// Reads and validates everything, with `lookup` for variables (an unset and an empty one are `None`). Blocking.
@@ -190,11 +191,15 @@ fn narrow(
     let policies = rules.iter_mut().map(|it| &mut it.policy);
     let policies = policies.chain(local.map(|it| &mut it.policy));
     for policy in policies {
-        policy.missing_platform = inputs.missing_platform.unwrap_or(policy.missing_platform);
         if !platforms.is_empty() {
             policy.platforms = platforms.clone();
-            policy.lenient |= inputs.lenient;
         }
+        if !inputs.any_platform_of.is_empty() {
+            policy.platforms = inputs.any_platform_of.clone();
+            policy.any_of = true;
+            policy.missing_platform = MissingPlatform::Skip;
+        }
+        policy.missing_platform = inputs.missing_platform.unwrap_or(policy.missing_platform);
         policy.attestations = inputs.attestations.unwrap_or(policy.attestations);
     }
 }

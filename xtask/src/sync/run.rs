@@ -19,6 +19,7 @@ use crate::settings::Settings;
 use super::files::{self, Failures};
 use super::formats::printed;
 use super::local;
+use super::os_and_arch::any_of;
 use super::probe::Registries;
 use super::progress::ProgressReporter;
 use super::resolve::{Resolved, resolve};
@@ -34,7 +35,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
             (Some(registry), None) => Some(registry.clone()),
             (None, _) => args.to.clone(),
         },
-        ..inputs(&args.options)
+        ..inputs(&args.options)?
     };
     let request = begin(settings, console, &args.options, &inputs)?;
     if args.print {
@@ -70,7 +71,7 @@ pub async fn copy(settings: &Settings, console: &Arc<Console>, args: &CopyArgs) 
             source: args.source.clone(),
             destinations: args.destinations.clone(),
         }),
-        ..inputs(&args.options)
+        ..inputs(&args.options)?
     };
     let request = begin(settings, console, &args.options, &inputs)?;
     let nothing = Exit::Failed;
@@ -232,11 +233,11 @@ pub fn keeps_report(args: &SyncOptions) -> bool {
 }
 
 /// What the options say, whatever is copied.
-fn inputs(args: &SyncOptions) -> Inputs {
-    Inputs {
+fn inputs(args: &SyncOptions) -> Result<Inputs> {
+    Ok(Inputs {
         auth: args.auth.clone(),
         tags: args.tags.clone(),
-        platforms: platforms(args),
+        platforms: args.platform.clone(),
         missing_platform: args.missing_platform.map(|it| match it {
             cli::MissingPlatform::Fail => MissingPlatform::Fail,
             cli::MissingPlatform::Skip => MissingPlatform::Skip,
@@ -246,9 +247,10 @@ fn inputs(args: &SyncOptions) -> Inputs {
             cli::Attestations::Strip => Attestations::Strip,
             cli::Attestations::Auto => Attestations::Auto,
         }),
-        lenient: !args.image_syncer.arch.is_empty(),
+        any_platform_of: any_of(&args.image_syncer.os, &args.image_syncer.arch)
+            .map_err(bad_input)?,
         ..Inputs::default()
-    }
+    })
 }
 
 /// What `inputs` ask for, with the variables of the run.
@@ -256,21 +258,4 @@ pub(super) fn request(settings: &Settings, inputs: &Inputs) -> Result<Request> {
     read(inputs, &|name| {
         settings.environment.get(name).map(str::to_owned)
     })
-}
-
-/// What `--platform` says, or `--os` and `--arch` in image-syncer's way.
-fn platforms(args: &SyncOptions) -> Vec<String> {
-    let linux = ["linux".to_owned()];
-    let systems = match args.image_syncer.os.is_empty() {
-        true => &linux[..],
-        false => &args.image_syncer.os,
-    };
-    let both = systems.iter().flat_map(|os| {
-        args.image_syncer
-            .arch
-            .iter()
-            .map(move |arch| format!("{os}/{arch}"))
-    });
-    let both = both.map(|it| it.replace(':', "/"));
-    args.platform.iter().cloned().chain(both).collect()
 }

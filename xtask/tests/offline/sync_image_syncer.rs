@@ -2,6 +2,8 @@
 
 use fakes::registry::{AuthMode, Behavior, FakeRegistry, PASSWORD, USER};
 
+use xtask::oci::Platform;
+
 use crate::support::sync_fixture::{SyncFixture, digest};
 
 const ONE: [&str; 1] = ["linux/amd64"];
@@ -147,7 +149,11 @@ async fn its_options_are_taken() {
         .expect(0, &["1 of 1 in place"]);
 
     for (wrong, said) in [
-        (vec!["--os", "linux"], "--arch"),
+        (
+            vec!["--os", "linux", "--platform", "linux/amd64"],
+            "cannot be used with",
+        ),
+        (vec!["--os", "linux", "--print"], "cannot be used with"),
         (
             vec!["--arch", "amd64", "--platform", "linux/amd64"],
             "cannot be used with",
@@ -159,4 +165,99 @@ async fn its_options_are_taken() {
         let run = fixture.sync(&[&["images.yaml"][..], &wrong].concat()).await;
         run.expect(2, &[said]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_system_or_an_architecture_whatever_there_is_is_copied_and_an_image_without_is_passed_over()
+ {
+    let (source, there) = (open().await, open().await);
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    for (tag, platforms) in [
+        (
+            "both",
+            &[
+                "linux/amd64",
+                "windows/amd64",
+                "linux/arm/v6",
+                "linux/arm/v7",
+            ][..],
+        ),
+        ("mainframe", &["linux/s390x", "linux/ppc64le"]),
+        ("single", &["linux/arm64"]),
+    ] {
+        let image = format!("source.io/app:{tag}");
+        fixture.publish(&image, platforms).await;
+    }
+    let platforms = |repository: &str, tag: &str| -> Vec<String> {
+        let manifests = there.manifests();
+        let Some((_, bytes)) = manifests.get(&(repository.to_owned(), tag.to_owned())) else {
+            return Vec::new();
+        };
+        let index: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        let Some(children) = index["manifests"].as_array() else {
+            return vec!["single".to_owned()];
+        };
+        let platforms = children.iter().map(|it| {
+            let it: Platform = serde_json::from_value(it["platform"].clone()).unwrap();
+            it.to_string()
+        });
+        platforms.collect()
+    };
+    for (repository, options, both, mainframe, single) in [
+        (
+            "a",
+            &["--arch", "amd64"][..],
+            &["linux/amd64", "windows/amd64"][..],
+            0,
+            0,
+        ),
+        ("b", &["--os", "windows"], &["windows/amd64"], 0, 0),
+        (
+            "c",
+            &["--os", "linux", "--arch", "arm"],
+            &["linux/arm/v6", "linux/arm/v7"],
+            0,
+            0,
+        ),
+        (
+            "d",
+            &["--arch", "arm:v7", "--arch", "arm64"],
+            &["linux/arm/v7"],
+            0,
+            1,
+        ),
+        ("e", &["--os", "linux", "--arch", "s390x"], &[], 1, 0),
+        ("f", &["--arch", "riscv64"], &[], 0, 0),
+    ] {
+        fixture.write(
+            "images.yaml",
+            &format!("source.io/app: one.io/{repository}"),
+        );
+        let run = fixture.sync(&[&["images.yaml"], options].concat()).await;
+        run.expect(0, &[]);
+        assert_eq!(platforms(repository, "both"), both, "{options:?}: {run}");
+        assert_eq!(
+            platforms(repository, "mainframe").len(),
+            mainframe,
+            "{options:?}: {run}"
+        );
+        assert_eq!(
+            platforms(repository, "single").len(),
+            single,
+            "{options:?}: {run}"
+        );
+    }
+    // Unless it is said to be a failure.
+    let strict = [
+        "images.yaml",
+        "--arch",
+        "amd64",
+        "--missing-platform",
+        "fail",
+    ];
+    let said = "there is no image for amd64; it has linux/s390x, linux/ppc64le";
+    fixture
+        .sync(&strict)
+        .await
+        .expect(3, &["1 of 3 in place", said]);
 }

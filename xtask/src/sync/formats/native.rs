@@ -88,6 +88,7 @@ fn policy(reader: &mut ConfigReader, node: &Node) -> Option<Policy> {
     Some(Policy {
         platforms: platforms?,
         lenient: lenient?,
+        any_of: false,
         missing_platform: missing_platform?,
         attestations: attestations?,
         referrers: referrers?,

@@ -55,6 +55,8 @@ fn entry(rule: &Rule) -> Result<String, String> {
     let Policy {
         platforms,
         lenient,
+        // Only the command line asks for it, and then nothing is printed.
+        any_of: _,
         missing_platform,
         attestations,
         referrers,
