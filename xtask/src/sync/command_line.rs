@@ -23,14 +23,12 @@ pub struct Named {
     pub destinations: Vec<String>,
 }
 
-/// What the source is.
-pub(super) enum Source {
-    Registry(Rule),
-    Local(LocalImage),
-}
-
-/// What is copied, as it is; or `None`, with the problems recorded.
-pub(super) fn read(named: &Named, problems: &mut Problems) -> Option<Source> {
+/// What is copied, as it is: it becomes one of the `rules`, or is returned. Problems are recorded.
+pub(super) fn read(
+    named: &Named,
+    rules: &mut Vec<Rule>,
+    problems: &mut Problems,
+) -> Option<LocalImage> {
     if let Some(kind) = named.destinations.iter().find_map(|it| local_kind(it)) {
         problems.push(format!(
             "a destination: `{kind}:` is not in a registry, and only into one is copied; hint: `REGISTRY/REPOSITORY:TAG`"
@@ -38,7 +36,8 @@ pub(super) fn read(named: &Named, problems: &mut Problems) -> Option<Source> {
         return None;
     }
     let Some(kind) = local_kind(&named.source) else {
-        return rule(named, problems).map(Source::Registry);
+        rules.extend(rule(named, problems));
+        return None;
     };
     if named.destinations.is_empty() {
         problems.push(format!(
@@ -46,7 +45,7 @@ pub(super) fn read(named: &Named, problems: &mut Problems) -> Option<Source> {
         ));
         return None;
     }
-    local(named, problems).map(Source::Local)
+    local(named, problems)
 }
 
 fn local(named: &Named, problems: &mut Problems) -> Option<LocalImage> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::auth_file;
-use super::command_line::{self, Named, Source};
+use super::command_line::{self, Named};
 use super::conflict::conflicts;
 use super::default_registry::DefaultRegistry;
 use super::formats::{self, Parsed};
@@ -60,11 +60,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     }
     let mut local = None;
     if let Some(named) = &inputs.named {
-        match command_line::read(named, &mut problems) {
-            Some(Source::Registry(rule)) => found.rules.push(rule),
-            Some(Source::Local(image)) => local = Some(image),
-            None => {}
-        }
+        local = command_line::read(named, &mut found.rules, &mut problems);
     } else if inputs.files.is_empty() {
         problems.push(
             "nothing says what to copy; hint: `sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows",

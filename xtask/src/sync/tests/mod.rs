@@ -9,6 +9,7 @@ mod printed;
 mod problems;
 mod regsync;
 mod schema;
+mod shapes;
 mod skopeo;
 
 use super::*;
