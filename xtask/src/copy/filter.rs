@@ -122,7 +122,7 @@ impl Filter<'_> {
         match (&node.content, self.own.get(node.manifest.digest())) {
             (Content::Index(index), _) => self.decide_index(&node.manifest, index),
             (Content::Image(_), Some(platform)) => Ok(self.image(platform)),
-            (Content::Image(_), None) => Ok(Decision {
+            (Content::Image(_), None) | (Content::Artifact(_), _) => Ok(Decision {
                 stays: true,
                 has_images: false,
             }),
@@ -205,10 +205,8 @@ impl Filter<'_> {
 
     /// The manifest that a child without a platform names as its subject.
     fn about(&self, child: &Descriptor) -> Option<&Digest> {
-        match &self.decided.get(&child.digest)?.0.content {
-            Content::Image(image) => image.subject.as_ref().map(|it| &it.digest),
-            Content::Index(_) => None,
-        }
+        let (node, _) = self.decided.get(&child.digest)?;
+        node.content.subject().map(|it| &it.digest)
     }
 }
 
@@ -281,7 +279,7 @@ mod tests {
         let tree = Tree::read((*all.last().unwrap()).clone(), fetch).await?;
         let images = tree.nodes().filter(|node| match &node.content {
             Content::Image(image) => image.is_runnable() && !policy.platforms.is_empty(),
-            Content::Index(_) => false,
+            Content::Index(_) | Content::Artifact(_) => false,
         });
         let s390x: Platform = "linux/s390x".parse().unwrap();
         let own = images.map(|node| (node.manifest.digest().clone(), s390x.clone()));

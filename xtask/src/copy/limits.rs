@@ -138,6 +138,10 @@ impl ImageCount {
                 within("layers", image.layers.len(), LAYERS)?;
                 (&image.layers, Some(&image.config))
             }
+            Content::Artifact(artifact) => {
+                within("blobs", artifact.blobs.len(), LAYERS)?;
+                (&artifact.blobs, None)
+            }
         };
         self.entries += blobs.len();
         within("layers and manifests in all", self.entries, ENTRIES)?;

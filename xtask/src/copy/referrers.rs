@@ -126,7 +126,7 @@ impl Referrers {
                     None => {}
                     Some(manifest) => match manifest.content().map_err(Error::from)? {
                         Content::Index(index) => listed.extend(index.manifests),
-                        Content::Image(_) => self.problems.push(format!(
+                        Content::Image(_) | Content::Artifact(_) => self.problems.push(format!(
                             "the tag `{tag}` names an image where a list of referrers should be"
                         )),
                     },

@@ -106,6 +106,7 @@ impl Node {
         let (children, config) = match &self.content {
             Content::Index(index) => (&index.manifests, None),
             Content::Image(image) => (&image.layers, Some(&image.config)),
+            Content::Artifact(artifact) => (&artifact.blobs, None),
         };
         children.iter().chain(config)
     }

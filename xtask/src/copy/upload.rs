@@ -134,7 +134,7 @@ impl Uploader<'_> {
         let by_digest = |it: &Manifest| (TagOrDigest::Digest(it.digest().clone()), it.clone());
         let (images, indexes): (Vec<_>, Vec<_>) = below
             .iter()
-            .partition(|it| matches!(it.content(), Ok(Content::Image(_))));
+            .partition(|it| !matches!(it.content(), Ok(Content::Index(_))));
         self.put_all(images.into_iter().map(by_digest).collect())
             .await?;
         for index in indexes {

@@ -106,7 +106,7 @@ impl Copies<'_> {
                 let images = images.filter(|it| it.attested().is_none());
                 images.map(|it| it.digest).collect()
             }
-            Some(Content::Image(_)) | None => Vec::new(),
+            Some(Content::Image(_) | Content::Artifact(_)) | None => Vec::new(),
         })
     }
 
@@ -203,7 +203,7 @@ impl Copies<'_> {
             None => Vec::new(),
             Some(manifest) => match manifest.content().map_err(Error::from)? {
                 Content::Index(index) => index.manifests,
-                Content::Image(_) => {
+                Content::Image(_) | Content::Artifact(_) => {
                     self.problems.push(format!(
                         "the destination's tag `{tag}` names an image where a list of referrers should be; it is left"
                     ));

@@ -57,6 +57,12 @@ pub(super) fn manifest(data: &[u8]) {
             let descriptors = image.layers.iter().chain([&image.config]);
             descriptors.chain(&image.subject).for_each(is_written_back);
         }
+        Ok(Content::Artifact(artifact)) => {
+            let descriptors = artifact.blobs.iter();
+            descriptors
+                .chain(&artifact.subject)
+                .for_each(is_written_back);
+        }
         Ok(Content::Index(index)) => {
             index.manifests.iter().for_each(is_written_back);
             assert_eq!(children(&index_of(&index.manifests)), index.manifests);

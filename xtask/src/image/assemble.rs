@@ -164,6 +164,12 @@ impl<'a> Assembly<'a> {
                 self.push(index)
             }
             oci::Content::Image(image) => self.single(manifest, &image)?,
+            oci::Content::Artifact(artifact) => {
+                for blob in &artifact.blobs {
+                    self.blob(blob, listed.digest.as_str())?;
+                }
+                self.push(manifest)
+            }
         };
         if descriptor.platform.is_none() {
             descriptor.platform.clone_from(&listed.platform);

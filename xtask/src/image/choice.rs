@@ -50,6 +50,7 @@ fn is_about(listed: &Descriptor, bytes: Bytes) -> bool {
                     .is_some_and(|it| !it.is_empty());
             image.subject.is_some() || is_artifact
         }
+        Ok(Content::Artifact(_)) => true,
         _ => false,
     }
 }

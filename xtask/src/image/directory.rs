@@ -63,6 +63,7 @@ pub(super) fn read(
                 roots
             }
             Content::Index(index) => index.manifests,
+            Content::Artifact(artifact) => artifact.blobs,
             // The config last, because the list is worked off from its end: it comes before the layers.
             Content::Image(image) => [image.layers, vec![image.config]].concat(),
         };

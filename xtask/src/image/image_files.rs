@@ -53,6 +53,7 @@ impl ImageFiles {
                     });
                 }
                 Content::Index(index) => index.manifests,
+                Content::Artifact(_) => Vec::new(),
             };
             let distance = |child: &Descriptor| match &child.platform {
                 Some(own) => platform.distance(own),

@@ -92,6 +92,18 @@ pub struct Manifest {
 pub enum Content {
     Image(Image),
     Index(Index),
+    Artifact(Artifact),
+}
+
+impl Content {
+    /// The manifest that this one is about, such as the image that it signs.
+    pub fn subject(&self) -> Option<&Descriptor> {
+        match self {
+            Content::Image(image) => image.subject.as_ref(),
+            Content::Artifact(artifact) => artifact.subject.as_ref(),
+            Content::Index(_) => None,
+        }
+    }
 }
 
 /// A manifest of one image or artifact.
@@ -126,6 +138,17 @@ impl Image {
 pub struct Index {
     #[serde(default, deserialize_with = "null_is_default")]
     pub manifests: Vec<Descriptor>,
+}
+
+/// What was an artifact's manifest before OCI 1.1 gave that of an image to artifacts.
+///
+/// <https://github.com/opencontainers/image-spec/blob/v1.1.0-rc2/artifact.md>
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Artifact {
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub blobs: Vec<Descriptor>,
+    /// The manifest that this one is about.
+    pub subject: Option<Descriptor>,
 }
 
 /// Why bytes are not a supported manifest.
@@ -218,6 +241,8 @@ impl Manifest {
             serde_json::from_value(document).map(Content::Index)
         } else if media_type::is_image(&self.media_type) {
             serde_json::from_value(document).map(Content::Image)
+        } else if self.media_type == media_type::OCI_ARTIFACT {
+            serde_json::from_value(document).map(Content::Artifact)
         } else {
             return Err(ManifestError::Unsupported(self.media_type.clone()));
         };
@@ -226,10 +251,11 @@ impl Manifest {
 }
 
 /// Every name of a manifest that is read here.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "mediaType",
     "config",
     "layers",
+    "blobs",
     "manifests",
     "digest",
     "size",

@@ -2,6 +2,8 @@
 
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// In the drafts of OCI 1.1, and still in registries.
+pub const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
@@ -12,7 +14,8 @@ pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json"
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
-    application/vnd.docker.distribution.manifest.v2+json";
+    application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.oci.artifact.manifest.v1+json";
 
 /// A manifest that lists other manifests.
 pub fn is_index(media_type: &str) -> bool {
@@ -53,7 +56,7 @@ pub fn is_of_image(media_type: &str) -> bool {
 
 /// A manifest or index; anything else is a blob.
 pub fn is_manifest(media_type: &str) -> bool {
-    is_index(media_type) || is_image(media_type)
+    is_index(media_type) || is_image(media_type) || media_type == OCI_ARTIFACT
 }
 
 #[cfg(test)]
@@ -65,7 +68,13 @@ mod tests {
         let asked: Vec<&str> = ACCEPT.split(", ").collect();
         assert_eq!(
             asked,
-            [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST]
+            [
+                OCI_INDEX,
+                OCI_MANIFEST,
+                DOCKER_LIST,
+                DOCKER_MANIFEST,
+                OCI_ARTIFACT
+            ]
         );
         assert!(asked.iter().all(|media_type| is_manifest(media_type)));
         assert!(!is_manifest(OCI_CONFIG));

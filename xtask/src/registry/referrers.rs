@@ -20,7 +20,7 @@ impl Repository {
         let manifest = self.get_manifest(&tag.into()).await?;
         match manifest.map(|it| it.content()).transpose()? {
             Some(Content::Index(index)) => Ok(index.manifests),
-            Some(Content::Image(_)) | None => Ok(Vec::new()),
+            Some(Content::Image(_) | Content::Artifact(_)) | None => Ok(Vec::new()),
         }
     }
 

@@ -166,6 +166,7 @@ async fn for_platform(
     let repository = &root.base.repository;
     let digest = match root.manifest.content()? {
         Content::Image(_) => root.manifest.digest().clone(),
+        Content::Artifact(_) => bail!("it is no image"),
         Content::Index(index) => {
             let children = index.manifests.iter();
             let nearest = children

@@ -115,6 +115,7 @@ pub async fn images(repository: &Repository, manifest: &Manifest) -> Result<Vec<
     let index = match manifest.content()? {
         Content::Image(image) => return Ok(vec![(manifest.digest().clone(), image)]),
         Content::Index(index) => index,
+        Content::Artifact(_) => bail!("it is no image"),
     };
     let is_image = |child: &&Descriptor| {
         let platform = child.platform.as_ref();
@@ -126,6 +127,7 @@ pub async fn images(repository: &Repository, manifest: &Manifest) -> Result<Vec<
         match manifest.context("it lists what is not there")?.content()? {
             Content::Image(image) => Ok((child.digest.clone(), image)),
             Content::Index(_) => bail!("an index within an index"),
+            Content::Artifact(_) => bail!("it lists what is no image"),
         }
     });
     try_join_all(ask).await

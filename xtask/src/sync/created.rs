@@ -241,7 +241,7 @@ async fn of_manifest(repository: &Repository, mut at: TagOrDigest) -> Result<Cre
                 let config = config(repository, &image.config).await?;
                 return Ok(config.created().map_or(Created::Undated, Created::At));
             }
-            Content::Image(_) => return Ok(Created::Undated),
+            Content::Image(_) | Content::Artifact(_) => return Ok(Created::Undated),
             Content::Index(index) => {
                 let is_image = |it: &&Descriptor| {
                     it.attested().is_none()

@@ -6,7 +6,7 @@ use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
 use serde_json::json;
 use xtask::copy::{Attestations, CopyResult, CopyStatus, Policy};
-use xtask::oci::{Digest, media_type};
+use xtask::oci::{Digest, Manifest, media_type};
 
 use crate::support::client;
 use crate::support::copying::{copy, destination, job, registry_host, repository};
@@ -64,6 +64,37 @@ async fn an_index_in_an_index_is_copied_whole_filtered_and_stripped() {
         assert_eq!(row.digest == Some(sample.digest()), is_whole);
         let has_attestation = target.manifests().keys().any(|(_, at)| at == attestation);
         assert_eq!(has_attestation, is_whole);
+    }
+}
+
+#[tokio::test]
+async fn an_artifacts_manifest_of_the_drafts_of_oci_is_copied_with_its_blobs() {
+    let mut sample = Sample {
+        blobs: image("linux/amd64", &[noise("sbom", 2000), noise("more", 10)]).blobs,
+        manifests: Vec::new(),
+    };
+    let blobs = sample.blobs.iter();
+    let blobs = blobs.map(|(digest, bytes)| {
+        json!({"mediaType": "application/json", "digest": digest.to_string(), "size": bytes.len()})
+    });
+    let document = json!({"mediaType": media_type::OCI_ARTIFACT, "artifactType": "application/vnd.example.sbom",
+        "blobs": blobs.collect::<Vec<_>>()});
+    let root = Manifest::new(media_type::OCI_ARTIFACT, document.to_string().into());
+    sample.manifests.push(root);
+    let listed = index(media_type::OCI_INDEX, &[(&sample, json!({}))]);
+    for sample in [sample, listed] {
+        for policy in [Policy::default(), wanting("linux/amd64")] {
+            let (source, target) = (plain().await, strict().await);
+            sample.place(&source, "app", "v1");
+            let row = copy_under(policy, &source, &target).await;
+            assert_eq!(
+                (row.status, row.digest),
+                (CopyStatus::Created, Some(sample.digest())),
+                "{:?}",
+                row.reason
+            );
+            assert_eq!(target.blobs().len(), sample.blobs.len());
+        }
     }
 }
 

@@ -180,7 +180,8 @@ impl Store {
     fn has_children(&self, name: &str, manifest: &Value) -> bool {
         let list = |field: &str| manifest[field].as_array().into_iter().flatten();
         let child = |descriptor: &Value| key(name, descriptor["digest"].as_str().unwrap_or(""));
-        let mut blobs = list("layers").chain(manifest.get("config"));
+        let blobs = list("layers").chain(list("blobs"));
+        let mut blobs = blobs.chain(manifest.get("config"));
         list("manifests").all(|it| self.manifests.contains_key(&child(it)))
             && blobs.all(|it| self.blobs.contains_key(&child(it)))
     }

@@ -107,6 +107,7 @@ impl Layout {
                     self.manifests.push(manifest);
                 }
             }
+            oci::Content::Artifact(_) => {}
             oci::Content::Image(image) => {
                 for descriptor in image.layers.into_iter().chain([image.config]) {
                     let file = File::open(blob(directory, &descriptor.digest)).ok();

@@ -123,7 +123,7 @@ impl Published {
         views
             .filter_map(|view| match view {
                 oci::Content::Image(image) => Some(image),
-                oci::Content::Index(_) => None,
+                oci::Content::Index(_) | oci::Content::Artifact(_) => None,
             })
             .map(|image| {
                 let config = serde_json::from_slice(&self.blobs[&image.config.digest]).unwrap();
