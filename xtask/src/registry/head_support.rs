@@ -42,11 +42,25 @@ impl HeadSupport {
         match is_found {
             true => self.agreed.store(MISSING, Ordering::Relaxed),
             false => {
-                let more = |agreed: u32| (agreed < ENOUGH).then_some(agreed + 1);
+                let more = |agreed: u32| (agreed < ENOUGH).then(|| agreed + 1);
                 let _ = self
                     .agreed
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_to_be_missing_stays_so() {
+        let support = HeadSupport::default();
+        support.compare(true);
+        // The answer to a question that was on its way.
+        support.compare(false);
+        assert!(support.is_missing());
     }
 }

@@ -112,7 +112,11 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{DestinationTags, Rule, RuleDestination, Select, TagFilter};
     use super::*;
+    use crate::copy::{CopyResult, Policy};
+    use crate::credentials::Logins;
+    use crate::oci::{RepositoryName, Tag};
 
     fn read(text: &str, index: Option<&str>) -> Result<(usize, usize), String> {
         let shard = Shard::read(Some(text), ShardBy::Repository, index);
@@ -154,5 +158,64 @@ mod tests {
             counts[parts[0] - 1] += 1;
         }
         assert!(counts.iter().all(|it| *it > 60), "{counts:?}");
+    }
+
+    /// 10,000 tags in 100 repositories.
+    fn large() -> Request {
+        let tags: Vec<Tag> = (0..100)
+            .map(|it| format!("v{it}").parse().unwrap())
+            .collect();
+        let rule = |number: usize| {
+            let name = |host: &str| RepositoryName::new(host, &format!("team/app{number}"));
+            Rule {
+                source: name("r.io").unwrap(),
+                select: Select::Tags(TagFilter::names(tags.clone())),
+                only: None,
+                destinations: vec![RuleDestination {
+                    repository: name("one.io").unwrap(),
+                    tags: DestinationTags::Same,
+                }],
+                policy: Policy::default(),
+                origin: String::new(),
+            }
+        };
+        Request {
+            rules: (0..100).map(rule).collect(),
+            local: None,
+            logins: Logins::default(),
+            warnings: Vec::new(),
+            wrong: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn four_parts_of_a_large_plan_are_the_whole_and_nothing_twice() {
+        for by in [ShardBy::Repository, ShardBy::Tag] {
+            let mut all = HashSet::new();
+            for number in 1..=4 {
+                let part = Shard { number, of: 4, by };
+                let mut request = large();
+                part.cut_rules(&mut request);
+                let mut resolved = Resolved::default();
+                for rule in &request.rules {
+                    let rows = rule.copies(&[]).into_iter().map(|copy| {
+                        let image = rule.source.at(copy.at).to_string();
+                        let tags = copy.to.into_iter().flat_map(|(_, tags)| tags).collect();
+                        CopyResult {
+                            tags,
+                            ..CopyResult::failed(image, &rule.source, String::new(), None)
+                        }
+                    });
+                    resolved.failed.extend(rows);
+                }
+                part.cut_images(&mut resolved);
+                let count = resolved.failed.len();
+                assert!((2_250..=2_750).contains(&count), "{by:?} {number}: {count}");
+                for row in resolved.failed {
+                    assert!(all.insert(row.image.clone()), "{} twice", row.image);
+                }
+            }
+            assert_eq!(all.len(), 10_000, "{by:?}");
+        }
     }
 }
