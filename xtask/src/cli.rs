@@ -13,7 +13,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-pub use choices::{Attestations, MissingPlatform};
+pub use choices::{Attestations, Listing, MissingPlatform, ShardBy};
 pub use image_syncer::ImageSyncerOptions;
 pub use report::{MergeArgs, ReportCommand};
 pub use tags::TagsArgs;
@@ -251,6 +251,10 @@ pub struct SyncOptions {
     /// Print what is missing, changed or equal at each registry and how many bytes would move; write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// How to see that nothing is to be done: ask for each tag, or, where the registry has one that tells digests by
+    /// the page, by its listing
+    #[arg(long, value_name = "HOW", default_value = "tags")]
+    pub listing: Listing,
     /// Copy everything again, whatever is there
     #[arg(long)]
     pub force: bool,
@@ -279,13 +283,6 @@ pub struct SyncOptions {
     /// `-vv` shows what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
-}
-
-/// What is cut into parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ShardBy {
-    Repository,
-    Tag,
 }
 
 #[derive(Debug, Args)]

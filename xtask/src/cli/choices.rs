@@ -16,3 +16,17 @@ pub enum Attestations {
     Strip,
     Auto,
 }
+
+/// What is cut into parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShardBy {
+    Repository,
+    Tag,
+}
+
+/// How tags are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listing {
+    Auto,
+    Tags,
+}

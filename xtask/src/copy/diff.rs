@@ -6,6 +6,7 @@ use super::error::CopyError;
 use super::filter::Filtered;
 use super::job::{Destination, Policy};
 use super::limits::FAN_OUT;
+use super::listed;
 use super::source::SourceImage;
 use super::tree::Tree;
 use crate::oci::{Descriptor, Digest, Manifest, Platform, Tag};
@@ -49,6 +50,10 @@ pub(super) async fn diff(
     tags_in_repository: usize,
     force: bool,
 ) -> Result<Diff, CopyError> {
+    if !force && let Some(root) = listed::in_place(image, destination, policy).await? {
+        let before = vec![Some(root.clone()); destination.tags.len()];
+        return Ok(Diff::new(root, destination, before, force));
+    }
     // If one HEAD may be all that is needed, do not read the manifest.
     let reads = policy.is_filter() || force || destination.has_no_tags_yet();
     let at_source = async {

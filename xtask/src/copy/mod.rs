@@ -13,6 +13,7 @@ mod error;
 mod filter;
 mod job;
 mod limits;
+mod listed;
 mod pending;
 mod referrers;
 mod registry_host;
@@ -29,6 +30,7 @@ pub use copier::Copier;
 pub use job::{
     Attestations, Destination, Job, MissingPlatform, Mode, Options, Policy, Referrers, Source,
 };
+pub use listed::use_listings;
 pub use pending::{PendingImage, PendingImageWriter, pending_image};
 pub use registry_host::RegistryHost;
 pub use result::{Bytes, Change, CopyResult, CopyStatus, Event, Listener, TagDiff};

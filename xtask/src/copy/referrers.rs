@@ -28,7 +28,7 @@ pub(super) struct KnownReferrers {
 impl KnownReferrers {
     pub async fn of_image(&self, image: &SourceImage) -> Result<&Referrers, SourceError> {
         let ask = || async {
-            let subjects = vec![image.digest().await?.clone()];
+            let subjects = vec![image.seen().await?];
             Referrers::of(image, subjects).await
         };
         self.of_image.get_or_try_init(ask).await

@@ -69,6 +69,27 @@ impl SourceImage {
         self.head.get_or_try_init(ask).await
     }
 
+    /// What the listing of the source says that the tag names, until the tag itself was asked.
+    pub async fn listed(&self) -> Option<Digest> {
+        match &self.job.source {
+            Source::Registry {
+                repository,
+                at: TagOrDigest::Tag(tag),
+            } if self.head.get().is_none() && self.root.get().is_none() => {
+                repository.listed_digest(tag).await
+            }
+            _ => None,
+        }
+    }
+
+    /// The digest that this run goes by: the listed one where no destination needed more.
+    pub async fn seen(&self) -> Result<Digest, SourceError> {
+        match self.listed().await {
+            Some(listed) => Ok(listed),
+            None => self.digest().await.cloned(),
+        }
+    }
+
     /// The manifest or index at the source.
     pub async fn root(&self) -> Result<&Manifest, SourceError> {
         let read = || async {

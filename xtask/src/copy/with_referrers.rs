@@ -56,7 +56,7 @@ impl Copies<'_> {
     async fn all(&mut self, digest: &Digest, result: &mut CopyResult) -> Result<(), CopyError> {
         let image = &self.task.image;
         let of_image = self.known.of_image(image).await?;
-        if image.digest().await? == digest {
+        if image.seen().await? == *digest {
             self.copy_all(of_image, result).await?;
         } else if !of_image.found.is_empty() {
             self.problems.push(format!(

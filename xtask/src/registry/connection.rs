@@ -16,6 +16,7 @@ use url::Url;
 use super::auth::{Access, Auth, Authorization, Scope};
 use super::error::Error;
 use super::head_support::HeadSupport;
+use super::listing_support::ListingSupport;
 use super::open_uploads::OpenUploads;
 use super::options::Options;
 use super::rate_limiter::RateLimiter;
@@ -32,8 +33,9 @@ pub(super) struct Connection {
     pub options: Options,
     pub head_support: HeadSupport,
     pub referrer_support: ReferrerSupport,
+    pub listing_support: ListingSupport,
     transport: Transport,
-    auth: Auth,
+    pub auth: Auth,
     rate_limiter: RateLimiter,
     window: Window,
     /// Of manifests, and of blobs, as far as their requests are small.
@@ -71,6 +73,7 @@ impl Connection {
             options,
             head_support: HeadSupport::default(),
             referrer_support: ReferrerSupport::default(),
+            listing_support: ListingSupport::default(),
             rate_limiter: match host == DOCKER_HUB {
                 true => RateLimiter::docker_hub(options.share),
                 false => RateLimiter::unlimited(),
@@ -148,6 +151,25 @@ impl Connection {
         limit: usize,
     ) -> Result<(Response, Bytes), Error> {
         let mut response = self.attempt(request, scope).await?;
+        let body = self.transport.document(&mut response, limit).await?;
+        Ok((response, body))
+    }
+
+    /// One try at a document of an API beside the registry, which carries what `request` carries and no token.
+    pub(super) async fn unsigned_document(
+        &self,
+        request: Request,
+        limit: usize,
+    ) -> Result<(Response, Bytes), Error> {
+        let _place = self.window.enter().await;
+        self.rate_limiter.acquire().await;
+        let (method, sent) = (request.method().clone(), Sent::default());
+        let stall = self.options.stall.request;
+        let mut response = self.transport.exchange(request, stall, &sent).await?;
+        if !response.status().is_success() {
+            let refusal = self.transport.refusal(&method, response).await;
+            return Err(Error::Status(refusal.into()));
+        }
         let body = self.transport.document(&mut response, limit).await?;
         Ok((response, body))
     }
@@ -294,6 +316,10 @@ impl Connection {
         })
     }
 
+    pub(super) fn is_docker_hub(&self) -> bool {
+        self.base.host_str() == Some(DOCKER_HUB_HOST)
+    }
+
     fn is_ours(&self, url: &Url) -> bool {
         self.transport.is_own(url)
     }
@@ -319,10 +345,12 @@ const WHO_MAY_COME_IN: &str = "/v2/";
 /// How often a 401 leads to another try: once to learn how to sign in, once because a token expired.
 const MOST_REFUSALS: u32 = 2;
 
+const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
+
 /// Where the registry that people call `host` answers, as far as its name tells.
 fn base_url(host: &str) -> Result<Url, ReferenceError> {
     let host = match host {
-        DOCKER_HUB => "registry-1.docker.io",
+        DOCKER_HUB => DOCKER_HUB_HOST,
         host => host,
     };
     let url = |scheme| Url::parse(&format!("{scheme}://{host}/"));

@@ -191,6 +191,9 @@ async fn carry_out(
         timeout: args.timeout,
         force: args.force,
     };
+    if args.listing == cli::Listing::Auto {
+        copy::use_listings(&resolved.jobs);
+    }
     let watch = ProgressReporter::new(console, args.log_level, mode, &resolved.jobs);
     let mut rows = [resolved.wrong, resolved.failed].concat();
     rows.extend(copy::run(resolved.jobs, &options, watch.clone(), &mut interrupt).await);

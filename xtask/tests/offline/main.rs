@@ -57,6 +57,7 @@ mod sync_failures;
 mod sync_formats;
 mod sync_image_syncer;
 mod sync_input;
+mod sync_listing;
 mod sync_missing;
 mod sync_newer;
 mod sync_options;

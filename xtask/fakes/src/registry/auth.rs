@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use hyper::header::AUTHORIZATION;
 
-use super::RecordedRequest;
+use super::{ListingApi, RecordedRequest};
 use crate::http::{Form, Reply};
 
 /// How one signs in. The user is [`USER`] with [`PASSWORD`].
@@ -40,6 +40,7 @@ const SERVICE: &str = "fake-registry";
 /// Issues tokens, and tells whom the registry may serve.
 pub(super) struct TokenServer {
     mode: AuthMode,
+    api: Option<ListingApi>,
     life: Duration,
     /// Tokens, the scopes they are for, and when they were issued.
     tokens: Vec<(String, Vec<String>, Instant)>,
@@ -47,9 +48,10 @@ pub(super) struct TokenServer {
 }
 
 impl TokenServer {
-    pub fn new(mode: AuthMode, life: Option<Duration>) -> TokenServer {
+    pub fn new(mode: AuthMode, life: Option<Duration>, api: Option<ListingApi>) -> TokenServer {
         TokenServer {
             mode,
+            api,
             life: life.unwrap_or(Duration::from_secs(300)),
             tokens: Vec::new(),
             issued: 0,
@@ -61,6 +63,24 @@ impl TokenServer {
         self.tokens.clear();
     }
 
+    /// Where tokens come from.
+    pub fn path(&self) -> &'static str {
+        match self.api {
+            Some(ListingApi::Azure) => "/oauth2/token",
+            Some(ListingApi::Harbor) => "/service/token",
+            None => "/token",
+        }
+    }
+
+    /// What it calls the registry.
+    fn service<'h>(&self, host: &'h str) -> &'h str {
+        match self.api {
+            Some(ListingApi::Azure) => host,
+            Some(ListingApi::Harbor) => "harbor-registry",
+            None => SERVICE,
+        }
+    }
+
     /// The reply to a request that is not permitted; tokens come from `host`.
     pub fn challenge(&self, host: &str, rest: &str) -> Reply {
         if self.mode == AuthMode::BasicHidden && !rest.is_empty() {
@@ -68,7 +88,8 @@ impl TokenServer {
         }
         let challenge = match self.mode {
             AuthMode::Tokens => {
-                format!(r#"Bearer realm="http://{host}/token",service="{SERVICE}""#)
+                let (path, service) = (self.path(), self.service(host));
+                format!(r#"Bearer realm="http://{host}{path}",service="{service}""#)
             }
             AuthMode::TokensOfProject => {
                 let scope = format!("repository:project/{}:pull", repository(rest));
@@ -90,14 +111,9 @@ impl TokenServer {
                 matches!(request.method, Method::GET | Method::HEAD) || given == Some(&basic())
             }
             AuthMode::Tokens | AuthMode::TokensOfProject => {
-                let token = given.and_then(|given| given.strip_prefix("Bearer "));
-                let mut issued = self.tokens.iter();
-                let Some((_, scopes, at)) = issued.find(|(it, ..)| Some(&**it) == token) else {
+                let Some(scopes) = self.scopes(request) else {
                     return false;
                 };
-                if at.elapsed() >= self.life {
-                    return false;
-                }
                 let is_read = matches!(request.method, Method::GET | Method::HEAD);
                 let project = match self.mode {
                     AuthMode::TokensOfProject => "project/",
@@ -111,8 +127,33 @@ impl TokenServer {
         }
     }
 
-    /// Answers a request to `/token`.
-    pub fn issue(&mut self, request: &RecordedRequest, query: Form, body: &[u8]) -> Reply {
+    /// The scopes of the token that the request carries.
+    fn scopes(&self, request: &RecordedRequest) -> Option<&[String]> {
+        let token = authorization(request)?.strip_prefix("Bearer ")?;
+        let (_, scopes, at) = self.tokens.iter().find(|(it, ..)| it == token)?;
+        (at.elapsed() < self.life).then_some(scopes)
+    }
+
+    /// Whether the request may do this in the repository.
+    pub fn permits_action(&self, request: &RecordedRequest, name: &str, action: &str) -> bool {
+        let needed = (name.to_owned(), action);
+        let scopes = self.scopes(request).unwrap_or_default();
+        self.mode == AuthMode::Open || scopes.iter().any(|scope| grants(scope, &needed))
+    }
+
+    /// Whether the request carries the password itself.
+    pub fn permits_password(&self, request: &RecordedRequest) -> bool {
+        self.mode == AuthMode::Open || authorization(request) == Some(&basic())
+    }
+
+    /// Answers a request to [`Self::path`].
+    pub fn issue(
+        &mut self,
+        request: &RecordedRequest,
+        query: Form,
+        body: &[u8],
+        host: &str,
+    ) -> Reply {
         let values = query.and(Form::parse(body));
         let is_known = authorization(request) == Some(&basic())
             || values.get("refresh_token") == Some(IDENTITY);
@@ -120,7 +161,7 @@ impl TokenServer {
             .get("scope")
             .and_then(|scope| scope.strip_prefix("repository:public/"))
             .is_some_and(|rest| rest.ends_with(":pull"));
-        if !(is_known || is_public) || values.get("service") != Some(SERVICE) {
+        if !(is_known || is_public) || values.get("service") != Some(self.service(host)) {
             return Reply::empty(401);
         }
         let mut forbidden = values.all("scope");

@@ -4,16 +4,18 @@
 
 mod auth;
 mod fault;
+mod listing;
 mod proxy;
 mod rule;
 mod store;
 
 pub use auth::{AuthMode, IDENTITY, PASSWORD, USER};
 pub use fault::Fault;
+pub use listing::ListingApi;
 pub use proxy::FaultProxy;
 pub use rule::Rule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -47,6 +49,10 @@ pub struct Behavior {
     pub mount: Option<u16>,
     /// The referrers API is there.
     pub lists_referrers: bool,
+    /// Tags are listed with their digests by this API too.
+    pub listing_api: Option<ListingApi>,
+    /// Of these tags it tells other digests, or none.
+    pub listed_instead: HashMap<String, Option<String>>,
     /// The longest page of tags.
     pub page: Option<usize>,
     /// A manifest is refused while something it refers to is absent.
@@ -103,7 +109,7 @@ struct State {
 impl FakeRegistry {
     pub async fn start(behavior: Behavior) -> FakeRegistry {
         let state = Arc::new(Mutex::new(State {
-            tokens: TokenServer::new(behavior.auth, behavior.token_life),
+            tokens: TokenServer::new(behavior.auth, behavior.token_life, behavior.listing_api),
             behavior,
             rules: Rules::default(),
             requests: Vec::new(),
@@ -238,8 +244,13 @@ impl State {
         let target = &request.target;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = Form::parse(query.as_bytes());
-        if path == "/token" {
-            return self.tokens.issue(request, query, &body);
+        if path == self.tokens.path() {
+            return self.tokens.issue(request, query, &body, &self.host);
+        }
+        let (behavior, tokens, store) = (&self.behavior, &self.tokens, &self.store);
+        let listed = listing::reply(behavior, tokens, store, &self.host, request, path, &query);
+        if let Some(reply) = listed {
+            return reply;
         }
         let Some(rest) = path.strip_prefix("/v2/") else {
             return Reply::empty(404);

@@ -68,7 +68,7 @@ impl Auth {
         scope: &Scope,
     ) -> Result<Option<Authorization>, Error> {
         self.check_login()?;
-        let challenge = self.challenge.lock().expect("no holder panics").clone();
+        let challenge = self.challenge();
         let is_own_token = matches!(self.credentials, Credentials::RegistryToken(_));
         match challenge {
             None => Ok(None),
@@ -216,6 +216,16 @@ impl Auth {
         };
         *self.challenge.lock().expect("no holder panics") = Some(challenge);
         again
+    }
+
+    /// How the host asks for a login, once it has.
+    pub(super) fn challenge(&self) -> Option<Challenge> {
+        self.challenge.lock().expect("no holder panics").clone()
+    }
+
+    /// The login itself, for a server on the same host that takes no token.
+    pub(super) fn basic(&self) -> Option<HeaderValue> {
+        token::basic(&self.credentials)
     }
 
     /// The error for a response that says nothing about the login.

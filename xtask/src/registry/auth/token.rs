@@ -26,6 +26,8 @@ pub(in crate::registry) struct Scope {
 pub(in crate::registry) enum Access {
     Pull,
     Push,
+    /// To list tags with what the registry knows of them, as Azure's calls it.
+    List,
     /// To push, and to read the repository that a blob is mounted from.
     Mount {
         from: String,
@@ -47,6 +49,7 @@ impl Scope {
         match &self.access {
             Access::Pull => vec![own],
             Access::Push => vec![own + ",push"],
+            Access::List => vec![own + ",metadata_read"],
             Access::Mount { from } => vec![own + ",push", pull(from)],
         }
     }
