@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::assemble::OCI;
 use super::choice::chosen;
@@ -29,8 +30,8 @@ pub(super) fn read(
             path: path.clone(),
             error,
         };
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
+        let file = match File::open(&path) {
+            Ok(file) => Arc::new(file),
             // `assemble` reports missing files, with what lists them.
             Err(error) if error.kind() == io::ErrorKind::NotFound && name != OCI => {
                 continue;
@@ -41,7 +42,7 @@ pub(super) fn read(
             Err(error) => return Err(failed(error)),
         };
         let size = file.metadata().map_err(failed)?.len();
-        reader.file(name.clone(), size, &mut file)?;
+        reader.file(name.clone(), size, &mut &*file, Some(Arc::clone(&file)))?;
         if !media_type::is_manifest(&media_type) {
             continue;
         }

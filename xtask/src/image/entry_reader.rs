@@ -1,7 +1,9 @@
 //! Reads an archive in one pass: documents into memory, up to a limit, and layers through the [`LayerPipeline`].
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -86,14 +88,20 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
                 self.reserve_memory(name.len() + target.len())?;
                 self.contents.links.insert(name, target);
             } else if kind.is_file() {
-                self.file(name, entry.size(), &mut entry)?;
+                self.file(name, entry.size(), &mut entry, None)?;
             }
         }
         Ok(())
     }
 
-    /// Reads one file of `size` bytes.
-    pub fn file(&mut self, name: String, size: u64, content: &mut dyn Read) -> Result<(), Error> {
+    /// Reads one file of `size` bytes; `on_disk` is the file itself, if it is one already.
+    pub fn file(
+        &mut self,
+        name: String,
+        size: u64,
+        content: &mut dyn Read,
+        on_disk: Option<Arc<File>>,
+    ) -> Result<(), Error> {
         self.collect_finished(false)?;
         let mut content = Chunks {
             content,
@@ -125,7 +133,7 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
         }
         // A layer may have any name. Skip other files: the archive may not be an image at all.
         if digest.is_some() || encoding != Encoding::Other {
-            self.layer(name.clone(), encoding, digest, first, content)?;
+            self.layer(name.clone(), encoding, digest, first, content, on_disk)?;
         }
         Ok(())
     }
@@ -137,6 +145,7 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
         digest: Option<Digest>,
         first: Bytes,
         mut content: Chunks,
+        on_disk: Option<Arc<File>>,
     ) -> Result<(), Error> {
         self.reserve_memory(name.len())?;
         let reusable = &self.options.reusable;
@@ -151,7 +160,10 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             Encoding::Other => None,
         };
         let reused = reused.map(|(diff_id, layer)| (diff_id.clone(), layer.clone()));
+        let is_as_named = encoding != Encoding::Tar
+            && digest.as_ref().is_some_and(|it| it.algorithm() == "sha256");
         let writer = self.pipeline.start_layer(LayerHint {
+            file: on_disk.filter(|_| is_as_named),
             name: name.clone(),
             size: content.left + first.len() as u64,
             encoding,

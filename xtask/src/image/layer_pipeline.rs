@@ -76,13 +76,13 @@ impl<'scope, 'env> LayerPipeline<'scope, 'env> {
     pub fn start_layer(&self, hint: LayerHint) -> LayerWriter<'_, 'scope> {
         let (write, chunks) = sync_channel(self.write_queue);
         let encoding = hint.encoding;
-        let is_stored = hint.reused.is_none();
-        let hashed_as = match hint.reused {
-            // Its diff id is known: hash the content as it is.
-            Some(_) => Some(Encoding::Tar),
+        let is_stored = hint.is_stored();
+        let hashed_as = match is_stored {
+            // Its diff id is known, or nobody asks for it: hash the content as it is.
+            false => Some(Encoding::Tar),
             // Whoever stores it hashes it, which is all that its name promises.
-            None if hint.digest.is_some() && encoding != Encoding::Tar => None,
-            None => Some(encoding),
+            true if hint.digest.is_some() && encoding != Encoding::Tar => None,
+            true => Some(encoding),
         };
         let (hash, hashing) = hashed_as
             .map(|hashed_as| {

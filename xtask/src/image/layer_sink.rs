@@ -28,6 +28,14 @@ pub(super) struct LayerHint {
     pub digest: Option<Digest>,
     /// The diff id and descriptor of a reusable layer, one of which is `digest`: the content is hashed, not stored.
     pub reused: Option<(Digest, Descriptor)>,
+    /// The file that has the content under its digest: it is hashed and handed out, not stored again.
+    pub file: Option<Arc<File>>,
+}
+
+impl LayerHint {
+    pub fn is_stored(&self) -> bool {
+        self.reused.is_none() && self.file.is_none()
+    }
 }
 
 /// A layer that was read to its end.
@@ -54,7 +62,7 @@ pub(super) struct LayerSink<'scope> {
     pub hint: LayerHint,
     pub media_type: &'static str,
     pub chunks: Receiver<Chunk>,
-    /// The diff id, unless it is not wanted; for a reused layer, the digest of the content in the archive.
+    /// The diff id, unless it is not wanted; for a layer that is not stored, the digest of the content in the archive.
     pub hashing: Option<ScopedJoinHandle<'scope, io::Result<Digest>>>,
     /// Bytes of all layers together.
     pub written: Arc<AtomicU64>,
@@ -143,7 +151,7 @@ impl LayerSink<'_> {
         let hashed = hashed.transpose();
         let hashed = hashed.map_err(|error| damaged(error.to_string()))?;
         let actual = match &hashed {
-            Some(hashed) if encoding == Encoding::Tar || hint.reused.is_some() => hashed,
+            Some(hashed) if encoding == Encoding::Tar || !hint.is_stored() => hashed,
             _ => &stored.digest,
         };
         if hint.digest.as_ref().is_some_and(|it| it != actual) {
@@ -157,14 +165,23 @@ impl LayerSink<'_> {
             };
             return Ok((layer, None));
         }
-        let descriptor = Descriptor::new(self.media_type, stored.digest, stored.size);
-        let blob = stored.file.map(|file| Blob {
+        let (file, digest, size, diff_id) = match hint.file {
+            Some(file) => (Some(file), actual.clone(), hint.size, None),
+            None => (
+                stored.file.map(Arc::new),
+                stored.digest,
+                stored.size,
+                hashed,
+            ),
+        };
+        let descriptor = Descriptor::new(self.media_type, digest, size);
+        let blob = file.map(|file| Blob {
             descriptor: descriptor.clone(),
-            content: Content::File(Arc::new(file)),
+            content: Content::File(file),
         });
         let layer = Layer {
             encoding,
-            diff_id: hashed,
+            diff_id,
             descriptor,
         };
         Ok((layer, blob))

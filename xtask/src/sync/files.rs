@@ -110,8 +110,8 @@ impl Failures {
     /// The image itself failed there, or its whole repository did.
     fn hold(&self, name: &str, at: Option<&TagOrDigest>, destination: &Destination) -> bool {
         let repository = Reference::from(destination.repository.clone());
-        let suffix = at.map_or(0, |at| 1 + at.to_string().len());
-        let source = &name[..name.len() - suffix];
+        let source = at.and_then(|at| name.strip_suffix(&at.to_string()));
+        let source = source.map_or(name, |it| it.trim_end_matches([':', '@']));
         let pairs = [
             (name.to_owned(), destination.reference(at)),
             (source.to_owned(), repository),

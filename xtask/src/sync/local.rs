@@ -1,22 +1,26 @@
 //! `copy` of an image that is in no registry.
 //!
 //! A layout or an archive is read to its end before anything is written, because only then is it known whether it is
-//! whole and what it holds. What an engine exports is copied while it is read, because compressing takes long.
+//! whole and what it holds. What an engine exports is copied while it is read, because compressing takes long; if a
+//! destination has the image already, that one is the source for the others, and nothing is exported.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::TryStreamExt as _;
+use futures_util::future::join_all;
 
 use super::probe::Registries;
 use super::request::LocalImage;
 use super::resolve::Resolved;
-use crate::copy::{self, Job, Source};
+use crate::copy::{self, Destination, Job, Source};
 use crate::engine::Engine;
 use crate::exit::bad_input;
-use crate::image::{self, Content, Event, Input, Location};
+use crate::image::{self, Event, Input, Location};
+use crate::oci::{Content, Digest, TagOrDigest};
 use crate::settings::Settings;
 
 /// Adds the job that copies `image`.
@@ -27,6 +31,7 @@ pub(super) async fn resolve(
     image: &LocalImage,
     settings: &Settings,
     registries: &Registries,
+    force: bool,
     resolved: &mut Resolved,
 ) -> Result<()> {
     let to = image.destinations.clone();
@@ -36,7 +41,15 @@ pub(super) async fn resolve(
     }
     let input = match (&image.location, image.location.on_disk()) {
         (_, Some(input)) => input,
-        (Location::Engine(name), None) => export(name, settings).await?,
+        (Location::Engine(name), None) => {
+            let (engine, id) = engine(name, settings).await?;
+            if !force && let Some(source) = held(&destinations, &id).await {
+                resolved.jobs.push(job(image, source, destinations));
+                return Ok(());
+            }
+            let export = engine.export(std::slice::from_ref(name));
+            Input::Stream(Box::pin(export.map_err(io::Error::other)))
+        }
         (_, None) => return Ok(()),
     };
     let is_export = matches!(input, Input::Stream(_));
@@ -54,8 +67,8 @@ pub(super) async fn resolve(
         let listener = |event| match event {
             Event::BytesRead(bytes) => drop(bytes_read.fetch_add(bytes, Ordering::Relaxed)),
             Event::Ready(blob) => match blob.content {
-                Content::File(file) => writer.file(blob.descriptor, file),
-                Content::Memory(bytes) => writer.bytes(blob.descriptor, bytes),
+                image::Content::File(file) => writer.file(blob.descriptor, file),
+                image::Content::Memory(bytes) => writer.bytes(blob.descriptor, bytes),
             },
         };
         let read = image::read(input, options, &listener).await;
@@ -74,26 +87,51 @@ pub(super) async fn resolve(
     } else if let Some(wrong) = reading.await {
         return Err(bad_input(format!("`{}`: {wrong}", image.name)));
     }
-    resolved.jobs.push(Job {
-        name: image.name.clone(),
-        source: Source::Pending(pending),
-        policy: image.policy.clone(),
-        destinations,
-    });
+    let source = Source::Pending(pending);
+    resolved.jobs.push(job(image, source, destinations));
     Ok(())
 }
 
-/// The archive of an image that the engine has.
-async fn export(name: &str, settings: &Settings) -> Result<Input> {
+fn job(image: &LocalImage, source: Source, destinations: Vec<Destination>) -> Job {
+    Job {
+        name: image.name.clone(),
+        source,
+        policy: image.policy.clone(),
+        destinations,
+    }
+}
+
+/// The engine, and the id of the image that it has.
+async fn engine(name: &str, settings: &Settings) -> Result<(Engine, Digest)> {
     let address = settings.engine().map_err(bad_input)?;
     let engine = Engine::connect(Some(&address.host)).await;
     let engine = engine.map_err(|error| bad_input(address.explain(error)))?;
-    if engine.image_id(name).await?.is_none() {
+    let Some(id) = engine.image_id(name).await? else {
         let hub = format!("`docker.io/library/docker:{name}`");
         return Err(bad_input(format!(
             "the engine has no image `{name}`\nhint: `docker image ls` shows what it has; {hub} is the image `docker` of Docker Hub"
         )));
-    }
-    let export = engine.export(&[name.to_owned()]);
-    Ok(Input::Stream(Box::pin(export.map_err(io::Error::other))))
+    };
+    Ok((engine, id))
+}
+
+/// How long the other registries wait for one that does not say whether it has the image.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The image with that id, which is the digest of its config or of itself, where a destination has it.
+async fn held(destinations: &[Destination], id: &Digest) -> Option<Source> {
+    let ask = destinations.iter().map(|destination| async {
+        let repository = destination.host.repository(destination.repository.path());
+        let at = TagOrDigest::Tag(destination.tags.first()?.clone());
+        let manifest = repository.get_manifest(&at).await.ok()??;
+        let is_it = match manifest.content().ok()? {
+            Content::Image(image) => image.config.digest == *id || manifest.digest() == id,
+            Content::Index(_) | Content::Artifact(_) => manifest.digest() == id,
+        };
+        let at = TagOrDigest::Digest(manifest.digest().clone());
+        is_it.then_some(Source::Registry { repository, at })
+    });
+    let ask = ask.map(|ask| tokio::time::timeout(PATIENCE, ask));
+    let answers = join_all(ask).await.into_iter();
+    answers.filter_map(|it| it.ok().flatten()).next()
 }

@@ -151,7 +151,11 @@ async fn carry_out(
         return Ok(finish(Vec::new(), 0, Exit::Done, args.report.as_deref()));
     }
     let share = shard.map_or(1, |it| it.of());
-    console.follow(SOURCES);
+    let looked_at = match request.local {
+        Some(_) => LOCAL,
+        None => SOURCES,
+    };
+    console.follow(looked_at);
     let resolved: Result<Resolved> = tokio::select! {
         resolved = async {
             let registries = Registries::open(settings, &request, args.retries, mode, share).await?;
@@ -160,13 +164,13 @@ async fn carry_out(
             registries.warnings.iter().for_each(|it| console.warning(it));
             let mut resolved = resolve(&request, &registries).await?;
             if let Some(image) = &request.local {
-                local::resolve(image, settings, &registries, &mut resolved).await?;
+                local::resolve(image, settings, &registries, args.force, &mut resolved).await?;
             }
             Ok(resolved)
         } => resolved,
         () = &mut interrupt => Ok(Resolved::default()),
     };
-    console.unfollow(SOURCES);
+    console.unfollow(looked_at);
     let mut resolved = resolved?;
     if let Some(shard) = shard {
         shard.cut_images(&mut resolved);
@@ -216,6 +220,7 @@ async fn carry_out(
 
 /// What is shown while the registries are looked at.
 const SOURCES: &str = "logins and lists of tags";
+const LOCAL: &str = "logins and the image";
 
 /// As many as somebody reads.
 const MOST_WARNINGS: usize = 100;

@@ -29,6 +29,23 @@ async fn an_image_of_the_engine_has_the_digest_that_a_release_gives_it() {
             assert_eq!(Digest::sha256_of(&raw), released, "{reference}");
         }
     }
+    // What one of them has is not exported again; the others get it from there.
+    let named = format!("docker:{}", sample.name);
+    let there = format!("{one}/engine:x");
+    let other = format!("{two}/other:y");
+    let copy = ["copy", &named, &there];
+    let again = fixture.workspace.run(&copy).await;
+    again.expect(0, &["1 of 1 in place", ", 0 B read"]);
+    let report = ["--report", "r.json"];
+    let copy = [&copy[..], &[&other], &report].concat();
+    let run = fixture.workspace.run(&copy).await;
+    run.expect(0, &["2 of 2 in place"]);
+    let raw = skopeo_raw(&other).unwrap_or_else(|error| panic!("skopeo: {error}"));
+    assert_eq!(Digest::sha256_of(&raw), released);
+    let report: Value = serde_json::from_str(&fixture.workspace.read("r.json")).unwrap();
+    let unpacked = std::fs::metadata(sample.saved()).unwrap().len();
+    let read = report["bytes_read"].as_u64().unwrap();
+    assert!(0 < read && read < unpacked, "{read} of {unpacked}");
     let absent = ["copy", "docker:nope-xyz:1", &format!("{one}/nope")];
     let said = "the engine has no image `nope-xyz:1`\nhint: `docker image ls` shows";
     fixture.workspace.run(&absent).await.expect(2, &[said]);

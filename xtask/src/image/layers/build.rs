@@ -115,6 +115,7 @@ fn write(
         encoding: Encoding::Tar,
         digest: None,
         reused: None,
+        file: None,
     };
     let writer = pipeline.start_layer(hint);
     let mut archive = Archive {

@@ -1,5 +1,7 @@
 //! OCI image layouts: archives and directories, of engines since 25, buildx and others.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use super::classic::classic;
 use super::*;
 
@@ -311,4 +313,46 @@ async fn an_image_with_its_signature_is_that_image() {
     let input = Input::Directory(directory.path().to_owned());
     let read = read_from(input, Options::default()).await.unwrap();
     assert_eq!(*read.root(), image);
+}
+
+#[tokio::test]
+async fn layers_that_stay_as_they_are_in_a_directory_are_handed_out_where_they_are() {
+    for (packed, keeps_layers, are_there) in [
+        (gzip as fn(&[u8]) -> Vec<u8>, false, true),
+        (plain, true, true),
+        (plain, false, false),
+    ] {
+        let sample = Sample::new();
+        let mut layout = Layout::default();
+        let image = layout.image(&sample, packed);
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in layout.with(&[image]) {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content.unwrap()).unwrap();
+        }
+        let files = std::fs::read_dir(directory.path().join("blobs/sha256")).unwrap();
+        let files: Vec<u64> = files
+            .map(|it| it.unwrap().metadata().unwrap().ino())
+            .collect();
+        let layers = Mutex::new(0);
+        let listener = |event| {
+            if let Event::Ready(blob) = event
+                && let Content::File(file) = blob.content
+            {
+                *layers.lock().unwrap() += 1;
+                assert_eq!(files.contains(&file.metadata().unwrap().ino()), are_there);
+                let size = file.metadata().unwrap().len();
+                assert_eq!(blob.descriptor.size, size);
+            }
+        };
+        let options = Options {
+            keeps_layers,
+            ..Options::default()
+        };
+        let input = Input::Directory(directory.path().to_owned());
+        let manifests = read(input, options, &listener).await.unwrap();
+        assert_eq!(manifests.len(), 1);
+        assert_eq!(*layers.lock().unwrap(), 3);
+    }
 }
