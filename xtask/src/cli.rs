@@ -13,7 +13,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-pub use choices::{Attestations, Listing, MissingPlatform, ShardBy};
+pub use choices::{Attestations, Choices, Listing, MissingPlatform, Referrers, ShardBy};
 pub use image_syncer::ImageSyncerOptions;
 pub use report::{MergeArgs, ReportCommand};
 pub use tags::TagsArgs;
@@ -232,13 +232,8 @@ pub struct SyncOptions {
     /// Only these platforms of an index: `linux/amd64`
     #[arg(long, value_name = "PLATFORM", num_args = 1..)]
     pub platform: Vec<String>,
-    /// What an image is that lacks one of these platforms, instead of what the files say; `fail` if they do not
-    #[arg(long, value_name = "WHAT")]
-    pub missing_platform: Option<MissingPlatform>,
-    /// What becomes of the attestations that BuildKit lists beside images: `auto` leaves them out where the registry
-    /// refuses them
-    #[arg(long, value_name = "HOW")]
-    pub attestations: Option<Attestations>,
+    #[command(flatten)]
+    pub choices: Choices,
     /// Images copied concurrently to each registry
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub proc: u16,

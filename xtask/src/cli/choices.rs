@@ -1,6 +1,21 @@
 //! What options choose between.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
+
+/// What becomes of parts of images.
+#[derive(Args, Clone, Debug)]
+pub struct Choices {
+    /// What an image is that lacks one of these platforms, instead of what the files say; `fail` if they do not
+    #[arg(long, value_name = "WHAT")]
+    pub missing_platform: Option<MissingPlatform>,
+    /// What becomes of the attestations that BuildKit lists beside images: `auto` leaves them out where the registry
+    /// refuses them
+    #[arg(long, value_name = "HOW")]
+    pub attestations: Option<Attestations>,
+    /// What becomes of signatures, SBOMs and other referrers, instead of what the files say; `keep` if they do not
+    #[arg(long, value_name = "HOW")]
+    pub referrers: Option<Referrers>,
+}
 
 /// What an image is that lacks a wanted platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,4 +44,11 @@ pub enum ShardBy {
 pub enum Listing {
     Auto,
     Tags,
+}
+
+/// What becomes of signatures and other referrers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Referrers {
+    Keep,
+    Strip,
 }

@@ -16,7 +16,7 @@ use super::formats::{self, Parsed};
 use super::reader::ConfigReader;
 use super::request::{ImageCopy, LocalImage, Request, Rule};
 use super::tags::{Select, TagFilter};
-use crate::copy::{Attestations, MissingPlatform};
+use crate::copy::{Attestations, MissingPlatform, Referrers};
 use crate::credentials::Prefix;
 use crate::exit::Problems;
 use crate::oci::Platform;
@@ -40,6 +40,8 @@ pub struct Inputs {
     pub missing_platform: Option<MissingPlatform>,
     /// `--attestations`: replaces those in the files.
     pub attestations: Option<Attestations>,
+    /// `--referrers`: replaces those in the files.
+    pub referrers: Option<Referrers>,
     /// `--os` and `--arch`: whichever of these an image has, and no image that has none.
     pub any_platform_of: Vec<Platform>,
 }
@@ -197,6 +199,7 @@ fn narrow(
         }
         policy.missing_platform = inputs.missing_platform.unwrap_or(policy.missing_platform);
         policy.attestations = inputs.attestations.unwrap_or(policy.attestations);
+        policy.referrers = inputs.referrers.unwrap_or(policy.referrers);
     }
 }
 

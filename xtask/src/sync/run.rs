@@ -10,7 +10,7 @@ use futures_util::future::FusedFuture as _;
 use super::command_line::Named;
 use super::{Inputs, Request, read};
 use crate::cli::{self, CopyArgs, SyncArgs, SyncOptions};
-use crate::copy::{self, Attestations, CopyResult, MissingPlatform, Mode, Options};
+use crate::copy::{self, Attestations, CopyResult, MissingPlatform, Mode, Options, Referrers};
 use crate::credentials::Credentials;
 use crate::exit::{Exit, bad_input, interrupted, no_problems};
 use crate::report::{Console, SyncReport, is_same_file};
@@ -246,14 +246,18 @@ fn inputs(args: &SyncOptions) -> Result<Inputs> {
         auth: args.auth.clone(),
         tags: args.tags.clone(),
         platforms: args.platform.clone(),
-        missing_platform: args.missing_platform.map(|it| match it {
+        missing_platform: args.choices.missing_platform.map(|it| match it {
             cli::MissingPlatform::Fail => MissingPlatform::Fail,
             cli::MissingPlatform::Skip => MissingPlatform::Skip,
         }),
-        attestations: args.attestations.map(|it| match it {
+        attestations: args.choices.attestations.map(|it| match it {
             cli::Attestations::Keep => Attestations::Keep,
             cli::Attestations::Strip => Attestations::Strip,
             cli::Attestations::Auto => Attestations::Auto,
+        }),
+        referrers: args.choices.referrers.map(|it| match it {
+            cli::Referrers::Keep => Referrers::Keep,
+            cli::Referrers::Strip => Referrers::Strip,
         }),
         any_platform_of: any_of(&args.image_syncer.os, &args.image_syncer.arch)
             .map_err(bad_input)?,

@@ -1,7 +1,7 @@
 //! Our own form, and the command line's filters.
 
 use super::*;
-use crate::copy::Attestations;
+use crate::copy::{Attestations, Referrers};
 use crate::oci::Platform;
 
 #[test]
@@ -149,6 +149,10 @@ fn tags_named_after_a_digest_go_with_their_image_and_are_chosen_by_no_pattern() 
     assert_eq!(chosen(", tags: ['*']"), 2);
     assert_eq!(chosen(", referrers: strip"), 4);
     assert_eq!(chosen(&format!(", tags: ['{of_digest}.sig']")), 1);
+    let files = [("images.yaml", "a.io/x: b.io/x")];
+    let strip = |inputs: &mut Inputs| inputs.referrers = Some(Referrers::Strip);
+    let stripped = read_files(&files, VARIABLES, strip).unwrap();
+    assert_eq!(copies(&stripped, &listed).len(), 4);
     let said = read_text(&format!("{rule}, referrers: drop}}")).unwrap_err();
     assert!(
         said.contains("`referrers` cannot be `drop`; hint: "),
