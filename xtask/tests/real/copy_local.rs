@@ -6,6 +6,7 @@ use xtask::oci::Digest;
 use crate::servers::distribution::Distribution;
 use crate::servers::engine_image::{EngineImage, content, engine, skopeo};
 use crate::servers::release_fixture::{ARCHITECTURE, ReleaseFixture, VERSION, skopeo_raw};
+use crate::support::dead_address;
 use crate::support::sync_fixture::SyncFixture;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,10 +43,18 @@ async fn an_image_of_the_engine_has_the_digest_that_a_release_gives_it() {
     run.expect(0, &["2 of 2 in place"]);
     let raw = skopeo_raw(&other).unwrap_or_else(|error| panic!("skopeo: {error}"));
     assert_eq!(Digest::sha256_of(&raw), released);
-    let report: Value = serde_json::from_str(&fixture.workspace.read("r.json")).unwrap();
+    let said: Value = serde_json::from_str(&fixture.workspace.read("r.json")).unwrap();
     let unpacked = std::fs::metadata(sample.saved()).unwrap().len();
-    let read = report["bytes_read"].as_u64().unwrap();
+    let read = said["bytes_read"].as_u64().unwrap();
     assert!(0 < read && read < unpacked, "{read} of {unpacked}");
+    // What failed is tried again, and nothing else.
+    let dead = format!("{}/app:x", dead_address());
+    let copy = ["copy", &named, &there, &dead];
+    let run = fixture.workspace.run(&[&copy[..], &report].concat()).await;
+    run.expect(3, &["1 of 2 in place"]);
+    let again = [&copy[..], &["--only-failed", "r.json"]].concat();
+    let run = fixture.workspace.run(&again).await;
+    run.expect(1, &["0 of 1 in place"]);
     let absent = ["copy", "docker:nope-xyz:1", &format!("{one}/nope")];
     let said = "the engine has no image `nope-xyz:1`\nhint: `docker image ls` shows";
     fixture.workspace.run(&absent).await.expect(2, &[said]);
