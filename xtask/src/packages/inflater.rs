@@ -49,7 +49,7 @@ impl Inflater {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         let length = raw.size() as usize;
-        if compressed == 0 && length == 0 {
+        if compressed == 0 && length == 0 && raw.crc32() == 0 {
             // No stream at all, as some write empty files.
             return Ok(&[]);
         }

@@ -30,11 +30,14 @@ enum Created {
     Unknown(Unavailable),
 }
 
+/// Read by whoever asks first.
+type Answer = Arc<OnceCell<Created>>;
+
 /// The dates of a run.
 pub(super) struct CreationDates<'r> {
     registries: &'r Registries,
     now: SystemTime,
-    asked: Mutex<HashMap<(RepositoryName, TagOrDigest), Arc<OnceCell<Created>>>>,
+    asked: Mutex<HashMap<(RepositoryName, TagOrDigest), Answer>>,
     permits: Semaphore,
 }
 

@@ -27,7 +27,7 @@ pub(super) enum TemplateError {
     Tag,
     #[error("{error}; it is made of `{template}` and `{source_name}`")]
     Name {
-        error: ImagePatternError,
+        error: Box<ImagePatternError>,
         template: String,
         source_name: RepositoryName,
     },
@@ -67,7 +67,7 @@ pub(super) fn filled(text: &str, source: &RepositoryName) -> Result<String, Temp
     match ImagePattern::parse(&name) {
         Ok(_) => Ok(name),
         Err(error) => Err(TemplateError::Name {
-            error,
+            error: Box::new(error),
             template: text.to_owned(),
             source_name: source.clone(),
         }),

@@ -66,8 +66,12 @@ impl RawChallenge {
         if !self.scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
+        let realm = Url::parse(&parameter("realm")?).ok()?;
+        if !matches!(realm.scheme(), "http" | "https") {
+            return None;
+        }
         Some(Challenge::Bearer {
-            realm: Url::parse(&parameter("realm")?).ok()?,
+            realm,
             service: parameter("service"),
         })
     }
@@ -165,6 +169,7 @@ mod tests {
             ",,",
             "Bearer",
             "Bearer realm=nowhere",
+            "Bearer realm=\"file://0.0.19.135/token\"",
             "Bearer realm=\"nowhere",
             "Bearer service=\"https://r\"",
             "Negotiate YWJj==",
