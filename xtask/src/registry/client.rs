@@ -29,6 +29,10 @@ impl Registry {
         let _ = tokio::time::timeout(LONGEST_END, self.0.cancel_uploads()).await;
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.0
+    }
+
     /// Whether any request has got a response.
     pub fn has_answered(&self) -> bool {
         self.0.has_answered()

@@ -13,7 +13,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, Request, Response, StatusCode};
 use url::Url;
 
-use super::auth::{Access, Auth, Authorization, Scope};
+use super::auth::{Access, Auth, Authorization, Challenge, Scope};
 use super::error::Error;
 use super::head_support::HeadSupport;
 use super::listing_support::ListingSupport;
@@ -270,8 +270,9 @@ impl Connection {
                 return Ok(response);
             }
             let refusal = self.transport.refusal(&method, response).await;
-            // Some refuse a mount from elsewhere with 401; that says nothing of the login.
-            let is_about_login = is_unauthorized && !matches!(scope.access, Access::Mount { .. });
+            // Some refuse a mount from elsewhere, or a list, with 401; that says nothing of the login.
+            let is_about_login =
+                is_unauthorized && matches!(scope.access, Access::Pull | Access::Push);
             return Err(if is_about_login && authorization.is_some() {
                 self.auth.rejected(refusal, scope)
             } else {
@@ -301,6 +302,23 @@ impl Connection {
             self.asked.get_or_try_init(ask).await?;
         }
         Ok(self.auth.is_known())
+    }
+
+    /// Whether it is a Harbor that takes a password itself, as far as its challenge tells.
+    pub(super) async fn is_harbor(&self) -> bool {
+        if self.auth.challenge().is_none() {
+            let mut url = self.base.clone();
+            url.set_path(WHO_MAY_COME_IN);
+            let scope = Scope::catalog();
+            // Whatever is wrong, the list meets it itself.
+            let _ = self.attempt(Request::new(Method::GET, url), &scope).await;
+        }
+        match self.auth.challenge() {
+            Some(Challenge::Bearer { realm, service }) => {
+                service.as_deref() == Some("harbor-registry") && self.is_ours(&realm)
+            }
+            _ => false,
+        }
     }
 
     /// Whether a request without a login that met 403 or 404 is worth another try with it: some registries, such as

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::auth::Access;
+use super::auth::{Access, Scope};
+use super::connection::Connection;
 use super::error::Error;
 use super::repository::Repository;
 use crate::foreign::Foreign;
@@ -56,6 +57,16 @@ impl Repository {
     /// Follows the `Link` of each response to the next.
     pub(super) async fn pages<T: DeserializeOwned>(&self, first: Url) -> Result<Vec<T>, Error> {
         let scope = self.scope(Access::Pull);
+        self.connection.pages(first, &scope).await
+    }
+}
+
+impl Connection {
+    pub(super) async fn pages<T: DeserializeOwned>(
+        &self,
+        first: Url,
+        scope: &Scope,
+    ) -> Result<Vec<T>, Error> {
         let mut pages = Vec::new();
         let mut next = Some(first);
         let mut seen = HashSet::new();
@@ -67,9 +78,9 @@ impl Repository {
             }
             let get = || {
                 let request = Request::new(Method::GET, url.clone());
-                self.connection.document(request, &scope, LARGEST_PAGE)
+                self.document(request, scope, LARGEST_PAGE)
             };
-            let (response, body) = self.connection.retry(get).await?;
+            let (response, body) = self.retry(get).await?;
             bytes += body.len();
             if bytes > LARGEST_LIST {
                 return Err(wrong(format!("more than {LARGEST_LIST} bytes of pages")));
@@ -78,6 +89,7 @@ impl Repository {
                 &body,
                 &[
                     "tags",
+                    "repositories",
                     "manifests",
                     "mediaType",
                     "digest",
@@ -119,9 +131,9 @@ impl TagList {
 
 const WRONG_SHOWN: usize = 3;
 
-const MOST_PAGES: usize = 10_000;
+pub(super) const MOST_PAGES: usize = 10_000;
 
-const LARGEST_PAGE: usize = 16 << 20;
+pub(super) const LARGEST_PAGE: usize = 16 << 20;
 
 /// A million tags of 60 characters.
 const LARGEST_LIST: usize = 64 << 20;

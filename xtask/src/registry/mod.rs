@@ -4,12 +4,14 @@
 //! where it is handled. It refuses to know releases, copies and settings. Invariant: a manifest's bytes are never
 //! rewritten, and never trusted before their digest is verified.
 //!
-//! A request goes down this list: `repository`, `blob`, `upload` and `listing` say what it means; `connection` waits
-//! for the `window` and the `rate_limiter`, signs in (`auth`) and decides about retries; `transport` sends it.
+//! A request goes down this list: `repository`, `blob`, `upload`, `listing` and `catalog` say what it means;
+//! `connection` waits for the `window` and the `rate_limiter`, signs in (`auth`) and decides about retries; `transport`
+//! sends it.
 
 mod allowed;
 mod auth;
 mod blob;
+mod catalog;
 mod client;
 mod connection;
 mod digest_listing;

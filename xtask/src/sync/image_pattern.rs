@@ -10,13 +10,14 @@ use super::tags::{Select, TagFilter};
 use crate::oci::{Digest, DigestError, ReferenceError, RepositoryName, Tag};
 
 /// A name, as far as it can be read without its counterpart.
+#[derive(Clone, Debug)]
 pub(super) struct ImagePattern {
     pub repository: RepositoryName,
     pub what: Selector,
 }
 
 /// What follows the name of the repository.
-#[derive(PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Selector {
     Nothing,
     /// The text between `:` and the end: tags, globs, or a regular expression between slashes.

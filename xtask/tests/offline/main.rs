@@ -33,6 +33,7 @@ mod promote;
 mod proxies;
 mod registry_auth;
 mod registry_blobs;
+mod registry_catalog;
 mod registry_faults;
 mod registry_proofs;
 mod release;

@@ -110,10 +110,16 @@ impl TokenServer {
             AuthMode::BasicToPush => {
                 matches!(request.method, Method::GET | Method::HEAD) || given == Some(&basic())
             }
+            AuthMode::Tokens if rest == "_catalog" && self.api == Some(ListingApi::Harbor) => {
+                given == Some(&basic())
+            }
             AuthMode::Tokens | AuthMode::TokensOfProject => {
                 let Some(scopes) = self.scopes(request) else {
                     return false;
                 };
+                if rest == "_catalog" {
+                    return scopes.iter().any(|it| it == "registry:catalog:*");
+                }
                 let is_read = matches!(request.method, Method::GET | Method::HEAD);
                 let project = match self.mode {
                     AuthMode::TokensOfProject => "project/",

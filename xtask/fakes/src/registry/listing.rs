@@ -44,6 +44,12 @@ pub(super) fn reply(
         }
         ListingApi::Harbor => {
             let rest = path.strip_prefix("/api/v2.0/projects/")?;
+            if let Some(project) = rest.strip_suffix("/repositories") {
+                return Some(match tokens.permits_password(request) {
+                    true => store.project(behavior, project, query),
+                    false => Reply::empty(401),
+                });
+            }
             let (project, rest) = rest.split_once("/repositories/")?;
             let name = rest.strip_suffix("/artifacts")?.replace("%252F", "/");
             if !tokens.permits_password(request) {

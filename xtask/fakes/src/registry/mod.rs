@@ -53,8 +53,10 @@ pub struct Behavior {
     pub listing_api: Option<ListingApi>,
     /// Of these tags it tells other digests, or none.
     pub listed_instead: HashMap<String, Option<String>>,
-    /// The longest page of tags.
+    /// The longest page of tags, and of repositories, where asking for a longer one is an error.
     pub page: Option<usize>,
+    /// What the list of repositories names besides those that are there.
+    pub also_lists: Vec<&'static str>,
     /// A manifest is refused while something it refers to is absent.
     pub checks_children: bool,
     /// Build attestations are refused, as Aliyun does (koordinator#3194).

@@ -2,7 +2,7 @@
 //!
 //! It does not know who asks. What clients store has the digest it is stored under.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::{Bytes, BytesMut};
 use hyper::Method;
@@ -61,6 +61,9 @@ impl Store {
                 _ if is_read => self.manifest(name, at),
                 _ => Reply::empty(405),
             };
+        }
+        if rest == "_catalog" {
+            return self.catalog(behavior, query);
         }
         if let Some(name) = rest.strip_suffix("/tags/list") {
             return self.tags(behavior, name, query);
@@ -222,6 +225,52 @@ impl Store {
             }
             _ => reply,
         }
+    }
+
+    /// As distribution's.
+    fn catalog(&self, behavior: &Behavior, query: &Form) -> Reply {
+        let n = query.get("n").and_then(|n| n.parse().ok());
+        let n = n.unwrap_or(100);
+        if n > behavior.page.unwrap_or(1000) {
+            return error(400, "PAGINATION_NUMBER_INVALID");
+        }
+        let last = query.get("last").unwrap_or("");
+        let names = self.names(behavior);
+        let mut rest = names.into_iter().filter(|name| *name > last).peekable();
+        let page: Vec<&str> = rest.by_ref().take(n).collect();
+        let reply = Reply::json(200, &json!({"repositories": page}));
+        match (rest.peek(), page.last()) {
+            (Some(_), Some(last)) => {
+                let next = format!("/v2/_catalog?last={last}&n={n}");
+                reply.with("link", format!(r#"<{next}>; rel="next""#))
+            }
+            _ => reply,
+        }
+    }
+
+    /// The repositories of a project, as Harbor's API 2.0 lists them.
+    pub fn project(&self, behavior: &Behavior, project: &str, query: &Form) -> Reply {
+        let number = |key| query.get(key).and_then(|it| it.parse::<usize>().ok());
+        let size = number("page_size")
+            .unwrap_or(10)
+            .min(behavior.page.unwrap_or(100));
+        let folder = format!("{project}/");
+        let mut names = self.names(behavior);
+        names.retain(|it| it.starts_with(&folder));
+        if names.is_empty() {
+            return error(404, "NOT_FOUND");
+        }
+        let before = (number("page").unwrap_or(1) - 1) * size;
+        let page = names.iter().skip(before).take(size);
+        let page: Vec<Value> = page
+            .map(|name| json!({"name": name, "artifact_count": 1}))
+            .collect();
+        Reply::json(200, &json!(page)).with("x-total-count", names.len().to_string())
+    }
+
+    fn names<'s>(&'s self, behavior: &'s Behavior) -> BTreeSet<&'s str> {
+        let stored = self.manifests.keys().map(|(name, _)| name.as_str());
+        stored.chain(behavior.also_lists.iter().copied()).collect()
     }
 
     fn referrers(&self, name: &str, digest: &str) -> Reply {

@@ -70,9 +70,10 @@ impl Auth {
         self.check_login()?;
         let challenge = self.challenge();
         let is_own_token = matches!(self.credentials, Credentials::RegistryToken(_));
+        let is_password = scope.access == Access::Password;
         match challenge {
             None => Ok(None),
-            Some(challenge) if challenge == Challenge::Basic || is_own_token => {
+            Some(challenge) if challenge == Challenge::Basic || is_own_token || is_password => {
                 let header = token::basic(&self.credentials);
                 Ok(header.map(|header| Authorization {
                     header,

@@ -32,13 +32,26 @@ pub(in crate::registry) enum Access {
     Mount {
         from: String,
     },
+    /// To list the repositories; there is none to name.
+    Catalog,
+    /// The password itself, at a registry that takes no token for that: Harbor, for whatever lists (harbor#13573).
+    Password,
 }
 
 impl Scope {
+    /// To list the repositories.
+    pub(in crate::registry) fn catalog() -> Scope {
+        Scope {
+            repository: String::new(),
+            access: Access::Catalog,
+        }
+    }
+
     /// The namespace of the repository, for messages.
     pub(super) fn namespace(&self, host: &str) -> String {
         match self.repository.rsplit_once('/') {
             Some((namespace, _)) => format!("{host}/{namespace}"),
+            None if self.repository.is_empty() => host.to_owned(),
             None => format!("{host}/{}", self.repository),
         }
     }
@@ -51,6 +64,8 @@ impl Scope {
             Access::Push => vec![own + ",push"],
             Access::List => vec![own + ",metadata_read"],
             Access::Mount { from } => vec![own + ",push", pull(from)],
+            Access::Catalog => vec!["registry:catalog:*".to_owned()],
+            Access::Password => Vec::new(),
         }
     }
 }
@@ -211,6 +226,18 @@ mod tests {
         assert_eq!(scopes[0].1, "repository:a/b:pull,push");
         assert_eq!(scopes[1].1, "repository:c/d:pull");
         assert!(!request.headers().contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn a_list_of_repositories_names_none() {
+        let catalog = Scope {
+            repository: String::new(),
+            access: Access::Catalog,
+        };
+        let request = request(&realm(), None, Some(&catalog), &Credentials::Anonymous);
+        let query = request.url().query().unwrap();
+        assert_eq!(query, "account=x&scope=registry%3Acatalog%3A*");
+        assert_eq!(catalog.namespace("r.io"), "r.io");
     }
 
     #[test]
