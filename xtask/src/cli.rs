@@ -206,8 +206,8 @@ pub struct SyncArgs {
 
 #[derive(Debug, Args)]
 pub struct CopyArgs {
-    /// `nginx:1.27`, a repository with all its tags (`acme/app`), patterns of tags (`acme/app:v*`),
-    /// `acme/app@sha256:…`; or in no registry: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE`,
+    /// `nginx:1.27`, a repository with all its tags (`acme/app`), patterns of tags (`acme/app:v*`), those of a project
+    /// (`acme.io/team/*`), `acme/app@sha256:…`; or in no registry: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE`,
     /// `docker-archive:FILE`
     #[arg(value_name = "SRC")]
     pub source: String,

@@ -5,9 +5,11 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use super::formats::add_destination;
+use super::formats::Parsed;
 use super::image_pattern::{ImagePattern, ImagePatternError, Selector};
-use super::request::{DestinationTags, LocalImage, Rule};
+use super::project::{Project, RepositoryPattern};
+use super::request::LocalImage;
+use super::rule::{DestinationTags, Rule, add_destination};
 use super::tags::Select;
 use super::template;
 use crate::copy::Policy;
@@ -23,10 +25,10 @@ pub struct Named {
     pub destinations: Vec<String>,
 }
 
-/// What is copied, as it is: it becomes one of the `rules`, or is returned. Problems are recorded.
+/// What is copied, as it is: it becomes one of the rules that were `found`, or is returned. Problems are recorded.
 pub(super) fn read(
     named: &Named,
-    rules: &mut Vec<Rule>,
+    found: &mut Parsed,
     problems: &mut Problems,
 ) -> Option<LocalImage> {
     if let Some(kind) = named.destinations.iter().find_map(|it| local_kind(it)) {
@@ -36,7 +38,10 @@ pub(super) fn read(
         return None;
     }
     let Some(kind) = local_kind(&named.source) else {
-        rules.extend(rule(named, problems));
+        match RepositoryPattern::split(bare(&named.source)) {
+            None => found.rules.extend(rule(named, problems)),
+            Some(split) => found.projects.extend(project(named, split, problems)),
+        }
         return None;
     };
     if named.destinations.is_empty() {
@@ -115,6 +120,25 @@ fn local_destination(
 const NO_DIGEST: &str =
     "it has a digest, which is the source's; hint: `REPOSITORY` or `REPOSITORY:TAG`";
 
+fn project(named: &Named, split: (&str, &str), problems: &mut Problems) -> Option<Project> {
+    if named.destinations.is_empty() {
+        problems.push("the tags of one repository are shown, and a pattern is of many");
+        return None;
+    }
+    if named.destinations.iter().any(|it| it.contains('@')) {
+        problems.push(format!("a destination: {NO_DIGEST}"));
+        return None;
+    }
+    let destinations = named.destinations.iter();
+    let destinations = destinations.map(|it| bare(it).to_owned()).collect();
+    let project = Project::new(split, None, destinations, ORIGIN.to_owned());
+    project
+        .map_err(|error| problems.push(error.to_string()))
+        .ok()
+}
+
+const ORIGIN: &str = "the command line";
+
 /// The rule, which copies everything as it is; or `None`, with the problems recorded.
 fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
     let source = ImagePattern::parse(bare(&named.source));
@@ -157,7 +181,7 @@ fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
         only: None,
         destinations,
         policy: Policy::default(),
-        origin: "the command line".to_owned(),
+        origin: ORIGIN.to_owned(),
     })
 }
 

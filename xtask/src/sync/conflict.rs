@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 
-use super::request::{ImageCopy, Rule};
+use super::rule::{ImageCopy, Rule};
 use crate::copy::Policy;
 use crate::oci::{RepositoryName, Tag, TagOrDigest};
 

@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::probe::{Registries, Unavailable};
-use super::request::{ImageCopy, Rule};
+use super::rule::{ImageCopy, Rule};
 use super::tags::Dates;
 use crate::copy::CopyResult;
 use crate::foreign::Foreign;

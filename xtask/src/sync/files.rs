@@ -7,10 +7,11 @@ use anyhow::Result;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::project::RepositoryPattern;
 use super::resolve::Resolved;
 use crate::cli::SyncOptions;
 use crate::copy::{CopyResult, CopyStatus, Destination, Job, Mode};
-use crate::oci::{Reference, TagOrDigest};
+use crate::oci::{Reference, RepositoryName, TagOrDigest};
 use crate::report::SyncReport;
 
 /// The file of `--output-success-images`: what is in place, as image-syncer's images. A dry run writes none.
@@ -69,7 +70,11 @@ pub(super) fn is_in_place(row: &CopyResult, mode: Mode) -> bool {
 }
 
 /// What failed according to an earlier report: images, and where they were to go.
-pub(super) struct Failures(HashSet<(String, Reference)>);
+pub(super) struct Failures {
+    images: HashSet<(String, Reference)>,
+    /// Sources whose repositories were not known.
+    patterns: Vec<RepositoryPattern>,
+}
 
 impl Failures {
     /// `None`: the run ended before it knew what it had to do, and anything may be missing.
@@ -82,11 +87,19 @@ impl Failures {
         };
         let failed = report.failed();
         let failed = failed.map(|it| (it.image.clone(), it.reference.clone()));
-        Ok(Some(Failures(failed.collect())))
+        let images: HashSet<(String, Reference)> = failed.collect();
+        let patterns = images.iter().filter_map(|(image, _)| {
+            let (name, _) = RepositoryPattern::split(image)?;
+            RepositoryPattern::parse(name).ok()
+        });
+        Ok(Some(Failures {
+            patterns: patterns.collect(),
+            images,
+        }))
     }
 
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.images.len()
     }
 
     /// Leaves nothing else to do.
@@ -103,7 +116,10 @@ impl Failures {
         });
         // Without tags, it stands for a source that could not be listed: who knows what is there.
         resolved.failed.retain(|row| {
-            row.tags.is_empty() || self.0.contains(&(row.image.clone(), row.reference.clone()))
+            row.tags.is_empty()
+                || self
+                    .images
+                    .contains(&(row.image.clone(), row.reference.clone()))
         });
     }
 
@@ -116,6 +132,9 @@ impl Failures {
             (name.to_owned(), destination.reference(at)),
             (source.to_owned(), repository),
         ];
-        pairs.iter().any(|pair| self.0.contains(pair))
+        let is_of_pattern = source
+            .parse()
+            .is_ok_and(|source: RepositoryName| self.patterns.iter().any(|it| it.fits(&source)));
+        is_of_pattern || pairs.iter().any(|pair| self.images.contains(pair))
     }
 }

@@ -4,7 +4,7 @@
 //! Facts from image-syncer's README, "Image sync configuration file". A [`RuleDestination`] made here never receives
 //! the very image it comes from.
 
-use super::request::{DestinationTags, RuleDestination};
+use super::rule::{DestinationTags, RuleDestination};
 use super::tags::PatternError;
 use super::tags::{Select, TagFilter};
 use crate::oci::{Digest, DigestError, ReferenceError, RepositoryName, Tag};

@@ -8,6 +8,7 @@
 //! password or the text around one.
 
 mod auth_file;
+mod catalog;
 mod command_line;
 mod comments;
 mod conflict;
@@ -25,11 +26,13 @@ mod merge;
 mod os_and_arch;
 mod probe;
 mod progress;
+mod project;
 mod read;
 mod reader;
 mod report;
 mod request;
 mod resolve;
+mod rule;
 mod run;
 mod shard;
 mod tags;
@@ -39,10 +42,10 @@ pub use command_line::Named;
 pub use formats::printed;
 pub use list_tags::list_tags;
 pub use merge::merge;
+pub use project::{Project, RepositoryPattern};
 pub use read::{Inputs, read};
-pub use request::{
-    DestinationTags, ImageCopy, LocalImage, Request, Rule, RuleDestination, WrongRule,
-};
+pub use request::{LocalImage, Request, WrongRule};
+pub use rule::{DestinationTags, ImageCopy, Rule, RuleDestination};
 pub use run::{copy, keeps_report, run};
 pub use tags::{PatternError, Select, TagFilter};
 

@@ -14,9 +14,10 @@ use super::conflict::conflicts;
 use super::default_registry::DefaultRegistry;
 use super::formats::{self, Parsed};
 use super::reader::ConfigReader;
-use super::request::{ImageCopy, LocalImage, Request, Rule};
+use super::request::{LocalImage, Request};
+use super::rule::{ImageCopy, Rule};
 use super::tags::{Select, TagFilter};
-use crate::copy::{Attestations, MissingPlatform, Referrers};
+use crate::copy::{Attestations, MissingPlatform, Policy, Referrers};
 use crate::credentials::Prefix;
 use crate::exit::Problems;
 use crate::oci::Platform;
@@ -62,7 +63,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     }
     let mut local = None;
     if let Some(named) = &inputs.named {
-        local = command_line::read(named, &mut found.rules, &mut problems);
+        local = command_line::read(named, &mut found, &mut problems);
     } else if inputs.files.is_empty() {
         problems.push(
             "nothing says what to copy; hint: `sync docker/sync.yaml`, with the file before `--tags` and `--platform`, which take all that follows",
@@ -94,6 +95,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
     }
     let Parsed {
         mut rules,
+        mut projects,
         mut logins,
         default_registry,
     } = found;
@@ -104,16 +106,23 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
         // A login in a file counts first.
         let _ = logins.add(host, login);
     }
-    narrow(&mut rules, local.as_mut(), inputs, &mut problems);
+    let all = rules
+        .iter_mut()
+        .map(|it| (&mut it.select, &mut it.only, &mut it.policy));
+    let many = projects
+        .iter_mut()
+        .map(|it| (&mut it.select, &mut it.only, &mut it.policy));
+    narrow(all.chain(many), local.as_mut(), inputs, &mut problems);
 
     let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
     problems.extend(conflicts(&copies));
     // With nothing left to do, or another problem, they stop the run like any other.
-    if rules.is_empty() || problems.count() > wrong.len() {
+    if rules.is_empty() && projects.is_empty() || problems.count() > wrong.len() {
         problems.none()?;
     }
     Ok(Request {
         rules,
+        projects,
         local,
         logins,
         warnings,
@@ -153,8 +162,8 @@ fn read_text(from: impl Read) -> io::Result<String> {
 }
 
 /// Applies the filters of the command line.
-fn narrow(
-    rules: &mut [Rule],
+fn narrow<'r>(
+    rules: impl Iterator<Item = (&'r mut Select, &'r mut Option<TagFilter>, &'r mut Policy)>,
     local: Option<&mut LocalImage>,
     inputs: &Inputs,
     problems: &mut Problems,
@@ -172,12 +181,14 @@ fn narrow(
             Err(error) => problems.push(format!("`--platform`: {error}")),
         }
     }
-    for rule in rules.iter_mut() {
-        match &mut rule.select {
+    let mut policies = Vec::new();
+    for (select, only, policy) in rules {
+        policies.push(policy);
+        match select {
             _ if inputs.tags.is_empty() => {}
             // All tags, and of them some: those need not be listed if they are named.
             Select::Tags(all) if all.is_all() => *all = filter.clone(),
-            _ => rule.only = Some(filter.clone()),
+            _ => *only = Some(filter.clone()),
         }
     }
     if let Some(image) = local.as_ref().filter(|_| !inputs.tags.is_empty()) {
@@ -186,9 +197,7 @@ fn narrow(
             "`--tags` chooses tags of a repository, and `{name}` is one image"
         ));
     }
-    let policies = rules.iter_mut().map(|it| &mut it.policy);
-    let policies = policies.chain(local.map(|it| &mut it.policy));
-    for policy in policies {
+    for policy in policies.into_iter().chain(local.map(|it| &mut it.policy)) {
         if !platforms.is_empty() {
             policy.platforms = platforms.clone();
         }

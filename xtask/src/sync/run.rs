@@ -16,6 +16,7 @@ use crate::exit::{Exit, bad_input, interrupted, no_problems};
 use crate::report::{Console, SyncReport, is_same_file};
 use crate::settings::Settings;
 
+use super::catalog;
 use super::files::{self, Failures};
 use super::formats::printed;
 use super::local;
@@ -133,9 +134,6 @@ async fn carry_out(
         outcome.files.extend(mapping);
         console.finish(outcome, report)
     };
-    if let Some(shard) = shard {
-        shard.cut_rules(&mut request);
-    }
     let failures = match &args.only_failed {
         Some(path) => Failures::read(path)?,
         None => None,
@@ -150,6 +148,7 @@ async fn carry_out(
         console.info("nothing failed according to the report: there is nothing to do");
         return Ok(finish(Vec::new(), 0, Exit::Done, args.report.as_deref()));
     }
+    let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
     let share = shard.map_or(1, |it| it.of());
     let looked_at = match request.local {
         Some(_) => LOCAL,
@@ -158,14 +157,21 @@ async fn carry_out(
     console.follow(looked_at);
     let resolved: Result<Resolved> = tokio::select! {
         resolved = async {
+            let is_listed = !request.projects.is_empty();
+            let listed = catalog::expand(settings, &mut request, args.retries, share).await?;
+            listed.registries.iter().flat_map(Registries::credentials).for_each(mask);
+            if let Some(shard) = shard {
+                shard.cut_rules(&mut request, is_listed);
+            }
             let registries = Registries::open(settings, &request, args.retries, mode, share).await?;
-            let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
             registries.credentials().for_each(mask);
             registries.warnings.iter().for_each(|it| console.warning(it));
             let mut resolved = resolve(&request, &registries).await?;
             if let Some(image) = &request.local {
                 local::resolve(image, settings, &registries, args.force, &mut resolved).await?;
             }
+            resolved.failed.extend(listed.failed);
+            resolved.warnings.extend(listed.warnings);
             Ok(resolved)
         } => resolved,
         () = &mut interrupt => Ok(Resolved::default()),

@@ -63,6 +63,7 @@ mod sync_missing;
 mod sync_newer;
 mod sync_options;
 mod sync_output;
+mod sync_projects;
 mod sync_reads;
 mod sync_templates;
 mod tidy;

@@ -29,5 +29,6 @@ mod support;
 mod swarm;
 mod sync_copy;
 mod sync_filters;
+mod sync_projects;
 mod sync_seeds;
 mod sync_workflow;

@@ -11,7 +11,7 @@ use crate::oci::{Platform, Reference, RepositoryName, Tag};
 use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::Node;
 use crate::sync::reader::{ConfigReader, suggestion};
-use crate::sync::request::{DestinationTags, Rule, RuleDestination};
+use crate::sync::rule::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::Select;
 
 const KEYS: &[&str] = &["source", "target", "tags", "architectures"];

@@ -20,19 +20,20 @@ mod skopeo;
 #[cfg(test)]
 pub(super) use native::KEYS;
 pub use printed::printed;
-pub(super) use rule::add_destination;
 
 use crate::credentials::Logins;
 use crate::sync::comments::without_comments;
 use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::{Node, Value};
+use crate::sync::project::Project;
 use crate::sync::reader::ConfigReader;
-use crate::sync::request::Rule;
+use crate::sync::rule::Rule;
 
 /// What has been read so far.
 #[derive(Default)]
 pub(super) struct Parsed {
     pub rules: Vec<Rule>,
+    pub projects: Vec<Project>,
     pub logins: Logins,
     /// Set once a name without a registry was read.
     pub default_registry: Option<DefaultRegistry>,
@@ -40,13 +41,14 @@ pub(super) struct Parsed {
 
 /// Adds the content of `text`, in whichever format.
 pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
-    let (rules, problems) = (found.rules.len(), reader.problems.count());
+    let rules = |found: &Parsed| found.rules.len() + found.projects.len();
+    let (before, problems) = (rules(found), reader.problems.count());
     if plain_list::is_list(&without_comments(text)) {
         plain_list::read(reader, text, found);
     } else if let Some(document) = reader.document(text) {
         tree(reader, &document, found);
     }
-    if found.rules.len() == rules && reader.problems.count() == problems {
+    if rules(found) == before && reader.problems.count() == problems {
         reader
             .problems
             .push(format!("`{}` names no image", reader.file));

@@ -2,9 +2,10 @@
 //! `lenient`, `missing-platform`, `attestations` and `referrers`.
 
 use super::Parsed;
-use super::rule::RawRule;
+use super::rule::{RawRule, TWICE, filter};
 use crate::copy::{Attestations, MissingPlatform, Policy, Referrers};
 use crate::sync::document::{Node, Position};
+use crate::sync::project::{Project, RepositoryPattern};
 use crate::sync::reader::{ConfigReader, suggestion};
 use crate::sync::template;
 
@@ -37,6 +38,14 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
         return;
     };
     for source in sources {
+        if let Some(split) = RepositoryPattern::split(&source.1) {
+            let project = project(reader, (source.0, split), &targets, patterns.as_deref());
+            if let (Some(mut project), Some(policy)) = (project, &policy) {
+                project.policy = policy.clone();
+                found.projects.push(project);
+            }
+            continue;
+        }
         let raw = RawRule {
             destinations: targets.clone(),
             patterns: patterns.clone(),
@@ -49,6 +58,25 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
             found.rules.push(rule);
         }
     }
+}
+
+fn project(
+    reader: &mut ConfigReader,
+    (position, split): (Position, (&str, &str)),
+    targets: &[(Position, String)],
+    patterns: Option<&[(Position, String)]>,
+) -> Option<Project> {
+    if patterns.is_some() && !split.1.is_empty() {
+        reader.problem(position, TWICE);
+        return None;
+    }
+    let filter = match patterns {
+        Some(patterns) => Some(filter(reader, patterns)?),
+        None => None,
+    };
+    let destinations = targets.iter().map(|it| it.1.clone()).collect();
+    let project = Project::new(split, filter, destinations, reader.origin(position.line));
+    reader.right(position, project)
 }
 
 /// The destinations, each of which may have parts of the source's name in it.

@@ -13,7 +13,7 @@ use crate::oci::{Platform, Reference};
 use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::Position;
 use crate::sync::reader::ConfigReader;
-use crate::sync::request::{DestinationTags, Rule, RuleDestination};
+use crate::sync::rule::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::Select;
 
 /// Whether the first line that is not blank is neither YAML nor JSON but a bare word, or an option before one.

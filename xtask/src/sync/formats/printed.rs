@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 
 use crate::copy::{Attestations, MissingPlatform, Policy, Referrers};
 use crate::oci::Tag;
-use crate::sync::request::{DestinationTags, Request, Rule, RuleDestination};
-use crate::sync::tags::Select;
+use crate::sync::project::Project;
+use crate::sync::request::Request;
+use crate::sync::rule::{DestinationTags, Rule, RuleDestination};
+use crate::sync::tags::{Select, TagFilter};
 
 /// A line that is shorter is not cut where it is shown.
 const LONGEST: usize = 3_000;
@@ -21,36 +23,50 @@ pub fn printed(request: &Request) -> Result<String, String> {
     if request.logins.credentials().next().is_some() {
         out += "# Without the logins: they stay in a file of their own, for `--auth`.\n";
     }
-    for rule in &request.rules {
-        out += &entry(rule).map_err(|why| format!("{}: {why}", rule.origin))?;
+    let rules = request.rules.iter().map(|it| (entry(it), &it.origin));
+    let projects = request.projects.iter();
+    let projects = projects.map(|it| (project(it), &it.origin));
+    for (entry, origin) in rules.chain(projects) {
+        out += &entry.map_err(|why| format!("{origin}: {why}"))?;
     }
     Ok(out)
 }
 
 fn entry(rule: &Rule) -> Result<String, String> {
-    let Rule {
-        source,
-        select,
-        only,
-        destinations,
-        policy,
-        origin: _,
-    } = rule;
+    let select = &rule.select;
+    let source = match select {
+        Select::Digest(digest) => format!("{}@{digest}", rule.source),
+        Select::Tags(_) => rule.source.to_string(),
+    };
+    let destinations = rule.destinations.iter();
+    let targets: Vec<String> = destinations.flat_map(|it| targets(it, select)).collect();
+    written(&source, &targets, select, rule.only.as_ref(), &rule.policy)
+}
+
+fn project(project: &Project) -> Result<String, String> {
+    let (source, targets) = (project.pattern.to_string(), &project.destinations);
+    let only = project.only.as_ref();
+    written(&source, targets, &project.select, only, &project.policy)
+}
+
+fn written(
+    source: &str,
+    targets: &[String],
+    select: &Select,
+    only: Option<&TagFilter>,
+    policy: &Policy,
+) -> Result<String, String> {
     if only.is_some() {
         return Err(
             "tags that are chosen twice cannot be printed; hint: without `--tags`".to_owned(),
         );
     }
-    let (source, patterns) = match select {
-        Select::Digest(digest) => (format!("{source}@{digest}"), Vec::new()),
-        Select::Tags(filter) => (source.to_string(), filter.patterns()),
+    let patterns = match select {
+        Select::Digest(_) => Vec::new(),
+        Select::Tags(filter) => filter.patterns(),
     };
-    let mut out = format!("- source: {}\n", quoted(&source)?);
-    let targets: Vec<String> = destinations
-        .iter()
-        .flat_map(|it| targets(it, select))
-        .collect();
-    list(&mut out, "targets", &targets)?;
+    let mut out = format!("- source: {}\n", quoted(source)?);
+    list(&mut out, "targets", targets)?;
     list(&mut out, "tags", &patterns)?;
     let Policy {
         platforms,

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 use crate::sync::document::{Node, Position, Value};
 use crate::sync::go_template;
 use crate::sync::reader::ConfigReader;
-use crate::sync::request::{DestinationTags, Rule, RuleDestination};
+use crate::sync::rule::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::{Select, TagFilter};
 
 pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {

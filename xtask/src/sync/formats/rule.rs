@@ -1,12 +1,13 @@
 //! One source and its destinations as a [`Rule`]: what image-syncer's two formats and our own share.
 
 use crate::copy::Policy;
-use crate::oci::{RepositoryName, Tag};
+use crate::oci::RepositoryName;
 use crate::sync::default_registry::STAND_IN;
 use crate::sync::document::{Node, Position};
 use crate::sync::image_pattern::{ImagePattern, ImagePatternError, Selector};
 use crate::sync::reader::ConfigReader;
-use crate::sync::request::{DestinationTags, Rule, RuleDestination, WrongRule};
+use crate::sync::request::WrongRule;
+use crate::sync::rule::{Rule, RuleDestination, add_destination};
 use crate::sync::tags::{Select, TagFilter};
 use crate::sync::template;
 
@@ -71,18 +72,10 @@ impl RawRule {
                 self.right(reader, *position, select, &self.destinations)?
             }
             Some(_) if source.what != Selector::Nothing => {
-                let sentence = "the source names its tags already; hint: leave out `tags`";
-                reader.problem(*position, sentence);
+                reader.problem(*position, TWICE);
                 return None;
             }
-            Some(patterns) => {
-                let mut filter = TagFilter::all();
-                for (position, pattern) in patterns {
-                    let added = filter.add(pattern);
-                    reader.right(*position, added)?;
-                }
-                Select::Tags(filter)
-            }
+            Some(patterns) => Select::Tags(filter(reader, patterns)?),
         };
         let mut destinations: Vec<RuleDestination> = Vec::new();
         for written in &self.destinations {
@@ -132,45 +125,17 @@ impl RawRule {
     }
 }
 
-/// image-syncer, too, takes a repeated destination as one; further tags in a repository are given to the same image.
-pub(in crate::sync) fn add_destination(
-    destinations: &mut Vec<RuleDestination>,
-    new: RuleDestination,
-    names: &[Tag],
-) {
-    for known in destinations.iter_mut() {
-        if known.repository != new.repository {
-            continue;
-        }
-        if known.tags == new.tags {
-            return;
-        }
-        match (&mut known.tags, &new.tags) {
-            (DestinationTags::Named(known), DestinationTags::Named(more)) => {
-                known.extend(more.iter().cloned());
-                return;
-            }
-            (tags, more) => {
-                if let (Some(mut pairs), Some(more)) = (pairs(tags, names), pairs(more, names)) {
-                    if !more.iter().all(|it| pairs.contains(it)) {
-                        pairs.extend(more);
-                    }
-                    *tags = DestinationTags::Renamed(pairs);
-                    return;
-                }
-            }
-        }
-    }
-    destinations.push(new);
-}
+pub(super) const TWICE: &str = "the source names its tags already; hint: leave out `tags`";
 
-/// Each tag of the source with its name at the destination, if both are known.
-fn pairs(tags: &DestinationTags, names: &[Tag]) -> Option<Vec<(Tag, Tag)>> {
-    match tags {
-        DestinationTags::Renamed(pairs) => Some(pairs.clone()),
-        DestinationTags::Same if !names.is_empty() => {
-            Some(names.iter().cloned().zip(names.iter().cloned()).collect())
-        }
-        DestinationTags::Same | DestinationTags::Named(_) => None,
+/// The filter that `patterns` make.
+pub(super) fn filter(
+    reader: &mut ConfigReader,
+    patterns: &[(Position, String)],
+) -> Option<TagFilter> {
+    let mut filter = TagFilter::all();
+    for (position, pattern) in patterns {
+        let added = filter.add(pattern);
+        reader.right(*position, added)?;
     }
+    Some(filter)
 }

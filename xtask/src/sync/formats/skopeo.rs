@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::{Entry, Node, Position, Value};
 use crate::sync::reader::ConfigReader;
-use crate::sync::request::{DestinationTags, Rule, RuleDestination};
+use crate::sync::rule::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::{Select, TagFilter};
 
 /// One of these in a registry makes the file skopeo's.
