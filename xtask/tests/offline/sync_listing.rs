@@ -254,3 +254,65 @@ async fn a_registry_that_refuses_its_listings_is_soon_asked_for_no_more() {
     );
     assert_eq!(heads(&pair.source), 48);
 }
+
+/// What docs/size.md counts with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_with_nothing_to_do_costs_what_the_page_on_size_says() {
+    const REPOSITORIES: usize = 10;
+    const TAGS: usize = 5;
+    const IMAGES: usize = REPOSITORIES * TAGS;
+    const LOOK: usize = 2;
+    let azure = Some(ListingApi::Azure);
+    for (how, has_referrers) in [("tags", false), ("tags", true), ("auto", false)] {
+        let pair = Pair::new(azure, azure).await;
+        pair.source.behave(|it| it.lists_referrers = has_referrers);
+        let mut images = String::new();
+        for number in 0..REPOSITORIES {
+            let name = format!("team/app{number}");
+            for tag in (0..TAGS).map(|it| format!("v{it}")) {
+                let sample = built(&format!("{name}{tag}"), 10);
+                sample.place(&pair.source, &name, &tag);
+                sample.place(&pair.there, &name, &tag);
+            }
+            images += &format!("source.io/{name}: one.io/{name}\n");
+        }
+        pair.fixture.write("images.yaml", &images);
+        pair.statuses(how).await;
+        let (asked, listed) = match how {
+            "tags" => (IMAGES, 0),
+            _ => (0, REPOSITORIES),
+        };
+        let referrers = if has_referrers { IMAGES } else { REPOSITORIES };
+        let tokens = |registry: &FakeRegistry| registry.count(Method::GET, "/oauth2/token");
+        let besides_tokens = |registry: &FakeRegistry| registry.requests().len() - tokens(registry);
+        assert_eq!((heads(&pair.source), pages(&pair.source)), (asked, listed));
+        assert_eq!((heads(&pair.there), pages(&pair.there)), (asked, listed));
+        let source = asked + listed + REPOSITORIES + referrers + LOOK;
+        assert_eq!(besides_tokens(&pair.source), source);
+        assert_eq!(besides_tokens(&pair.there), asked + listed + LOOK);
+        // Azure's listing is for a token of its own; where nothing else is asked, that is the only one.
+        for registry in [&pair.source, &pair.there] {
+            let tokens = tokens(registry);
+            let expected = REPOSITORIES..=REPOSITORIES + listed;
+            assert!(expected.contains(&tokens), "{tokens}");
+        }
+    }
+}
+
+/// What docs/size.md counts with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_image_of_two_platforms_costs_what_the_page_on_size_says() {
+    let pair = Pair::new(None, None).await;
+    let sample = built("v1", 10);
+    sample.place(&pair.source, APP, "v1");
+    assert_eq!(pair.statuses("tags").await["v1"], "created");
+    // As BuildKit makes it: an index, two images, and an attestation for each.
+    let (manifests, blobs) = (sample.manifests.len(), pair.source.blobs().len());
+    assert_eq!((manifests, blobs), (5, 7));
+    // Each may count as a pull at Docker Hub.
+    assert_eq!(pair.source.count(Method::GET, "/manifests/"), manifests);
+    let writes = [Method::POST, Method::PATCH, Method::PUT];
+    let writes = writes.map(|method| pair.there.count(method, "/v2/"));
+    // A small blob comes with its commit.
+    assert_eq!(writes.iter().sum::<usize>(), 2 * blobs + manifests);
+}
