@@ -57,7 +57,7 @@ async fn all(
         repositories: Option<Vec<Option<String>>>,
     }
     let pages = connection.pages::<Page>(first, scope).await?;
-    let names = pages.into_iter().flat_map(|it| it.repositories).flatten();
+    let names = pages.into_iter().filter_map(|it| it.repositories).flatten();
     Ok(names.map(Option::unwrap_or_default).collect())
 }
 

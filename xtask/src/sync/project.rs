@@ -44,7 +44,7 @@ pub(super) enum ProjectError {
     #[error("the name of a registry cannot be a pattern; hint: `registry.example.com/team/*`")]
     Host,
     #[error("a digest is of one image, and `{0}` of many repositories")]
-    Digest(RepositoryPattern),
+    Digest(String),
     #[error(
         "the destination `{0}` names tags, and what stands before them is not the whole repository; hint: `acme.azurecr.io/mirror/{{repository}}:v1`"
     )]
@@ -52,7 +52,7 @@ pub(super) enum ProjectError {
     #[error("`{destination}` is a destination, and one of the sources `{pattern}` as well")]
     Itself {
         destination: RepositoryName,
-        pattern: RepositoryPattern,
+        pattern: String,
     },
 }
 
@@ -137,7 +137,7 @@ impl Project {
             None => image.select()?,
         };
         if matches!(select, Select::Digest(_)) {
-            return Err(ProjectError::Digest(pattern));
+            return Err(ProjectError::Digest(pattern.to_string()));
         }
         let project = Project {
             select,
@@ -165,7 +165,7 @@ impl Project {
             if self.pattern.fits(&destination.repository) {
                 return Err(ProjectError::Itself {
                     destination: destination.repository,
-                    pattern: self.pattern.clone(),
+                    pattern: self.pattern.to_string(),
                 });
             }
             add_destination(&mut destinations, destination, self.select.names());

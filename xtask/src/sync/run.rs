@@ -1,5 +1,6 @@
 //! `cargo xtask sync`: read the files, look at the registries, copy, report.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -159,13 +160,19 @@ async fn carry_out(
         resolved = async {
             let is_listed = !request.projects.is_empty();
             let listed = catalog::expand(settings, &mut request, args.retries, share).await?;
-            listed.registries.iter().flat_map(Registries::credentials).for_each(mask);
+            if let Some(asked) = &listed.registries {
+                asked.credentials().for_each(mask);
+                asked.warnings.iter().for_each(|it| console.warning(it));
+            }
             if let Some(shard) = shard {
                 shard.cut_rules(&mut request, is_listed);
             }
             let registries = Registries::open(settings, &request, args.retries, mode, share).await?;
             registries.credentials().for_each(mask);
-            registries.warnings.iter().for_each(|it| console.warning(it));
+            let told = listed.registries.iter().flat_map(|it| &it.warnings);
+            let told: HashSet<&String> = told.collect();
+            let warnings = registries.warnings.iter().filter(|it| !told.contains(it));
+            warnings.for_each(|it| console.warning(it));
             let mut resolved = resolve(&request, &registries).await?;
             if let Some(image) = &request.local {
                 local::resolve(image, settings, &registries, args.force, &mut resolved).await?;

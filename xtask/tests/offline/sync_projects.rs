@@ -2,7 +2,6 @@
 
 use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault, ListingApi, PASSWORD, Rule, USER};
 use hyper::Method;
-use serde_json::Value;
 use xtask::oci::media_type;
 
 use crate::support::images;
@@ -227,7 +226,7 @@ async fn every_repository_is_in_one_part_and_what_cannot_be_listed_in_all() {
                 .as_array()
                 .unwrap()
                 .iter()
-                .all(|it| it["status"] == Value::from("created"))
+                .all(|it| it["status"] == "created")
         );
     }
     assert_eq!(copied, 40);
