@@ -155,7 +155,7 @@ impl Connection {
         Ok((response, body))
     }
 
-    /// One try at a document of an API beside the registry, which carries what `request` carries and no token.
+    /// One try at a document of an API at another host, which gets no login.
     pub(super) async fn unsigned_document(
         &self,
         request: Request,
@@ -313,6 +313,11 @@ impl Connection {
             // Whatever is wrong, the list meets it itself.
             let _ = self.attempt(Request::new(Method::GET, url), &scope).await;
         }
+        self.asks_as_harbor()
+    }
+
+    /// The same, as far as it is known without asking.
+    pub(super) fn asks_as_harbor(&self) -> bool {
         match self.auth.challenge() {
             Some(Challenge::Bearer { realm, service }) => {
                 service.as_deref() == Some("harbor-registry") && self.is_ours(&realm)

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use log::debug;
-use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, Request};
 use url::Url;
 
@@ -88,15 +87,15 @@ impl Repository {
         if self.connection.is_docker_hub() {
             return Some(Api::DockerHub);
         }
+        if self.connection.asks_as_harbor() {
+            return Some(Api::Harbor);
+        }
         let Some(Challenge::Bearer { realm, service }) = self.connection.auth.challenge() else {
             return None;
         };
         let host = self.connection.base.authority();
-        match (realm.path(), service.as_deref()?) {
-            ("/service/token", "harbor-registry") => Some(Api::Harbor),
-            ("/oauth2/token", service) if service == host => Some(Api::Azure),
-            _ => None,
-        }
+        let is_azure = realm.path() == "/oauth2/token" && service.as_deref() == Some(host);
+        is_azure.then_some(Api::Azure)
     }
 
     /// The digests of the tags that are `wanted`, as far as the first `most` pages tell.
@@ -132,23 +131,20 @@ impl Repository {
     }
 
     async fn read_page(&self, api: Api, url: Url) -> Result<Page, Error> {
-        let mut request = Request::new(Method::GET, url.clone());
-        let document = match api {
+        let request = Request::new(Method::GET, url.clone());
+        let access = match api {
             // The registry's own token, for what it calls metadata.
-            Api::Azure => {
-                let scope = self.scope(Access::List);
-                let document = self.connection.document(request, &scope, LARGEST_PAGE);
-                document.await?
+            Api::Azure => Some(Access::List),
+            Api::Harbor => Some(Access::Password),
+            Api::DockerHub => None,
+        };
+        let connection = &self.connection;
+        let document = match access {
+            Some(access) => {
+                let scope = self.scope(access);
+                connection.document(request, &scope, LARGEST_PAGE).await?
             }
-            Api::DockerHub | Api::Harbor => {
-                // Harbor's API takes no token of its registry.
-                if let Some(login) = self.connection.auth.basic().filter(|_| api == Api::Harbor) {
-                    request.headers_mut().insert(AUTHORIZATION, login);
-                }
-                self.connection
-                    .unsigned_document(request, LARGEST_PAGE)
-                    .await?
-            }
+            None => connection.unsigned_document(request, LARGEST_PAGE).await?,
         };
         let (response, body) = document;
         let has_next = matches!(http::next_page(response.headers(), &url), Ok(Some(_)));

@@ -224,11 +224,6 @@ impl Auth {
         self.challenge.lock().expect("no holder panics").clone()
     }
 
-    /// The login itself, for a server on the same host that takes no token.
-    pub(super) fn basic(&self) -> Option<HeaderValue> {
-        token::basic(&self.credentials)
-    }
-
     /// The error for a response that says nothing about the login.
     pub(super) fn denied(&self, refusal: ErrorResponse, scope: &Scope) -> Error {
         let who = match self.credentials {
