@@ -3,20 +3,21 @@
 //! A manifest whose layers all came compressed keeps its bytes, and so does an index whose manifests all do; the others
 //! are rewritten. Every blob that a manifest lists was in the archive, is reused, or has URLs of its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::blob::{Blob, Content};
-use super::choice::{chosen, name_or_digest};
+use super::choice::{chosen, name};
 use super::config;
 use super::contents::{Contents, blob_name};
 use super::encoding::Encoding;
 use super::error::Error;
 use super::layer_sink::Layer;
+use super::options::Options;
 use super::rewrite;
-use crate::oci::{self, Descriptor, Digest, Image, ImageConfig, Manifest, TagOrDigest, media_type};
+use crate::oci::{self, Descriptor, Digest, Image, ImageConfig, Manifest, media_type};
 
 /// Lists the images of an OCI image layout.
 pub(super) const OCI: &str = "index.json";
@@ -36,11 +37,8 @@ pub(super) struct Assembled {
     pub blobs: Vec<Blob>,
 }
 
-/// Assembles the one image in `contents`, or the `wanted` one of several. It may have several platforms.
-pub(super) fn assemble(
-    contents: &Contents,
-    wanted: Option<&TagOrDigest>,
-) -> Result<Assembled, Error> {
+/// Assembles the one image in `contents`, or the chosen one of several. It may have several platforms.
+pub(super) fn assemble(contents: &Contents, options: &Options) -> Result<Assembled, Error> {
     let mut assembly = Assembly {
         contents,
         by_diff_id: contents
@@ -52,26 +50,47 @@ pub(super) fn assemble(
         out: Assembled::default(),
     };
     let mut roots: Vec<Root> = Vec::new();
-    for root in assembly.roots(wanted)? {
-        if !roots.iter().any(|it| it.0.digest == root.0.digest) {
-            roots.push(root);
+    for root in assembly.roots(options)? {
+        match roots
+            .iter_mut()
+            .find(|it| it.image.digest == root.image.digest)
+        {
+            Some(known) => known.names.extend(root.names),
+            None => roots.push(root),
         }
     }
     match &roots[..] {
         [] => return Err(Error::NotAnImage("it lists no image".to_owned())),
         [_] => {}
         several => {
-            let index = rewrite::side_by_side(several.iter().map(|it| &it.0));
-            let names = || several.iter().map(|it| it.1.clone()).collect();
-            let index = index.ok_or_else(|| Error::Several(names()))?;
+            let is_one =
+                options.joins_names || several.iter().all(|it| it.names == several[0].names);
+            let index = rewrite::side_by_side(several.iter().map(|it| &it.image));
+            let index = index.filter(|_| is_one);
+            let shown = || several.iter().map(Root::shown).collect();
+            let index = index.ok_or_else(|| Error::Several(shown()))?;
             assembly.out.manifests.push(index);
         }
     }
     Ok(assembly.out)
 }
 
-/// An image that the archive lists, and its name there.
-struct Root(Descriptor, String);
+/// An image that the archive lists.
+struct Root {
+    image: Descriptor,
+    /// What it is called there, which may be nothing.
+    names: BTreeSet<String>,
+    /// What it has instead of a name.
+    id: String,
+}
+
+impl Root {
+    /// For people.
+    fn shown(&self) -> String {
+        let mut names = self.names.iter();
+        names.next().unwrap_or(&self.id).clone()
+    }
+}
 
 struct Assembly<'a> {
     contents: &'a Contents,
@@ -83,28 +102,36 @@ struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    fn roots(&mut self, wanted: Option<&TagOrDigest>) -> Result<Vec<Root>, Error> {
-        if let Some(index) = self.contents.document(OCI) {
+    fn roots(&mut self, options: &Options) -> Result<Vec<Root>, Error> {
+        let contents = self.contents;
+        if let Some(index) = contents.document(OCI) {
             let index = Manifest::new(media_type::OCI_INDEX, index.clone());
             let oci::Content::Index(index) = index.content()? else {
                 unreachable!("the media type is an index's")
             };
-            let contents = self.contents;
             let document = |it: &Descriptor| contents.document(&blob_name(&it.digest)).cloned();
             let listed = match &contents.roots {
                 Some(roots) => roots.clone(),
-                None => chosen(index.manifests, wanted, document)?,
+                None => chosen(index.manifests, options.chosen.as_ref(), document)?,
             };
             let mut roots = Vec::new();
             for listed in &listed {
-                let root = self.manifest(listed, OCI, 0)?;
-                roots.push(Root(root, name_or_digest(listed)));
+                roots.push(Root {
+                    image: self.manifest(listed, OCI, 0)?,
+                    names: name(listed).map(str::to_owned).into_iter().collect(),
+                    id: listed.digest.to_string(),
+                });
             }
             Ok(roots)
-        } else if let Some(list) = self.contents.document(CLASSIC) {
+        } else if let Some(list) = contents.document(CLASSIC) {
             let items: Result<Vec<Classic>, _> = serde_json::from_slice(list);
             let items = items.map_err(|error| Error::damaged(CLASSIC, error))?;
             items.iter().map(|item| self.classic(item)).collect()
+        } else if let Some(list) = [OCI, CLASSIC]
+            .into_iter()
+            .find(|it| contents.is_too_large(it))
+        {
+            Err(Error::too_large(list))
         } else {
             let reason = format!("it has neither `{OCI}` nor `{CLASSIC}`");
             Err(Error::NotAnImage(reason))
@@ -113,7 +140,10 @@ impl<'a> Assembly<'a> {
 
     /// One image of a `docker-archive`, as engines before 25 write it.
     fn classic(&mut self, item: &Classic) -> Result<Root, Error> {
-        let missing = |what: &str| Error::missing(what, CLASSIC);
+        let missing = |what: &str| match self.contents.is_too_large(what) {
+            true => Error::too_large(what),
+            false => Error::missing(what, CLASSIC),
+        };
         let bytes = self.contents.document(&item.config);
         let bytes = bytes.ok_or_else(|| missing(&item.config))?;
         let digest = Digest::sha256_of(bytes);
@@ -127,12 +157,12 @@ impl<'a> Assembly<'a> {
         config::compare(&config, &descriptor.digest, &layers)?;
         let layers = self.paired(&config, &layers);
         let manifest = rewrite::manifest(&descriptor, &config, &layers, None)?;
-        let name = match item.repo_tags.as_deref() {
-            Some([tag, ..]) => tag.clone(),
-            _ => item.config.clone(),
-        };
         self.add(&descriptor, bytes.clone());
-        Ok(Root(self.image(manifest, &config), name))
+        Ok(Root {
+            image: self.image(manifest, &config),
+            names: item.repo_tags.iter().flatten().cloned().collect(),
+            id: item.config.clone(),
+        })
     }
 
     /// The manifest or index that `wanted_by` lists, and all below it.
@@ -182,7 +212,7 @@ impl<'a> Assembly<'a> {
 
     fn check_platform(&self, child: &Descriptor, index: &Digest) -> Result<(), Error> {
         match &child.platform {
-            Some(platform) if self.contents.document(&blob_name(&child.digest)).is_none() => {
+            Some(platform) if !self.contents.has(&blob_name(&child.digest)) => {
                 Err(Error::NoPlatform {
                     platform: platform.to_string(),
                     index: index.clone(),
@@ -210,7 +240,7 @@ impl<'a> Assembly<'a> {
                 are_layers |= layer.encoding != Encoding::Other;
             } else if self.contents.document(&name).is_some() {
                 self.blob(listed, wanted_by.as_str())?;
-            } else if listed.urls.is_none() {
+            } else if !listed.is_foreign() {
                 return Err(Error::missing(&listed.digest, wanted_by.as_str()));
             }
         }
@@ -295,8 +325,12 @@ impl<'a> Assembly<'a> {
     }
 
     fn document(&self, listed: &Descriptor, wanted_by: &str) -> Result<&Bytes, Error> {
-        let bytes = self.contents.document(&blob_name(&listed.digest));
-        let bytes = bytes.ok_or_else(|| Error::missing(&listed.digest, wanted_by))?;
+        let name = blob_name(&listed.digest);
+        let bytes = self.contents.document(&name);
+        let bytes = bytes.ok_or_else(|| match self.contents.is_too_large(&name) {
+            true => Error::too_large(&listed.digest),
+            false => Error::missing(&listed.digest, wanted_by),
+        })?;
         same_size(listed, bytes.len() as u64)?;
         Ok(bytes)
     }

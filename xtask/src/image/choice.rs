@@ -55,14 +55,15 @@ fn is_about(listed: &Descriptor, bytes: Bytes) -> bool {
     }
 }
 
-fn name(listed: &Descriptor) -> Option<&str> {
+/// The name of an image in its archive.
+pub(super) fn name(listed: &Descriptor) -> Option<&str> {
     let annotations = listed.annotations.as_ref()?;
     let mut names = NAMES.iter().filter_map(|key| annotations.get(*key));
     names.next().map(String::as_str)
 }
 
 /// For people.
-pub(super) fn name_or_digest(listed: &Descriptor) -> String {
+fn name_or_digest(listed: &Descriptor) -> String {
     name(listed).map_or_else(|| listed.digest.to_string(), str::to_owned)
 }
 

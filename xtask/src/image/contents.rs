@@ -1,6 +1,6 @@
 //! The files of an archive by name, with links followed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -13,6 +13,8 @@ pub(super) struct Contents {
     /// Ordered, so that the same one of two equal layers is used every time.
     pub layers: BTreeMap<String, Layer>,
     pub links: HashMap<String, String>,
+    /// Files that are too large for documents. A layer may be one of them.
+    pub too_large: HashSet<String>,
     /// Of a layout: the images that are meant. Nothing else that it lists was read.
     pub roots: Option<Vec<Descriptor>>,
 }
@@ -24,6 +26,16 @@ impl Contents {
 
     pub fn layer(&self, name: &str) -> Option<&Layer> {
         self.layers.get(self.target(name))
+    }
+
+    /// Whether it would be a document if it were not that large.
+    pub fn is_too_large(&self, name: &str) -> bool {
+        self.too_large.contains(self.target(name))
+    }
+
+    /// Whether there is a file of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.document(name).is_some() || self.is_too_large(name) || self.layer(name).is_some()
     }
 
     fn target<'a>(&'a self, mut name: &'a str) -> &'a str {

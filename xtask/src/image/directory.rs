@@ -15,6 +15,14 @@ use super::entry_reader::{EntryReader, MAX_DOCUMENT};
 use super::error::Error;
 use crate::oci::{Content, Descriptor, Manifest, TagOrDigest, media_type};
 
+/// Opens a file, or what a link to one names. A pipe or a device might never end, or never begin.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    match path.metadata()?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
 /// Gives every file of the image to `reader`, manifests before what they list.
 /// Without the images that are not `wanted`.
 pub(super) fn read(
@@ -22,15 +30,15 @@ pub(super) fn read(
     wanted: Option<&TagOrDigest>,
     reader: &mut EntryReader,
 ) -> Result<(), Error> {
-    let mut open = vec![(OCI.to_owned(), media_type::OCI_INDEX.to_owned())];
+    let mut unread = vec![(OCI.to_owned(), media_type::OCI_INDEX.to_owned())];
     let mut seen = HashSet::new();
-    while let Some((name, media_type)) = open.pop() {
+    while let Some((name, media_type)) = unread.pop() {
         let path = directory.join(&name);
         let failed = |error| Error::Open {
             path: path.clone(),
             error,
         };
-        let file = match File::open(&path) {
+        let file = match open(&path) {
             Ok(file) => Arc::new(file),
             // `assemble` reports missing files, with what lists them.
             Err(error) if error.kind() == io::ErrorKind::NotFound && name != OCI => {
@@ -55,7 +63,7 @@ pub(super) fn read(
                 let document = |listed: &Descriptor| {
                     let path = directory.join(blob_name(&listed.digest));
                     let mut bytes = Vec::new();
-                    let file = File::open(path).ok()?;
+                    let file = open(&path).ok()?;
                     file.take(MAX_DOCUMENT).read_to_end(&mut bytes).ok()?;
                     Some(bytes.into())
                 };
@@ -70,7 +78,7 @@ pub(super) fn read(
         };
         for descriptor in listed.into_iter().rev() {
             if seen.insert(descriptor.digest.clone()) {
-                open.push((blob_name(&descriptor.digest), descriptor.media_type));
+                unread.push((blob_name(&descriptor.digest), descriptor.media_type));
             }
         }
     }

@@ -131,6 +131,10 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             self.contents.documents.insert(name, document);
             return Ok(());
         }
+        if encoding == Encoding::Other && size > MAX_DOCUMENT {
+            self.reserve_memory(name.len())?;
+            self.contents.too_large.insert(name.clone());
+        }
         // A layer may have any name. Skip other files: the archive may not be an image at all.
         if digest.is_some() || encoding != Encoding::Other {
             self.layer(name.clone(), encoding, digest, first, content, on_disk)?;

@@ -40,6 +40,11 @@ pub enum Error {
     )]
     Missing { what: String, wanted_by: String },
 
+    #[error(
+        "`{0}` of the image is larger than 4 MiB, more than registries accept of a manifest, an index or a config"
+    )]
+    TooLarge(String),
+
     /// An engine exports an index that lists more than it holds.
     #[error(
         "the image archive lacks the image for `{platform}`, which its index {index} lists; \
@@ -53,8 +58,9 @@ pub enum Error {
     Mismatch { config: Digest, reason: String },
 
     #[error(
-        "the archive holds several images: {}; hint: give one, or one for each platform, \
-         or choose one: `:TAG` or `@DIGEST` after the layout or the OCI archive", .0.join(", ")
+        "the archive holds several images: {}; hint: choose one: `:TAG` or `@DIGEST` \
+         after the layout or the OCI archive; a `docker-archive` is to hold one; images are taken together where they \
+         have one name, or none, and are each for another platform", .0.join(", ")
     )]
     Several(Vec<String>),
 
@@ -96,6 +102,10 @@ impl Error {
         }
     }
 
+    pub(super) fn too_large(what: impl Display) -> Error {
+        Error::TooLarge(what.to_string())
+    }
+
     /// Whether it is not an image, or not one, that was named: what is there may be whole.
     pub fn is_wrong_choice(&self) -> bool {
         matches!(
@@ -103,6 +113,7 @@ impl Error {
             Error::Open { .. }
                 | Error::NoLayout(_)
                 | Error::NotAnImage(_)
+                | Error::TooLarge(_)
                 | Error::Several(_)
                 | Error::NoSuchImage { .. }
         )

@@ -39,6 +39,9 @@ pub struct Options {
     pub keeps_layers: bool,
     /// The one that is meant of the images that a layout or an OCI archive lists.
     pub chosen: Option<TagOrDigest>,
+    /// Images of different names are one image for several platforms: an engine needs a name for each. Otherwise only
+    /// images of one name are, or without any.
+    pub joins_names: bool,
 }
 
 /// What happens while an image is read.

@@ -1,6 +1,5 @@
 //! Reads an image on threads that may block, and reports to an async caller. Dropping the future stops the work.
 
-use std::fs::File;
 use std::io;
 use std::thread;
 
@@ -32,7 +31,7 @@ pub async fn read(
     let runtime = Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
         let contents = read_contents(input, &options, &sender, runtime)?;
-        let assembled = assemble(&contents, options.chosen.as_ref())?;
+        let assembled = assemble(&contents, &options)?;
         for blob in assembled.blobs {
             let _ = sender.send(Event::Ready(blob));
         }
@@ -67,7 +66,7 @@ fn read_contents(
                     path: path.clone(),
                     error,
                 };
-                let file = File::open(&path).map_err(failed)?;
+                let file = directory::open(&path).map_err(failed)?;
                 let archive = Archive::open(file).map_err(failed)?;
                 reader.archive(archive).map_err(|error| match error {
                     Error::Source(error) => failed(error),

@@ -318,6 +318,7 @@ async fn read(
         reusable: reusable.layers,
         chosen: location.and_then(Location::chosen).cloned(),
         keeps_layers: false,
+        joins_names: location.is_none(),
     };
     let input = match location.and_then(Location::on_disk) {
         Some(input) => input,

@@ -1,12 +1,14 @@
 //! `copy` of what is no image, not one, or damaged: a clear sentence, and nothing in any registry.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use fakes::noise;
 use serde_json::Value;
 use xtask::oci::Digest;
 
-use crate::support::images::built;
+use crate::support::images::{built, image};
 use crate::support::local_images::{Fixture, archive, docker_archive, layout};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,6 +25,25 @@ async fn what_is_no_image_is_said_and_nothing_is_touched() {
     archive(&it.path("two"), &it.path("two.tar"));
     docker_archive(&it.path("saved.tar"), &[("app:1", b"1"), ("app:2", b"2")]);
     let other = Digest::sha256_of(b"other");
+    let platforms = ["amd64", "arm64"];
+    let [app, db] = platforms.map(|it| image(&format!("linux/{it}"), &[noise(it, 9)]));
+    layout(&it.path("platforms"), &[(&app, "app-1"), (&db, "db-7")]);
+    archive(&it.path("platforms"), &it.path("platforms.tar"));
+    for name in ["pipe", "blob-pipe"] {
+        layout(&it.path(name), &[(&new, "1")]);
+        let file = match name {
+            "pipe" => it.path("pipe/index.json"),
+            _ => it.path("blob-pipe/blobs/sha256").join(new.blobs[0].0.hex()),
+        };
+        fs::remove_file(&file).unwrap();
+        let made = Command::new("mkfifo").arg(&file).status().unwrap();
+        assert!(made.success());
+    }
+    layout(&it.path("device"), &[(&new, "1")]);
+    fs::remove_file(it.path("device/index.json")).unwrap();
+    symlink("/dev/zero", it.path("device/index.json")).unwrap();
+    layout(&it.path("large"), &[(&new, "1")]);
+    fs::write(it.path("large/index.json"), vec![b' '; 5 << 20]).unwrap();
     for (kind, name, said) in [
         (
             "oci",
@@ -61,6 +82,20 @@ async fn what_is_no_image_is_said_and_nothing_is_touched() {
             &["holds several images: 1, 2", "choose one: `:TAG`"],
         ),
         ("oci-archive", "two.tar", &["holds several images: 1, 2"]),
+        ("oci", "platforms", &["several images: app-1, db-7;"]),
+        (
+            "oci-archive",
+            "platforms.tar",
+            &["several images: app-1, db-7;"],
+        ),
+        ("oci", "pipe", &["pipe/index.json`: it is no regular file"]),
+        ("oci", "blob-pipe", &["it is no regular file"]),
+        ("oci", "device", &["it is no regular file"]),
+        (
+            "oci",
+            "large",
+            &["`index.json` of the image is larger than"],
+        ),
         (
             "docker-archive",
             "saved.tar",

@@ -186,7 +186,11 @@ async fn two_platforms_are_exported_at_once_and_become_an_index() {
     let amd = EngineImage::build(&engine, "amd64").await;
     let arm = EngineImage::build(&engine, "arm64").await;
     let both = export(&engine, &[&arm.name, &amd.name]);
-    let read = published(both, Options::default()).await;
+    let options = Options {
+        joins_names: true,
+        ..Options::default()
+    };
+    let read = published(both, options).await;
     let oci::Content::Index(index) = read.manifest().content().unwrap() else {
         panic!("an index");
     };

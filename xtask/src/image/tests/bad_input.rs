@@ -4,19 +4,19 @@ use super::classic::classic;
 use super::layout::Layout;
 use super::*;
 
-fn gzipped_layout() -> Files {
+pub(super) fn gzipped_layout() -> Files {
     let mut layout = Layout::default();
     let image = layout.image(&Sample::new(), gzip);
     layout.with(&[image])
 }
 
-async fn refused(files: &Files) -> String {
+pub(super) async fn refused(files: &Files) -> String {
     let error = read_archive(&tar(files)).await.unwrap_err();
     assert!(error.is_input(), "{error:?}");
     error.to_string()
 }
 
-fn file<'a>(files: &'a mut Files, end: &str) -> &'a mut Vec<u8> {
+pub(super) fn file<'a>(files: &'a mut Files, end: &str) -> &'a mut Vec<u8> {
     let found = files.iter_mut().find(|it| it.0.ends_with(end)).unwrap();
     found.1.as_mut().unwrap()
 }

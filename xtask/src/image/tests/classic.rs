@@ -117,8 +117,8 @@ async fn images_for_several_platforms_become_an_index_in_one_order() {
         architecture: "arm64",
         layers: vec![layer("arm", 10)],
     };
-    let there = published(&classic(&[arm.clone(), Sample::new()])).await;
-    let back = published(&classic(&[Sample::new(), arm])).await;
+    let there = joined(&classic(&[arm.clone(), Sample::new()])).await;
+    let back = joined(&classic(&[Sample::new(), arm])).await;
     assert_eq!(there.root(), back.root());
     let oci::Content::Index(index) = there.manifest().content().unwrap() else {
         panic!("an index");

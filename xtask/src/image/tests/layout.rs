@@ -228,11 +228,35 @@ async fn images_side_by_side_become_an_index_without_the_archives_names() {
         "containerd.io/distribution.source.r.example": "app",
         "kept": "yes",
     });
-    let published = published(&layout.with(&children)).await;
+    let published = joined(&layout.with(&children)).await;
     let root: Value = serde_json::from_slice(published.manifest().bytes()).unwrap();
     let platform = |n: usize| root["manifests"][n]["platform"]["architecture"].clone();
     assert_eq!([platform(0), platform(1)], ["amd64", "arm64"]);
     assert_eq!(root["manifests"][1]["annotations"], json!({"kept": "yes"}));
+}
+
+#[tokio::test]
+async fn images_of_one_name_or_none_are_one_image_for_several_platforms() {
+    for names in [&["1"][..], &[], &["1", "latest"]] {
+        let mut layout = Layout::default();
+        let mut listed = Vec::new();
+        for architecture in ["amd64", "arm64"] {
+            let sample = Sample {
+                architecture,
+                ..Sample::new()
+            };
+            let image = layout.image(&sample, gzip);
+            listed.extend(names.is_empty().then(|| image.clone()));
+            listed.extend(names.iter().map(|name| {
+                let mut named = image.clone();
+                named["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+                named
+            }));
+        }
+        let published = published(&layout.with(&listed)).await;
+        let content = published.manifest().content().unwrap();
+        assert!(matches!(content, oci::Content::Index(_)), "{names:?}");
+    }
 }
 
 #[tokio::test]

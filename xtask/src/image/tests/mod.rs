@@ -3,6 +3,7 @@
 mod bad_input;
 mod classic;
 mod layout;
+mod not_one;
 mod reuse;
 
 use std::collections::BTreeMap;
@@ -202,6 +203,17 @@ async fn published(files: &Files) -> Published {
     let published = read_archive(&tar(files)).await.unwrap();
     assert!(published.is_sound());
     published
+}
+
+/// The same, of an engine that exports a build for each platform, each with a name of its own.
+async fn joined(files: &Files) -> Published {
+    let options = Options {
+        joins_names: true,
+        ..Options::default()
+    };
+    let joined = read_from(delivered(&tar(files)), options).await.unwrap();
+    assert!(joined.is_sound());
+    joined
 }
 
 fn json_bytes(value: Value) -> Result<Vec<u8>, String> {
