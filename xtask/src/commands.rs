@@ -50,6 +50,7 @@ pub fn report(cli: &Cli) -> Option<(&Path, Content)> {
             let options = cli.copying().filter(|it| !sync::keeps_report(it))?;
             Content::Sync(SyncReport {
                 dry_run: options.dry_run,
+                is_unlisted: true,
                 ..SyncReport::default()
             })
         }

@@ -42,12 +42,11 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     }
     let steps = outline.plan(requested, &args.skip)?;
     if let Some(format) = args.plan {
-        console.print(&match format {
+        return Ok(console.print(&match format {
             PlanFormat::Text => steps.to_text(),
             PlanFormat::Mermaid => steps.to_mermaid(),
             PlanFormat::Json => steps.to_json(),
-        });
-        return Ok(Exit::Done);
+        }));
     }
     let scheduled: Vec<&str> = steps
         .steps
@@ -113,11 +112,11 @@ pub async fn run(settings: &Settings, console: &Console, args: &ReleaseArgs) -> 
     ))?;
     let unmet = graph.unmet(&steps);
     if args.dry_run {
-        console.print(&plan.to_text(&steps, settings, &logins, &unmet));
+        let mut text = plan.to_text(&steps, settings, &logins, &unmet);
         for sentence in unmet {
-            console.print(&format!("it would not start: {sentence}\n"));
+            text += &format!("it would not start: {sentence}\n");
         }
-        return Ok(Exit::Done);
+        return Ok(console.print(&text));
     }
     if !unmet.is_empty() {
         return Err(bad_input(unmet.join("\n")));

@@ -1,12 +1,13 @@
 //! The console: everything the program prints, redacted, on a terminal, in a log and in GitHub Actions.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
 
+use anyhow::anyhow;
 use serde_json::json;
 
 use super::live::Live;
@@ -184,13 +185,24 @@ impl Console {
         table.shown(|cell| self.cell(cell))
     }
 
-    /// Data, on stdout.
-    pub fn print(&self, text: &str) {
+    /// Data, on stdout; the exit code of a command that has nothing more to do. Data that was cut is no success: a full
+    /// disk is told, and a reader that went away, as `| head` does, is not. A stdout that was closed from the start
+    /// cannot be told from `/dev/null`, which Rust opens in its place.
+    pub fn print(&self, text: &str) -> Exit {
+        self.print_to(&mut std::io::stdout().lock(), text)
+    }
+
+    fn print_to(&self, out: &mut impl std::io::Write, text: &str) -> Exit {
         let text = self.shown(text);
-        let mut stdout = std::io::stdout().lock();
-        // `| head` closes stdout early.
-        let _ = stdout.write_all(text.as_str().as_bytes());
-        let _ = stdout.flush();
+        let written = out.write_all(text.as_str().as_bytes());
+        match written.and_then(|()| out.flush()) {
+            Ok(()) => Exit::Done,
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Failed,
+            Err(error) => {
+                self.error(&anyhow!("stdout cannot be written: {error}"));
+                Exit::Failed
+            }
+        }
     }
 
     pub fn warning(&self, text: &str) {

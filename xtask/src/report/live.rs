@@ -71,9 +71,13 @@ impl Live {
 
     /// Shows `text` beside the name of `target`, and in its next line where there are no bars.
     pub fn note(&self, target: &str, text: &str) {
+        let (gap, comma) = match text {
+            "" => ("", ""),
+            _ => (" ", ", "),
+        };
         if let Some(running) = self.targets().get_mut(target) {
-            running.bar.set_prefix(format!("{target} {text}"));
-            running.note = format!("{text}, ");
+            running.bar.set_prefix(format!("{target}{gap}{text}"));
+            running.note = format!("{text}{comma}");
         }
     }
 

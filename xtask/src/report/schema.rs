@@ -151,7 +151,8 @@ pub struct SyncReport {
     /// Which part of a run this is; null for the whole, also of merged parts.
     #[serde(default)]
     pub shard: Option<ShardReport>,
-    /// There are images that the run never came to know: a part of it ended early, or has left no report.
+    /// There are images that the run never came to know: it, or a part of it, ended early, or a part has left no
+    /// report.
     #[serde(default, rename = "unlisted")]
     pub is_unlisted: bool,
     /// Every image at every destination.

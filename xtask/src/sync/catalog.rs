@@ -11,6 +11,7 @@ use super::Request;
 use super::probe::{Registries, Unavailable};
 use super::project::{Project, ProjectError};
 use super::rule::Rule;
+use super::waiting::Waiting;
 use crate::copy::{CopyResult, Mode};
 use crate::exit::no_problems;
 use crate::foreign::Foreign;
@@ -46,6 +47,7 @@ pub(super) async fn expand(
     request: &mut Request,
     retries: u32,
     share: usize,
+    waiting: &Waiting<'_>,
 ) -> Result<Listed> {
     let mut listed = Listed::default();
     let projects = std::mem::take(&mut request.projects);
@@ -60,7 +62,8 @@ pub(super) async fn expand(
         warnings: Vec::new(),
         wrong: Vec::new(),
     };
-    let registries = Registries::open(settings, &sources, retries, Mode::DryRun, share).await?;
+    let registries =
+        Registries::open(settings, &sources, retries, Mode::DryRun, share, waiting).await?;
     let mut questions: HashMap<Question, &RepositoryName> = HashMap::new();
     for project in &projects {
         let sample = &project.pattern.sample;
@@ -68,9 +71,10 @@ pub(super) async fn expand(
         questions.entry(question).or_insert(sample);
     }
     let asked = &registries;
-    let ask = questions
-        .into_iter()
-        .map(|(question, sample)| async move { (question, names(question, sample, asked).await) });
+    let ask = questions.into_iter().map(|(question, sample)| async move {
+        let names = waiting.wait(question.0, names(question, sample, asked));
+        (question, names.await)
+    });
     let answers: HashMap<_, _> = join_all(ask).await.into_iter().collect();
     for ((host, _), answer) in &answers {
         listed

@@ -8,8 +8,9 @@ use super::command_line::Named;
 use super::created::CreationDates;
 use super::probe::Registries;
 use super::resolve::{list_one, wrong_tags};
-use super::run::request;
+use super::run::{request, warn};
 use super::tags::{Dates, newest_first};
+use super::waiting::Waiting;
 use super::{Inputs, Select};
 use crate::cli::TagsArgs;
 use crate::copy::Mode;
@@ -39,6 +40,7 @@ pub async fn list_tags(
     let request = request(settings, &inputs)?;
     let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
     request.logins.credentials().for_each(mask);
+    warn(console, &request.warnings);
     let [rule] = &request.rules[..] else {
         return Err(bad_input("no repository is named"));
     };
@@ -47,7 +49,9 @@ pub async fn list_tags(
             "the repository has a digest; hint: `REPOSITORY`, then patterns of tags",
         ));
     };
-    let registries = Registries::open(settings, &request, RETRIES, Mode::DryRun, 1).await?;
+    let waiting = Waiting::new(&|_| ());
+    let registries =
+        Registries::open(settings, &request, RETRIES, Mode::DryRun, 1, &waiting).await?;
     registries.credentials().for_each(mask);
     let warnings = registries.warnings.iter();
     warnings.for_each(|it| console.warning(it));
@@ -76,6 +80,5 @@ pub async fn list_tags(
     }
     newest_first(&mut chosen);
     let lines: String = chosen.iter().map(|tag| format!("{tag}\n")).collect();
-    console.print(&lines);
-    Ok(Exit::Done)
+    Ok(console.print(&lines))
 }

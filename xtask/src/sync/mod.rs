@@ -37,6 +37,7 @@ mod run;
 mod shard;
 mod tags;
 mod template;
+mod waiting;
 
 pub use command_line::Named;
 pub use formats::printed;

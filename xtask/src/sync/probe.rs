@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use indexmap::IndexSet;
 
 use super::Request;
+use super::waiting::Waiting;
 use crate::copy::{Mode, RegistryHost};
 use crate::credentials::{Credentials, Login, NoLogin};
 use crate::exit::no_problems;
@@ -20,6 +21,10 @@ use crate::settings::Settings;
 
 /// How long to wait for a registry to answer a probe; after that, its images fail by themselves.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the others wait for a registry that says nothing at all. Its images have failed then, without further
+/// questions: each would wait as long.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The registries that a request names.
 pub(super) struct Registries {
@@ -62,6 +67,7 @@ impl Registries {
         retries: u32,
         mode: Mode,
         share: usize,
+        waiting: &Waiting<'_>,
     ) -> Result<Registries> {
         let (resolver, warnings) = settings.resolver();
         let mut resolver = resolver.with_logins(request.logins.clone());
@@ -112,7 +118,10 @@ impl Registries {
         if mode == Mode::Apply {
             registries.mark_written(request);
         }
-        let probes = registries.connections.iter_mut().map(Connection::probe);
+        let probes = registries.connections.iter_mut().map(|it| {
+            let host = it.host.name.clone();
+            async move { waiting.wait(&host, it.probe()).await }
+        });
         problems.extend(join_all(probes).await.into_iter().flatten());
         for it in &registries.connections {
             if it.login.credentials != Credentials::Anonymous && it.registry.is_in_clear() {
@@ -210,8 +219,18 @@ impl Connection {
                 _ => answer,
             }
         };
-        let Ok(answer) = tokio::time::timeout(PROBE_LIMIT, answer).await else {
-            return None;
+        let silence = async {
+            tokio::time::sleep(PATIENCE).await;
+            if self.registry.has_answered() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(PROBE_LIMIT, answer) => answer.ok()?,
+            () = silence => Err(Error::Unreachable {
+                url: repository.identity(),
+                reason: format!("no answer within {} s", PATIENCE.as_secs()),
+            }),
         };
         match answer {
             Err(error @ Error::Rejected { .. }) => return Some(format!("{error} ({origin})")),

@@ -17,6 +17,7 @@ use super::conflict::conflicts;
 use super::created::CreationDates;
 use super::probe::{Registries, Unavailable};
 use super::tags::Dates;
+use super::waiting::Waiting;
 use super::{DestinationTags, ImageCopy, Request, Rule, RuleDestination};
 use crate::copy::{CopyResult, Destination, Job, Source};
 use crate::exit::no_problems;
@@ -41,8 +42,12 @@ pub(super) struct Resolved {
 
 /// # Errors
 /// [`BadInput`](crate::exit::BadInput): two images for one tag.
-pub(super) async fn resolve(request: &Request, registries: &Registries) -> Result<Resolved> {
-    let listed = list(request, registries).await;
+pub(super) async fn resolve(
+    request: &Request,
+    registries: &Registries,
+    waiting: &Waiting<'_>,
+) -> Result<Resolved> {
+    let listed = list(request, registries, waiting).await;
     let wrong = request.wrong.iter().map(|it| {
         let (name, reason) = (it.origin.clone(), it.reason.clone());
         CopyResult::failed(name, &it.destination, reason, None)
@@ -148,7 +153,7 @@ const LISTS_OF_A_HOST: usize = 8;
 const LISTS: usize = 64;
 
 /// The tags of every source, each asked once, and only if it has to be listed; or why it cannot be read.
-async fn list(request: &Request, registries: &Registries) -> Listed {
+async fn list(request: &Request, registries: &Registries, waiting: &Waiting<'_>) -> Listed {
     let mut sources: HashMap<&RepositoryName, bool> = HashMap::new();
     for rule in &request.rules {
         *sources.entry(&rule.source).or_default() |= rule.needs_listing();
@@ -159,7 +164,7 @@ async fn list(request: &Request, registries: &Registries) -> Listed {
         hosts.entry(name.host()).or_default().push(question);
     }
     let permits = &Semaphore::new(LISTS);
-    let hosts = hosts.into_values().map(|questions| async move {
+    let hosts = hosts.into_iter().map(|(host, questions)| async move {
         let lists = questions
             .into_iter()
             .map(|(name, needs_listing)| async move {
@@ -170,7 +175,7 @@ async fn list(request: &Request, registries: &Registries) -> Listed {
                 )
             });
         let lists = stream::iter(lists).buffer_unordered(LISTS_OF_A_HOST);
-        lists.collect::<Vec<_>>().await
+        waiting.wait(host, lists.collect::<Vec<_>>()).await
     });
     join_all(hosts).await.into_iter().flatten().collect()
 }

@@ -26,6 +26,7 @@ use super::probe::Registries;
 use super::progress::ProgressReporter;
 use super::resolve::{Resolved, resolve};
 use super::shard::Shard;
+use super::waiting::Waiting;
 
 /// Makes every destination hold what the files say.
 pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -> Result<Exit> {
@@ -46,8 +47,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
             .map(|it| format!("{}: {}", it.origin, it.reason))
             .collect();
         no_problems(&wrong)?;
-        console.print(&printed(&request).map_err(bad_input)?);
-        return Ok(Exit::Done);
+        return Ok(console.print(&printed(&request).map_err(bad_input)?));
     }
     // Patterns that fit nothing today are told.
     let nothing = match args.options.tags.is_empty() {
@@ -122,13 +122,13 @@ async fn carry_out(
     let variable = |name| settings.environment.get(name);
     let shard = args.shard.as_deref().or_else(|| variable("SYNC_SHARD"));
     let shard = Shard::read(shard, args.shard_by, variable("JOB_COMPLETION_INDEX"))?;
-    let finish = |images: Vec<CopyResult>, bytes_read, exit, report| {
+    let finish = |images: Vec<CopyResult>, is_unlisted, bytes_read, exit, report| {
         let mapping = files::images_in_place(args, &images, mode);
         let done = SyncReport {
             dry_run: args.dry_run,
             bytes_read,
             shard: shard.map(|it| it.report()),
-            is_unlisted: false,
+            is_unlisted,
             images,
         };
         let mut outcome = super::report::outcome(done, exit, args.succeeded.as_deref());
@@ -147,7 +147,13 @@ async fn carry_out(
     }
     if failures.as_ref().is_some_and(|it| it.count() == 0) {
         console.info("nothing failed according to the report: there is nothing to do");
-        return Ok(finish(Vec::new(), 0, Exit::Done, args.report.as_deref()));
+        return Ok(finish(
+            Vec::new(),
+            false,
+            0,
+            Exit::Done,
+            args.report.as_deref(),
+        ));
     }
     let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
     let share = shard.map_or(1, |it| it.of());
@@ -156,10 +162,12 @@ async fn carry_out(
         None => SOURCES,
     };
     console.follow(looked_at);
+    let tell = |hosts: &str| console.note(looked_at, hosts);
+    let waiting = Waiting::new(&tell);
     let resolved: Result<Resolved> = tokio::select! {
         resolved = async {
             let is_listed = !request.projects.is_empty();
-            let listed = catalog::expand(settings, &mut request, args.retries, share).await?;
+            let listed = catalog::expand(settings, &mut request, args.retries, share, &waiting).await?;
             if let Some(asked) = &listed.registries {
                 asked.credentials().for_each(mask);
                 asked.warnings.iter().for_each(|it| console.warning(it));
@@ -167,13 +175,13 @@ async fn carry_out(
             if let Some(shard) = shard {
                 shard.cut_rules(&mut request, is_listed);
             }
-            let registries = Registries::open(settings, &request, args.retries, mode, share).await?;
+            let registries = Registries::open(settings, &request, args.retries, mode, share, &waiting).await?;
             registries.credentials().for_each(mask);
             let told = listed.registries.iter().flat_map(|it| &it.warnings);
             let told: HashSet<&String> = told.collect();
             let warnings = registries.warnings.iter().filter(|it| !told.contains(it));
             warnings.for_each(|it| console.warning(it));
-            let mut resolved = resolve(&request, &registries).await?;
+            let mut resolved = resolve(&request, &registries, &waiting).await?;
             if let Some(image) = &request.local {
                 local::resolve(image, settings, &registries, args.force, &mut resolved).await?;
             }
@@ -228,7 +236,7 @@ async fn carry_out(
     let report = args.report.as_deref();
     let report = report.filter(|_| !(is_unknown && keeps_report(args)));
     let read = watch.read() + resolved.bytes_read.load(Ordering::Relaxed);
-    Ok(finish(rows, read, exit, report))
+    Ok(finish(rows, is_unknown, read, exit, report))
 }
 
 /// What is shown while the registries are looked at.
@@ -238,7 +246,7 @@ const LOCAL: &str = "logins and the image";
 /// As many as somebody reads.
 const MOST_WARNINGS: usize = 100;
 
-fn warn(console: &Console, warnings: &[String]) {
+pub(super) fn warn(console: &Console, warnings: &[String]) {
     for warning in warnings.iter().take(MOST_WARNINGS) {
         console.warning(warning);
     }

@@ -173,3 +173,40 @@ async fn promote_reports_what_it_has_moved_before_it_was_asked_to_stop() {
     run.expect(2, &["`/nonexistent/r.json` cannot be written"]);
     assert_eq!(fixture.registries[0].requests().len(), asked);
 }
+
+/// A script would go on with half a list of tags, or keep half a file.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_printed_whole_is_no_success() {
+    let registry = FakeRegistry::start(Behavior::default()).await;
+    let fixture = SyncFixture::between(&[("one.io", &registry.host)]);
+    fixture.publish("one.io/app:v1", &["linux/amd64"]).await;
+    fixture.write("images.yaml", "one.io/app: one.io/copy");
+    let repository = fixture.addressed("one.io/app");
+    for arguments in [
+        &["tags", &repository][..],
+        &["sync", "images.yaml", "--print"],
+        &["release", "--dry-run"],
+        &["release", "--plan", "text"],
+        &["sync", "--help"],
+    ] {
+        let run = async |stdout: std::process::Stdio| {
+            let mut command = fixture.workspace.command(arguments);
+            let child = command.stdout(stdout).spawn().unwrap();
+            Run::of(child.wait_with_output().await.unwrap())
+        };
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let is_help = arguments.contains(&"--help");
+        let said = match is_help {
+            true => "",
+            false => "error: stdout cannot be written: No space left on device",
+        };
+        run(full.unwrap().into()).await.expect(1, &[said]);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = run(writer.into()).await;
+        closed.expect(1, &[]);
+        assert!(!closed.stderr.contains("stdout"), "{closed}");
+        run(std::process::Stdio::null()).await.expect(0, &[]);
+    }
+}

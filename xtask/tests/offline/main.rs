@@ -65,6 +65,7 @@ mod sync_options;
 mod sync_output;
 mod sync_projects;
 mod sync_reads;
+mod sync_silent;
 mod sync_templates;
 mod tidy;
 mod trust;

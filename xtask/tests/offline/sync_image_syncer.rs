@@ -100,6 +100,27 @@ async fn dockers_login_counts_beside_an_entry_without_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_odd_in_a_file_of_logins_is_told_whoever_reads_it() {
+    let registry = open().await;
+    let fixture = SyncFixture::between(&[("one.io", &registry.host)]);
+    fixture.publish("one.io/app:v1", &["linux/amd64"]).await;
+    let auth = "one.io: {username: someone, pass: word}";
+    fixture.write("auth.yaml", auth);
+    for command in [
+        &["tags", "one.io/app"][..],
+        &["copy", "one.io/app", "one.io/copy"],
+    ] {
+        let arguments = command.iter().map(|it| fixture.addressed(it));
+        let arguments: Vec<String> = arguments.collect();
+        let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        arguments.extend(["--auth", "auth.yaml"]);
+        let half = "`username` is set and `password` is not: this login is not used";
+        let run = fixture.workspace.run(&arguments).await;
+        run.expect(0, &["warning: `auth.yaml`, line 1", "`pass`", half]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn its_options_are_taken() {
     let (source, there) = (open().await, open().await);
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
