@@ -75,7 +75,7 @@ pub struct CopyResult {
     pub digest: Option<Digest>,
     pub bytes: Bytes,
     pub seconds: f64,
-    /// Why it failed, or what it lacks.
+    /// Why it failed, what it lacks, or that only its referrers are new.
     pub reason: Option<String>,
     /// The status of the HTTP response that it failed with.
     pub http_status: Option<u16>,

@@ -56,11 +56,14 @@ impl Task {
                 result.bytes = bytes;
             }
             Err(error) => {
+                result.http_status = error.status();
+                result.reason = Some(match self.is_to_be_skipped(&error) {
+                    true => format!("{error}; what is there under this name stays"),
+                    false => error.to_string(),
+                });
                 if self.is_to_be_skipped(&error) {
                     result.status = CopyStatus::Skipped;
                 }
-                result.http_status = error.status();
-                result.reason = Some(error.to_string());
             }
         }
         result

@@ -26,6 +26,7 @@ pub(super) async fn run(task: Task, known: &KnownReferrers) -> CopyResult {
         known,
         source: repository,
         is_new: false,
+        new: 0,
         count: 0,
         problems: Vec::new(),
         failure: None,
@@ -44,6 +45,8 @@ struct Copies<'t> {
     source: &'t Repository,
     /// Something was written.
     is_new: bool,
+    /// Referrers that were not there before.
+    new: usize,
     /// Referrers that are in place now.
     count: usize,
     /// What stays behind, for good reasons.
@@ -175,7 +178,10 @@ impl Copies<'_> {
         result.bytes.uploaded += copied.bytes.uploaded;
         result.bytes.mounted += copied.bytes.mounted;
         result.bytes.skipped += copied.bytes.skipped;
-        self.is_new |= matches!(copied.status, CopyStatus::Created | CopyStatus::Updated);
+        if matches!(copied.status, CopyStatus::Created | CopyStatus::Updated) {
+            self.is_new = true;
+            self.new += 1;
+        }
         if copied.status != CopyStatus::Failed {
             return Ok(true);
         }
@@ -237,6 +243,12 @@ impl Copies<'_> {
         result.referrers = self.count;
         if self.is_new && result.status == CopyStatus::Equal {
             result.status = CopyStatus::Updated;
+            // Else nobody sees what there is to do: the digest is the same, and a dry run knows no bytes.
+            result.reason = Some(match self.new {
+                0 => "only the list of its referrers is new".to_owned(),
+                1 => "only 1 of its referrers is new".to_owned(),
+                new => format!("only {new} of its referrers are new"),
+            });
         }
         if let Some((reason, status)) = self.failure {
             result.status = CopyStatus::Failed;

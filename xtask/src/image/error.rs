@@ -59,8 +59,9 @@ pub enum Error {
 
     #[error(
         "the archive holds several images: {}; hint: choose one: `:TAG` or `@DIGEST` \
-         after the layout or the OCI archive; a `docker-archive` is to hold one; images are taken together where they \
-         have one name, or none, and are each for another platform", .0.join(", ")
+         after the layout or the OCI archive; a `docker-archive` is to hold one, which \
+         `skopeo copy docker-archive:FILE:NAME oci-archive:OTHER` takes out; images are taken together where they have \
+         one name, or none, and are each for another platform", .0.join(", ")
     )]
     Several(Vec<String>),
 

@@ -35,6 +35,7 @@ pub fn outcome(
     Outcome {
         title: format!("release {version}"),
         exit,
+        lack: None,
         tables: vec![report::targets(summary), table(&registries)],
         outputs: vec![("version", version.clone()), ("digest", digest)],
         files: Vec::new(),

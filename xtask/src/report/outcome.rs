@@ -12,6 +12,8 @@ pub struct Outcome {
     /// `release 1.2.3`.
     pub title: String,
     pub exit: Exit,
+    /// What [`Exit::Partial`] stands for, if nothing has failed.
+    pub lack: Option<String>,
     /// For people: the first is the one to look at first.
     pub tables: Vec<Table>,
     /// For `--report`.
@@ -28,6 +30,7 @@ impl Outcome {
         Outcome {
             title,
             exit,
+            lack: None,
             tables: vec![table],
             content: None,
             files: Vec::new(),
@@ -36,12 +39,15 @@ impl Outcome {
     }
 
     /// The sentence that the exit code stands for.
-    pub fn verdict(&self) -> &'static str {
+    pub fn verdict(&self) -> &str {
         match self.exit {
             Exit::Done => "done",
             Exit::Failed => "failed",
             Exit::Usage => "failed: a setting or an input is wrong",
-            Exit::Partial => "partly done: something failed, the rest was completed",
+            Exit::Partial => match &self.lack {
+                Some(lack) => lack,
+                None => "partly done: something failed, the rest was completed",
+            },
             Exit::Interrupted => "interrupted",
         }
     }

@@ -169,6 +169,12 @@ pub struct ShardReport {
     pub number: usize,
     /// How many parts there are.
     pub of: usize,
+    /// What was cut: `repository` or `tag`; null in reports of versions that did not say it.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// The digest of what the files and options ask for, the same in all parts; null as well.
+    #[serde(default)]
+    pub request: Option<Digest>,
 }
 
 /// One image at one destination.

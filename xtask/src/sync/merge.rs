@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::report::{exit, outcome};
 use crate::cli::MergeArgs;
 use crate::exit::{Exit, bad_input};
-use crate::report::{Console, SyncReport};
+use crate::report::{Console, ShardReport, SyncReport};
 
 /// One summary, one report and one exit code.
 ///
@@ -17,6 +17,7 @@ use crate::report::{Console, SyncReport};
 pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
     let mut parts: BTreeMap<usize, &Path> = BTreeMap::new();
     let mut of = None;
+    let mut first: Option<(&Path, ShardReport)> = None;
     let mut merged = SyncReport::default();
     let mut is_dry = None;
     for path in &args.files {
@@ -33,6 +34,15 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
             return Err(wrong(
                 why + "\nhint: merge the reports of one `--shard K/N` each",
             ));
+        }
+        if let Some(shard) = &report.shard {
+            let first = first.get_or_insert((path, shard.clone()));
+            not_of_one_run(&first.1, shard).map_err(|differs| {
+                let first = first.0.display();
+                wrong(format!(
+                    "{differs} than in `{first}`: they are not of one run"
+                ))
+            })?;
         }
         if let Some(shard) = &report.shard
             && let Some(other) = parts.insert(shard.number, path)
@@ -62,4 +72,20 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
     };
     let outcome = outcome(merged, ended, args.succeeded.as_deref());
     Ok(console.finish(outcome, args.report.as_deref()))
+}
+
+/// # Errors
+/// What differs. Older versions did not say how it was cut, nor what was asked for.
+fn not_of_one_run(one: &ShardReport, other: &ShardReport) -> Result<(), String> {
+    if let (Some(one), Some(other)) = (&one.by, &other.by)
+        && one != other
+    {
+        return Err(format!("it was cut by {other}, other"));
+    }
+    match (&one.request, &other.request) {
+        (Some(one), Some(other)) if one != other => {
+            Err("its files or options ask for something else".to_owned())
+        }
+        _ => Ok(()),
+    }
 }

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use indicatif::DecimalBytes;
 
 use super::files::{self, is_in_place};
+use super::rule::Rule;
 use crate::copy::{CopyResult, CopyStatus, Mode};
 use crate::exit::Exit;
 use crate::report::{Content, Outcome, SyncReport, Table};
@@ -69,6 +70,7 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
     Outcome {
         title,
         exit,
+        lack: lack(&report),
         tables: vec![remarkable(rows, mode), by_destination(rows, mode)],
         outputs: vec![
             ("in_place", in_place.to_string()),
@@ -80,6 +82,44 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
             .into_iter()
             .collect(),
         content: Some(Content::Sync(report)),
+    }
+}
+
+/// Rules of which no image is copied, because each lacks a platform: it may be misspelled.
+pub(super) fn nothing_fits(rules: &[Rule], rows: &[CopyResult]) -> Vec<String> {
+    let is_skipped = |it: &&CopyResult| it.status == CopyStatus::Skipped;
+    if !rows.iter().any(|it| is_skipped(&it)) {
+        return Vec::new();
+    }
+    let warnings = rules.iter().filter_map(|rule| {
+        let source = rule.source.to_string();
+        let is_of_rule = |row: &&CopyResult| {
+            let rest = row.image.strip_prefix(&source);
+            let mut places = rule.destinations.iter().map(|it| &it.repository);
+            rest.is_some_and(|rest| rest.starts_with([':', '@']))
+                && places.any(|it| *it == row.reference.repository)
+        };
+        let own: Vec<&CopyResult> = rows.iter().filter(is_of_rule).collect();
+        let is_nothing = !own.is_empty() && own.iter().all(is_skipped);
+        is_nothing.then(|| {
+            let origin = &rule.origin;
+            format!("{origin}: no image of `{source}` has the platforms, nothing is copied")
+        })
+    });
+    warnings.collect()
+}
+
+/// The verdict on images that are as whole as their sources are, where not all that was asked for is there.
+fn lack(report: &SyncReport) -> Option<String> {
+    let incomplete = report.images.iter().filter(|it| it.incomplete).count();
+    let is_failed = |it: &CopyResult| it.status == CopyStatus::Failed;
+    if report.is_unlisted || report.images.iter().any(is_failed) {
+        return None;
+    }
+    match incomplete {
+        0 => None,
+        1 => Some("done but for 1 image that lacks a platform".to_owned()),
+        count => Some(format!("done but for {count} images that lack a platform")),
     }
 }
 

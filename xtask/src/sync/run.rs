@@ -19,7 +19,7 @@ use crate::settings::Settings;
 
 use super::catalog;
 use super::files::{self, Failures};
-use super::formats::printed;
+use super::formats::{asked_for, printed};
 use super::local;
 use super::os_and_arch::any_of;
 use super::probe::Registries;
@@ -122,12 +122,14 @@ async fn carry_out(
     let variable = |name| settings.environment.get(name);
     let shard = args.shard.as_deref().or_else(|| variable("SYNC_SHARD"));
     let shard = Shard::read(shard, args.shard_by, variable("JOB_COMPLETION_INDEX"))?;
+    // Before anything is cut or listed: the same for each part.
+    let asked = asked_for(&request);
     let finish = |images: Vec<CopyResult>, is_unlisted, bytes_read, exit, report| {
         let mapping = files::images_in_place(args, &images, mode);
         let done = SyncReport {
             dry_run: args.dry_run,
             bytes_read,
-            shard: shard.map(|it| it.report()),
+            shard: shard.map(|it| it.report(asked.clone())),
             is_unlisted,
             images,
         };
@@ -222,6 +224,7 @@ async fn carry_out(
     let watch = ProgressReporter::new(console, args.log_level, mode, &resolved.jobs);
     let mut rows = [resolved.wrong, resolved.failed].concat();
     rows.extend(copy::run(resolved.jobs, &options, watch.clone(), &mut interrupt).await);
+    warn(console, &super::report::nothing_fits(&request.rules, &rows));
 
     let exit = if interrupt.is_terminated() {
         Exit::Interrupted

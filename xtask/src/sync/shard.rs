@@ -62,10 +62,17 @@ impl Shard {
         self.of
     }
 
-    pub fn report(&self) -> ShardReport {
+    /// `request` is the digest of what is asked for, before it is cut.
+    pub fn report(&self, request: Digest) -> ShardReport {
+        let by = match self.by {
+            ShardBy::Repository => "repository",
+            ShardBy::Tag => "tag",
+        };
         ShardReport {
             number: self.number,
             of: self.of,
+            by: Some(by.to_owned()),
+            request: Some(request),
         }
     }
 

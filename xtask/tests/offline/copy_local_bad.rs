@@ -99,7 +99,10 @@ async fn what_is_no_image_is_said_and_nothing_is_touched() {
         (
             "docker-archive",
             "saved.tar",
-            &["holds several images: app:1, app:2"],
+            &[
+                "holds several images: app:1, app:2",
+                "`skopeo copy docker-archive:FILE:NAME",
+            ],
         ),
         (
             "oci",

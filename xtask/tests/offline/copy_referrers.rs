@@ -77,7 +77,10 @@ async fn signatures_go_with_an_image_and_the_destination_keeps_its_own() {
         let rows = copy(kept(&source, &target)).await;
         assert_eq!(
             (rows[0].status, &rows[0].reason),
-            (CopyStatus::Updated, &None)
+            (
+                CopyStatus::Updated,
+                &Some("only 4 of its referrers are new".to_owned())
+            )
         );
         assert_eq!(rows[0].referrers, 4);
         let there = repository(&target.host, "m");

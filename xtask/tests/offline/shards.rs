@@ -179,3 +179,53 @@ async fn a_rule_that_cannot_be_meant_fails_in_one_part() {
         assert_eq!(failed.len(), 2, "{by}: {failed:#?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_do_not_belong_together_are_not_merged() {
+    let (fixture, _source, _target) = fixture().await;
+    let list = fixture.workspace.read("images.yaml");
+    fixture.workspace.write("elsewhere/same.yaml", &list);
+    let less: Vec<&str> = list.lines().skip(1).collect();
+    fixture.workspace.write("less.yaml", &less.join("\n"));
+    let part = async |shard: &str, arguments: &[&str], file: &str| {
+        let all = [
+            &["--dry-run", "--shard", shard, "--report", file],
+            arguments,
+        ]
+        .concat();
+        fixture.sync(&all).await.expect(0, &[]);
+    };
+    let merge = async || {
+        fixture
+            .workspace
+            .run(&["report", "merge", "1.json", "2.json"])
+            .await
+    };
+    part("1/2", &["images.yaml"], "1.json").await;
+    for (arguments, differs) in [
+        (
+            &["images.yaml", "--shard-by", "tag"][..],
+            "it was cut by tag, other than in `1.json`",
+        ),
+        (
+            &["images.yaml", "--tags", "v1"],
+            "something else than in `1.json`",
+        ),
+        (
+            &["images.yaml", "--platform", "linux/amd64"],
+            "something else than in `1.json`",
+        ),
+        (&["less.yaml"], "something else than in `1.json`"),
+    ] {
+        part("2/2", arguments, "2.json").await;
+        merge().await.expect(2, &["`2.json`: ", differs]);
+    }
+    part("2/2", &["elsewhere/same.yaml"], "2.json").await;
+    merge().await.expect(0, &[]);
+    // Versions before did not say it.
+    let mut old = fixture.report("1.json");
+    let shard = old["shard"].as_object_mut().unwrap();
+    assert!(shard.remove("by").is_some() && shard.remove("request").is_some());
+    fixture.write("1.json", &old.to_string());
+    merge().await.expect(0, &[]);
+}

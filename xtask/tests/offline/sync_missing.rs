@@ -67,6 +67,31 @@ async fn an_image_that_lacks_a_platform_is_failed_or_skipped_and_both_are_counte
         .await
         .expect(0, &["nothing failed according to the report"]);
 
+    // Nothing fits: a platform may be misspelled.
+    let none = format!("{}missing-platform: skip\n", form.replace("arm64", "arm46"));
+    fixture.write("none.yaml", &none);
+    let nothing = "warning: `none.yaml`, line 1: no image of `source.io/app` has the platforms";
+    run(&["none.yaml"])
+        .await
+        .expect(0, &[nothing, "0 of 2 in place, 2 skipped"]);
+    assert!(
+        !run(&["skip.yaml"])
+            .await
+            .stderr
+            .contains("has the platforms")
+    );
+
+    // In place with less is no failure of anything, and not all that was asked for.
+    let lenient = "source: source.io/app\ntargets: one.io/lenient\n\
+                   platforms: [linux/amd64, linux/arm64]\nlenient: true\n";
+    fixture.write("lenient.yaml", lenient);
+    let partly = run(&["lenient.yaml", "--dry-run"]).await;
+    partly.expect(
+        3,
+        &["2 to do", "done but for 1 image that lacks a platform"],
+    );
+    assert!(!partly.stderr.contains("something failed"), "{partly}");
+
     // The command line has the last word.
     let fail = ["skip.yaml", "--missing-platform", "fail"];
     run(&fail).await.expect(3, &["1 of 2 in place", why]);

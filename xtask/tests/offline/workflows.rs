@@ -113,7 +113,12 @@ fn report(number: usize, status: CopyStatus) -> Report {
     let mut image = CopyResult::failed(name, &repository, "down".to_owned(), None);
     image.status = status;
     let sync = SyncReport {
-        shard: Some(ShardReport { number, of: 2 }),
+        shard: Some(ShardReport {
+            number,
+            of: 2,
+            by: None,
+            request: None,
+        }),
         images: vec![image],
         ..SyncReport::default()
     };

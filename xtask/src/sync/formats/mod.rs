@@ -19,7 +19,7 @@ mod skopeo;
 
 #[cfg(test)]
 pub(super) use native::KEYS;
-pub use printed::printed;
+pub use printed::{asked_for, printed};
 
 use crate::credentials::Logins;
 use crate::sync::comments::without_comments;

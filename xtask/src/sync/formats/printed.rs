@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::copy::{Attestations, MissingPlatform, Policy, Referrers};
-use crate::oci::Tag;
+use crate::oci::{Digest, Tag};
 use crate::sync::project::Project;
 use crate::sync::request::Request;
 use crate::sync::rule::{DestinationTags, Rule, RuleDestination};
@@ -30,6 +30,32 @@ pub fn printed(request: &Request) -> Result<String, String> {
         out += &entry.map_err(|why| format!("{origin}: {why}"))?;
     }
     Ok(out)
+}
+
+/// The digest of what `request` and its options ask for, to tell parts of different runs apart. Nothing of it says
+/// where the files are or who signs in.
+pub fn asked_for(request: &Request) -> Digest {
+    let or_why = |entry: Result<String, String>| entry.unwrap_or_else(|why| why);
+    let mut text = String::new();
+    for it in &request.rules {
+        let chosen = (&it.select, &it.only, &it.policy);
+        text += &format!("{}{}{chosen:?}\n", or_why(entry(it)), it.source);
+        let targets = it
+            .destinations
+            .iter()
+            .flat_map(|to| targets(to, &it.select));
+        text.extend(targets.map(|it| it + "\n"));
+    }
+    for it in &request.projects {
+        let chosen = (&it.select, &it.only, &it.policy, &it.destinations);
+        text += &format!("{}{}{chosen:?}\n", or_why(project(it)), it.pattern);
+    }
+    for it in &request.wrong {
+        text += &format!("{} {}\n", it.destination, it.reason);
+    }
+    let local = request.local.as_ref().map(|it| &it.name);
+    text += &format!("{local:?}");
+    Digest::sha256_of(text.as_bytes())
 }
 
 fn entry(rule: &Rule) -> Result<String, String> {
