@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::{OnceCell, Semaphore};
@@ -46,9 +46,13 @@ pub(super) struct Dated<T> {
     pub chosen: T,
     /// Images whose dates cannot be read.
     pub failed: Vec<(Tag, Unavailable)>,
+    /// Or dated in the future.
     undated: Vec<Tag>,
     gone: Vec<Tag>,
 }
+
+/// As much as clocks differ. A date after that says nothing: the image would be new for ever.
+const CLOCKS: Duration = Duration::from_secs(86_400);
 
 /// Images that are asked at a time.
 const ASKED: usize = 32;
@@ -83,8 +87,8 @@ impl<'r> CreationDates<'r> {
             let mut answers = stream::iter(ask).buffered(ASKED);
             while let Some((tag, created)) = answers.next().await {
                 let date = match created {
-                    Created::At(date) => Some(date),
-                    Created::Undated => {
+                    Created::At(date) if date <= self.now + CLOCKS => Some(date),
+                    Created::At(_) | Created::Undated => {
                         undated.push(tag.clone());
                         None
                     }
@@ -184,8 +188,8 @@ impl<T> Dated<T> {
     pub fn warnings(&self, source: &RepositoryName) -> impl Iterator<Item = String> {
         let undated = (
             &self.undated,
-            "the images of these tags do not tell when they were created, as those of reproducible builds, so that \
-             `newer:` leaves them out",
+            "the images of these tags do not tell when they were created, as those of reproducible builds, or say a day \
+             that is yet to come, so that `newer:` leaves them out",
         );
         let gone = (
             &self.gone,
@@ -214,7 +218,7 @@ impl<T> Dated<T> {
 }
 
 /// Of many tags, those that are named.
-const SHOWN: usize = 3;
+pub(super) const SHOWN: usize = 3;
 
 /// Why a date cannot be read.
 enum DateError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 
 use super::command_line::Named;
-use super::created::CreationDates;
+use super::created::{CreationDates, SHOWN};
 use super::probe::Registries;
 use super::resolve::{list_one, wrong_tags};
 use super::run::{request, warn};
@@ -71,14 +71,30 @@ pub async fn list_tags(
     let dated = dates.choose(&rule.source, choose).await;
     let told = dated.warnings(&rule.source);
     told.for_each(|it| console.warning(&it));
-    if let Some((tag, why)) = dated.failed.first() {
-        return Err(anyhow!("`{}`: {}", rule.source.at(tag.clone()), why.reason));
-    }
+    let mut failures = dated.failed.iter().map(|(tag, why)| {
+        let image = rule.source.at(tag.clone());
+        format!("`{image}`: {}", why.reason)
+    });
     let mut chosen = dated.chosen;
     if chosen.is_empty() {
+        if let Some(failure) = failures.next() {
+            return Err(anyhow!(failure));
+        }
         return Err(anyhow!("no tag of `{}` is chosen", rule.source));
     }
     newest_first(&mut chosen);
     let lines: String = chosen.iter().map(|tag| format!("{tag}\n")).collect();
-    Ok(console.print(&lines))
+    let printed = console.print(&lines);
+    failures
+        .by_ref()
+        .take(SHOWN)
+        .for_each(|it| console.warning(&it));
+    match failures.count() {
+        0 => {}
+        more => console.warning(&format!("{more} more images could not be read either")),
+    }
+    Ok(match (printed, dated.failed.is_empty()) {
+        (Exit::Done, false) => Exit::Partial,
+        _ => printed,
+    })
 }

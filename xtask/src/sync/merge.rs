@@ -1,13 +1,16 @@
 //! `cargo xtask report merge`: the reports of all parts of a run as one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use anyhow::Result;
 
 use super::report::{exit, outcome};
+use super::shard::MOST;
 use crate::cli::MergeArgs;
+use crate::copy::CopyResult;
 use crate::exit::{Exit, bad_input};
+use crate::oci::{Digest, Tag};
 use crate::report::{Console, ShardReport, SyncReport};
 
 /// One summary, one report and one exit code.
@@ -25,6 +28,14 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
         let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
         if *is_dry.get_or_insert(report.dry_run) != report.dry_run {
             return Err(wrong("a dry run and a run are not one".to_owned()));
+        }
+        if let Some(shard) = &report.shard
+            && (shard.of > MOST || !(1..=shard.of).contains(&shard.number))
+        {
+            let (number, of) = (shard.number, shard.of);
+            return Err(wrong(format!(
+                "it is of part {number} of {of}; there are at most {MOST}"
+            )));
         }
         let parts_of = report.shard.as_ref().map(|it| it.of);
         // A run that ended at once, by a wrong setting, does not say which part it was.
@@ -61,12 +72,20 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
         merged.images.extend(report.images);
     }
     let missing = (1..=of.flatten().unwrap_or(0)).filter(|it| !parts.contains_key(it));
-    for number in missing {
+    if let Some(missing) = named(missing) {
         merged.is_unlisted = true;
-        console.warning(&format!("there is no report of part {number}"));
+        console.warning(&format!("there is no report of part {missing}"));
+    }
+    let conflicts = conflicts(&merged.images);
+    let shown = conflicts.iter().take(SHOWN);
+    shown.for_each(|conflict| console.warning(conflict));
+    if conflicts.len() > SHOWN {
+        let more = conflicts.len() - SHOWN;
+        console.warning(&format!("and so were {more} more tags"));
     }
     merged.dry_run = is_dry.unwrap_or_default();
-    let ended = match (merged.is_unlisted, exit(&merged.images)) {
+    let is_partial = merged.is_unlisted || !conflicts.is_empty();
+    let ended = match (is_partial, exit(&merged.images)) {
         (true, Exit::Done) => Exit::Partial,
         (_, ended) => ended,
     };
@@ -87,5 +106,73 @@ fn not_of_one_run(one: &ShardReport, other: &ShardReport) -> Result<(), String> 
             Err("its files or options ask for something else".to_owned())
         }
         _ => Ok(()),
+    }
+}
+
+/// Of many, those that are named.
+const SHOWN: usize = 10;
+
+/// Numbers in their order, as ranges.
+fn named(numbers: impl Iterator<Item = usize>) -> Option<String> {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let shown = ranges
+        .iter()
+        .take(SHOWN)
+        .map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
+        });
+    let shown: Vec<String> = shown.collect();
+    let more = match ranges.len().saturating_sub(SHOWN) {
+        0 => "",
+        _ => " and more",
+    };
+    (!shown.is_empty()).then(|| shown.join(", ") + more)
+}
+
+/// A sentence for each tag that two images were written to: the parts of a run do not see each other's.
+fn conflicts(images: &[CopyResult]) -> Vec<String> {
+    let mut written: HashMap<(String, &Tag), (&str, &Digest)> = HashMap::new();
+    let mut found = Vec::new();
+    for row in images {
+        let Some(digest) = &row.digest else { continue };
+        for tag in &row.tags {
+            let repository = row.reference.repository.to_string();
+            let sentence = format!("`{repository}:{tag}`");
+            let (image, before) = *written
+                .entry((repository, tag))
+                .or_insert((&row.image, digest));
+            if image != row.image && before != digest {
+                found.push(format!(
+                    "{sentence} was written twice: from `{image}` and from `{}`",
+                    row.image
+                ));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_parts_are_named_as_ranges_and_not_all_of_many() {
+        let named = |numbers: &[usize]| named(numbers.iter().copied());
+        assert_eq!(named(&[]), None);
+        assert_eq!(named(&[3]).unwrap(), "3");
+        assert_eq!(named(&[1, 3, 4, 5, 9]).unwrap(), "1, 3 to 5, 9");
+        let odd: Vec<usize> = (0..5_000).map(|it| it * 2 + 1).collect();
+        assert_eq!(
+            named(&odd).unwrap(),
+            "1, 3, 5, 7, 9, 11, 13, 15, 17, 19 and more"
+        );
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Shard {
 }
 
 /// More than anybody has machines.
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
 
 impl Shard {
     /// Reads `K/N`, from 1; of `N` alone, the part is `index`, which counts from 0 as Kubernetes'

@@ -80,6 +80,51 @@ async fn every_request_to_stop_cancels_uploads_and_is_reported() {
     }
 }
 
+/// A sync that is interrupted while a registry has a part of a layer; what GET of the upload meets, if it meets
+/// anything.
+async fn interrupted_in_a_layer(fault: Option<Fault>) -> (Run, FakeRegistry) {
+    let registry = FakeRegistry::start(Behavior::default()).await;
+    image("linux/amd64", &[noise("large", 900_000)]).place(&registry, "app", "v1");
+    let fixture = SyncFixture::between(&[("one.io", &registry.host)]);
+    registry.behave(|behavior| behavior.mount = Some(404));
+    registry.fault(Method::PATCH, "/session-", Fault::Hold(100_000));
+    if let Some(fault) = fault {
+        registry.fault(Method::GET, "/session-", fault);
+    }
+    fixture.write("images.yaml", "one.io/app:v1: one.io/copy");
+    let child = fixture
+        .workspace
+        .command(&["sync", "images.yaml"])
+        .spawn()
+        .unwrap();
+    while !registry.open_uploads().iter().any(|it| *it >= 100_000) {
+        tokio::task::yield_now().await;
+    }
+    send("INT", &child);
+    let run = fixture.ended(child.wait_with_output().await.unwrap());
+    (run, registry)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_in_the_middle_of_a_layer_is_cancelled_where_it_is() {
+    let (run, registry) = interrupted_in_a_layer(None).await;
+    run.expect(130, &[": interrupted"]);
+    assert_eq!(registry.open_uploads(), [0; 0], "{run}");
+    assert!(!run.stderr.contains("has not cancelled"), "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_a_registry_keeps_is_told() {
+    // As distribution 2.8.
+    let body = r#"{"errors":[{"code":"BLOB_UPLOAD_INVALID"}]}"#;
+    let (run, registry) = interrupted_in_a_layer(Some(Fault::Respond(404, &[], body))).await;
+    run.expect(
+        130,
+        &["has not cancelled 1 of the uploads", ": interrupted"],
+    );
+    assert_eq!(registry.open_uploads().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_cancels_nothing_does_not_hold_the_end() {
     let sending = Sending::start("").await;

@@ -177,7 +177,8 @@ async fn an_upload_is_one_plain_patch_and_a_commit_that_keeps_the_query() {
             CONTENT.len().to_string().as_str()
         );
         assert!(!seen[1].headers.contains_key("content-range"));
-        let query = format!("?_state=a%2Fb%3D&digest=sha256%3A{}", blob.digest.hex());
+        let (offset, hex) = (CONTENT.len(), blob.digest.hex());
+        let query = format!("?_state=a%2Fb%3D{offset}&digest=sha256%3A{hex}");
         assert!(seen[2].target.ends_with(&query), "{}", seen[2].target);
     }
 }

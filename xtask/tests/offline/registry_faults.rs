@@ -258,6 +258,9 @@ async fn referrers_are_found_with_the_api_and_without() {
 #[tokio::test]
 async fn an_upload_that_cannot_be_cancelled_was_still_allowed() {
     let (server, repository) = open().await;
+    // As GitHub.
+    server.fault(Method::DELETE, "uploads", Fault::Respond(405, &[], ""));
+    server.fault(Method::GET, "uploads", Fault::Respond(405, &[], ""));
     repository.check_push_access().await.unwrap();
     assert_eq!(server.count(Method::DELETE, "uploads"), 1);
 }

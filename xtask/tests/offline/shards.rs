@@ -229,3 +229,51 @@ async fn parts_that_do_not_belong_together_are_not_merged() {
     fixture.write("1.json", &old.to_string());
     merge().await.expect(0, &[]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_parts_that_write_one_tag_are_told_by_the_merged_report() {
+    let (fixture, _source, _target) = fixture().await;
+    fixture.publish("source.io/app1:v1", &["linux/arm64"]).await;
+    let two = (0..2).map(|it| {
+        format!("- {{source: source.io/app{it}, targets: [one.io/all], tags: [\"v1*\"]}}\n")
+    });
+    fixture.write("images.yaml", &two.collect::<String>());
+    for number in 1..=2 {
+        let (shard, file) = (format!("{number}/2"), format!("{number}.json"));
+        let part = ["images.yaml", "--shard", &shard, "--report", &file];
+        fixture.sync(&part).await.expect(0, &["1 of 1 in place"]);
+    }
+    let merge = [
+        "report", "merge", "1.json", "2.json", "--report", "all.json",
+    ];
+    let merged = fixture.workspace.run(&merge).await;
+    merged.expect(
+        3,
+        &[
+            "/all:v1` was written twice: from `",
+            "/app0:v1`",
+            "/app1:v1`",
+        ],
+    );
+    assert_eq!(fixture.report("all.json")["exit_code"], 3);
+
+    let mut report = fixture.report("1.json");
+    for (number, of, code, said) in [
+        (
+            1,
+            1_000_000_000_u64,
+            2,
+            "it is of part 1 of 1000000000; there are at most 10000",
+        ),
+        (1, 10_000, 3, "there is no report of part 2 to 10000"),
+        (0, 2, 2, "it is of part 0 of 2"),
+    ] {
+        report["shard"] = serde_json::json!({"number": number, "of": of});
+        fixture.write("odd.json", &report.to_string());
+        let run = fixture
+            .workspace
+            .run(&["report", "merge", "odd.json"])
+            .await;
+        run.expect(code, &[said]);
+    }
+}

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
@@ -28,6 +28,8 @@ pub enum Fault {
     Truncate(usize),
     /// Reads this much of the request's body and closes the connection.
     CloseAfter(usize),
+    /// Takes this much of an upload's body and no more, and never responds.
+    Hold(usize),
     /// Does not know any token that it has issued, from this request on.
     ExpireTokens,
     /// Spoils the first byte of the body.
@@ -76,6 +78,13 @@ pub(super) async fn handle(
     };
     let expires_tokens = matches!(fault, Some(Fault::ExpireTokens));
     let method = request.method.clone();
+    if let Some(Fault::Hold(length)) = fault {
+        let mut body = body;
+        let taken = first_bytes(&mut body, length).await;
+        let _ = lock(&state).reply(&request, taken);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        return Err(io::ErrorKind::TimedOut.into());
+    }
     let answer = async |body: Incoming| {
         if let Some(mut gate) = gate.filter(|_| request.method == Method::PATCH) {
             let _ = gate.wait_for(|is_open| *is_open).await;
@@ -136,6 +145,7 @@ where
             | Fault::Redirect(..)
             | Fault::CloseAfter(_)
             | Fault::Delay(_)
+            | Fault::Hold(_)
             | Fault::ExpireTokens,
         )
         | None => {}
@@ -149,6 +159,17 @@ fn corrupt(reply: &mut Reply, offset: usize) {
         body[offset.min(last)] ^= 1;
     }
     reply.body = body.into();
+}
+
+/// At least so much of the body, unless it is shorter.
+async fn first_bytes(body: &mut Incoming, length: usize) -> Bytes {
+    let mut taken = BytesMut::new();
+    while taken.len() < length
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        taken.extend_from_slice(frame.data_ref().map_or(&[][..], |it| it));
+    }
+    taken.freeze()
 }
 
 /// The error that closes the connection, when `length` bytes have been read.

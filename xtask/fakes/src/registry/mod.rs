@@ -182,6 +182,11 @@ impl FakeRegistry {
         }
     }
 
+    /// How many bytes each open upload has.
+    pub fn open_uploads(&self) -> Vec<usize> {
+        self.state().store.open_uploads()
+    }
+
     /// Every blob, by repository and digest.
     pub fn blobs(&self) -> BTreeMap<(String, String), Bytes> {
         self.state().store.blobs.clone()

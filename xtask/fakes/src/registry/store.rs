@@ -83,6 +83,9 @@ impl Store {
         body: &[u8],
     ) -> Reply {
         let method = &request.method;
+        if let Some(refusal) = self.wrong_state(method, session, query) {
+            return refusal;
+        }
         match (method, query.get("mount"), query.get("digest")) {
             (&Method::POST, ..) if behavior.denies_uploads => error(403, "DENIED"),
             (&Method::POST, Some(digest), _) => {
@@ -93,9 +96,34 @@ impl Store {
             (&Method::POST, None, None) => self.open(name),
             (&Method::PATCH, ..) => self.append(name, session, body),
             (&Method::PUT, _, Some(digest)) => self.commit(name, session, digest, body),
-            // As GitHub does.
+            (&Method::GET, ..) => match self.uploads.get(session) {
+                Some(upload) => {
+                    let mut status = accepted(name, session, upload.len());
+                    status.status = 204;
+                    status
+                }
+                None => error(404, "BLOB_UPLOAD_UNKNOWN"),
+            },
+            (&Method::DELETE, ..) => match self.uploads.remove(session) {
+                Some(_) => Reply::empty(204),
+                None => error(404, "BLOB_UPLOAD_UNKNOWN"),
+            },
             _ => Reply::empty(405),
         }
+    }
+
+    /// As distribution, which answers 416 unless the address is that of the upload's last byte; 3.0 and later tell
+    /// that one to whoever asks.
+    fn wrong_state(&self, method: &Method, session: &str, query: &Form) -> Option<Reply> {
+        let offset = query.get("_state")?.strip_prefix("a/b=")?;
+        let upload = self.uploads.get(session)?;
+        let is_wrong = *method != Method::GET && offset != upload.len().to_string();
+        is_wrong.then(|| error(416, "RANGE_INVALID"))
+    }
+
+    /// How many bytes each open upload has.
+    pub fn open_uploads(&self) -> Vec<usize> {
+        self.uploads.values().map(BytesMut::len).collect()
     }
 
     fn open(&mut self, name: &str) -> Reply {
@@ -307,7 +335,7 @@ fn error(status: u16, code: &str) -> Reply {
 
 /// An upload that goes on; its address has a query, as distribution's. The engine demands `Range`.
 fn accepted(name: &str, session: &str, length: usize) -> Reply {
-    let location = format!("/v2/{name}/blobs/uploads/{session}?_state=a%2Fb%3D");
+    let location = format!("/v2/{name}/blobs/uploads/{session}?_state=a%2Fb%3D{length}");
     Reply::empty(202)
         .with("location", location)
         .with("range", format!("0-{}", length.saturating_sub(1)))

@@ -59,6 +59,15 @@ impl Distribution {
         registry
     }
 
+    /// How many bytes each open upload of a repository has.
+    pub fn open_uploads(&self, repository: &str) -> Vec<u64> {
+        let path = format!("data/docker/registry/v2/repositories/{repository}/_uploads");
+        let uploads = std::fs::read_dir(self.directory.path().join(path));
+        let uploads = uploads.into_iter().flatten().flatten();
+        let sizes = uploads.filter_map(|it| Some(it.path().join("data").metadata().ok()?.len()));
+        sizes.collect()
+    }
+
     /// Kills it, so that its connections break, and waits until it is gone.
     pub fn kill(&mut self) {
         let _ = self.server.kill();
