@@ -9,27 +9,26 @@ use tokio::sync::OnceCell;
 use super::error::SourceError;
 use super::job::{Job, Policy, Source};
 use super::source::SourceImage;
-use crate::oci::{Content, Descriptor, Digest, Tag, TagOrDigest};
+use crate::oci::{Content, Digest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
-/// Referrers of referrers: a signature of an SBOM is the second.
-const DEPTH: usize = 4;
-
-/// Referrers of one image.
+/// Referrers of one image, with those of the referrers.
 const MOST: usize = 1_000;
 
 /// What is known of the referrers of an image and of its children, for all its destinations.
 #[derive(Default)]
 pub(super) struct KnownReferrers {
-    of_image: OnceCell<Referrers>,
+    /// With the digest that the image was seen by.
+    of_image: OnceCell<(Digest, Referrers)>,
     of_children: OnceCell<Referrers>,
 }
 
 impl KnownReferrers {
-    pub async fn of_image(&self, image: &SourceImage) -> Result<&Referrers, SourceError> {
+    pub async fn of_image(&self, image: &SourceImage) -> Result<&(Digest, Referrers), SourceError> {
         let ask = || async {
-            let subjects = vec![image.seen().await?];
-            Referrers::of(image, subjects).await
+            let subject = image.seen().await?;
+            let referrers = Referrers::of(image, vec![subject.clone()]).await?;
+            Ok((subject, referrers))
         };
         self.of_image.get_or_try_init(ask).await
     }
@@ -54,7 +53,7 @@ pub(super) struct Referrer {
 
 /// How it is found from its subject.
 pub(super) enum ReferrerName {
-    Listed(Box<Descriptor>),
+    Listed(Digest),
     /// A tag that begins with the subject's digest.
     Tag(Tag),
 }
@@ -75,8 +74,8 @@ impl Referrers {
             return Ok(referrers);
         };
         let mut seen: HashSet<Digest> = subjects.iter().cloned().collect();
-        let mut queue: VecDeque<_> = subjects.into_iter().map(|it| (it, 0)).collect();
-        while let Some((subject, depth)) = queue.pop_front() {
+        let mut queue = VecDeque::from(subjects);
+        while let Some(subject) = queue.pop_front() {
             let found = match referrers.ask(repository, &subject).await {
                 Err(SourceError::Registry(error)) if !error.is_transient() => {
                     referrers.problems.push(error.to_string());
@@ -91,7 +90,7 @@ impl Referrers {
                     return Ok(referrers);
                 }
                 let at = match &name {
-                    ReferrerName::Listed(descriptor) => descriptor.digest.clone().into(),
+                    ReferrerName::Listed(digest) => digest.clone().into(),
                     ReferrerName::Tag(tag) => tag.clone().into(),
                 };
                 referrers.found.push(Referrer {
@@ -99,8 +98,8 @@ impl Referrers {
                     name,
                     image: beside(image, repository, at),
                 });
-                if depth < DEPTH && seen.insert(digest.clone()) {
-                    queue.push_back((digest, depth + 1));
+                if seen.insert(digest.clone()) {
+                    queue.push_back(digest);
                 }
             }
         }
@@ -136,11 +135,9 @@ impl Referrers {
             }
         }
         let mut seen = HashSet::new();
-        listed.retain(|it| seen.insert(it.digest.clone()));
-        found.extend(listed.into_iter().map(|it| {
-            let digest = it.digest.clone();
-            (ReferrerName::Listed(Box::new(it)), digest)
-        }));
+        let digests = listed.into_iter().map(|it| it.digest);
+        let digests = digests.filter(|it| seen.insert(it.clone()));
+        found.extend(digests.map(|it| (ReferrerName::Listed(it.clone()), it)));
         Ok(found)
     }
 }

@@ -27,10 +27,9 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub async fn run_image(&self) -> CopyResult {
-        let start = Instant::now();
-        let mut bytes = Bytes::default();
-        let mut copied = self.try_once(&mut bytes).await;
+    /// Copies the image, with tries again, and counts its bytes.
+    pub async fn copy_image(&self, bytes: &mut Bytes) -> Result<Diff, CopyError> {
+        let mut copied = self.try_once(bytes).await;
         for _ in 0..self.options.retries {
             let Err(CopyError::Destination(error)) = &copied else {
                 break;
@@ -39,8 +38,32 @@ impl Task {
                 break;
             };
             turn.wait(&self.destination.host.name, error).await;
-            copied = self.try_once(&mut bytes).await;
+            copied = self.try_once(bytes).await;
         }
+        copied
+    }
+
+    /// The same, told.
+    pub async fn run_image(&self) -> CopyResult {
+        let start = Instant::now();
+        let mut bytes = Bytes::default();
+        let copied = self.copy_image(&mut bytes).await;
+        self.told(copied, bytes, start)
+    }
+
+    /// The image, if it is in place.
+    pub async fn in_place(&self) -> Option<CopyResult> {
+        let start = Instant::now();
+        let (policy, force) = (&self.image.job.policy, self.options.force);
+        let (destination, count) = (&self.destination, self.tags_in_repository);
+        let diff = diff(&self.image, destination, policy, count, force)
+            .await
+            .ok()?;
+        let is_in_place = diff.manifests.is_empty();
+        is_in_place.then(|| self.told(Ok(diff), Bytes::default(), start))
+    }
+
+    fn told(&self, copied: Result<Diff, CopyError>, bytes: Bytes, start: Instant) -> CopyResult {
         let mut result = CopyResult::unfinished(&self.image.job, &self.destination);
         result.seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         match copied {

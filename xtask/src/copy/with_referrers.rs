@@ -1,53 +1,64 @@
-//! Copies an image, then what refers to it: signatures, SBOMs and attestations that stand beside it.
+//! Copies an image with what refers to it: signatures, SBOMs and attestations that stand beside it.
 //!
-//! They are looked for also where the image is in place, because signatures are often added later.
+//! They are looked for also where the image is in place, because signatures are often added later. Where there are
+//! some, a tag is set only when they are there.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::error::{CopyError, SourceError};
 use super::job::{Destination, Mode, Referrers as Wanted, Source};
 use super::referrers::{KnownReferrers, Referrer, ReferrerName, Referrers};
-use super::result::{CopyResult, CopyStatus};
+use super::result::{Bytes, CopyResult, CopyStatus};
 use super::task::Task;
-use crate::oci::{Content, Descriptor, Digest, Tag, index_of};
+use crate::oci::{Content, Descriptor, Digest, Manifest, Tag, TagOrDigest, extended, index_of};
 use crate::registry::{Error, Repository};
 
 /// Copies the image and its referrers.
 pub(super) async fn run(task: Task, known: &KnownReferrers) -> CopyResult {
-    let mut result = task.run_image().await;
     let job = &task.image.job;
-    let (Source::Registry { repository, .. }, Some(digest), Wanted::Keep) =
-        (&job.source, &result.digest, job.policy.referrers)
+    let (Source::Registry { repository, .. }, Wanted::Keep) = (&job.source, job.policy.referrers)
     else {
-        return result;
+        return task.run_image().await;
     };
+    if task.destination.host.circuit_open().is_some() {
+        return task.run_image().await;
+    }
     let mut copies = Copies {
         task: &task,
         known,
         source: repository,
+        bytes: Bytes::default(),
         is_new: false,
         new: 0,
         count: 0,
         problems: Vec::new(),
         failure: None,
     };
-    let digest = digest.clone();
-    if let Err(error) = copies.all(&digest, &mut result).await {
-        let status = error.status();
-        copies.fails(error.to_string(), status, is_transient(&error));
+    let copied = copies.run();
+    match task.options.timeout {
+        None => copied.await,
+        Some(limit) => match tokio::time::timeout(limit, copied).await {
+            Ok(result) => result,
+            Err(_) => CopyResult {
+                reason: Some(CopyError::TimedOut(limit).to_string()),
+                ..CopyResult::unfinished(job, &task.destination)
+            },
+        },
     }
-    copies.tell(result)
 }
 
 struct Copies<'t> {
     task: &'t Task,
     known: &'t KnownReferrers,
     source: &'t Repository,
-    /// Something was written.
+    /// Of the referrers.
+    bytes: Bytes,
+    /// Something of them was written.
     is_new: bool,
-    /// Referrers that were not there before.
+    /// Those that were not there before.
     new: usize,
-    /// Referrers that are in place now.
+    /// Those that are in place now.
     count: usize,
     /// What stays behind, for good reasons.
     problems: Vec<String>,
@@ -55,34 +66,112 @@ struct Copies<'t> {
     failure: Option<(String, Option<u16>)>,
 }
 
-impl Copies<'_> {
-    async fn all(&mut self, digest: &Digest, result: &mut CopyResult) -> Result<(), CopyError> {
+impl<'t> Copies<'t> {
+    async fn run(&mut self) -> CopyResult {
+        let (task, image) = (self.task, &self.task.image);
+        if image.seen().await.is_err() {
+            return task.run_image().await;
+        }
+        let of_image = match self.known.of_image(image).await {
+            Ok((_, of_image)) => of_image,
+            Err(error) => {
+                self.fails(error.into());
+                return self.tell(CopyResult::unfinished(&image.job, &task.destination));
+            }
+        };
+        if of_image.found.is_empty() {
+            let result = task.run_image().await;
+            self.all(&result).await;
+            return self.tell(result);
+        }
+        let there = match task.options.mode {
+            Mode::DryRun => Some(task.run_image().await),
+            Mode::Apply => task.in_place().await,
+        };
+        if let Some(result) = there {
+            self.all(&result).await;
+            return self.tell(result);
+        }
+        let mut result = self.with(Vec::new()).run_image().await;
+        self.all(&result).await;
+        if self.failure.is_none() && result.digest.is_some() {
+            let bytes = result.bytes;
+            result = task.run_image().await;
+            // What it finds there now was brought by this run.
+            result.bytes = bytes;
+        } else {
+            result.digest = None;
+            result.tags = task.destination.tags.clone();
+            result.reference = task.destination.reference(image.job.source.at());
+        }
+        self.tell(result)
+    }
+
+    /// The image's task with other tags.
+    fn with(&self, tags: Vec<Tag>) -> Task {
+        let task = self.task;
+        Task {
+            tags_in_repository: task.tags_in_repository,
+            image: Arc::clone(&task.image),
+            destination: Destination {
+                tags,
+                ..task.destination.clone()
+            },
+            options: Arc::clone(&task.options),
+            listener: Arc::clone(&task.listener),
+        }
+    }
+
+    /// Copies the referrers of an image that is in place as `result` says, and of its children.
+    async fn all(&mut self, result: &CopyResult) {
+        let Some(digest) = &result.digest else {
+            return;
+        };
+        if let Err(error) = self.all_of_image(digest).await {
+            self.fails(error.into());
+        }
+        match self.of_children(digest, result.status).await {
+            Ok(Some(of_children)) => {
+                self.problems.extend(of_children.problems.iter().cloned());
+                self.copy_all(of_children).await;
+            }
+            Ok(None) => {}
+            Err(error) => self.fails(error),
+        }
+    }
+
+    async fn all_of_image(&mut self, digest: &Digest) -> Result<(), SourceError> {
         let image = &self.task.image;
-        let of_image = self.known.of_image(image).await?;
-        if image.seen().await? == *digest {
-            self.copy_all(of_image, result).await?;
+        let (seen, whole) = (self.known.of_image(image).await?, image.seen().await?);
+        let late;
+        let of_image = match seen.0 == whole {
+            true => &seen.1,
+            // A listing was late, and the copy has asked for the tag itself.
+            false => {
+                late = Referrers::of(image, vec![whole.clone()]).await?;
+                &late
+            }
+        };
+        self.problems.extend(of_image.problems.iter().cloned());
+        if whole == *digest {
+            self.copy_all(of_image).await;
         } else if !of_image.found.is_empty() {
             self.problems.push(format!(
                 "{} of the whole index, of which only a part was chosen",
                 of_image.found.len()
             ));
         }
-        let children = self.children(digest, result.status).await?;
-        if !children.is_empty() {
-            let of_children = self.known.of_children(image, children).await?;
-            self.copy_all(of_children, result).await?;
-        }
         Ok(())
     }
 
-    /// The images of an index, as each may have been signed. Where the index is in place, they are looked for only if
-    /// tags of the source are named after other digests: to ask the API for each would cost a request for each, each
-    /// night.
-    async fn children(
+    /// What refers to the images of an index, as each may have been signed. Where the index is in place, they are looked
+    /// for only if tags of the source are named after other digests: to ask the API for each would cost a request for
+    /// each, each night.
+    async fn of_children(
         &self,
         digest: &Digest,
         status: CopyStatus,
-    ) -> Result<Vec<Digest>, CopyError> {
+    ) -> Result<Option<&'t Referrers>, CopyError> {
         let (image, destination) = (&self.task.image, &self.task.destination);
         let is_in_place = status == CopyStatus::Equal && !self.task.options.force;
         let manifest = if !is_in_place {
@@ -95,67 +184,64 @@ impl Copies<'_> {
             // From the destination: at a source, reading it may count as a pull.
             let at = digest.clone().into();
             let repository = destination.at_registry();
-            destination
-                .host
-                .request(repository.get_manifest(&at))
-                .await?
+            let index = repository.get_manifest(&at);
+            destination.host.request(index).await?
         } else {
             None
         };
         let content = manifest.map(|it| it.content()).transpose();
-        Ok(match content.map_err(Error::from)? {
-            Some(Content::Index(index)) => {
-                let images = index.manifests.into_iter();
-                let images = images.filter(|it| it.attested().is_none());
-                images.map(|it| it.digest).collect()
-            }
-            Some(Content::Image(_) | Content::Artifact(_)) | None => Vec::new(),
-        })
+        let Some(Content::Index(index)) = content.map_err(Error::from)? else {
+            return Ok(None);
+        };
+        let images = index.manifests.into_iter();
+        let images = images.filter(|it| it.attested().is_none());
+        let children: Vec<Digest> = images.map(|it| it.digest).collect();
+        Ok(Some(self.known.of_children(image, children).await?))
     }
 
     /// Copies them; where the destination has no API, the tags that stand in for it list them too.
-    async fn copy_all(
-        &mut self,
-        referrers: &Referrers,
-        result: &mut CopyResult,
-    ) -> Result<(), CopyError> {
-        self.problems.extend(referrers.problems.iter().cloned());
-        for of_one in referrers
-            .found
-            .chunk_by(|one, next| one.subject == next.subject)
-        {
+    async fn copy_all(&mut self, referrers: &Referrers) {
+        let found = &referrers.found;
+        for of_one in found.chunk_by(|one, next| one.subject == next.subject) {
             let mut listed = Vec::new();
             for referrer in of_one {
-                if self.copy(referrer, result).await? {
-                    self.count += 1;
-                    if let ReferrerName::Listed(descriptor) = &referrer.name {
-                        listed.push(Descriptor::clone(descriptor));
+                match self.copy(referrer).await {
+                    Ok(true) => {
+                        self.count += 1;
+                        if let ReferrerName::Listed(digest) = &referrer.name {
+                            listed.push((digest, referrer));
+                        }
                     }
+                    Ok(false) => {}
+                    Err(error) => self.fails(error),
                 }
             }
-            if self.task.options.mode == Mode::Apply && !listed.is_empty() {
-                self.list(&of_one[0].subject, listed).await?;
+            if self.task.options.mode == Mode::Apply
+                && !listed.is_empty()
+                && let Err(error) = self.list(&of_one[0].subject, &listed).await
+            {
+                self.fails(error);
             }
         }
-        Ok(())
     }
 
     /// Copies one; returns whether it is in place.
-    async fn copy(
-        &mut self,
-        referrer: &Referrer,
-        result: &mut CopyResult,
-    ) -> Result<bool, CopyError> {
+    async fn copy(&mut self, referrer: &Referrer) -> Result<bool, CopyError> {
+        let destination = &self.task.destination;
         let tags = match &referrer.name {
+            ReferrerName::Tag(tag) if self.has_other_parts(referrer, tag).await? => {
+                self.problems.push(format!(
+                    "the destination's `{tag}` has what the source's has not, and is left; hint: `--force` replaces it"
+                ));
+                return Ok(false);
+            }
             ReferrerName::Tag(tag) => vec![tag.clone()],
-            ReferrerName::Listed(descriptor) => {
+            ReferrerName::Listed(digest) => {
                 // What is in place was looked at by the run that put it there.
-                let digest = descriptor.digest.clone();
-                if self.task.destination.digest_of(digest).await?.is_none()
-                    && let subject = referrer.image.root().await?.subject()
-                    && subject.as_ref() != Some(&referrer.subject)
+                if destination.digest_of(digest.clone()).await?.is_none()
+                    && self.about(referrer).await?.is_none()
                 {
-                    let (digest, subject) = (&descriptor.digest, &referrer.subject);
+                    let subject = &referrer.subject;
                     self.problems
                         .push(format!("{digest} is listed, but is not about {subject}"));
                     return Ok(false);
@@ -166,38 +252,62 @@ impl Copies<'_> {
         let task = Task {
             tags_in_repository: 1,
             image: Arc::clone(&referrer.image),
-            destination: Destination {
-                tags,
-                ..self.task.destination.clone()
-            },
-            options: Arc::clone(&self.task.options),
-            listener: Arc::clone(&self.task.listener),
+            ..self.with(tags)
         };
-        let copied = Box::pin(task.run_image()).await;
-        result.seconds += copied.seconds;
-        result.bytes.uploaded += copied.bytes.uploaded;
-        result.bytes.mounted += copied.bytes.mounted;
-        result.bytes.skipped += copied.bytes.skipped;
-        if matches!(copied.status, CopyStatus::Created | CopyStatus::Updated) {
+        let mut bytes = Bytes::default();
+        // Boxed, as it is the same kind of work inside itself.
+        let copied = Box::pin(task.copy_image(&mut bytes)).await;
+        self.bytes.uploaded += bytes.uploaded;
+        self.bytes.mounted += bytes.mounted;
+        self.bytes.skipped += bytes.skipped;
+        if !copied?.manifests.is_empty() {
             self.is_new = true;
             self.new += 1;
         }
-        if copied.status != CopyStatus::Failed {
-            return Ok(true);
-        }
-        // A registry that says no to it will say so again; all else may pass.
-        let status = copied.http_status;
-        let may_pass = !matches!(status, Some(400 | 403..=407 | 409..=428));
-        self.fails(copied.reason.unwrap_or_default(), status, may_pass);
-        Ok(false)
+        Ok(true)
     }
 
-    /// Adds to the tag that stands in for the API (distribution specification, "Pushing Manifests with Subject").
-    async fn list(&mut self, subject: &Digest, copied: Vec<Descriptor>) -> Result<(), CopyError> {
+    /// How the list of its subject names it, if it is about that.
+    async fn about(&self, referrer: &Referrer) -> Result<Option<Descriptor>, SourceError> {
+        let about = referrer.image.root().await?.as_referrer();
+        Ok(about
+            .filter(|(subject, _)| *subject == referrer.subject)
+            .map(|(_, descriptor)| descriptor))
+    }
+
+    /// Whether a tag at the destination names signatures that the source does not have, so that setting it would lose
+    /// them: somebody has signed there.
+    async fn has_other_parts(&self, referrer: &Referrer, tag: &Tag) -> Result<bool, CopyError> {
+        let destination = &self.task.destination;
+        let there = destination.digest_of(tag.clone()).await?;
+        let Some(there) = there.filter(|_| !self.task.options.force) else {
+            return Ok(false);
+        };
+        if there == *referrer.image.digest().await? {
+            return Ok(false);
+        }
+        let (at, repository) = (TagOrDigest::from(there), destination.at_registry());
+        let there = repository.get_manifest(&at);
+        let Some(there) = destination.host.request(there).await? else {
+            return Ok(false);
+        };
+        let (there, here) = (parts(&there)?, parts(referrer.image.root().await?)?);
+        Ok(!there.is_subset(&here))
+    }
+
+    /// Sees to it that the referrers are found from `subject`: where the registry has no API, or one that does not list
+    /// them, by the tag that stands in for it (distribution specification, "Pushing Manifests with Subject").
+    async fn list(
+        &mut self,
+        subject: &Digest,
+        copied: &[(&Digest, &Referrer)],
+    ) -> Result<(), CopyError> {
         let destination = &self.task.destination;
         let (host, repository) = (&destination.host, destination.at_registry());
         let by_api = host.request(repository.referrers_by_api(subject)).await?;
-        if by_api.is_some() {
+        let mut listed: HashSet<Digest> =
+            by_api.into_iter().flatten().map(|it| it.digest).collect();
+        if copied.iter().all(|(digest, _)| listed.contains(digest)) {
             return Ok(());
         }
         // One at a time: two copies that merge at once would lose entries.
@@ -205,42 +315,59 @@ impl Copies<'_> {
         let _alone = way.lock().await;
         let tag: Tag = subject.tag_prefix().parse().map_err(Error::from)?;
         let at = tag.clone().into();
-        let mut all = match host.request(repository.get_manifest(&at)).await? {
-            None => Vec::new(),
-            Some(manifest) => match manifest.content().map_err(Error::from)? {
-                Content::Index(index) => index.manifests,
-                Content::Image(_) | Content::Artifact(_) => {
-                    self.problems.push(format!(
-                        "the destination's tag `{tag}` names an image where a list of referrers should be; it is left"
-                    ));
-                    return Ok(());
-                }
-            },
-        };
-        let before = all.len();
-        for descriptor in copied {
-            if all.iter().all(|it| it.digest != descriptor.digest) {
-                all.push(descriptor);
+        let index = host.request(repository.get_manifest(&at)).await?;
+        match index.as_ref().map(Manifest::content).transpose() {
+            Ok(Some(Content::Index(index))) => {
+                listed.extend(index.manifests.into_iter().map(|it| it.digest));
+            }
+            Ok(None) => {}
+            Ok(Some(Content::Image(_) | Content::Artifact(_))) | Err(_) => {
+                self.problems.push(format!(
+                    "the destination's tag `{tag}` names something else than a list of referrers; it is left"
+                ));
+                return Ok(());
             }
         }
-        if all.len() > before {
-            let index = index_of(&all);
-            host.request(repository.put_manifest(&at, &index)).await?;
-            self.is_new = true;
+        let mut new = Vec::new();
+        for (digest, referrer) in copied {
+            if !listed.contains(*digest) {
+                new.extend(self.about(referrer).await?);
+            }
         }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let index = match &index {
+            Some(index) => extended(index, &new).map_err(Error::from)?,
+            None => index_of(&new),
+        };
+        host.request(repository.put_manifest(&at, &index)).await?;
+        self.is_new = true;
         Ok(())
     }
 
-    fn fails(&mut self, reason: String, status: Option<u16>, may_pass: bool) {
+    fn fails(&mut self, error: CopyError) {
+        let may_pass = match &error {
+            CopyError::TimedOut(_) | CopyError::Source(SourceError::NoSpool { .. }) => true,
+            CopyError::Source(SourceError::Registry(error)) => error.is_transient(),
+            CopyError::Source(_) => false,
+            // A registry that says no to it will say so again; all else may pass.
+            CopyError::Destination(error) => {
+                !matches!(error.status(), Some(400 | 403..=407 | 409..=428))
+            }
+        };
         match may_pass {
-            true => self.failure = Some((reason, status)),
-            false => self.problems.push(reason),
+            true => self.failure = Some((error.to_string(), error.status())),
+            false => self.problems.push(error.to_string()),
         }
     }
 
     /// The image's result with what became of its referrers.
-    fn tell(self, mut result: CopyResult) -> CopyResult {
+    fn tell(&mut self, mut result: CopyResult) -> CopyResult {
         result.referrers = self.count;
+        result.bytes.uploaded += self.bytes.uploaded;
+        result.bytes.mounted += self.bytes.mounted;
+        result.bytes.skipped += self.bytes.skipped;
         if self.is_new && result.status == CopyStatus::Equal {
             result.status = CopyStatus::Updated;
             // Else nobody sees what there is to do: the digest is the same, and a dry run knows no bytes.
@@ -250,11 +377,13 @@ impl Copies<'_> {
                 new => format!("only {new} of its referrers are new"),
             });
         }
-        if let Some((reason, status)) = self.failure {
+        if let Some((reason, status)) = self.failure.take() {
             result.status = CopyStatus::Failed;
             result.reason = Some(format!("its referrers: {reason}"));
             result.http_status = status;
-        } else if let Some(first) = self.problems.first() {
+        } else if let Some(first) = self.problems.first()
+            && !matches!(result.status, CopyStatus::Failed | CopyStatus::Skipped)
+        {
             let more = match self.problems.len() - 1 {
                 0 => String::new(),
                 more => format!(", and {more} more like it"),
@@ -267,12 +396,12 @@ impl Copies<'_> {
     }
 }
 
-fn is_transient(error: &CopyError) -> bool {
-    match error {
-        CopyError::Destination(error) | CopyError::Source(SourceError::Registry(error)) => {
-            error.is_transient()
-        }
-        CopyError::TimedOut(_) => true,
-        CopyError::Source(_) => false,
-    }
+/// The digests of what a manifest consists of.
+fn parts(manifest: &Manifest) -> Result<HashSet<Digest>, Error> {
+    let parts = match manifest.content()? {
+        Content::Image(image) => image.layers,
+        Content::Index(index) => index.manifests,
+        Content::Artifact(artifact) => artifact.blobs,
+    };
+    Ok(parts.into_iter().map(|it| it.digest).collect())
 }

@@ -53,6 +53,38 @@ pub fn edited(index: &Manifest, edits: &[ChildEdit]) -> Result<Manifest, Manifes
     Ok(Manifest::new(index.media_type(), bytes.into()))
 }
 
+/// `index` with more children behind those that it has. Everything else stays as it is written.
+///
+/// # Errors
+/// If it is no index.
+pub fn extended(index: &Manifest, children: &[Descriptor]) -> Result<Manifest, ManifestError> {
+    let bytes = extended_text(index.bytes(), children);
+    let bytes = bytes.map_err(|error| ManifestError::Malformed {
+        media_type: index.media_type().to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(Manifest::new(index.media_type(), bytes.into()))
+}
+
+fn extended_text(index: &[u8], children: &[Descriptor]) -> serde_json::Result<Vec<u8>> {
+    let mut document: Object = serde_json::from_slice(index)?;
+    let mut keys = document.0.iter();
+    let at = keys.position(|(key, _)| key.eq_ignore_ascii_case("manifests"));
+    let mut all: Vec<Box<RawValue>> = match at {
+        Some(at) => serde_json::from_str::<Option<_>>(document.0[at].1.get())?.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    for child in children {
+        all.push(to_raw_value(child)?);
+    }
+    let all = to_raw_value(&all)?;
+    match at {
+        Some(at) => document.0[at].1 = all,
+        None => document.0.push(("manifests".to_owned(), all)),
+    }
+    serde_json::to_vec(&document)
+}
+
 fn edited_text(index: &[u8], edits: &[ChildEdit]) -> serde_json::Result<Vec<u8>> {
     let mut document: Object = serde_json::from_slice(index)?;
     for (key, value) in &mut document.0 {
@@ -132,6 +164,27 @@ mod tests {
         let mut child = Manifest::new(media_type, platform.to_owned().into()).descriptor();
         child.platform = Some(platform.parse().unwrap());
         child
+    }
+
+    #[test]
+    fn an_index_that_gets_more_children_keeps_the_rest_to_the_letter() {
+        let new = child(media_type::OCI_MANIFEST, "linux/arm64");
+        let json = serde_json::to_string(&new).unwrap();
+        for (before, after) in [
+            (
+                r#"{"a":1.0,"manifests":[{"x":2.50}],"annotations":{"b":"c"}}"#,
+                r#"{"a":1.0,"manifests":[{"x":2.50},NEW],"annotations":{"b":"c"}}"#,
+            ),
+            (r#"{"manifests":null}"#, r#"{"manifests":[NEW]}"#),
+            (r#"{"a":1}"#, r#"{"a":1,"manifests":[NEW]}"#),
+        ] {
+            let before = Manifest::new(media_type::OCI_INDEX, before.into());
+            let made = extended(&before, &[new.clone()]).unwrap();
+            assert_eq!(
+                std::str::from_utf8(made.bytes()).unwrap(),
+                after.replace("NEW", &json)
+            );
+        }
     }
 
     #[test]

@@ -212,14 +212,26 @@ impl Manifest {
         )
     }
 
-    /// The manifest that this one, an image or an index, is about.
-    pub fn subject(&self) -> Option<Digest> {
+    /// The manifest that this one is about, and how that one's list of referrers names this (distribution specification,
+    /// "Pushing Manifests with Subject").
+    pub fn as_referrer(&self) -> Option<(Digest, Descriptor)> {
         #[derive(Deserialize)]
-        struct Subject {
-            subject: Option<Descriptor>,
+        #[serde(rename_all = "camelCase")]
+        struct Referrer {
+            subject: Descriptor,
+            artifact_type: Option<String>,
+            config: Option<Descriptor>,
+            #[serde(default, deserialize_with = "annotations")]
+            annotations: Option<BTreeMap<String, String>>,
         }
-        let parsed: Subject = from_slice(&self.bytes, &NAMES).ok()?;
-        parsed.subject.map(|it| it.digest)
+        let parsed: Referrer = from_slice(&self.bytes, &NAMES).ok()?;
+        let named = parsed.artifact_type.filter(|it| !it.is_empty());
+        let descriptor = Descriptor {
+            artifact_type: named.or(parsed.config.map(|it| it.media_type)),
+            annotations: parsed.annotations,
+            ..self.descriptor()
+        };
+        Some((parsed.subject.digest, descriptor))
     }
 
     /// The parsed view.

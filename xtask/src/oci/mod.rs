@@ -16,7 +16,7 @@ pub use config::ImageConfig;
 pub use digest::{Digest, DigestError, Hasher};
 pub use error::ReferenceError;
 pub use host::{DOCKER_HUB, canonical_host};
-pub use index::{ChildEdit, edited, index_of};
+pub use index::{ChildEdit, edited, extended, index_of};
 pub use manifest::{Artifact, Content, Descriptor, Image, Index, Manifest, ManifestError};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, RepositoryName, TagOrDigest};

@@ -56,7 +56,7 @@ async fn all(
         /// `null` where there is none.
         repositories: Option<Vec<Option<String>>>,
     }
-    let pages = connection.pages::<Page>(first, scope).await?;
+    let pages = connection.pages::<Page>(first, scope, MOST_PAGES).await?;
     let names = pages.into_iter().filter_map(|it| it.repositories).flatten();
     Ok(names.map(Option::unwrap_or_default).collect())
 }

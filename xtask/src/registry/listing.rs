@@ -42,7 +42,9 @@ impl Repository {
         // The longest page that registries serve.
         first.set_query(Some("n=1000"));
         let mut list = TagList::default();
-        for page in self.pages::<Page>(first).await? {
+        let scope = self.scope(Access::Pull);
+        let pages = self.connection.pages::<Page>(first, &scope, MOST_PAGES);
+        for page in pages.await? {
             for text in page.tags.unwrap_or_default() {
                 list.add(&text.unwrap_or_default());
             }
@@ -53,19 +55,15 @@ impl Repository {
         _ = known.digest_tags.set(Some(of_digests.cloned().collect()));
         Ok(list)
     }
-
-    /// Follows the `Link` of each response to the next.
-    pub(super) async fn pages<T: DeserializeOwned>(&self, first: Url) -> Result<Vec<T>, Error> {
-        let scope = self.scope(Access::Pull);
-        self.connection.pages(first, &scope).await
-    }
 }
 
 impl Connection {
+    /// Follows the `Link` of each response to the next.
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         first: Url,
         scope: &Scope,
+        most: usize,
     ) -> Result<Vec<T>, Error> {
         let mut pages = Vec::new();
         let mut next = Some(first);
@@ -73,8 +71,8 @@ impl Connection {
         let mut bytes = 0;
         while let Some(url) = next {
             let wrong = |reason| Error::protocol(&url, reason);
-            if pages.len() == MOST_PAGES {
-                return Err(wrong(format!("more than {MOST_PAGES} pages")));
+            if pages.len() == most {
+                return Err(wrong(format!("more than {most} pages")));
             }
             let get = || {
                 let request = Request::new(Method::GET, url.clone());

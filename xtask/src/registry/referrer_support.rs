@@ -17,7 +17,7 @@ pub(super) struct Known {
     pub has_api: OnceCell<bool>,
     /// Held by the first that asks it.
     pub probe: tokio::sync::Mutex<()>,
-    /// The tags that are named after a digest; `None` where nobody may list.
+    /// The tags that are named after a digest; `None` where they cannot be listed.
     pub digest_tags: OnceCell<Option<BTreeSet<Tag>>>,
 }
 

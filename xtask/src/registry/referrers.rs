@@ -3,9 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use super::auth::Access;
 use super::error::Error;
 use super::repository::Repository;
 use crate::oci::{Content, Descriptor, Digest, Index, Tag};
+
+/// Of one list. Only the first thousand entries are of use.
+const MOST_PAGES: usize = 100;
 
 /// What cosign puts behind the digest, for where tags cannot be listed.
 const COSIGN: [&str; 4] = ["", ".sig", ".att", ".sbom"];
@@ -38,7 +42,9 @@ impl Repository {
             return Ok(None);
         }
         let url = self.url(format_args!("referrers/{digest}"));
-        match self.pages::<Index>(url).await {
+        let scope = self.scope(Access::Pull);
+        let pages = self.connection.pages::<Index>(url, &scope, MOST_PAGES);
+        match pages.await {
             Ok(pages) => {
                 _ = known.has_api.set(true);
                 let listed = pages.into_iter().flat_map(|page| page.manifests);
@@ -89,8 +95,8 @@ impl Repository {
     async fn digest_tags(&self) -> Result<Option<BTreeSet<Tag>>, Error> {
         match self.tags().await {
             Ok(tags) => Ok(Some(tags.into_iter().filter(Tag::is_of_digest).collect())),
-            Err(Error::Denied { .. } | Error::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) if error.is_transient() => Err(error),
+            Err(_) => Ok(None),
         }
     }
 }

@@ -217,8 +217,8 @@ async fn a_registry_without_the_api_is_asked_for_it_once() {
 #[tokio::test]
 async fn where_nobody_may_list_tags_those_of_cosign_are_asked_for() {
     let (source, target) = (registry(true).await, registry(true).await);
-    let denied = Fault::Respond(403, &[], "");
-    source.rule(Rule::new(denied).method(Method::GET).path("/tags/list"));
+    let refused = Fault::Respond(405, &[], "");
+    source.rule(Rule::new(refused).method(Method::GET).path("/tags/list"));
     let (app, cosign) = (
         built("app", 100),
         image("linux/amd64", &[noise("cosign", 50)]),
@@ -248,4 +248,181 @@ async fn what_may_be_there_and_cannot_be_asked_fails_the_image() {
         (CopyStatus::Failed, Some(503))
     );
     assert!(row.reason.as_ref().unwrap().starts_with("its referrers: "));
+}
+
+fn digest_tag(sample: &Sample, suffix: &str) -> String {
+    sample.digest().tag_prefix() + suffix
+}
+
+#[tokio::test]
+async fn a_long_chain_goes_whole() {
+    let (source, target) = (registry(true).await, registry(true).await);
+    let app = built("app", 100);
+    app.place(&source, "app", "v1");
+    let mut subject = app.clone();
+    for seed in ["1", "2", "3", "4", "5", "6", "7"] {
+        subject = signature(seed, &subject);
+        subject.place(&source, "app", &format!("s{seed}"));
+    }
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(
+        (rows[0].status, rows[0].referrers),
+        (CopyStatus::Created, 7)
+    );
+}
+
+#[tokio::test]
+async fn one_that_is_gone_hides_no_other() {
+    for place in [0, 1, 2] {
+        let (source, target) = (registry(false).await, registry(false).await);
+        let app = built("app", 100);
+        app.place(&source, "app", "v1");
+        let good = [signature("1", &app), signature("2", &app)];
+        good.iter()
+            .zip(["a", "b"])
+            .for_each(|(it, name)| it.place(&source, "app", name));
+        let gone = signature("gone", &app);
+        let mut entries: Vec<_> = good.iter().collect();
+        entries.insert(place, &gone);
+        put_index(&source, "app", &app, &entries);
+        let rows = copy(kept(&source, &target)).await;
+        assert_eq!(
+            (rows[0].status, rows[0].referrers),
+            (CopyStatus::Degraded, 2)
+        );
+        let there = repository(&target.host, "m");
+        assert_eq!(there.referrers(&app.digest()).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_made_from_what_it_lists_and_keeps_what_it_has() {
+    let (source, target) = (registry(false).await, registry(false).await);
+    let app = built("app", 100);
+    app.place(&source, "app", "v1");
+    let sbom = manifest_with(
+        media_type::OCI_MANIFEST,
+        (EMPTY, "{}".into()),
+        &[("application/spdx+json", noise("sbom", 50))],
+        json!({"artifactType": "application/spdx+json", "annotations": {"by": "me"}, "subject": app.root().descriptor()}),
+    );
+    sbom.place(&source, "app", "s");
+    let mut wrong = sbom.root().descriptor();
+    (wrong.size, wrong.artifact_type) = (3, Some("application/other".to_owned()));
+    let index = index_of(&[wrong]);
+    let name = digest_tag(&app, "");
+    source.put_manifest("app", &name, index.media_type(), index.bytes().clone());
+    let had = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"a":"b"}}"#;
+    target.put_manifest("m", &name, media_type::OCI_INDEX, had.into());
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(
+        (rows[0].status, rows[0].referrers),
+        (CopyStatus::Created, 1)
+    );
+    let there = repository(&target.host, "m");
+    let listed = there.referrers(&app.digest()).await.unwrap();
+    assert_eq!(listed[0].size, sbom.root().bytes().len() as u64);
+    assert_eq!(
+        listed[0].artifact_type.as_deref(),
+        Some("application/spdx+json")
+    );
+    assert!(
+        listed[0]
+            .annotations
+            .as_ref()
+            .is_some_and(|it| it["by"] == "me")
+    );
+    let index = there.get_manifest(&tag(&name)).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(index.bytes()).contains(r#""annotations":{"a":"b"}"#));
+}
+
+#[tokio::test]
+async fn an_api_that_does_not_list_them_gets_the_tag_as_well() {
+    let (source, target) = (registry(true).await, registry(false).await);
+    let empty = Fault::Respond(
+        200,
+        &[("content-type", media_type::OCI_INDEX)],
+        r#"{"schemaVersion":2,"manifests":[]}"#,
+    );
+    target.rule(Rule::new(empty).path("/referrers/"));
+    let app = built("app", 100);
+    app.place(&source, "app", "v1");
+    let sbom = signature("sbom", &app);
+    sbom.place(&source, "app", "s");
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(
+        (rows[0].status, rows[0].referrers),
+        (CopyStatus::Created, 1)
+    );
+    let there = repository(&target.host, "m");
+    let listed = there
+        .get_manifest(&tag(&digest_tag(&app, "")))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(String::from_utf8_lossy(listed.bytes()).contains(sbom.digest().as_str()));
+}
+
+#[tokio::test]
+async fn a_signature_of_the_destination_alone_is_not_overwritten() {
+    let (source, target) = (registry(true).await, registry(true).await);
+    let app = built("app", 100);
+    app.place(&source, "app", "v1");
+    let name = digest_tag(&app, ".sig");
+    let both = image("linux/amd64", &[noise("theirs", 50), noise("ours", 50)]);
+    let theirs = image("linux/amd64", &[noise("theirs", 50)]);
+    theirs.place(&source, "app", &name);
+    both.place(&target, "m", &name);
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(
+        (rows[0].status, rows[0].referrers),
+        (CopyStatus::Degraded, 0)
+    );
+    assert!(
+        rows[0]
+            .reason
+            .as_ref()
+            .unwrap()
+            .contains("`--force` replaces it")
+    );
+    let there = repository(&target.host, "m");
+    both.assert_at(&there, &name).await;
+    // What the source has added goes on top.
+    both.place(&source, "app", &name);
+    theirs.place(&target, "m", &name);
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(
+        (rows[0].status, rows[0].referrers),
+        (CopyStatus::Updated, 1)
+    );
+    both.assert_at(&there, &name).await;
+}
+
+#[tokio::test]
+async fn a_tag_is_set_when_its_signatures_are_there() {
+    for is_busy in [true, false] {
+        let (source, target) = (registry(true).await, registry(true).await);
+        let (old, app) = (built("old", 100), built("app", 100));
+        old.place(&target, "m", "v1");
+        app.place(&source, "app", "v1");
+        let signature = signature("sig", &app);
+        signature.place(&source, "app", "s");
+        if is_busy {
+            let busy = Rule::new(Fault::Respond(503, &[], "")).method(Method::PUT);
+            target.rule(busy.path(signature.digest().as_str()));
+        }
+        let rows = copy(kept(&source, &target)).await;
+        let (row, there) = (&rows[0], repository(&target.host, "m"));
+        if is_busy {
+            assert_eq!((row.status, &row.digest), (CopyStatus::Failed, &None));
+            old.assert_at(&there, "v1").await;
+            continue;
+        }
+        assert_eq!((row.status, row.referrers), (CopyStatus::Updated, 1));
+        app.assert_at(&there, "v1").await;
+        let requests = target.requests();
+        let mut puts = requests.iter().filter(|it| it.method == Method::PUT);
+        let last = puts.rfind(|it| it.target.contains("/manifests/"));
+        assert!(last.unwrap().target.ends_with("/manifests/v1"));
+    }
 }
