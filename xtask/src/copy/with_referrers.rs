@@ -164,9 +164,9 @@ impl<'t> Copies<'t> {
         Ok(())
     }
 
-    /// What refers to the images of an index, as each may have been signed. Where the index is in place, they are looked
-    /// for only if tags of the source are named after other digests: to ask the API for each would cost a request for
-    /// each, each night.
+    /// What refers to the images of an index, as each may have been signed. Where the index is in place, they are
+    /// looked for only if tags of the source are named after other digests: to ask the API for each would cost a
+    /// request for each, each night.
     async fn of_children(
         &self,
         digest: &Digest,

@@ -179,7 +179,7 @@ mod tests {
             (r#"{"a":1}"#, r#"{"a":1,"manifests":[NEW]}"#),
         ] {
             let before = Manifest::new(media_type::OCI_INDEX, before.into());
-            let made = extended(&before, &[new.clone()]).unwrap();
+            let made = extended(&before, std::slice::from_ref(&new)).unwrap();
             assert_eq!(
                 std::str::from_utf8(made.bytes()).unwrap(),
                 after.replace("NEW", &json)

@@ -212,8 +212,8 @@ impl Manifest {
         )
     }
 
-    /// The manifest that this one is about, and how that one's list of referrers names this (distribution specification,
-    /// "Pushing Manifests with Subject").
+    /// The manifest that this one is about, and how that one's list of referrers names this (distribution
+    /// specification, "Pushing Manifests with Subject").
     pub fn as_referrer(&self) -> Option<(Digest, Descriptor)> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
