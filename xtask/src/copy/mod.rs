@@ -15,6 +15,7 @@ mod job;
 mod limits;
 mod listed;
 mod pending;
+mod referrer_list;
 mod referrers;
 mod registry_host;
 mod result;

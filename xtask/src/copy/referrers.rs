@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::error::SourceError;
 use super::job::{Job, Policy, Source};
 use super::source::SourceImage;
-use crate::oci::{Content, Digest, Tag, TagOrDigest};
+use crate::oci::{Content, Descriptor, Digest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
 /// Referrers of one image, with those of the referrers.
@@ -49,6 +49,15 @@ pub(super) struct Referrer {
     pub subject: Digest,
     pub name: ReferrerName,
     pub image: Arc<SourceImage>,
+}
+
+impl Referrer {
+    /// How the list of its subject names it, if it is about that.
+    pub async fn about(&self) -> Result<Option<Descriptor>, SourceError> {
+        let about = self.image.root().await?.as_referrer();
+        let about = about.filter(|(subject, _)| *subject == self.subject);
+        Ok(about.map(|(_, descriptor)| descriptor))
+    }
 }
 
 /// How it is found from its subject.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::error::{CopyError, SourceError};
 use super::job::{Destination, Mode, Referrers as Wanted, Source};
+use super::referrer_list::{self, Extended};
 use super::referrers::{KnownReferrers, Referrer, ReferrerName, Referrers};
 use super::result::{Bytes, CopyResult, CopyStatus};
 use super::task::Task;
-use crate::oci::{Content, Descriptor, Digest, Manifest, Tag, TagOrDigest, extended, index_of};
+use crate::oci::{Content, Digest, Manifest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
 /// Copies the image and its referrers.
@@ -216,11 +217,15 @@ impl<'t> Copies<'t> {
                     Err(error) => self.fails(error),
                 }
             }
-            if self.task.options.mode == Mode::Apply
-                && !listed.is_empty()
-                && let Err(error) = self.list(&of_one[0].subject, &listed).await
-            {
-                self.fails(error);
+            if self.task.options.mode == Mode::DryRun || listed.is_empty() {
+                continue;
+            }
+            let subject = &of_one[0].subject;
+            match referrer_list::extend(&self.task.destination, subject, &listed).await {
+                Ok(Extended::No) => {}
+                Ok(Extended::Yes) => self.is_new = true,
+                Ok(Extended::Left(problem)) => self.problems.push(problem),
+                Err(error) => self.fails(error),
             }
         }
     }
@@ -239,7 +244,7 @@ impl<'t> Copies<'t> {
             ReferrerName::Listed(digest) => {
                 // What is in place was looked at by the run that put it there.
                 if destination.digest_of(digest.clone()).await?.is_none()
-                    && self.about(referrer).await?.is_none()
+                    && referrer.about().await?.is_none()
                 {
                     let subject = &referrer.subject;
                     self.problems
@@ -267,14 +272,6 @@ impl<'t> Copies<'t> {
         Ok(true)
     }
 
-    /// How the list of its subject names it, if it is about that.
-    async fn about(&self, referrer: &Referrer) -> Result<Option<Descriptor>, SourceError> {
-        let about = referrer.image.root().await?.as_referrer();
-        Ok(about
-            .filter(|(subject, _)| *subject == referrer.subject)
-            .map(|(_, descriptor)| descriptor))
-    }
-
     /// Whether a tag at the destination names signatures that the source does not have, so that setting it would lose
     /// them: somebody has signed there.
     async fn has_other_parts(&self, referrer: &Referrer, tag: &Tag) -> Result<bool, CopyError> {
@@ -293,57 +290,6 @@ impl<'t> Copies<'t> {
         };
         let (there, here) = (parts(&there)?, parts(referrer.image.root().await?)?);
         Ok(!there.is_subset(&here))
-    }
-
-    /// Sees to it that the referrers are found from `subject`: where the registry has no API, or one that does not list
-    /// them, by the tag that stands in for it (distribution specification, "Pushing Manifests with Subject").
-    async fn list(
-        &mut self,
-        subject: &Digest,
-        copied: &[(&Digest, &Referrer)],
-    ) -> Result<(), CopyError> {
-        let destination = &self.task.destination;
-        let (host, repository) = (&destination.host, destination.at_registry());
-        let by_api = host.request(repository.referrers_by_api(subject)).await?;
-        let mut listed: HashSet<Digest> =
-            by_api.into_iter().flatten().map(|it| it.digest).collect();
-        if copied.iter().all(|(digest, _)| listed.contains(digest)) {
-            return Ok(());
-        }
-        // One at a time: two copies that merge at once would lose entries.
-        let way = host.blob(subject).way_to(destination.repository.path());
-        let _alone = way.lock().await;
-        let tag: Tag = subject.tag_prefix().parse().map_err(Error::from)?;
-        let at = tag.clone().into();
-        let index = host.request(repository.get_manifest(&at)).await?;
-        match index.as_ref().map(Manifest::content).transpose() {
-            Ok(Some(Content::Index(index))) => {
-                listed.extend(index.manifests.into_iter().map(|it| it.digest));
-            }
-            Ok(None) => {}
-            Ok(Some(Content::Image(_) | Content::Artifact(_))) | Err(_) => {
-                self.problems.push(format!(
-                    "the destination's tag `{tag}` names something else than a list of referrers; it is left"
-                ));
-                return Ok(());
-            }
-        }
-        let mut new = Vec::new();
-        for (digest, referrer) in copied {
-            if !listed.contains(*digest) {
-                new.extend(self.about(referrer).await?);
-            }
-        }
-        if new.is_empty() {
-            return Ok(());
-        }
-        let index = match &index {
-            Some(index) => extended(index, &new).map_err(Error::from)?,
-            None => index_of(&new),
-        };
-        host.request(repository.put_manifest(&at, &index)).await?;
-        self.is_new = true;
-        Ok(())
     }
 
     fn fails(&mut self, error: CopyError) {
