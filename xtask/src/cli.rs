@@ -387,5 +387,11 @@ fn levels() -> impl TypedValueParser<Value = log::Level> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; hint: `90s`, `30m`"))
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => {
+            Err("nothing can be done in no time; hint: `90s`, `30m`, or no `--timeout`".to_owned())
+        }
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; hint: `90s`, `30m`")),
+    }
 }

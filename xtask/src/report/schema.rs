@@ -59,7 +59,8 @@ impl Content {
             }
             Content::Sync(report) => {
                 let images = report.images.iter_mut();
-                images.filter_map(|it| it.reason.as_mut()).collect()
+                let reasons = images.filter_map(|it| it.reason.as_mut());
+                reasons.chain(&mut report.empty_rules).collect()
             }
         }
     }
@@ -155,6 +156,9 @@ pub struct SyncReport {
     /// report.
     #[serde(default, rename = "unlisted")]
     pub is_unlisted: bool,
+    /// Rules of which nothing was chosen, each with where it is written: a pattern that fits no tag today.
+    #[serde(default)]
+    pub empty_rules: Vec<String>,
     /// Every image at every destination.
     #[serde(serialize_with = "with_verdicts")]
     #[cfg_attr(test, schemars(with = "Vec<ImageReport<'static>>"))]

@@ -25,6 +25,8 @@ pub(super) struct Listed {
     /// Those whose repositories are not known.
     pub failed: Vec<CopyResult>,
     pub warnings: Vec<String>,
+    /// Those that no repository fits.
+    pub empty_rules: Vec<String>,
     /// The registries that were asked.
     pub registries: Option<Registries>,
 }
@@ -61,6 +63,7 @@ pub(super) async fn expand(
         logins: request.logins.clone(),
         warnings: Vec::new(),
         wrong: Vec::new(),
+        may_be_empty: false,
     };
     let registries =
         Registries::open(settings, &sources, retries, Mode::DryRun, share, waiting).await?;
@@ -198,7 +201,7 @@ fn add_rules(
         .peekable();
     if fitting.peek().is_none() {
         let count = names.repositories.len();
-        listed.warnings.push(format!(
+        listed.empty_rules.push(format!(
             "{origin}: none of {count} repositories fits `{pattern}`, nothing is copied"
         ));
     }

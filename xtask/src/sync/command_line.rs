@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use super::formats::Parsed;
-use super::image_pattern::{ImagePattern, ImagePatternError, Selector};
+use super::image_pattern::{ImagePattern, ImagePatternError, Selector, local_kind};
 use super::project::{Project, RepositoryPattern};
 use super::request::LocalImage;
 use super::rule::{DestinationTags, Rule, add_destination};
@@ -95,6 +95,11 @@ fn local_destination(
     location: &Location,
     text: &str,
 ) -> Result<(RepositoryName, Vec<Tag>), String> {
+    if text.contains(['{', '}']) {
+        return Err(format!(
+            "`{text}`: a part in braces is of the source's name in a registry, and this source is in none; hint: write the name"
+        ));
+    }
     let pattern = ImagePattern::parse(text).map_err(|error| error.to_string())?;
     let repository = pattern.repository;
     let tags = match pattern.what {
@@ -151,8 +156,9 @@ fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
         }
     };
     let mut destinations = Vec::new();
-    for text in &named.destinations {
-        let text = bare(text);
+    let texts = named.destinations.iter().map(|text| bare(text));
+    let texts = texts.flat_map(|text| one_by_one(text, select.names().len()));
+    for text in &texts.collect::<Vec<_>>() {
         // Nobody has to write a digest there, and it could only be another one.
         if text.contains('@') {
             problems.push(format!("a destination: {NO_DIGEST}"));
@@ -185,21 +191,15 @@ fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
     })
 }
 
-/// skopeo's word for where else an image may be, if `text` begins with one: as a name it would be an image on Docker
-/// Hub, which nobody means.
-fn local_kind(text: &str) -> Option<&str> {
-    let (kind, rest) = text.split_once(':')?;
-    let is_local = [
-        "docker",
-        "docker-daemon",
-        "docker-archive",
-        "oci",
-        "oci-archive",
-        "dir",
-        "containers-storage",
-    ]
-    .contains(&kind);
-    (is_local && !rest.starts_with("//")).then_some(kind)
+/// One image, of `count` that are chosen, gets all the tags of a destination: `app:v1,latest` is two of them.
+fn one_by_one(text: &str, count: usize) -> Vec<String> {
+    match text.rsplit_once(':') {
+        Some((name, tags)) if count == 1 && !tags.contains('/') => tags
+            .split(',')
+            .map(|tag| format!("{name}:{}", tag.trim()))
+            .collect(),
+        _ => vec![text.to_owned()],
+    }
 }
 
 /// Without the prefix that skopeo wants.

@@ -6,6 +6,8 @@
 //! `DEFAULT_REGISTRY`. The first that is set counts. A login is never used at another registry than the one it is set
 //! beside.
 
+use std::cell::Cell;
+
 use super::expand::Lookup;
 use super::reader::ConfigReader;
 use crate::credentials::{Login, Variables};
@@ -18,6 +20,8 @@ pub(super) struct DefaultRegistry {
     /// The namespace and a slash, if there is one.
     prefix: String,
     pub login: Option<Login>,
+    /// Whether any image goes there.
+    is_used: Cell<bool>,
 }
 
 /// Variables that belong together.
@@ -83,7 +87,13 @@ impl DefaultRegistry {
 
     /// The repository of the image `name`.
     pub(super) fn repository(&self, name: &str) -> Result<RepositoryName, ReferenceError> {
+        self.is_used.set(true);
         RepositoryName::new(&self.host, &format!("{}{name}", self.prefix))
+    }
+
+    /// Whether [`DefaultRegistry::repository`] was asked for any.
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used.get()
     }
 
     fn at(host: &str, namespace: &str) -> Result<DefaultRegistry, ReferenceError> {
@@ -96,6 +106,7 @@ impl DefaultRegistry {
             host: any.host().to_owned(),
             prefix,
             login: None,
+            is_used: Cell::default(),
         })
     }
 
@@ -114,11 +125,22 @@ impl DefaultRegistry {
         let namespace = names.namespaces.iter().find_map(|it| lookup(it));
         let found = DefaultRegistry::at(&host, namespace.as_deref().unwrap_or_default());
         let mut found = found.unwrap_or_else(|error| {
-            problem(format!("`{}` and its namespace: {error}", names.registry));
+            let hint = match host.contains('/') && !host.contains("://") {
+                true => format!(
+                    "; hint: what is after the `/` goes into `{}`",
+                    names.namespaces[0]
+                ),
+                false => String::new(),
+            };
+            problem(format!(
+                "`{}` and its namespace: {error}{hint}",
+                names.registry
+            ));
             DefaultRegistry {
                 host: STAND_IN.to_owned(),
                 prefix: String::new(),
                 login: None,
+                is_used: Cell::default(),
             }
         });
         // The first of which anything is set.

@@ -7,7 +7,7 @@
 use super::rule::{DestinationTags, RuleDestination};
 use super::tags::PatternError;
 use super::tags::{Select, TagFilter};
-use crate::oci::{Digest, DigestError, ReferenceError, RepositoryName, Tag};
+use crate::oci::{Digest, DigestError, Reference, ReferenceError, RepositoryName, Tag};
 
 /// A name, as far as it can be read without its counterpart.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub(super) enum ImagePatternError {
     // Without the URL: it may hold a password.
     #[error("this is a URL; hint: leave out what is before the registry's host")]
     Url,
+    #[error("`{0}:` is not in a registry; hint: only `copy` takes these, as its source")]
+    Local(String),
     #[error("`{0}` begins a regular expression; hint: it ends with `/`, too")]
     OpenRegex(String),
     #[error("`{0}` is both source and destination")]
@@ -50,8 +52,38 @@ pub(super) enum ImagePatternError {
     Unequal(RepositoryName),
 }
 
+/// skopeo's word for where else an image may be, if `text` begins with one: as a name it would be an image on Docker
+/// Hub, which nobody means on a command line.
+pub(super) fn local_kind(text: &str) -> Option<&str> {
+    let (kind, rest) = text.split_once(':')?;
+    let is_local = [
+        "docker",
+        "docker-daemon",
+        "docker-archive",
+        "oci",
+        "oci-archive",
+        "dir",
+        "containers-storage",
+    ]
+    .contains(&kind);
+    (is_local && !rest.starts_with("//")).then_some(kind)
+}
+
+/// The same in a file, where `docker:24-dind` is Docker Hub's image of that name.
+pub(super) fn no_local(text: &str) -> Result<(), ImagePatternError> {
+    match local_kind(text) {
+        Some("docker") if text.parse::<Reference>().is_ok() => Ok(()),
+        // With patterns.
+        Some("docker") if !text["docker:".len()..].contains([':', '/', '@']) => Ok(()),
+        Some("docker") if text.starts_with("docker:/") && text.ends_with('/') => Ok(()),
+        Some(kind) => Err(ImagePatternError::Local(kind.to_owned())),
+        None => Ok(()),
+    }
+}
+
 impl ImagePattern {
     pub(super) fn parse(text: &str) -> Result<ImagePattern, ImagePatternError> {
+        no_local(text)?;
         if text.contains("://") {
             return Err(ImagePatternError::Url);
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use anyhow::Result;
+use indexmap::IndexSet;
 
 use super::report::{exit, outcome};
 use super::shard::MOST;
@@ -23,6 +24,7 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
     let mut first: Option<(&Path, ShardReport)> = None;
     let mut merged = SyncReport::default();
     let mut is_dry = None;
+    let mut empty_rules = IndexSet::new();
     for path in &args.files {
         let (report, knows_all) = SyncReport::read_any(path)?;
         let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
@@ -70,6 +72,8 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
         }
         merged.bytes_read = merged.bytes_read.saturating_add(report.bytes_read);
         merged.images.extend(report.images);
+        // With `--shard-by tag`, each part tells the same.
+        empty_rules.extend(report.empty_rules);
     }
     let missing = (1..=of.flatten().unwrap_or(0)).filter(|it| !parts.contains_key(it));
     if let Some(missing) = named(missing) {
@@ -83,6 +87,7 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
         let more = conflicts.len() - SHOWN;
         console.warning(&format!("and so were {more} more tags"));
     }
+    merged.empty_rules = Vec::from_iter(empty_rules);
     merged.dry_run = is_dry.unwrap_or_default();
     let is_partial = merged.is_unlisted || !conflicts.is_empty();
     let ended = match (is_partial, exit(&merged.images)) {

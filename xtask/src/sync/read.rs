@@ -93,11 +93,16 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
             auth_file::read(&mut found.logins, reader, &document);
         }
     }
+    let is_to_idle = found
+        .default_registry
+        .as_ref()
+        .is_some_and(|it| !it.is_used());
     let Parsed {
         mut rules,
         mut projects,
         mut logins,
         default_registry,
+        has_others,
     } = found;
     if let Some(default) = default_registry
         && let Some(login) = default.login
@@ -113,6 +118,10 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
         .iter_mut()
         .map(|it| (&mut it.select, &mut it.only, &mut it.policy));
     narrow(all.chain(many), local.as_mut(), inputs, &mut problems);
+    // What else is wrong may be why.
+    if inputs.to.is_some() && is_to_idle && problems.count() == wrong.len() {
+        problems.push(idle(&rules));
+    }
 
     let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
     problems.extend(conflicts(&copies));
@@ -127,7 +136,22 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
         logins,
         warnings,
         wrong,
+        may_be_empty: !has_others,
     })
+}
+
+/// Why `--to` is wrong where no image goes there: the files name every destination in full, and to our own format, to
+/// image-syncer and to regsync a name without a registry is one, too.
+fn idle(rules: &[Rule]) -> String {
+    let names = rules.iter().flat_map(|rule| &rule.destinations);
+    let names = names.map(|it| it.repository.to_string());
+    let at_hub = names.into_iter().find(|it| it.starts_with("docker.io/"));
+    let full = at_hub.unwrap_or_else(|| "docker.io/library/app".to_owned());
+    let short = full.trim_start_matches("docker.io/");
+    let short = short.trim_start_matches("library/");
+    format!(
+        "`--to`: nothing goes there, because the files say of each image where it goes: a destination without a registry, such as `{short}`, is `{full}`; hint: leave out `--to`, or write the registry before the name"
+    )
 }
 
 /// Some hundred thousand images.

@@ -50,6 +50,11 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
         0 => String::new(),
         skipped => format!(", {skipped} skipped"),
     };
+    let and_empty = match report.empty_rules.len() {
+        0 => String::new(),
+        1 => ", 1 rule chose nothing".to_owned(),
+        count => format!(", {count} rules chose nothing"),
+    };
     let in_place = rows.iter().filter(|row| is_in_place(row, mode)).count();
     let referrers = match rows.iter().map(|row| row.referrers).sum() {
         0 => String::new(),
@@ -58,12 +63,12 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
     };
     let title = match mode {
         Mode::Apply => format!(
-            "sync: {in_place} of {} in place{and_skipped}{referrers}, {} read",
+            "sync: {in_place} of {} in place{and_skipped}{and_empty}{referrers}, {} read",
             rows.len(),
             DecimalBytes(report.bytes_read)
         ),
         Mode::DryRun => format!(
-            "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done{and_skipped}",
+            "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done{and_skipped}{and_empty}",
             rows.len() - failed - equal - skipped
         ),
     };

@@ -24,6 +24,8 @@ pub struct Request {
     pub warnings: Vec<String>,
     /// Rules that fail alone.
     pub wrong: Vec<WrongRule>,
+    /// A run of which nothing is chosen is done, as with image-syncer: there is no other format among the files.
+    pub may_be_empty: bool,
 }
 
 /// A rule that cannot be meant.

@@ -32,7 +32,9 @@ pub(super) struct Resolved {
     pub failed: Vec<CopyResult>,
     /// Rules that cannot be meant.
     pub wrong: Vec<CopyResult>,
-    /// Rules that choose nothing, and lists with what is no tag.
+    /// Rules that choose nothing.
+    pub empty_rules: Vec<String>,
+    /// Lists with what is no tag, and images without a date.
     pub warnings: Vec<String>,
     /// Reads an image that is in no registry; stops when it is dropped.
     pub reader: JoinSet<()>,
@@ -80,7 +82,9 @@ pub(super) async fn resolve(
                 resolved.failed.extend(rows);
             }
             Ok((list, dated)) => {
-                resolved.failed.extend(dated.results(rule));
+                let undecided = dated.results(rule);
+                let is_decided = undecided.is_empty();
+                resolved.failed.extend(undecided);
                 for warning in dated.warnings(&rule.source) {
                     if !resolved.warnings.contains(&warning) {
                         resolved.warnings.push(warning);
@@ -92,16 +96,12 @@ pub(super) async fn resolve(
                     let wrong = wrong_tags(&rule.source, list);
                     resolved.warnings.extend(wrong);
                 }
-                if copies.is_empty() {
+                if copies.is_empty() && is_decided {
                     let (origin, source) = (&rule.origin, &rule.source);
-                    let hint = match rule.wants_newest() {
-                        true => "; hint: `newest:` takes versions only, such as `1.2` or `v3`",
-                        false => "",
-                    };
-                    let warning = format!(
+                    let hint = rule.hint_for_nothing(&list.tags);
+                    resolved.empty_rules.push(format!(
                         "{origin}: no tag of `{source}` is chosen, nothing is copied{hint}"
-                    );
-                    resolved.warnings.push(warning);
+                    ));
                 }
                 work.push((rule, copies));
             }

@@ -57,10 +57,20 @@ impl Rule {
         matches!(&self.select, Select::Tags(filter) if filter.needs_listing())
     }
 
-    /// Whether a pattern, in the file or on the command line, takes the newest.
-    pub fn wants_newest(&self) -> bool {
-        matches!(&self.select, Select::Tags(filter) if filter.wants_newest())
-            || self.only.as_ref().is_some_and(TagFilter::wants_newest)
+    /// Why nothing of `listed` may have been chosen, where the patterns, in the file or on the command line, say it.
+    pub(super) fn hint_for_nothing(&self, listed: &[Tag]) -> &'static str {
+        let filter = match &self.select {
+            Select::Tags(filter) => Some(filter),
+            Select::Digest(_) => None,
+        };
+        let filters = || filter.into_iter().chain(&self.only);
+        if filters().any(|it| it.is_narrowed_away(listed)) {
+            "; hint: some tags fit each of the patterns and none fits all: `semver:`, `version:` and `newer:` narrow what the others choose, and `version:1.x || 2.x` chooses any of several ranges"
+        } else if filters().any(TagFilter::wants_newest) {
+            "; hint: `newest:` takes versions only, such as `1.2` or `v3`"
+        } else {
+            ""
+        }
     }
 
     /// What the rule copies, given the tags of its source (`&[]` if it needs no listing); nothing if that depends on

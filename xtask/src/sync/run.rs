@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture as _;
 
 use super::command_line::Named;
-use super::{Inputs, Request, read};
+use super::{Inputs, Request, WrongRule, read};
 use crate::cli::{self, CopyArgs, SyncArgs, SyncOptions};
-use crate::copy::{self, Attestations, CopyResult, MissingPlatform, Mode, Options, Referrers};
+use crate::copy::{self, Attestations, MissingPlatform, Mode, Options, Referrers};
 use crate::credentials::Credentials;
-use crate::exit::{Exit, bad_input, interrupted, no_problems};
+use crate::exit::{Exit, bad_input, interrupted};
 use crate::report::{Console, SyncReport, is_same_file};
 use crate::settings::Settings;
 
@@ -42,15 +42,16 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
     };
     let request = begin(settings, console, &args.options, &inputs)?;
     if args.print {
-        let wrong = request.wrong.iter();
-        let wrong: Vec<_> = wrong
-            .map(|it| format!("{}: {}", it.origin, it.reason))
-            .collect();
-        no_problems(&wrong)?;
-        return Ok(console.print(&printed(&request).map_err(bad_input)?));
+        let printed = console.print(&printed(&request).map_err(bad_input)?);
+        for WrongRule { origin, reason, .. } in &request.wrong {
+            console.error(&anyhow!("{origin}: {reason}"));
+        }
+        return Ok(match (printed, request.wrong.is_empty()) {
+            (Exit::Done, false) => Exit::Partial,
+            (printed, _) => printed,
+        });
     }
-    // Patterns that fit nothing today are told.
-    let nothing = match args.options.tags.is_empty() {
+    let nothing = match request.may_be_empty && args.options.tags.is_empty() {
         true => Exit::Done,
         false => Exit::Failed,
     };
@@ -124,14 +125,12 @@ async fn carry_out(
     let shard = Shard::read(shard, args.shard_by, variable("JOB_COMPLETION_INDEX"))?;
     // Before anything is cut or listed: the same for each part.
     let asked = asked_for(&request);
-    let finish = |images: Vec<CopyResult>, is_unlisted, bytes_read, exit, report| {
-        let mapping = files::images_in_place(args, &images, mode);
+    let finish = |done: SyncReport, exit, report| {
+        let mapping = files::images_in_place(args, &done.images, mode);
         let done = SyncReport {
             dry_run: args.dry_run,
-            bytes_read,
             shard: shard.map(|it| it.report(asked.clone())),
-            is_unlisted,
-            images,
+            ..done
         };
         let mut outcome = super::report::outcome(done, exit, args.succeeded.as_deref());
         outcome.files.extend(mapping);
@@ -150,9 +149,7 @@ async fn carry_out(
     if failures.as_ref().is_some_and(|it| it.count() == 0) {
         console.info("nothing failed according to the report: there is nothing to do");
         return Ok(finish(
-            Vec::new(),
-            false,
-            0,
+            SyncReport::default(),
             Exit::Done,
             args.report.as_deref(),
         ));
@@ -189,6 +186,7 @@ async fn carry_out(
             }
             resolved.failed.extend(listed.failed);
             resolved.warnings.extend(listed.warnings);
+            resolved.empty_rules.extend(listed.empty_rules);
             Ok(resolved)
         } => resolved,
         () = &mut interrupt => Ok(Resolved::default()),
@@ -210,6 +208,7 @@ async fn carry_out(
         }
     }
     warn(console, &resolved.warnings);
+    warn(console, &resolved.empty_rules);
 
     let options = Options {
         mode,
@@ -238,8 +237,14 @@ async fn carry_out(
     };
     let report = args.report.as_deref();
     let report = report.filter(|_| !(is_unknown && keeps_report(args)));
-    let read = watch.read() + resolved.bytes_read.load(Ordering::Relaxed);
-    Ok(finish(rows, is_unknown, read, exit, report))
+    let done = SyncReport {
+        bytes_read: watch.read() + resolved.bytes_read.load(Ordering::Relaxed),
+        is_unlisted: is_unknown,
+        empty_rules: resolved.empty_rules,
+        images: rows,
+        ..SyncReport::default()
+    };
+    Ok(finish(done, exit, report))
 }
 
 /// What is shown while the registries are looked at.

@@ -199,6 +199,7 @@ mod tests {
             logins: Logins::default(),
             warnings: Vec::new(),
             wrong: Vec::new(),
+            may_be_empty: false,
         }
     }
 

@@ -156,11 +156,52 @@ async fn what_the_source_lacks_fails_and_the_rest_goes_on() {
         ],
     );
     assert_eq!(digest(&there, "app", "v1"), published);
+    // As image-syncer does.
     fixture.write("images.yaml", "source.io/app:/x/: one.io/x");
     let nothing = fixture.sync(&["images.yaml"]).await;
     nothing.expect(
         0,
         &["no tag of `source.io/app` is chosen", "0 of 0 in place"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_of_which_nothing_is_chosen_is_counted_and_a_run_of_which_nothing_is_has_failed() {
+    let (source, there) = (open().await, open().await);
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    fixture.publish("source.io/app:v1.0.0", &ONE).await;
+    let both = "- {source: source.io/app, targets: one.io/app}\n";
+    let empty =
+        |tags: &str| format!("- {{source: source.io/app, targets: one.io/x, tags: {tags}}}\n");
+    fixture.write("own.yaml", &format!("{both}{}", empty("'semver:>=99'")));
+    let run = fixture.sync(&["own.yaml", "--report", "r.json"]).await;
+    run.expect(0, &["sync: 1 of 1 in place, 1 rule chose nothing, "]);
+    let report: serde_json::Value = serde_json::from_str(&fixture.read("r.json")).unwrap();
+    let rule = "`own.yaml`, line 2: no tag of `source.io/app` is chosen, nothing is copied";
+    assert_eq!(report["empty_rules"], serde_json::json!([rule]));
+
+    fixture.write("own.yaml", &empty("'semver:>=99'"));
+    let dry = fixture.sync(&["own.yaml", "--dry-run"]).await;
+    dry.expect(1, &["0 cannot be done, 1 rule chose nothing"]);
+    fixture.write(
+        "own.yaml",
+        &format!(
+            "{}{}",
+            empty("['v1.*', 'semver:2']"),
+            empty("['v*', 'version:<2', 'semver:2']")
+        ),
+    );
+    let narrowed = fixture.sync(&["own.yaml"]).await;
+    narrowed.expect(1, &["2 rules chose nothing"]);
+    assert!(
+        !narrowed.stderr.contains("hint: some tags fit each"),
+        "{narrowed}"
+    );
+    fixture.publish("source.io/app:2.0.0", &ONE).await;
+    let narrowed = fixture.sync(&["own.yaml"]).await;
+    narrowed.expect(
+        1,
+        &["is chosen, nothing is copied; hint: some tags fit each of the patterns and none fits all: `semver:`, "],
     );
 }
 

@@ -189,6 +189,19 @@ async fn its_options_are_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_rule_does_not_keep_the_others_from_being_printed() {
+    let fixture = SyncFixture::between(&[]);
+    fixture.write("images.yaml", "a.io/x:v1: b.io/x\na.io/y:/(/: b.io/y\n");
+    let run = fixture.sync(&["images.yaml", "--print"]).await;
+    run.expect(
+        3,
+        &["error: `images.yaml`, line 2: `(` is not a regular expression"],
+    );
+    let rule = "- source: \"a.io/x\"\n  targets:\n    - \"b.io/x\"\n  tags:\n    - \"v1\"\n";
+    assert_eq!(run.stdout, rule);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_system_or_an_architecture_whatever_there_is_is_copied_and_an_image_without_is_passed_over()
  {
     let (source, there) = (open().await, open().await);

@@ -100,6 +100,16 @@ const CASES: &[Case] = &[
     ),
     (
         FINE,
+        &["--timeout", "0s"],
+        "nothing can be done in no time; hint: `90s`",
+    ),
+    (
+        FINE,
+        &["--to", "one.io"],
+        "`--to`: nothing goes there, because the files say of each image where it goes",
+    ),
+    (
+        FINE,
         &["--only-failed", "in.yaml"],
         "`in.yaml`, line 1, column 6: this is not the report of a sync",
     ),

@@ -80,7 +80,11 @@ async fn what_fits_is_copied_under_the_same_names_or_by_a_template() {
         "source: source.io/nothing*\ntargets: one.io/x\n",
     );
     let none = it.fixture.sync(&["none.yaml"]).await;
-    none.expect(0, &["line 1: none of 4 repositories fits"]);
+    let told = [
+        "line 1: none of 4 repositories fits",
+        "0 of 0 in place, 1 rule chose nothing",
+    ];
+    none.expect(1, &told);
     let some = ["copy", "source.io/*", "one.io/none", "--tags", "w*"];
     it.fixture
         .run(&some)

@@ -9,7 +9,8 @@ use super::Parsed;
 use crate::copy::Policy;
 use crate::oci::{Platform, Reference, RepositoryName, Tag};
 use crate::sync::default_registry::DefaultRegistry;
-use crate::sync::document::Node;
+use crate::sync::document::{Node, Value};
+use crate::sync::image_pattern::no_local;
 use crate::sync::reader::{ConfigReader, suggestion};
 use crate::sync::rule::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::Select;
@@ -18,6 +19,23 @@ const KEYS: &[&str] = &["source", "target", "tags", "architectures"];
 
 /// All that the tool documents.
 const ARCHITECTURES: &[&str] = &["amd64", "arm64", "arm/v7", "ppc64le", "s390x"];
+
+/// Whether an entry is one of these, and no other in which `targets` is misspelled: whose `target` names a registry, or
+/// who leaves out `tags` and `architectures`, does not know this format.
+pub(super) fn is_it(node: &Node) -> bool {
+    let has = |key| node.get(key).is_some();
+    let is_name = || match &node.get("target")?.value {
+        Value::Text(text) => Some(!names_registry(text)),
+        _ => None,
+    };
+    !has("targets") && (has("architectures") || has("tags") && is_name().unwrap_or_default())
+}
+
+/// Whether what is before the first slash can only be a registry.
+fn names_registry(text: &str) -> bool {
+    let first = text.split('/').next().unwrap_or_default();
+    first != text && (first.contains(['.', ':']) || first == "localhost")
+}
 
 pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     if !reader.is_mapping(node, KEYS) {
@@ -61,6 +79,7 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
 
 fn source_of(reader: &mut ConfigReader, node: &Node) -> Option<(RepositoryName, Select)> {
     let text = reader.text(node, "`source`")?;
+    reader.right(node.position, no_local(&text))?;
     let source: Reference = reader.right(node.position, text.parse())?;
     let select = Select::image(&source);
     Some((source.repository, select))
@@ -72,8 +91,7 @@ fn target_of(
     default: &mut Option<DefaultRegistry>,
 ) -> Option<RepositoryName> {
     let text = reader.text(node, "`target`")?;
-    let first = text.split('/').next().unwrap_or_default();
-    if text.contains([':', '@']) || (first.contains('.') && first != text) {
+    if text.contains([':', '@']) || names_registry(&text) {
         reader.problem(
             node.position,
             format!("`target` is a name only, not `{text}`; hint: `REGISTRY` says where, and `tags` under which tags"),

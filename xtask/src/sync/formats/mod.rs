@@ -37,6 +37,8 @@ pub(super) struct Parsed {
     pub logins: Logins,
     /// Set once a name without a registry was read.
     pub default_registry: Option<DefaultRegistry>,
+    /// Some of the files are not image-syncer's.
+    pub has_others: bool,
 }
 
 /// Adds the content of `text`, in whichever format.
@@ -45,8 +47,9 @@ pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
     let (before, problems) = (rules(found), reader.problems.count());
     if plain_list::is_list(&without_comments(text)) {
         plain_list::read(reader, text, found);
+        found.has_others = true;
     } else if let Some(document) = reader.document(text) {
-        tree(reader, &document, found);
+        found.has_others |= !tree(reader, &document, found);
     }
     if rules(found) == before && reader.problems.count() == problems {
         reader
@@ -55,7 +58,8 @@ pub(super) fn read(reader: &mut ConfigReader, text: &str, found: &mut Parsed) {
     }
 }
 
-fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
+/// Whether it is image-syncer's.
+fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) -> bool {
     let has = |key| document.get(key).is_some();
     match &document.value {
         Value::Nothing => {}
@@ -70,6 +74,7 @@ fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
         }
         Value::Mapping(_) if ["auth", "images", "rules"].into_iter().any(has) => {
             image_syncer_config::read(reader, document, found);
+            return true;
         }
         Value::Mapping(_) if has("sync") => regsync::read(reader, document, found),
         Value::Mapping(_) if skopeo::is_it(document) => skopeo::read(reader, document, found),
@@ -77,13 +82,16 @@ fn tree(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
             document.position,
             "these are logins, not images; hint: pass this file with `--auth`",
         ),
-        Value::Mapping(entries) => image_syncer::read(reader, entries, found),
+        Value::Mapping(entries) => {
+            image_syncer::read(reader, entries, found);
+            return true;
+        }
     }
+    false
 }
 
 fn entry(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
-    let has = |key| node.get(key).is_some();
-    if !has("targets") && (has("target") || has("architectures")) {
+    if images_json::is_it(node) {
         images_json::read(reader, node, found);
     } else {
         native::read(reader, node, found);

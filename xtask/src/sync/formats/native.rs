@@ -4,7 +4,8 @@
 use super::Parsed;
 use super::rule::{RawRule, TWICE, filter};
 use crate::copy::{Attestations, MissingPlatform, Policy, Referrers};
-use crate::sync::document::{Node, Position};
+use crate::exit::nearest;
+use crate::sync::document::{Node, Position, Value};
 use crate::sync::project::{Project, RepositoryPattern};
 use crate::sync::reader::{ConfigReader, suggestion};
 use crate::sync::template;
@@ -25,9 +26,9 @@ pub(super) fn read(reader: &mut ConfigReader, node: &Node, found: &mut Parsed) {
     if !reader.is_mapping(node, KEYS) {
         return;
     }
-    let sources = reader.required(node, "source");
+    let sources = required(reader, node, "source");
     let sources = sources.and_then(|node| reader.texts(node, "`source`"));
-    let targets = reader.required(node, "targets");
+    let targets = required(reader, node, "targets");
     let targets = targets.and_then(|node| targets_of(reader, node));
     let patterns = match node.get("tags") {
         Some(node) => reader.texts(node, "`tags`").map(Some),
@@ -77,6 +78,18 @@ fn project(
     let destinations = targets.iter().map(|it| it.1.clone()).collect();
     let project = Project::new(split, filter, destinations, reader.origin(position.line));
     reader.right(position, project)
+}
+
+/// The value of a field that must be there; a key that is probably this one, misspelled, has been told.
+fn required<'n>(reader: &mut ConfigReader, entry: &'n Node, key: &str) -> Option<&'n Node> {
+    let is_it = |name: &String| {
+        let known = KEYS.iter().copied();
+        !KEYS.contains(&name.as_str()) && nearest(name, known) == Some(key)
+    };
+    match &entry.value {
+        Value::Mapping(entries) if entries.keys().any(is_it) => entry.get(key),
+        _ => reader.required(entry, key),
+    }
 }
 
 /// The destinations, each of which may have parts of the source's name in it.

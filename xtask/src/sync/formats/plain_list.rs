@@ -12,6 +12,7 @@ use crate::copy::Policy;
 use crate::oci::{Platform, Reference};
 use crate::sync::default_registry::DefaultRegistry;
 use crate::sync::document::Position;
+use crate::sync::image_pattern::no_local;
 use crate::sync::reader::ConfigReader;
 use crate::sync::rule::{DestinationTags, Rule, RuleDestination};
 use crate::sync::tags::Select;
@@ -84,6 +85,7 @@ impl Line {
         let line = reader.expand(position, line)?;
         let mut words: Vec<&str> = line.split_whitespace().collect();
         let image = words.pop().unwrap_or_default();
+        reader.right(position, no_local(image))?;
         let Ok(source) = image.parse::<Reference>() else {
             reader.problem(
                 position,

@@ -25,6 +25,7 @@ pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parse
     let mut file = RegsyncFile {
         reader,
         ignored: IndexSet::new(),
+        unknown: IndexSet::new(),
         refused: Vec::new(),
     };
     file.keys(document, TOP, &[]);
@@ -46,13 +47,16 @@ pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parse
             found.rules.extend(rules);
         }
     }
-    if !file.ignored.is_empty() {
-        let names: Vec<String> = file.ignored.iter().map(|it| format!("`{it}`")).collect();
-        let names = names.join(", ");
-        file.reader.warn(
-            document.position,
-            format!("not read, and no matter for what is copied: {names}"),
-        );
+    for (names, what) in [
+        (&file.ignored, "not read, and no matter for what is copied"),
+        (&file.unknown, "not known, and not read"),
+    ] {
+        let names: Vec<String> = names.iter().map(|it| format!("`{it}`")).collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            file.reader
+                .warn(document.position, format!("{what}: {names}"));
+        }
     }
 }
 
@@ -61,6 +65,8 @@ struct RegsyncFile<'r, 'c> {
     reader: &'r mut ConfigReader<'c>,
     /// Names of keys that do nothing here.
     ignored: IndexSet<String>,
+    /// Names of keys that may be regsync's one day.
+    unknown: IndexSet<String>,
     /// Where something is that was refused: a default counts for many entries.
     refused: Vec<Position>,
 }
@@ -82,7 +88,7 @@ impl RegsyncFile<'_, '_> {
                 let sentence = format!("unknown key `{key}`; hint: did you mean `{right}`?");
                 self.reader.problem(entry.position, sentence);
             } else {
-                self.ignored.insert(key.clone());
+                self.unknown.insert(key.clone());
             }
         }
         true

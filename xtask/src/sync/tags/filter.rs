@@ -69,8 +69,8 @@ impl TagFilter {
         }
     }
 
-    /// Adds a pattern: `v*`, `1.0`, `/regex/`, `semver:>=1.2`, `newer:90d`, `newest:10`, or `!` and one of the
-    /// first four.
+    /// Adds a pattern: `v*`, `1.0`, `/regex/`, `semver:>=1.2`, `version:>=1.2`, `newer:90d`, `newest:10`, or `!`
+    /// and one of the first five.
     pub fn add(&mut self, pattern: &str) -> Result<(), PatternError> {
         if let Some(excluded) = pattern.strip_prefix('!') {
             for word in [NEWER, NEWEST] {
@@ -119,6 +119,16 @@ impl TagFilter {
     /// Whether only versions can be chosen beside the plain names.
     pub(in crate::sync) fn wants_newest(&self) -> bool {
         self.newest.is_some()
+    }
+
+    /// Whether nothing of `listed` is left because patterns narrow each other: each fits some of it. When images were
+    /// created is not known here, and some may have been lately.
+    pub(in crate::sync) fn is_narrowed_away(&self, listed: &[Tag]) -> bool {
+        let fits = |matcher: &Matcher| listed.iter().any(|tag| matcher.matches(tag.as_str()));
+        let wild = usize::from(!self.any_of.is_empty());
+        let count = wild + self.all_of.len() + usize::from(self.newer.is_some());
+        let is_wild_idle = wild > 0 && !self.any_of.iter().any(fits);
+        count > 1 && !is_wild_idle && self.all_of.iter().all(fits)
     }
 
     /// Whether every tag is meant.

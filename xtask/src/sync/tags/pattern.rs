@@ -33,12 +33,14 @@ pub(in crate::sync) enum Matcher {
 #[derive(Debug, thiserror::Error)]
 pub enum PatternError {
     #[error(
-        "`{0}` is neither a tag nor a pattern; hint: `1.0`, `v*`, `/regex/`, `semver:>=1.2`, `newer:90d`, `newest:10`, or `!` and one of the first four"
+        "`{0}` is neither a tag nor a pattern; hint: `1.0`, `v*`, `/regex/`, `semver:>=1.2`, `version:>=1.2`, `newer:90d`, `newest:10`, or `!` and one of the first five"
     )]
     Unknown(String),
     #[error("`{0}` is not a regular expression: {1}")]
     Regex(String, regex_lite::Error),
-    #[error("`{0}` is not a range of versions: {1}; hint: `semver:>=1.2, <3`")]
+    #[error(
+        "`{0}` is not a range of versions: {1}; hint: `semver:>=1.2, <3`, or `version:` and a range as Helm writes it"
+    )]
     Version(String, semver::Error),
     #[error("`{0}` is not a range of versions; {1}")]
     Constraint(String, ConstraintError),
@@ -59,7 +61,7 @@ impl FromStr for Matcher {
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
         if let Some(range) = text.strip_prefix("semver:") {
-            return match range.parse() {
+            return match with_commas(range).parse() {
                 Ok(range) => Ok(Matcher::Version(range)),
                 Err(error) => Err(PatternError::Version(range.to_owned(), error)),
             };
@@ -94,6 +96,22 @@ impl FromStr for Matcher {
             Ok(tag) => Ok(Matcher::Name(tag)),
         }
     }
+}
+
+/// Cargo wants a comma between the parts of a range; npm and Helm take a blank.
+fn with_commas(range: &str) -> String {
+    let mut out = String::new();
+    for word in range.split_whitespace() {
+        let is_open = out.is_empty() || out.ends_with([',', '<', '>', '=', '~', '^']);
+        if !is_open && word.starts_with(['<', '>', '=', '~', '^']) {
+            out.push(',');
+        }
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out += word;
+    }
+    out
 }
 
 impl Matcher {
@@ -161,5 +179,31 @@ mod tests {
         assert!(!matches("semver:>=1.2", "1.3"));
         assert!(!matches("semver:>=1.2", "1.3.0-rc.1"));
         assert!(matches("semver:>=1.3.0-0", "1.3.0-rc.1"));
+    }
+
+    #[test]
+    fn the_parts_of_a_range_have_commas_or_blanks_between_them() {
+        for range in [
+            ">=1.1 <2",
+            ">= 1.1 < 2",
+            ">=1.1, <2",
+            ">=1.1 , <2",
+            " >=1.1,<2",
+        ] {
+            let range = format!("semver:{range}");
+            assert!(matches(&range, "1.9.0"), "{range}");
+            assert!(
+                !matches(&range, "2.0.0") && !matches(&range, "1.0.0"),
+                "{range}"
+            );
+        }
+        let said = "semver:1.2 - 1.4"
+            .parse::<Matcher>()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.contains("or `version:` and a range as Helm writes it"),
+            "{said}"
+        );
     }
 }

@@ -193,4 +193,49 @@ fn a_registry_that_is_none_is_told_once() {
     let said = read_files(&[("list", "nginx\nredis\n")], &variables, |_| {}).unwrap_err();
     assert!(said.starts_with("`REGISTRY` and its namespace: "), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
+    for (name, namespace) in [
+        ("REGISTRY", "REGISTRY_NAMESPACE"),
+        ("ALIYUN_REGISTRY", "ALIYUN_NAME_SPACE"),
+    ] {
+        let said = read_files(&[("list", "nginx")], &[(name, "r.io/path")], |_| {}).unwrap_err();
+        let hint = format!("hint: what is after the `/` goes into `{namespace}`");
+        assert!(said.ends_with(&hint), "{said}");
+    }
+}
+
+#[test]
+fn a_registry_where_nothing_goes_is_told() {
+    let told = |text: &str| {
+        let to = |inputs: &mut Inputs| inputs.to = Some("r.io/ns".to_owned());
+        read_files(&[("file", text)], &[], to).map(|request| copies(&request, "v1"))
+    };
+    let idle = |short: &str, full: &str| {
+        format!(
+            "`--to`: nothing goes there, because the files say of each image where it goes: a destination without a registry, such as `{short}`, is `{full}`; hint: leave out `--to`, or write the registry before the name"
+        )
+    };
+    for (text, short, full) in [
+        (
+            "{source: a.io/x, targets: team/x}",
+            "team/x",
+            "docker.io/team/x",
+        ),
+        ("a.io/x: [b.io/x, y]", "y", "docker.io/library/y"),
+        (
+            "sync: [{source: a.io/x, target: b.io/x, type: image}]",
+            "app",
+            "docker.io/library/app",
+        ),
+    ] {
+        assert_eq!(told(text).unwrap_err(), idle(short, full), "{text}");
+    }
+    // The variable is set for other files, too, and another problem may be why.
+    let request = read_text("a.io/x: b.io/x");
+    assert_eq!(request.unwrap().rules.len(), 1);
+    let said = told("{source: a.io/x, targets: b.io/X}").unwrap_err();
+    assert!(!said.contains("--to"), "{said}");
+    assert_eq!(
+        told("a.io/x: b.io/x\na.io/y:").unwrap(),
+        ["a.io/x v1 -> b.io/x v1", "a.io/y v1 -> r.io/ns/y v1"]
+    );
 }

@@ -1,5 +1,6 @@
 //! Files on disk and variables, as the tests of this module need them.
 
+mod command_line;
 mod default_registry;
 mod image_syncer;
 mod image_syncer_cases;

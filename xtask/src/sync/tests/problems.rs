@@ -66,6 +66,78 @@ a.io/u: {a: b}
 }
 
 #[test]
+fn a_misspelled_key_that_must_be_there_is_one_problem() {
+    for (text, said) in [
+        (
+            "- source: a.io/x\n  target: b.io/y",
+            "line 2, column 3: unknown key `target`; hint: did you mean `targets`?",
+        ),
+        (
+            "- source: a.io/x\n  target: b.io/y\n  tags: v1",
+            "line 2, column 3: unknown key `target`; hint: did you mean `targets`?",
+        ),
+        (
+            "{sorce: a.io/x, targets: b.io/y}",
+            "line 1, column 2: unknown key `sorce`; hint: did you mean `source`?",
+        ),
+        (
+            "{source: a.io/x, platforms: linux/amd64}",
+            "line 1, column 1: `targets` is missing",
+        ),
+        (
+            "{source: nginx, target: nginx, tags: latest}",
+            "line 1, column 1: `architectures` is missing",
+        ),
+    ] {
+        let sentence = read_text(text).unwrap_err();
+        assert_eq!(sentence, format!("`images.yaml`, {said}"), "{text}");
+    }
+}
+
+#[test]
+fn what_only_copy_takes_is_told_in_a_file() {
+    let json = |source: &str| {
+        format!(
+            r#"{{"source": "{source}", "target": "x", "tags": ["1"], "architectures": ["amd64"]}}"#
+        )
+    };
+    for source in [
+        "oci:/abs/layout",
+        "oci:layout:v1",
+        "oci-archive:app.tar",
+        "docker-archive:app",
+        "docker:team/app",
+        "docker:app:1",
+    ] {
+        let kind = source.split(':').next().unwrap();
+        for text in [
+            source.to_owned(),
+            format!("{{source: '{source}', targets: b.io/x}}"),
+            format!("a.io/x:1: '{source}'"),
+            json(source),
+        ] {
+            let said = read_text(&text).expect_err(&text);
+            let reason = format!(
+                "`{kind}:` is not in a registry; hint: only `copy` takes these, as its source"
+            );
+            assert!(said.contains(&reason), "{text}: {said}");
+        }
+    }
+    // An image of Docker Hub is called so.
+    for text in [
+        "docker:24-dind",
+        "docker:24: b.io/x",
+        "docker:24*: b.io/x",
+        "{source: 'docker:/^24/', targets: b.io/x}",
+        &json("docker:24"),
+    ] {
+        let request = read_text(text).unwrap_or_else(|said| panic!("{text}: {said}"));
+        let source = request.rules[0].source.to_string();
+        assert_eq!(source, "docker.io/library/docker");
+    }
+}
+
+#[test]
 fn files_that_say_nothing_are_refused() {
     for text in [
         "",

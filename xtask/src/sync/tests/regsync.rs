@@ -124,6 +124,17 @@ fn the_tools_example_is_read_but_for_its_backup() {
         request.warnings[0]
     );
 
+    let newer = text.replace(
+        "sync:\n",
+        "sync:\n  - {foo: 1, source: a, target: b.io/b, type: image}\n",
+    );
+    let warnings = read_regsync(&newer).unwrap().warnings;
+    assert!(warnings[0].ends_with(ignored), "{warnings:?}");
+    assert!(
+        warnings[1].ends_with(": not known, and not read: `foo`"),
+        "{warnings:?}"
+    );
+
     // As it is published.
     let published = text.replace("sync:\n", "  backup: \"bkup-{{.Ref.Tag}}\"\nsync:\n");
     let said = read_regsync(&published).unwrap_err();
