@@ -109,16 +109,17 @@ fn edited_text(index: &[u8], edits: &[ChildEdit]) -> serde_json::Result<Vec<u8>>
 fn replaced(child: &RawValue, manifest: &Manifest) -> serde_json::Result<Box<RawValue>> {
     let mut child: Object = serde_json::from_str(child.get())?;
     // The content that was embedded is another's.
-    child.0.retain(|(key, _)| key != "data");
+    child.0.retain(|(key, _)| !key.eq_ignore_ascii_case("data"));
     let new = [
         ("digest", to_raw_value(manifest.digest())?),
         ("size", to_raw_value(&manifest.bytes().len())?),
     ];
     for (wanted, new) in new {
-        match child.0.iter_mut().find(|(key, _)| key == wanted) {
-            Some((_, value)) => *value = new,
-            None => child.0.push((wanted.to_owned(), new)),
-        }
+        let is_it = |(key, _): &(String, _)| key.eq_ignore_ascii_case(wanted);
+        let at = child.0.iter().position(is_it).unwrap_or(child.0.len());
+        // Of a name that comes twice, readers take one or the other.
+        child.0.retain(|entry| !is_it(entry));
+        child.0.insert(at, (wanted.to_owned(), new));
     }
     to_raw_value(&child)
 }

@@ -80,6 +80,12 @@ pub(super) fn place(named: Vec<Named>) -> Result<Vec<Placed>, String> {
     Ok(placed)
 }
 
+/// Of a file, on nearly every disk, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// Of an entry, in bytes. Linux takes 4,095, with the folder that it is extracted to.
+const LONGEST_PATH: usize = 2_000;
+
 /// The plain components of an entry's name. A backslash separates too: archives made by old .NET have it.
 fn parts(name: &str) -> Result<Vec<String>, String> {
     let refuse = |why: &str| Err(format!("its entry `{}` {why}", name.escape_debug()));
@@ -91,11 +97,17 @@ fn parts(name: &str) -> Result<Vec<String>, String> {
     if name.starts_with('/') || name.as_bytes().get(1) == Some(&b':') {
         return refuse("has an absolute name");
     }
+    if name.len() > LONGEST_PATH {
+        return refuse("has a path that is too long for a disk");
+    }
     let mut parts = Vec::new();
     for part in name.split('/') {
         match part {
             "" | "." => {}
             ".." => return refuse("leaves the directory"),
+            part if part.len() > LONGEST_NAME => {
+                return refuse("has a name that is too long for a disk");
+            }
             part => parts.push(part.to_owned()),
         }
     }
@@ -234,6 +246,17 @@ mod tests {
             assert!(paths(vec![file(name)]).is_err(), "{name:?}");
         }
         assert_eq!(paths(vec![file("./a\\b//c..d")]).unwrap(), ["a/b/c..d"]);
+    }
+
+    #[test]
+    fn names_that_no_disk_takes_are_refused() {
+        let (name, path) = ("n".repeat(LONGEST_NAME), "p/".repeat(LONGEST_PATH / 2));
+        for right in [&name, &path[..path.len() - 1]] {
+            assert!(paths(vec![file(right)]).is_ok());
+        }
+        for wrong in [name + "n", path + "p"] {
+            assert!(paths(vec![file(&wrong)]).is_err());
+        }
     }
 
     #[test]
