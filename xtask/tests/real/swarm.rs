@@ -187,7 +187,11 @@ async fn a_part_that_is_killed_half_way_is_done_again_and_the_union_is_the_whole
     let copied = target.tags();
     assert_eq!(copied.into_values().flatten().count(), all);
     for (slot, part) in parts.iter().enumerate() {
-        assert_eq!(part["shard"], json!({"number": slot + 1, "of": PARTS}));
+        let shard = &part["shard"];
+        assert_eq!(
+            (&shard["number"], &shard["of"]),
+            (&json!(slot + 1), &json!(PARTS))
+        );
     }
     // The second try finds what the first has done.
     let again = merged["images"].as_array().unwrap().iter();
