@@ -37,8 +37,13 @@ impl From<reqwest::Error> for Error {
         let causes = || successors(error.source(), |&cause| cause.source());
         let innermost = causes().last();
         let innermost = innermost.filter(|cause| !cause.is::<reqwest::Error>());
+        let is_https = error.url().is_some_and(|it| it.scheme() == "https");
         let reason = match (causes().find_map(tls_error::find), innermost) {
             (Some(tls), _) => tls_error::explained(tls),
+            // Closed after the handshake, before its reason was read.
+            (None, Some(cause)) if is_https && is_canceled(cause) => {
+                format!("{cause}; {}", tls_error::CLIENT_CERTIFICATE)
+            }
             (None, Some(cause)) => cause.to_string(),
             // reqwest's own text would end in the whole URL.
             (None, None) if error.is_timeout() => "timed out".to_owned(),
@@ -58,6 +63,11 @@ impl From<reqwest::Error> for Error {
             is_connect: error.is_connect(),
         }
     }
+}
+
+/// Whether a request was given up before any of it was sent.
+fn is_canceled(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref().is_some_and(hyper::Error::is_canceled)
 }
 
 /// Counts the bytes of a request's body that the connection has taken, so that a slow upload does not count as a

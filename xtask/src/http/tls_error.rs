@@ -19,6 +19,10 @@ pub(super) fn is_own_authority(error: &rustls::Error) -> bool {
         if it.to_string().contains("CaUsedAsEndEntity"))
 }
 
+/// What to do at a server that takes nobody without a certificate.
+pub(super) const CLIENT_CERTIFICATE: &str = "hint: if it knows its clients by certificates, put yours into \
+     `/etc/docker/certs.d/HOST:PORT/client.cert` and `client.key`";
+
 /// The error, and how the server can be trusted.
 pub(super) fn explained(error: &rustls::Error) -> String {
     match error {
@@ -34,10 +38,7 @@ pub(super) fn explained(error: &rustls::Error) -> String {
             | AlertDescription::HandshakeFailure
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied,
-        ) => format!(
-            "{error}; hint: if it knows its clients by certificates, put yours into \
-             `/etc/docker/certs.d/HOST:PORT/client.cert` and `client.key`"
-        ),
+        ) => format!("{error}; {CLIENT_CERTIFICATE}"),
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
         | rustls::Error::PeerIncompatible(_) => {
             format!("{error}; hint: TLS 1.2 and 1.3 are spoken here, nothing older")
