@@ -30,7 +30,7 @@ pub(super) async fn run(task: Task, known: &KnownReferrers) -> CopyResult {
         known,
         source: repository,
         bytes: Bytes::default(),
-        is_new: false,
+        is_list_new: false,
         new: 0,
         count: 0,
         problems: Vec::new(),
@@ -55,8 +55,8 @@ struct Copies<'t> {
     source: &'t Repository,
     /// Of the referrers.
     bytes: Bytes,
-    /// Something of them was written.
-    is_new: bool,
+    /// A list of them was written.
+    is_list_new: bool,
     /// Those that were not there before.
     new: usize,
     /// Those that are in place now.
@@ -223,7 +223,7 @@ impl<'t> Copies<'t> {
             let subject = &of_one[0].subject;
             match referrer_list::extend(&self.task.destination, subject, &listed).await {
                 Ok(Extended::No) => {}
-                Ok(Extended::Yes) => self.is_new = true,
+                Ok(Extended::Yes) => self.is_list_new = true,
                 Ok(Extended::Left(problem)) => self.problems.push(problem),
                 Err(error) => self.fails(error),
             }
@@ -266,7 +266,6 @@ impl<'t> Copies<'t> {
         self.bytes.mounted += bytes.mounted;
         self.bytes.skipped += bytes.skipped;
         if !copied?.manifests.is_empty() {
-            self.is_new = true;
             self.new += 1;
         }
         Ok(true)
@@ -314,7 +313,7 @@ impl<'t> Copies<'t> {
         result.bytes.uploaded += self.bytes.uploaded;
         result.bytes.mounted += self.bytes.mounted;
         result.bytes.skipped += self.bytes.skipped;
-        if self.is_new && result.status == CopyStatus::Equal {
+        if (self.new > 0 || self.is_list_new) && result.status == CopyStatus::Equal {
             result.status = CopyStatus::Updated;
             // Else nobody sees what there is to do: the digest is the same, and a dry run knows no bytes.
             result.reason = Some(match self.new {

@@ -45,12 +45,17 @@ pub enum ChildEdit {
 /// # Errors
 /// If it is no index.
 pub fn edited(index: &Manifest, edits: &[ChildEdit]) -> Result<Manifest, ManifestError> {
-    let bytes = edited_text(index.bytes(), edits);
-    let bytes = bytes.map_err(|error| ManifestError::Malformed {
-        media_type: index.media_type().to_owned(),
-        reason: error.to_string(),
-    })?;
-    Ok(Manifest::new(index.media_type(), bytes.into()))
+    with_children(index, |children| {
+        let mut kept = Vec::new();
+        for (child, edit) in children.into_iter().zip(edits) {
+            match edit {
+                ChildEdit::Keep => kept.push(child),
+                ChildEdit::Drop => {}
+                ChildEdit::Replace(manifest) => kept.push(replaced(&child, manifest)?),
+            }
+        }
+        Ok(kept)
+    })
 }
 
 /// `index` with more children behind those that it has. Everything else stays as it is written.
@@ -58,7 +63,22 @@ pub fn edited(index: &Manifest, edits: &[ChildEdit]) -> Result<Manifest, Manifes
 /// # Errors
 /// If it is no index.
 pub fn extended(index: &Manifest, children: &[Descriptor]) -> Result<Manifest, ManifestError> {
-    let bytes = extended_text(index.bytes(), children);
+    with_children(index, |mut all| {
+        for child in children {
+            all.push(to_raw_value(child)?);
+        }
+        Ok(all)
+    })
+}
+
+/// A child as it is written.
+type RawChild = Box<RawValue>;
+
+fn with_children(
+    index: &Manifest,
+    change: impl FnOnce(Vec<RawChild>) -> serde_json::Result<Vec<RawChild>>,
+) -> Result<Manifest, ManifestError> {
+    let bytes = changed_text(index.bytes(), change);
     let bytes = bytes.map_err(|error| ManifestError::Malformed {
         media_type: index.media_type().to_owned(),
         reason: error.to_string(),
@@ -66,42 +86,21 @@ pub fn extended(index: &Manifest, children: &[Descriptor]) -> Result<Manifest, M
     Ok(Manifest::new(index.media_type(), bytes.into()))
 }
 
-fn extended_text(index: &[u8], children: &[Descriptor]) -> serde_json::Result<Vec<u8>> {
+fn changed_text(
+    index: &[u8],
+    change: impl FnOnce(Vec<RawChild>) -> serde_json::Result<Vec<RawChild>>,
+) -> serde_json::Result<Vec<u8>> {
     let mut document: Object = serde_json::from_slice(index)?;
-    let mut keys = document.0.iter();
-    let at = keys.position(|(key, _)| key.eq_ignore_ascii_case("manifests"));
-    let mut all: Vec<Box<RawValue>> = match at {
-        Some(at) => serde_json::from_str::<Option<_>>(document.0[at].1.get())?.unwrap_or_default(),
+    let key = "manifests";
+    let children = document
+        .0
+        .iter()
+        .rfind(|(it, _)| it.eq_ignore_ascii_case(key));
+    let children = match children {
+        Some((_, value)) => serde_json::from_str::<Option<_>>(value.get())?.unwrap_or_default(),
         None => Vec::new(),
     };
-    for child in children {
-        all.push(to_raw_value(child)?);
-    }
-    let all = to_raw_value(&all)?;
-    match at {
-        Some(at) => document.0[at].1 = all,
-        None => document.0.push(("manifests".to_owned(), all)),
-    }
-    serde_json::to_vec(&document)
-}
-
-fn edited_text(index: &[u8], edits: &[ChildEdit]) -> serde_json::Result<Vec<u8>> {
-    let mut document: Object = serde_json::from_slice(index)?;
-    for (key, value) in &mut document.0 {
-        if !key.eq_ignore_ascii_case("manifests") {
-            continue;
-        }
-        let children: Option<Vec<Box<RawValue>>> = serde_json::from_str(value.get())?;
-        let mut kept = Vec::new();
-        for (child, edit) in children.into_iter().flatten().zip(edits) {
-            match edit {
-                ChildEdit::Keep => kept.push(child),
-                ChildEdit::Drop => {}
-                ChildEdit::Replace(manifest) => kept.push(replaced(&child, manifest)?),
-            }
-        }
-        *value = to_raw_value(&kept)?;
-    }
+    document.set(key, to_raw_value(&change(children)?)?);
     serde_json::to_vec(&document)
 }
 
@@ -114,18 +113,27 @@ fn replaced(child: &RawValue, manifest: &Manifest) -> serde_json::Result<Box<Raw
         ("digest", to_raw_value(manifest.digest())?),
         ("size", to_raw_value(&manifest.bytes().len())?),
     ];
-    for (wanted, new) in new {
-        let is_it = |(key, _): &(String, _)| key.eq_ignore_ascii_case(wanted);
-        let at = child.0.iter().position(is_it).unwrap_or(child.0.len());
-        // Of a name that comes twice, readers take one or the other.
-        child.0.retain(|entry| !is_it(entry));
-        child.0.insert(at, (wanted.to_owned(), new));
+    for (key, value) in new {
+        child.set(key, value);
     }
     to_raw_value(&child)
 }
 
 /// An object whose keys keep their order and whose values their text.
 struct Object(Vec<(String, Box<RawValue>)>);
+
+impl Object {
+    /// Sets the value of `key`, in any case. Of one that comes twice, which readers take for one or the other, one is
+    /// left.
+    fn set(&mut self, key: &str, value: Box<RawValue>) {
+        let is_it = |entry: &(String, _)| entry.0.eq_ignore_ascii_case(key);
+        let at = self.0.iter().position(is_it);
+        let name = at.map_or_else(|| key.to_owned(), |at| self.0[at].0.clone());
+        self.0.retain(|entry| !is_it(entry));
+        let at = at.unwrap_or(self.0.len());
+        self.0.insert(at, (name, value));
+    }
+}
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

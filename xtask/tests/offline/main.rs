@@ -16,6 +16,7 @@ mod copy_outage;
 mod copy_pending;
 mod copy_policy;
 mod copy_referrers;
+mod copy_referrers_left;
 mod copy_retries;
 mod copy_shapes;
 mod credential_helpers;

@@ -14,14 +14,7 @@ async fn fixture() -> (SyncFixture, FakeRegistry, FakeRegistry) {
     let target = FakeRegistry::start(Behavior::default()).await;
     let hosts = [("source.io", &*source.host), ("one.io", &*target.host)];
     let fixture = SyncFixture::between(&hosts);
-    let mut rules = String::new();
-    for number in 0..REPOSITORIES {
-        for tag in TAGS {
-            let image = format!("source.io/app{number}:{tag}");
-            fixture.publish(&image, &["linux/amd64"]).await;
-        }
-        rules += &format!("source.io/app{number}: one.io/app{number}\n");
-    }
+    let rules = fixture.publish_many(REPOSITORIES, &TAGS).await;
     fixture.write("images.yaml", &rules);
     (fixture, source, target)
 }

@@ -137,14 +137,7 @@ async fn a_part_that_is_killed_half_way_is_done_again_and_the_union_is_the_whole
     .await;
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &target.host)]);
     let folder = tempfile::tempdir().unwrap();
-    let mut rules = String::new();
-    for number in 0..REPOSITORIES {
-        for tag in TAGS {
-            let image = format!("source.io/app{number}:{tag}");
-            fixture.publish(&image, &["linux/amd64"]).await;
-        }
-        rules += &format!("source.io/app{number}: one.io/app{number}\n");
-    }
+    let rules = fixture.publish_many(REPOSITORIES, &TAGS).await;
     std::fs::write(folder.path().join("images.yaml"), fixture.addressed(&rules)).unwrap();
 
     let image = ToolImage::build();

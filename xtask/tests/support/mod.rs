@@ -6,6 +6,7 @@ pub mod copying;
 pub mod images;
 pub mod local_images;
 pub mod process;
+pub mod referrers;
 pub mod release_fixture;
 pub mod sparse;
 pub mod sync_fixture;

@@ -125,6 +125,19 @@ impl SyncFixture {
         })
     }
 
+    /// Puts these tags into as many repositories of `source.io`; returns a rule for each, to `one.io`.
+    pub async fn publish_many(&self, repositories: usize, tags: &[&str]) -> String {
+        let mut rules = String::new();
+        for number in 0..repositories {
+            for tag in tags {
+                let image = format!("source.io/app{number}:{tag}");
+                self.publish(&image, &["linux/amd64"]).await;
+            }
+            rules += &format!("source.io/app{number}: one.io/app{number}\n");
+        }
+        rules
+    }
+
     /// Puts an image of these platforms there: an index if there are several. One for `unknown/unknown` is the
     /// attestation of the image before it, as BuildKit lists it.
     ///

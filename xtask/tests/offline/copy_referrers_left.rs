@@ -1,0 +1,137 @@
+//! What refers to an image and cannot go with it is left, and told.
+
+use fakes::noise;
+use fakes::registry::{Fault, Rule};
+use hyper::Method;
+use xtask::copy::CopyStatus;
+
+use crate::support::client::tag;
+use crate::support::copying::{copy, repository};
+use crate::support::images::{built, image};
+use crate::support::referrers::{
+    NAMES, all_kept, digest_tag, kept, place_signed, put_index, registry, signature,
+};
+
+#[tokio::test]
+async fn what_is_wrong_is_told_and_left() {
+    // A listed artifact that is about something else.
+    let (source, target) = (registry(false).await, registry(false).await);
+    let (app, other) = (built("app", 100), built("other", 100));
+    app.place(&source, "app", "v1");
+    let stray = signature("stray", &other);
+    stray.place(&source, "app", "s");
+    put_index(&source, "app", &app, &[&stray]);
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(rows[0].status, CopyStatus::Degraded);
+    assert!(rows[0].reason.as_ref().unwrap().contains("is not about"));
+
+    // The destination's tag names an image: it is not overwritten.
+    let (source, target) = (registry(false).await, registry(false).await);
+    app.place(&source, "app", "v1");
+    let good = signature("good", &app);
+    good.place(&source, "app", "s");
+    put_index(&source, "app", &app, &[&good]);
+    let name = app.digest().tag_prefix();
+    let image = image("linux/amd64", &[noise("image", 50)]);
+    image.place(&target, "m", &name);
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(rows[0].status, CopyStatus::Degraded);
+    let there = repository(&target.host, "m");
+    let held = there.get_manifest(&tag(&name)).await.unwrap();
+    assert_eq!(held.as_ref(), Some(image.root()));
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_signatures_gets_the_images() {
+    let (source, target) = (registry(false).await, registry(false).await);
+    let images = place_signed(&source);
+    for (image, name) in images.iter().zip(NAMES) {
+        let digest = signature(name, image).digest();
+        let refused = Fault::Respond(400, &[], r#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#);
+        let put = Rule::new(refused).method(Method::PUT);
+        target.rule(put.path(digest.as_str()));
+    }
+    let rows = copy(all_kept(&source, &target, &NAMES)).await;
+    for row in rows {
+        assert_eq!((row.status, row.referrers), (CopyStatus::Degraded, 0));
+        let reason = row.reason.unwrap();
+        assert!(reason.starts_with("not all its referrers: "), "{reason}");
+    }
+    let there = repository(&target.host, "m");
+    for (image, name) in images.iter().zip(NAMES) {
+        image.assert_at(&there, name).await;
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_there_and_cannot_be_asked_fails_the_image() {
+    let (source, target) = (registry(true).await, registry(true).await);
+    built("app", 100).place(&source, "app", "v1");
+    source.rule(Rule::new(Fault::Respond(503, &[], "")).path("/referrers/"));
+    let rows = copy(kept(&source, &target)).await;
+    let row = &rows[0];
+    assert_eq!(
+        (row.status, row.http_status),
+        (CopyStatus::Failed, Some(503))
+    );
+    assert!(row.reason.as_ref().unwrap().starts_with("its referrers: "));
+}
+
+#[tokio::test]
+async fn one_that_is_gone_hides_no_other() {
+    for place in [0, 1, 2] {
+        let (source, target) = (registry(false).await, registry(false).await);
+        let app = built("app", 100);
+        app.place(&source, "app", "v1");
+        let good = [signature("1", &app), signature("2", &app)];
+        good.iter()
+            .zip(["a", "b"])
+            .for_each(|(it, name)| it.place(&source, "app", name));
+        let gone = signature("gone", &app);
+        let mut entries: Vec<_> = good.iter().collect();
+        entries.insert(place, &gone);
+        put_index(&source, "app", &app, &entries);
+        let rows = copy(kept(&source, &target)).await;
+        assert_eq!(
+            (rows[0].status, rows[0].referrers),
+            (CopyStatus::Degraded, 2)
+        );
+        let there = repository(&target.host, "m");
+        assert_eq!(there.referrers(&app.digest()).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_signature_of_the_destination_alone_is_not_overwritten() {
+    let (source, target) = (registry(true).await, registry(true).await);
+    let app = built("app", 100);
+    app.place(&source, "app", "v1");
+    let name = digest_tag(&app, ".sig");
+    let both = image("linux/amd64", &[noise("theirs", 50), noise("ours", 50)]);
+    let theirs = image("linux/amd64", &[noise("theirs", 50)]);
+    theirs.place(&source, "app", &name);
+    both.place(&target, "m", &name);
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(
+        (rows[0].status, rows[0].referrers),
+        (CopyStatus::Degraded, 0)
+    );
+    assert!(
+        rows[0]
+            .reason
+            .as_ref()
+            .unwrap()
+            .contains("`--force` replaces it")
+    );
+    let there = repository(&target.host, "m");
+    both.assert_at(&there, &name).await;
+    // What the source has added goes on top.
+    both.place(&source, "app", &name);
+    theirs.place(&target, "m", &name);
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(
+        (rows[0].status, rows[0].referrers),
+        (CopyStatus::Updated, 1)
+    );
+    both.assert_at(&there, &name).await;
+}
