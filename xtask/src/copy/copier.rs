@@ -1,6 +1,6 @@
 //! Copies one image to destinations that become known one after another; all of them share what is read of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::blob_cache::BlobCache;
 use super::error::SourceError;
@@ -50,6 +50,7 @@ impl Copier {
             image: Arc::clone(&self.image),
             options: Arc::clone(&self.options),
             listener,
+            before: Mutex::default(),
             destination,
         };
         task.run_image().await

@@ -42,28 +42,37 @@ pub(super) struct TagState {
     pub is_stale: bool,
 }
 
-/// Asks what `destination` lacks of `image`. With `force`, everything counts as missing.
+/// The digests that the tags of a destination have before the copy, in the order of the tags.
+pub(super) type Before = Result<Vec<Option<Digest>>, Error>;
+
+/// Asks what `destination` lacks of `image`. With `force`, everything counts as missing. `before` is what the tags are
+/// already known to name.
 pub(super) async fn diff(
     image: &SourceImage,
     destination: &Destination,
     policy: &Policy,
     tags_in_repository: usize,
     force: bool,
+    before: Option<Before>,
 ) -> Result<Diff, CopyError> {
     if !force && let Some(root) = listed::in_place(image, destination, policy).await? {
         let before = vec![Some(root.clone()); destination.tags.len()];
         return Ok(Diff::new(root, destination, before, force));
     }
-    // If one HEAD may be all that is needed, do not read the manifest.
-    let reads = policy.is_filter() || force || destination.has_no_tags_yet();
     let at_source = async {
-        match reads {
+        match reads_source(destination, policy, force) {
             true => image.filtered(policy).await.map(Some),
             false => image.digest().await.map(|_| None),
         }
     };
+    let at_destination = async {
+        match before {
+            Some(before) => before,
+            None => tags(destination).await,
+        }
+    };
     // Both sides at once: one may be as far away as the other.
-    let (before, filtered) = tokio::join!(tags(destination), at_source);
+    let (before, filtered) = tokio::join!(at_destination, at_source);
     let (before, mut filtered) = (before?, filtered?);
     let exists = before.iter().any(Option::is_some);
     if filtered.is_none() && !exists && !destination.tags.is_empty() {
@@ -125,8 +134,13 @@ pub(super) async fn diff(
     Ok(diff)
 }
 
+/// Whether the manifest is read at the source in any case. Otherwise one HEAD may be all that is needed.
+pub(super) fn reads_source(destination: &Destination, policy: &Policy, force: bool) -> bool {
+    policy.is_filter() || force || destination.has_no_tags_yet()
+}
+
 /// The digests that the tags of the destination have now, in the order of the tags.
-async fn tags(destination: &Destination) -> Result<Vec<Option<Digest>>, Error> {
+pub(super) async fn tags(destination: &Destination) -> Before {
     if destination.has_no_tags_yet() {
         return Ok(vec![None; destination.tags.len()]);
     }

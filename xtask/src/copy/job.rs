@@ -151,7 +151,7 @@ pub enum Mode {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub mode: Mode,
-    /// Images copied at once to each registry host; at least one.
+    /// Images copied at once to each registry host; at least one. Of those in place, more are looked at.
     pub concurrency: usize,
     /// Further tries of an upload that has to start again.
     pub retries: u32,

@@ -25,6 +25,13 @@ pub fn use_listings(jobs: &[Job]) {
     }
 }
 
+/// Whether listings tell of one side at least.
+pub(super) async fn is_any(image: &SourceImage, destination: &Destination) -> bool {
+    let there = destination.at_registry();
+    let (listed, is_listed_there) = tokio::join!(image.listed(), there.is_listed());
+    listed.is_some() || is_listed_there
+}
+
 /// The digest that all tags of the destination and the source's have, if listings tell of one side at least. A side
 /// that has none is asked for its tags.
 pub(super) async fn in_place(

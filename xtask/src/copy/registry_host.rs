@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use super::circuit_breaker::{CircuitBreaker, Turn};
-use super::limits::requests;
+use super::limits::{SMALL_BLOB, requests};
 use crate::machine;
 use crate::oci::{Descriptor, Digest};
 use crate::registry::{Error, Registry, Repository};
@@ -24,6 +24,8 @@ pub struct RegistryHost {
     registry: Registry,
     upload_limiter: Semaphore,
     request_limiter: Semaphore,
+    /// Small blobs on their way.
+    small_blobs: Semaphore,
     /// For each repository that was listed: whether it had no tags.
     empty: Mutex<HashMap<String, Arc<OnceCell<bool>>>>,
     /// Grows with the blobs of the run, by some hundred bytes each.
@@ -48,6 +50,7 @@ impl RegistryHost {
             registry,
             upload_limiter: Semaphore::new(UPLOADS),
             request_limiter: Semaphore::new(requests(machine::open_files())),
+            small_blobs: Semaphore::new(requests(machine::open_files())),
             empty: Mutex::default(),
             blobs: Mutex::default(),
             breaker: CircuitBreaker::default(),
@@ -67,6 +70,14 @@ impl RegistryHost {
     pub(super) async fn request<T>(&self, request: impl Future<Output = T>) -> T {
         let _permit = self.request_limiter.acquire().await;
         request.await
+    }
+
+    /// Waits until `blob` may be on its way; large ones have [`Self::upload`].
+    pub(super) async fn place_of(&self, blob: &Descriptor) -> Option<SemaphorePermit<'_>> {
+        match blob.size {
+            ..=SMALL_BLOB => self.small_blobs.acquire().await.ok(),
+            _ => None,
+        }
     }
 
     /// Runs the upload of a large blob.

@@ -3,6 +3,7 @@
 //! There is one [`CopyResult`] for each destination of each job, whatever happens.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::future::join_all;
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::blob_cache::BlobCache;
 use super::job::{Job, Options};
+use super::limits::LOOKS;
 use super::referrers::KnownReferrers;
 use super::registry_host::RegistryHost;
 use super::result::{CopyResult, CopyStatus, Event, Listener};
@@ -22,7 +24,11 @@ use crate::oci::RepositoryName;
 /// Tasks for one registry host. Tokio does not poll tasks in the order they were spawned, so whichever gets a permit
 /// runs the oldest entry.
 struct HostQueue {
-    permits: Semaphore,
+    /// As many as copies at first; more while what is looked at is in place.
+    looks: Semaphore,
+    /// By how many places `looks` may still grow.
+    spare_looks: AtomicUsize,
+    copies: Semaphore,
     waiting: Mutex<VecDeque<Waiting>>,
 }
 
@@ -30,6 +36,24 @@ struct HostQueue {
 type Waiting = (usize, Task, Arc<KnownReferrers>);
 
 impl HostQueue {
+    /// For so many copies at once; at least one.
+    fn new(copies: usize) -> HostQueue {
+        let copies = copies.max(1);
+        HostQueue {
+            looks: Semaphore::new(copies),
+            spare_looks: AtomicUsize::new(LOOKS.saturating_sub(copies)),
+            copies: Semaphore::new(copies),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// An image was in place, which cost hardly anything: two more may be looked at.
+    fn widen(&self) {
+        let take = |spare: usize| Some(spare.saturating_sub(2));
+        let spare = self.spare_looks.fetch_update(Relaxed, Relaxed, take);
+        self.looks.add_permits(spare.unwrap_or_default().min(2));
+    }
+
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.waiting.lock().expect("no holder panics")
     }
@@ -52,12 +76,8 @@ pub async fn run(
             .or_default() += destination.tags.len();
         let host = &destination.host;
         hosts.insert(host.name.clone(), Arc::clone(host));
-        queues.entry(host.name.clone()).or_insert_with(|| {
-            Arc::new(HostQueue {
-                permits: Semaphore::new(options.concurrency.max(1)),
-                waiting: Mutex::default(),
-            })
-        });
+        let queue = || Arc::new(HostQueue::new(options.concurrency));
+        queues.entry(host.name.clone()).or_insert_with(queue);
     }
     let cache = BlobCache::new(Arc::clone(&listener));
     let options = Arc::new(options.clone());
@@ -75,6 +95,7 @@ pub async fn run(
                 image: Arc::clone(&image),
                 options: Arc::clone(&options),
                 listener: Arc::clone(&listener),
+                before: Mutex::default(),
                 destination,
             };
             let queue = Arc::clone(&queues[&task.destination.host.name]);
@@ -82,11 +103,16 @@ pub async fn run(
                 .waiting()
                 .push_back((index, task, Arc::clone(&referrers)));
             tasks.spawn(async move {
-                let _permit = queue.permits.acquire().await;
+                let _place = queue.looks.acquire().await;
                 let next = queue.waiting().pop_front();
                 let (index, task, known) = next.expect("each task adds one entry and takes one");
                 // Boxed, so that the thousands that may wait take little memory.
-                (index, Box::pin(with_referrers::run(task, &known)).await)
+                let copy = Box::pin(with_referrers::run(task, &known, &queue.copies));
+                let result = copy.await;
+                if result.status == CopyStatus::Equal {
+                    queue.widen();
+                }
+                (index, result)
             });
         }
     }

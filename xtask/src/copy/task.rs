@@ -1,17 +1,18 @@
 //! Copies one image to one destination: diff, upload, and both again if the registry lost something that it claimed to
 //! have, or refuses the attestations.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
-use super::diff::{Diff, TagState, diff};
+use super::diff::{self, Before, Diff, TagState, diff};
 use super::error::{CopyError, SourceError};
 use super::filter;
 use super::job::{Attestations, Destination, Job, MissingPlatform, Mode, Options, Policy, Source};
+use super::listed;
 use super::result::{Bytes, Change, CopyResult, CopyStatus, Listener, TagDiff};
 use super::source::SourceImage;
 use super::upload::{Uploader, is_refusal};
-use crate::oci::Manifest;
+use crate::oci::{Digest, Manifest};
 use crate::registry::Error;
 
 /// How often everything is copied again after the registry said that something it had is missing.
@@ -24,9 +25,43 @@ pub(super) struct Task {
     pub destination: Destination,
     pub options: Arc<Options>,
     pub listener: Arc<dyn Listener>,
+    /// What [`Task::look_at_destination`] has found, for the first diff.
+    pub before: Mutex<Option<Before>>,
 }
 
 impl Task {
+    /// Asks what the image is at the source, unless its listing tells.
+    pub async fn look_at_source(&self) -> Result<Digest, SourceError> {
+        let image = &self.image;
+        if diff::reads_source(&self.destination, &image.job.policy, self.options.force) {
+            return Ok(image.root().await?.digest().clone());
+        }
+        image.seen().await
+    }
+
+    /// Asks what the tags name at the destination, unless listings tell.
+    pub async fn look_at_destination(&self) {
+        if !listed::is_any(&self.image, &self.destination).await {
+            let before = diff::tags(&self.destination).await;
+            *self.before() = Some(before);
+        }
+    }
+
+    /// Whether the look found all tags to name the image that is `seen` at the source.
+    pub fn is_seen_in_place(&self, seen: &Digest) -> bool {
+        let is_changed = self.options.force || self.image.job.policy.is_filter();
+        match &*self.before() {
+            Some(Ok(before)) if !is_changed && !before.is_empty() => {
+                before.iter().all(|it| it.as_ref() == Some(seen))
+            }
+            _ => false,
+        }
+    }
+
+    fn before(&self) -> MutexGuard<'_, Option<Before>> {
+        self.before.lock().expect("no holder panics")
+    }
+
     /// Copies the image, with tries again, and counts its bytes.
     pub async fn copy_image(&self, bytes: &mut Bytes) -> Result<Diff, CopyError> {
         let mut copied = self.try_once(bytes).await;
@@ -56,11 +91,16 @@ impl Task {
         let start = Instant::now();
         let (policy, force) = (&self.image.job.policy, self.options.force);
         let (destination, count) = (&self.destination, self.tags_in_repository);
-        let diff = diff(&self.image, destination, policy, count, force)
-            .await
-            .ok()?;
+        let before = self.before().take();
+        let diff = diff(&self.image, destination, policy, count, force, before);
+        let diff = Box::pin(diff).await.ok()?;
         let is_in_place = diff.manifests.is_empty();
         is_in_place.then(|| self.told(Ok(diff), Bytes::default(), start))
+    }
+
+    /// The result of an image that could not be copied.
+    pub fn failed(&self, error: CopyError) -> CopyResult {
+        self.told(Err(error), Bytes::default(), Instant::now())
     }
 
     fn told(&self, copied: Result<Diff, CopyError>, bytes: Bytes, start: Instant) -> CopyResult {
@@ -100,14 +140,11 @@ impl Task {
     /// Copies the image once, and tells the registry's health how that ended.
     async fn try_once(&self, bytes: &mut Bytes) -> Result<Diff, CopyError> {
         let (host, start) = (&self.destination.host, Instant::now());
-        let copied = match (host.circuit_open(), self.options.timeout) {
-            (Some(error), _) => return Err(error.into()),
-            (None, None) => self.copy(bytes).await,
-            (None, Some(limit)) => match tokio::time::timeout(limit, self.copy(bytes)).await {
-                Ok(copied) => copied,
-                Err(_) => Err(CopyError::TimedOut(limit)),
-            },
-        };
+        if let Some(error) = host.circuit_open() {
+            return Err(error.into());
+        }
+        let copied = within(self.options.timeout, self.copy(bytes)).await;
+        let copied = copied.flatten();
         match &copied {
             Ok(_) => host.record(start, Ok(())),
             Err(CopyError::Destination(error)) => host.record(start, Err(error)),
@@ -129,7 +166,7 @@ impl Task {
         }
         match self.copy_under(policy, &self.destination, bytes).await {
             Err(error) if policy.attestations == Attestations::Auto && is_refusal(&error) => {
-                self.copy_without_attestations(error, bytes).await
+                Box::pin(self.copy_without_attestations(error, bytes)).await
             }
             copied => copied,
         }
@@ -174,14 +211,10 @@ impl Task {
     ) -> Result<Diff, CopyError> {
         let mut force = self.options.force;
         for round in 0.. {
-            let mut diff = diff(
-                &self.image,
-                destination,
-                policy,
-                self.tags_in_repository,
-                force,
-            )
-            .await?;
+            let (count, before) = (self.tags_in_repository, self.before().take());
+            // Boxed, as it is larger than what holds its size while the blobs travel.
+            let diff = diff(&self.image, destination, policy, count, force, before);
+            let mut diff = Box::pin(diff).await?;
             if round > 0 {
                 // The registry claimed to have these: do not trust it, nor another task that asked before.
                 let manifests = diff.manifests.iter().map(Manifest::digest);
@@ -241,6 +274,18 @@ impl Task {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What comes of `work` in that time, if it has a limit.
+pub(super) async fn within<T>(
+    limit: Option<Duration>,
+    work: impl Future<Output = T>,
+) -> Result<T, CopyError> {
+    let Some(limit) = limit else {
+        return Ok(work.await);
+    };
+    let ended = tokio::time::timeout(limit, work).await;
+    ended.map_err(|_| CopyError::TimedOut(limit))
 }
 
 impl CopyResult {

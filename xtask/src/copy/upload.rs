@@ -177,7 +177,10 @@ impl Uploader<'_> {
         let transfer = match locations.contains(path) {
             true => Ok(Transfer::Skipped),
             // Boxed, so that those that wait take little memory.
-            false => Box::pin(self.mount_or_upload(&blob, &locations, &progress)).await,
+            false => {
+                let _place = self.destination.host.place_of(&blob).await;
+                Box::pin(self.mount_or_upload(&blob, &locations, &progress)).await
+            }
         };
         if transfer.is_ok() {
             locations.add(path);
@@ -269,7 +272,8 @@ impl Uploader<'_> {
                 .upload_bytes(&blob.digest, Some(session), bytes);
             return Ok(host.request(upload).await?);
         }
-        let upload = async {
+        // Boxed, because the many small ones would hold its size.
+        let upload = Box::pin(async {
             let spool = spool();
             let (progress, mut position) = (Arc::clone(progress), 0);
             let body = spool.follow().inspect(move |piece| {
@@ -281,7 +285,7 @@ impl Uploader<'_> {
                 Error::Source(reason) => CopyError::Source(spool.stream_error(reason)),
                 error => CopyError::Destination(error),
             })
-        };
+        });
         host.upload(upload).await
     }
 }

@@ -4,27 +4,26 @@
 //! some, a tag is set only when they are there.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
 
 use super::error::{CopyError, SourceError};
 use super::job::{Destination, Mode, Referrers as Wanted, Source};
 use super::referrer_list::{self, Extended};
 use super::referrers::{KnownReferrers, Referrer, ReferrerName, Referrers};
 use super::result::{Bytes, CopyResult, CopyStatus};
-use super::task::Task;
+use super::task::{Task, within};
 use crate::oci::{Content, Digest, Manifest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
-/// Copies the image and its referrers.
-pub(super) async fn run(task: Task, known: &KnownReferrers) -> CopyResult {
-    let job = &task.image.job;
-    let (Source::Registry { repository, .. }, Wanted::Keep) = (&job.source, job.policy.referrers)
-    else {
+/// Copies the image and its referrers. What is to be copied waits for one of the `places`; a look does not.
+pub(super) async fn run(task: Task, known: &KnownReferrers, places: &Semaphore) -> CopyResult {
+    let Source::Registry { repository, .. } = &task.image.job.source else {
+        let _place = places.acquire().await;
         return task.run_image().await;
     };
-    if task.destination.host.circuit_open().is_some() {
-        return task.run_image().await;
-    }
     let mut copies = Copies {
         task: &task,
         known,
@@ -36,18 +35,26 @@ pub(super) async fn run(task: Task, known: &KnownReferrers) -> CopyResult {
         problems: Vec::new(),
         failure: None,
     };
-    let copied = copies.run();
-    match task.options.timeout {
-        None => copied.await,
-        Some(limit) => match tokio::time::timeout(limit, copied).await {
-            Ok(result) => result,
-            Err(_) => CopyResult {
-                reason: Some(CopyError::TimedOut(limit).to_string()),
-                ..CopyResult::unfinished(job, &task.destination)
-            },
-        },
-    }
+    let limit = task.options.timeout;
+    let begun = Instant::now();
+    let looked = within(limit, Box::pin(copies.look())).await;
+    let looked = looked.unwrap_or_else(|error| Err(Box::new(task.failed(error))));
+    let (seen, of_image) = match looked {
+        Ok(looked) => looked,
+        Err(ended) => return *ended,
+    };
+    let left = limit.map(|it| it.saturating_sub(begun.elapsed()));
+    let nothing_refers = of_image.is_none_or(|it| it.found.is_empty());
+    let _place = match task.is_seen_in_place(&seen) && nothing_refers {
+        true => None,
+        false => places.acquire().await.ok(),
+    };
+    let copied = within(left, copies.run(of_image)).await;
+    copied.unwrap_or_else(|_| task.failed(CopyError::TimedOut(limit.unwrap_or_default())))
 }
+
+/// A look: what the image is at the source, and what refers to it there if that is wanted; or the end.
+type Looked<'t> = Result<(Digest, Option<&'t Referrers>), Box<CopyResult>>;
 
 struct Copies<'t> {
     task: &'t Task,
@@ -68,21 +75,40 @@ struct Copies<'t> {
 }
 
 impl<'t> Copies<'t> {
-    async fn run(&mut self) -> CopyResult {
-        let (task, image) = (self.task, &self.task.image);
-        if image.seen().await.is_err() {
-            return task.run_image().await;
+    /// Asks both sides at once, as one may be as far away as the other.
+    async fn look(&mut self) -> Looked<'t> {
+        let (task, image, known) = (self.task, &self.task.image, self.known);
+        if task.destination.host.circuit_open().is_some() {
+            return Err(Box::new(task.run_image().await));
         }
-        let of_image = match self.known.of_image(image).await {
-            Ok((_, of_image)) => of_image,
+        let at_source = async {
+            let seen = task.look_at_source().await?;
+            let of_image = match image.job.policy.referrers {
+                Wanted::Keep => Some(known.of_image(image).await),
+                Wanted::Strip => None,
+            };
+            Ok::<_, SourceError>((seen, of_image))
+        };
+        let (at_source, ()) = tokio::join!(at_source, task.look_at_destination());
+        let (seen, of_image) = at_source.map_err(|error| Box::new(task.failed(error.into())))?;
+        match of_image.transpose() {
+            Ok(of_image) => Ok((seen, of_image.map(|(_, found)| found))),
             Err(error) => {
                 self.fails(error.into());
-                return self.tell(CopyResult::unfinished(&image.job, &task.destination));
+                let result = CopyResult::unfinished(&image.job, &task.destination);
+                Err(Box::new(self.tell(result)))
             }
+        }
+    }
+
+    async fn run(&mut self, of_image: Option<&Referrers>) -> CopyResult {
+        let (task, image) = (self.task, &self.task.image);
+        let Some(of_image) = of_image else {
+            return task.run_image().await;
         };
         if of_image.found.is_empty() {
             let result = task.run_image().await;
-            self.all(&result).await;
+            Box::pin(self.all(&result)).await;
             return self.tell(result);
         }
         let there = match task.options.mode {
@@ -90,11 +116,11 @@ impl<'t> Copies<'t> {
             Mode::Apply => task.in_place().await,
         };
         if let Some(result) = there {
-            self.all(&result).await;
+            Box::pin(self.all(&result)).await;
             return self.tell(result);
         }
         let mut result = self.with(Vec::new()).run_image().await;
-        self.all(&result).await;
+        Box::pin(self.all(&result)).await;
         if self.failure.is_none() && result.digest.is_some() {
             let bytes = result.bytes;
             result = task.run_image().await;
@@ -120,6 +146,7 @@ impl<'t> Copies<'t> {
             },
             options: Arc::clone(&task.options),
             listener: Arc::clone(&task.listener),
+            before: Mutex::default(),
         }
     }
 

@@ -56,7 +56,8 @@ impl Repository {
     async fn digests<'l>(&self, listed: &'l Listed) -> Option<&'l HashMap<Tag, Digest>> {
         let read = || async {
             let wanted = std::mem::take(&mut *listed.wanted.lock().expect("no holder panics"));
-            self.list_digests(&wanted).await
+            // Boxed, because most images wait for no listing, and each would hold its size.
+            Box::pin(self.list_digests(&wanted)).await
         };
         listed.digests.get_or_init(read).await.as_ref()
     }

@@ -149,7 +149,7 @@ fn many_for_one(rule: &Rule, copies: &mut [ImageCopy]) -> Vec<CopyResult> {
 type Listed = HashMap<RepositoryName, Result<TagList, Unavailable>>;
 
 /// Lists that are read at a time: of one registry, and in all. A list may be long, and a registry slow.
-const LISTS_OF_A_HOST: usize = 8;
+const LISTS_OF_A_HOST: usize = 32;
 const LISTS: usize = 64;
 
 /// The tags of every source, each asked once, and only if it has to be listed; or why it cannot be read.
