@@ -165,3 +165,40 @@ async fn one_image_at_a_time_when_asked_for() {
     let one = [&Method::HEAD, &Method::GET, &Method::PUT];
     assert_eq!(methods, [one, one, one].concat());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_place_is_looked_at_side_by_side_also_by_one_image_at_a_time() {
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let there = FakeRegistry::start(Behavior::default()).await;
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
+    for tag in TAGS {
+        fixture
+            .publish(&format!("source.io/app:{tag}"), &["linux/amd64"])
+            .await;
+    }
+    fixture.write("images.yaml", "source.io/app: one.io/app");
+    let run = fixture.sync(&["images.yaml"]).await;
+    run.expect(0, &["done"]);
+    let [first, second, third] = TAGS.map(|tag| format!("/manifests/{tag}"));
+    // The second image waits for both sides, and the third does not wait for it.
+    let more = [(&source, &second), (&there, &second), (&there, &third)];
+    let more = more.map(|(registry, path)| {
+        let asked = registry.count(Method::HEAD, path);
+        (registry, asked + 1, path)
+    });
+    source.fault(Method::HEAD, &second, Fault::Silence);
+    there.fault(Method::HEAD, &second, Fault::Silence);
+    let mut child = fixture
+        .command(&["images.yaml", "--proc", "1"])
+        .spawn()
+        .unwrap();
+    for (registry, times, path) in more {
+        registry.asked_times(times, Method::HEAD, path).await;
+    }
+    // Each was asked, and none was given up and asked again.
+    for (registry, times, path) in more {
+        assert_eq!(registry.count(Method::HEAD, path), times);
+    }
+    assert_eq!(there.count(Method::PUT, &first), 1);
+    child.kill().await.unwrap();
+}
