@@ -26,6 +26,7 @@ mod task;
 mod tree;
 mod upload;
 mod with_referrers;
+mod written;
 
 pub use copier::Copier;
 pub use job::{

@@ -1,12 +1,11 @@
 //! The bytes of a blob while they are copied: one writer, any number of followers, each at its own pace.
 //!
 //! The writer reads the source once, as fast as it can, into a temporary file that has no name; a follower streams what
-//! is there, waits for more, and may start again at byte 0: a retry at one destination costs the source nothing. A
-//! follower's stream ends without an error only after the blob's digest was verified.
+//! is there, waits for more, and may start again at byte 0: a retry at one destination costs the source nothing. Who keeps
+//! up is served before the file, and reads nothing of it. A follower's stream ends without an error only after the blob's digest was verified.
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -17,16 +16,17 @@ use tokio::sync::watch;
 use super::error::SourceError;
 use super::limits::{Limits, Reservation, SMALL_BLOB};
 use super::result::{Event, Listener};
+use super::written::Written;
 use crate::buffer::{self, Buffer};
 use crate::machine;
 use crate::oci::Descriptor;
 use crate::registry::{Blob, Repository};
 
-/// Bytes that are read or written at once; every follower holds one piece.
+/// Bytes that are read from the file at once; every follower holds one piece.
 const PIECE: u64 = buffer::SIZE as u64;
 
-/// Pieces that stay in memory behind the writer: a follower that keeps up reads nothing from the file.
-const RECENT: usize = 2;
+/// Bytes that are written to the file at once, at least.
+const STORED_AT_ONCE: u64 = 512 << 10;
 
 /// One blob, filling or full.
 pub(super) struct Spool {
@@ -47,35 +47,6 @@ enum State {
     Filling(Written),
     Full,
     Failed(SourceError),
-}
-
-/// What followers can read so far.
-#[derive(Default)]
-struct Written {
-    /// In bytes.
-    length: u64,
-    /// The last pieces, oldest first.
-    recent: VecDeque<Bytes>,
-}
-
-impl Written {
-    fn push(&mut self, piece: Bytes) {
-        self.length += piece.len() as u64;
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(piece);
-    }
-
-    /// The bytes from `position` to the end of their piece, if they are in memory.
-    fn recent(&self, position: u64) -> Option<Bytes> {
-        let mut start = self.length;
-        self.recent.iter().rev().find_map(|piece| {
-            start -= piece.len() as u64;
-            let skip = position.checked_sub(start)?;
-            Some(piece.slice(skip as usize..))
-        })
-    }
 }
 
 impl Spool {
@@ -165,15 +136,13 @@ impl Spool {
                     |state: &State| !matches!(state, State::Filling(it) if it.length <= position);
                 let (ready, recent) =
                     match &*state.wait_for(has_more).await.map_err(io::Error::other)? {
-                        State::Filling(written) => (written.length, written.recent(position)),
+                        State::Filling(written) => (written.stored, written.recent(position)),
                         State::Full => (spool.blob.size, None),
                         State::Failed(error) => return Err(io::Error::other(error.clone())),
                     };
-                if ready == position {
-                    return Ok(None);
-                }
                 let piece = match recent {
                     Some(piece) => piece,
+                    None if ready == position => return Ok(None),
                     None => spool.read(position, (ready - position).min(PIECE)).await?,
                 };
                 let next = position + piece.len() as u64;
@@ -273,34 +242,40 @@ impl Writer {
     }
 
     async fn copy_to_file(&self, mut reader: Blob, file: &Arc<File>) -> Result<(), SourceError> {
-        let mut position = 0;
-        let mut buffer = BytesMut::new();
+        let mut waiting = Vec::new();
+        let mut bytes = 0;
         let mut is_end = false;
         while !is_end && self.spool.strong_count() > 0 {
-            let chunk = reader.chunk().await?;
-            is_end = chunk.is_none();
-            if buffer.is_empty() {
-                buffer.reserve(2 * PIECE as usize);
+            match reader.chunk().await? {
+                Some(chunk) => {
+                    self.report_read(&chunk);
+                    bytes += chunk.len() as u64;
+                    waiting.push(chunk.clone());
+                    self.written(|written| written.push(chunk));
+                }
+                None => is_end = true,
             }
-            buffer.extend_from_slice(&chunk.unwrap_or_default());
-            if buffer.len() as u64 >= PIECE || is_end {
-                let piece = buffer.split().freeze();
-                let (file, written) = (Arc::clone(file), piece.clone());
-                blocking(move || file.write_all_at(&written, position))
+            if bytes >= STORED_AT_ONCE || is_end {
+                let (file, pieces) = (Arc::clone(file), std::mem::take(&mut waiting));
+                blocking(move || write_all(&file, &pieces))
                     .await
                     .map_err(|error| no_spool(&self.blob, error.to_string()))?;
-                position += piece.len() as u64;
-                self.report_read(&piece);
-                self.update(|spool| {
-                    spool.state.send_modify(|state| {
-                        if let State::Filling(written) = state {
-                            written.push(piece);
-                        }
-                    });
-                });
+                bytes = 0;
+                self.written(Written::store);
             }
         }
         Ok(())
+    }
+
+    /// Changes what followers can read.
+    fn written(&self, change: impl FnOnce(&mut Written)) {
+        self.update(|spool| {
+            spool.state.send_modify(|state| {
+                if let State::Filling(written) = state {
+                    change(written);
+                }
+            });
+        });
     }
 
     fn report_read(&self, piece: &Bytes) {
@@ -320,6 +295,23 @@ impl Writer {
     }
 }
 
+/// Appends the pieces to the file.
+fn write_all(mut file: &File, pieces: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice> = pieces.iter().map(|it| IoSlice::new(it)).collect();
+    let mut left = &mut slices[..];
+    // Without those that are empty, which would look like a full disk.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 fn no_spool(blob: &Descriptor, reason: String) -> SourceError {
     SourceError::NoSpool {
         directory: tempfile::env::temp_dir().display().to_string(),
@@ -335,4 +327,24 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_gets_every_piece() {
+        let file = tempfile::tempfile().unwrap();
+        let piece = |length: u8| Bytes::from(vec![length; length.into()]);
+        let many: Vec<Bytes> = (0..3000).map(|_| piece(3)).collect();
+        write_all(&file, &many).unwrap();
+        write_all(&file, &[piece(0), piece(2), piece(0)]).unwrap();
+        write_all(&file, &[]).unwrap();
+        let mut read = vec![0; 9002];
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(read[..9000], many.concat());
+        assert_eq!(read[9000..], [2, 2]);
+        assert_eq!(file.metadata().unwrap().len(), 9002);
+    }
 }
