@@ -12,6 +12,7 @@ mod diff;
 mod error;
 mod filter;
 mod job;
+mod known_blobs;
 mod limits;
 mod listed;
 mod pending;

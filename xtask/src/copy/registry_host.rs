@@ -1,6 +1,4 @@
 //! A registry as the target of copies: its limits, the blobs it is known to have, and its circuit breaker.
-//!
-//! At most one upload of a blob runs at a time; another task that needs the blob waits, then finds or mounts it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use super::circuit_breaker::{CircuitBreaker, Turn};
+use super::known_blobs::{BlobLocations, KnownBlobs};
 use super::limits::{SMALL_BLOB, requests};
 use crate::machine;
 use crate::oci::{Descriptor, Digest};
@@ -28,19 +27,8 @@ pub struct RegistryHost {
     small_blobs: Semaphore,
     /// For each repository that was listed: whether it had no tags.
     empty: Mutex<HashMap<String, Arc<OnceCell<bool>>>>,
-    /// Grows with the blobs of the run, by some hundred bytes each.
-    blobs: Mutex<HashMap<Digest, Arc<BlobLocations>>>,
+    blobs: KnownBlobs,
     breaker: CircuitBreaker,
-}
-
-/// The repositories of this registry that are known to have one blob.
-#[derive(Default)]
-pub(super) struct BlobLocations {
-    repositories: Mutex<Vec<String>>,
-    /// Held while the blob is uploaded.
-    pub upload_lock: tokio::sync::Mutex<()>,
-    /// Those to which the blob is on its way, with what is held meanwhile.
-    on_its_way: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl RegistryHost {
@@ -52,7 +40,7 @@ impl RegistryHost {
             request_limiter: Semaphore::new(requests(machine::open_files())),
             small_blobs: Semaphore::new(requests(machine::open_files())),
             empty: Mutex::default(),
-            blobs: Mutex::default(),
+            blobs: KnownBlobs::default(),
             breaker: CircuitBreaker::default(),
         })
     }
@@ -106,7 +94,7 @@ impl RegistryHost {
     }
 
     pub(super) fn blob(&self, digest: &Digest) -> Arc<BlobLocations> {
-        Arc::clone(lock(&self.blobs).entry(digest.clone()).or_default())
+        self.blobs.of(digest)
     }
 
     /// Whether the repository at `path` has the blob.
@@ -146,40 +134,6 @@ impl RegistryHost {
     /// Whether a registry that cannot be reached now has answered before.
     fn is_good(&self, error: &Error) -> bool {
         error.is_unreachable() && self.registry.has_answered()
-    }
-}
-
-impl BlobLocations {
-    pub fn contains(&self, path: &str) -> bool {
-        lock(&self.repositories).iter().any(|it| it == path)
-    }
-
-    /// Another repository than `path`, to mount the blob from.
-    pub fn mount_source(&self, path: &str) -> Option<String> {
-        lock(&self.repositories)
-            .iter()
-            .find(|it| *it != path)
-            .cloned()
-    }
-
-    pub fn add(&self, path: &str) {
-        if !self.contains(path) {
-            lock(&self.repositories).push(path.to_owned());
-        }
-    }
-
-    /// What is held while the blob is brought to the repository at `path`.
-    pub fn way_to(&self, path: &str) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(lock(&self.on_its_way).entry(path.to_owned()).or_default())
-    }
-
-    /// Nobody who comes from now on has to wait.
-    pub fn end_way_to(&self, path: &str) {
-        lock(&self.on_its_way).remove(path);
-    }
-
-    pub fn invalidate(&self) {
-        lock(&self.repositories).clear();
     }
 }
 

@@ -3,12 +3,11 @@
 //! There is one [`CopyResult`] for each destination of each job, whatever happens.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::blob_cache::BlobCache;
 use super::job::{Job, Options};
@@ -21,41 +20,85 @@ use super::task::Task;
 use super::with_referrers;
 use crate::oci::RepositoryName;
 
-/// Tasks for one registry host. Tokio does not poll tasks in the order they were spawned, so whichever gets a permit
-/// runs the oldest entry.
-struct HostQueue {
-    /// As many as copies at first; more while what is looked at is in place.
-    looks: Semaphore,
-    /// By how many places `looks` may still grow.
-    spare_looks: AtomicUsize,
-    copies: Semaphore,
-    waiting: Mutex<VecDeque<Waiting>>,
+/// An image for one destination, with the place of its result and what is known of its referrers.
+struct Waiting {
+    index: usize,
+    task: Task,
+    known: Arc<KnownReferrers>,
 }
 
-/// A task, with the place of its result and what is known of its image's referrers.
-type Waiting = (usize, Task, Arc<KnownReferrers>);
+/// The images for one registry host.
+struct HostQueue {
+    host: Arc<RegistryHost>,
+    /// The oldest first.
+    waiting: VecDeque<Waiting>,
+    running: usize,
+    /// How many may run: as many as copies at first, more while what is looked at is in place.
+    looks: usize,
+    copies: Arc<Semaphore>,
+}
 
-impl HostQueue {
-    /// For so many copies at once; at least one.
-    fn new(copies: usize) -> HostQueue {
-        let copies = copies.max(1);
-        HostQueue {
-            looks: Semaphore::new(copies),
-            spare_looks: AtomicUsize::new(LOOKS.saturating_sub(copies)),
-            copies: Semaphore::new(copies),
-            waiting: Mutex::default(),
+/// Starts the images of all hosts. Those that wait are no tasks yet, because there may be thousands.
+#[derive(Default)]
+struct Queues {
+    queues: Vec<HostQueue>,
+    tasks: JoinSet<(usize, CopyResult)>,
+    /// Whose queue each task is of.
+    of_task: HashMap<Id, usize>,
+}
+
+impl Queues {
+    /// The queue of `host`, which copies so many images at once; at least one.
+    fn of(&mut self, host: &Arc<RegistryHost>, copies: usize) -> &mut HostQueue {
+        let found = self.queues.iter().position(|it| it.host.name == host.name);
+        let number = found.unwrap_or_else(|| {
+            let copies = copies.max(1);
+            self.queues.push(HostQueue {
+                host: Arc::clone(host),
+                waiting: VecDeque::new(),
+                running: 0,
+                looks: copies,
+                copies: Arc::new(Semaphore::new(copies)),
+            });
+            self.queues.len() - 1
+        });
+        &mut self.queues[number]
+    }
+
+    /// Starts what may run of each host.
+    fn start_all(&mut self) {
+        (0..self.queues.len()).for_each(|number| self.start(number));
+    }
+
+    fn start(&mut self, number: usize) {
+        let queue = &mut self.queues[number];
+        while queue.running < queue.looks
+            && let Some(Waiting { index, task, known }) = queue.waiting.pop_front()
+        {
+            queue.running += 1;
+            let copies = Arc::clone(&queue.copies);
+            let copy = async move { (index, with_referrers::run(task, &known, &copies).await) };
+            let id = self.tasks.spawn(copy).id();
+            self.of_task.insert(id, number);
         }
     }
 
-    /// An image was in place, which cost hardly anything: two more may be looked at.
-    fn widen(&self) {
-        let take = |spare: usize| Some(spare.saturating_sub(2));
-        let spare = self.spare_looks.fetch_update(Relaxed, Relaxed, take);
-        self.looks.add_permits(spare.unwrap_or_default().min(2));
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
-        self.waiting.lock().expect("no holder panics")
+    /// The next result with its place, after which others have started; nothing for a panic, which the panic hook has
+    /// printed.
+    async fn next(&mut self) -> Option<Option<(usize, CopyResult)>> {
+        let (id, ended) = match self.tasks.join_next_with_id().await? {
+            Ok((id, ended)) => (id, Some(ended)),
+            Err(error) => (error.id(), None),
+        };
+        let number = self.of_task.remove(&id)?;
+        let queue = &mut self.queues[number];
+        queue.running -= 1;
+        // A look that found the image in place cost hardly anything: two more may be taken.
+        if matches!(&ended, Some((_, result)) if result.status == CopyStatus::Equal) {
+            queue.looks = queue.looks.max((queue.looks + 2).min(LOOKS));
+        }
+        self.start(number);
+        Some(ended)
     }
 }
 
@@ -68,28 +111,22 @@ pub async fn run(
     cancel: impl Future<Output = ()>,
 ) -> Vec<CopyResult> {
     let mut tags_in_repository: HashMap<RepositoryName, usize> = HashMap::new();
-    let mut queues: HashMap<String, Arc<HostQueue>> = HashMap::new();
-    let mut hosts: HashMap<String, Arc<RegistryHost>> = HashMap::new();
     for destination in jobs.iter().flat_map(|job| &job.destinations) {
-        *tags_in_repository
-            .entry(destination.repository.clone())
-            .or_default() += destination.tags.len();
-        let host = &destination.host;
-        hosts.insert(host.name.clone(), Arc::clone(host));
-        let queue = || Arc::new(HostQueue::new(options.concurrency));
-        queues.entry(host.name.clone()).or_insert_with(queue);
+        let tags = tags_in_repository.entry(destination.repository.clone());
+        *tags.or_default() += destination.tags.len();
     }
     let cache = BlobCache::new(Arc::clone(&listener));
     let options = Arc::new(options.clone());
-    let mut results = Vec::new();
-    let mut tasks = JoinSet::new();
+    let mut results = Vec::with_capacity(jobs.iter().map(|job| job.destinations.len()).sum());
+    let mut queues = Queues::default();
     for job in jobs {
         let destinations = job.destinations.clone();
         let image = SourceImage::new(job, Arc::clone(&cache), options.retries);
-        let referrers = Arc::new(KnownReferrers::default());
+        let known = Arc::new(KnownReferrers::default());
         for destination in destinations {
             let index = results.len();
             results.push(CopyResult::unfinished(&image.job, &destination));
+            let queue = queues.of(&destination.host, options.concurrency);
             let task = Task {
                 tags_in_repository: tags_in_repository[&destination.repository],
                 image: Arc::clone(&image),
@@ -98,47 +135,33 @@ pub async fn run(
                 before: Mutex::default(),
                 destination,
             };
-            let queue = Arc::clone(&queues[&task.destination.host.name]);
-            queue
-                .waiting()
-                .push_back((index, task, Arc::clone(&referrers)));
-            tasks.spawn(async move {
-                let _place = queue.looks.acquire().await;
-                let next = queue.waiting().pop_front();
-                let (index, task, known) = next.expect("each task adds one entry and takes one");
-                // Boxed, so that the thousands that may wait take little memory.
-                let copy = Box::pin(with_referrers::run(task, &known, &queue.copies));
-                let result = copy.await;
-                if result.status == CopyStatus::Equal {
-                    queue.widen();
-                }
-                (index, result)
-            });
+            let known = Arc::clone(&known);
+            queue.waiting.push_back(Waiting { index, task, known });
         }
     }
+    queues.start_all();
     let mut cancel = std::pin::pin!(cancel);
     let reason = loop {
         tokio::select! {
             biased;
             () = &mut cancel => break "interrupted",
-            ended = tasks.join_next() => match ended {
-                Some(Ok((index, result))) => {
+            ended = queues.next() => match ended {
+                Some(Some((index, result))) => {
                     listener.on_event(Event::Finished { result: &result });
                     results[index] = result;
                 }
-                // A panic, which the panic hook has printed.
-                Some(Err(_)) => {}
+                Some(None) => {}
                 None => break "internal error",
             }
         }
     };
-    while let Some(ended) = tasks.try_join_next() {
+    while let Some(ended) = queues.tasks.try_join_next() {
         if let Ok((index, result)) = ended {
             results[index] = result;
         }
     }
-    tasks.shutdown().await;
-    join_all(hosts.values().map(|host| host.cancel_uploads())).await;
+    queues.tasks.shutdown().await;
+    join_all(queues.queues.iter().map(|it| it.host.cancel_uploads())).await;
     for result in &mut results {
         if result.status == CopyStatus::Failed && result.reason.is_none() {
             result.reason = Some(reason.to_owned());

@@ -253,7 +253,7 @@ impl Resolved {
         to: Vec<(RepositoryName, Vec<Tag>)>,
         registries: &Registries,
     ) -> Vec<Destination> {
-        let mut destinations = Vec::new();
+        let mut destinations = Vec::with_capacity(to.len());
         for (repository, tags) in to {
             let connection = registries.of(&repository);
             let destination = Destination {
