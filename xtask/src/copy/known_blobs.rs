@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::oci::Digest;
 
 /// So many are remembered, at some hundred bytes each. Most belong to one image alone and are never asked for again.
-const MOST: usize = 16_384;
+const MOST: usize = 8192;
 
 /// Forgets what was not asked for lately, so that it does not grow with the images of the run. What is forgotten is
 /// asked of the registry again.

@@ -1,8 +1,9 @@
 //! The bytes of a blob while they are copied: one writer, any number of followers, each at its own pace.
 //!
 //! The writer reads the source once, as fast as it can, into a temporary file that has no name; a follower streams what
-//! is there, waits for more, and may start again at byte 0: a retry at one destination costs the source nothing. Who keeps
-//! up is served before the file, and reads nothing of it. A follower's stream ends without an error only after the blob's digest was verified.
+//! is there, waits for more, and may start again at byte 0: a retry at one destination costs the source nothing. Who
+//! keeps up is served before the file, and reads nothing of it. A follower's stream ends without an error only after
+//! the blob's digest was verified.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write as _};

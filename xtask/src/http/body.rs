@@ -41,7 +41,7 @@ impl From<reqwest::Error> for Error {
         let reason = match (causes().find_map(tls_error::find), innermost) {
             (Some(tls), _) => tls_error::explained(tls),
             // Closed after the handshake, before its reason was read.
-            (None, Some(cause)) if is_https && is_canceled(cause) => {
+            (None, Some(cause)) if is_https && causes().any(is_canceled) => {
                 format!("{cause}; {}", tls_error::CLIENT_CERTIFICATE)
             }
             (None, Some(cause)) => cause.to_string(),

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::foreign::Foreign;
 
-/// A digest of a known algorithm and the right length (OCI image specification, "Digests").
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-pub struct Digest(String);
+/// A digest of a known algorithm and the right length (OCI image specification, "Digests"). Clones share their text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(Arc<str>);
 
 /// Text that is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +77,7 @@ impl FromStr for Digest {
         };
         let hex = text.bytes().skip(SHA256.len() + 1);
         if length && hex.clone().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            Ok(Digest(text.to_owned()))
+            Ok(Digest(text.into()))
         } else {
             Err(DigestError(text.to_owned()))
         }
@@ -92,6 +93,12 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -134,8 +141,8 @@ impl Hasher {
 
     pub fn finish(self) -> Digest {
         match self {
-            Hasher::Sha256(hasher) => Digest(hex(SHA256, &hasher.finalize())),
-            Hasher::Sha512(hasher) => Digest(hex(SHA512, &hasher.finalize())),
+            Hasher::Sha256(hasher) => Digest(hex(SHA256, &hasher.finalize()).into()),
+            Hasher::Sha512(hasher) => Digest(hex(SHA512, &hasher.finalize()).into()),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,11 +14,12 @@ use super::error::ReferenceError;
 use super::host::{DOCKER_HUB, are_one, canonical_host};
 use super::tag::Tag;
 
-/// A repository: the registry's host (with port) and the path there; `docker.io/library/nginx` in full.
+/// A repository: the registry's host (with port) and the path there; `docker.io/library/nginx` in full. Clones share
+/// their text, because each image of a run has several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepositoryName {
-    host: String,
-    path: String,
+    host: Arc<str>,
+    path: Arc<str>,
 }
 
 /// Identifies a manifest in its repository.
@@ -52,7 +54,10 @@ impl RepositoryName {
         if path.len() > 255 {
             return Err(ReferenceError::TooLong(format!("{host}/{path}")));
         }
-        Ok(RepositoryName { host, path })
+        Ok(RepositoryName {
+            host: host.into(),
+            path: path.into(),
+        })
     }
 
     /// The registry, as people write it: `docker.io`, `127.0.0.1:5000`.
@@ -104,7 +109,7 @@ impl FromStr for RepositoryName {
 
 impl fmt::Display for RepositoryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = &self.host;
+        let host = &*self.host;
         match host == "localhost" || host.contains(['.', ':']) {
             true => write!(f, "{host}/{}", self.path),
             // In small letters, it would be read as the first part of a path on Docker Hub.
