@@ -94,13 +94,16 @@ impl Task {
         let before = self.before().take();
         let diff = diff(&self.image, destination, policy, count, force, before);
         let diff = Box::pin(diff).await.ok()?;
-        let is_in_place = diff.manifests.is_empty();
-        is_in_place.then(|| self.told(Ok(diff), Bytes::default(), start))
+        if !diff.manifests.is_empty() {
+            return None;
+        }
+        self.destination.host.record(start, Ok(()));
+        Some(self.told(Ok(diff), Bytes::default(), start))
     }
 
-    /// The result of an image that could not be copied.
-    pub fn failed(&self, error: CopyError) -> CopyResult {
-        self.told(Err(error), Bytes::default(), Instant::now())
+    /// The result of an image that was begun at `start` and could not be copied.
+    pub fn failed(&self, error: CopyError, start: Instant) -> CopyResult {
+        self.told(Err(error), Bytes::default(), start)
     }
 
     fn told(&self, copied: Result<Diff, CopyError>, bytes: Bytes, start: Instant) -> CopyResult {

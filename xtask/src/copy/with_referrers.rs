@@ -37,8 +37,8 @@ pub(super) async fn run(task: Task, known: &KnownReferrers, places: &Semaphore) 
     };
     let limit = task.options.timeout;
     let begun = Instant::now();
-    let looked = within(limit, Box::pin(copies.look())).await;
-    let looked = looked.unwrap_or_else(|error| Err(Box::new(task.failed(error))));
+    let looked = within(limit, Box::pin(copies.look(begun))).await;
+    let looked = looked.unwrap_or_else(|error| Err(Box::new(task.failed(error, begun))));
     let (seen, of_image) = match looked {
         Ok(looked) => looked,
         Err(ended) => return *ended,
@@ -50,7 +50,7 @@ pub(super) async fn run(task: Task, known: &KnownReferrers, places: &Semaphore) 
         false => places.acquire().await.ok(),
     };
     let copied = within(left, copies.run(of_image)).await;
-    copied.unwrap_or_else(|_| task.failed(CopyError::TimedOut(limit.unwrap_or_default())))
+    copied.unwrap_or_else(|_| task.failed(CopyError::TimedOut(limit.unwrap_or_default()), begun))
 }
 
 /// A look: what the image is at the source, and what refers to it there if that is wanted; or the end.
@@ -76,7 +76,7 @@ struct Copies<'t> {
 
 impl<'t> Copies<'t> {
     /// Asks both sides at once, as one may be as far away as the other.
-    async fn look(&mut self) -> Looked<'t> {
+    async fn look(&mut self, begun: Instant) -> Looked<'t> {
         let (task, image, known) = (self.task, &self.task.image, self.known);
         if task.destination.host.circuit_open().is_some() {
             return Err(Box::new(task.run_image().await));
@@ -90,7 +90,8 @@ impl<'t> Copies<'t> {
             Ok::<_, SourceError>((seen, of_image))
         };
         let (at_source, ()) = tokio::join!(at_source, task.look_at_destination());
-        let (seen, of_image) = at_source.map_err(|error| Box::new(task.failed(error.into())))?;
+        let (seen, of_image) =
+            at_source.map_err(|error| Box::new(task.failed(error.into(), begun)))?;
         match of_image.transpose() {
             Ok(of_image) => Ok((seen, of_image.map(|(_, found)| found))),
             Err(error) => {
