@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::error::SourceError;
 use super::job::{Job, Policy, Source};
 use super::source::SourceImage;
-use crate::oci::{Content, Descriptor, Digest, Tag, TagOrDigest};
+use crate::oci::{Content, Descriptor, Digest, Index, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
 /// Referrers of one image, with those of the referrers.
@@ -149,6 +149,13 @@ impl Referrers {
         found.extend(digests.map(|it| (ReferrerName::Listed(it.clone()), it)));
         Ok(found)
     }
+}
+
+/// The images that an index lists, without attestations.
+pub(super) fn images(index: Index) -> Vec<Digest> {
+    let images = index.manifests.into_iter();
+    let images = images.filter(|it| it.attested().is_none());
+    images.map(|it| it.digest).collect()
 }
 
 /// Another image of the same repository.

@@ -26,6 +26,9 @@ use crate::registry::{Blob, Repository};
 /// Bytes that are read from the file at once; every follower holds one piece.
 const PIECE: u64 = buffer::SIZE as u64;
 
+/// Bytes of a piece, at least: what comes in smaller ones is gathered.
+const SMALLEST: usize = 64 << 10;
+
 /// Bytes that are written to the file at once, at least.
 const STORED_AT_ONCE: u64 = 512 << 10;
 
@@ -235,7 +238,10 @@ impl Writer {
         let file = Arc::new(blocking(tempfile::tempfile).await.map_err(failed)?);
         self.set_store(Store::File(Arc::clone(&file)));
         let filled = self.copy_to_file(reader, &file).await;
-        if filled.is_err() {
+        if let Err(error) = &filled {
+            // First, so that a follower that meets the end of the file knows why.
+            let failed = State::Failed(error.clone());
+            self.update(|spool| drop(spool.state.send_replace(failed)));
             // Others may need the space while this spool is still held.
             let _ = blocking(move || file.set_len(0)).await;
         }
@@ -243,19 +249,35 @@ impl Writer {
     }
 
     async fn copy_to_file(&self, mut reader: Blob, file: &Arc<File>) -> Result<(), SourceError> {
+        let mut gathered = BytesMut::new();
         let mut waiting = Vec::new();
         let mut bytes = 0;
+        let mut last: Option<Bytes> = None;
         let mut is_end = false;
         while !is_end && self.spool.strong_count() > 0 {
-            match reader.chunk().await? {
-                Some(chunk) => {
-                    self.report_read(&chunk);
-                    bytes += chunk.len() as u64;
-                    waiting.push(chunk.clone());
-                    self.written(|written| written.push(chunk));
+            let chunk = reader.chunk().await?;
+            is_end = chunk.is_none();
+            let chunk = chunk.unwrap_or_default();
+            self.report_read(&chunk);
+            let piece = match gathered.is_empty() && chunk.len() >= SMALLEST {
+                true => chunk,
+                false => {
+                    gathered.extend_from_slice(&chunk);
+                    match gathered.len() >= SMALLEST || is_end {
+                        true => gathered.split().freeze(),
+                        false => continue,
+                    }
                 }
-                None => is_end = true,
-            }
+            };
+            bytes += piece.len() as u64;
+            waiting.push(piece.clone());
+            // The last piece is told when the digest was checked: with all its bytes an upload has ended.
+            let told = match piece.is_empty() {
+                true => None,
+                false => last.replace(piece),
+            };
+            let told = told.into_iter().chain(last.take_if(|_| is_end));
+            self.written(|written| told.for_each(|piece| written.push(piece)));
             if bytes >= STORED_AT_ONCE || is_end {
                 let (file, pieces) = (Arc::clone(file), std::mem::take(&mut waiting));
                 blocking(move || write_all(&file, &pieces))

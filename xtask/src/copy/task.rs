@@ -26,8 +26,11 @@ pub(super) struct Task {
     pub options: Arc<Options>,
     pub listener: Arc<dyn Listener>,
     /// What [`Task::look_at_destination`] has found, for the first diff.
-    pub before: Mutex<Option<Before>>,
+    pub before: Mutex<Option<Looked>>,
 }
+
+/// What a look has found, and when it began.
+pub(super) type Looked = (Instant, Before);
 
 impl Task {
     /// Asks what the image is at the source, unless its listing tells.
@@ -42,8 +45,9 @@ impl Task {
     /// Asks what the tags name at the destination, unless listings tell.
     pub async fn look_at_destination(&self) {
         if !listed::is_any(&self.image, &self.destination).await {
+            let start = Instant::now();
             let before = diff::tags(&self.destination).await;
-            *self.before() = Some(before);
+            *self.before() = Some((start, before));
         }
     }
 
@@ -51,14 +55,23 @@ impl Task {
     pub fn is_seen_in_place(&self, seen: &Digest) -> bool {
         let is_changed = self.options.force || self.image.job.policy.is_filter();
         match &*self.before() {
-            Some(Ok(before)) if !is_changed && !before.is_empty() => {
+            Some((_, Ok(before))) if !is_changed && !before.is_empty() => {
                 before.iter().all(|it| it.as_ref() == Some(seen))
             }
             _ => false,
         }
     }
 
-    fn before(&self) -> MutexGuard<'_, Option<Before>> {
+    /// Forgets a look that failed: the registry may be back.
+    pub fn forget_failed_look(&self) {
+        self.before().take_if(|(_, before)| before.is_err());
+    }
+
+    fn take_before(&self) -> Option<Before> {
+        self.before().take().map(|(_, before)| before)
+    }
+
+    fn before(&self) -> MutexGuard<'_, Option<Looked>> {
         self.before.lock().expect("no holder panics")
     }
 
@@ -91,7 +104,7 @@ impl Task {
         let start = Instant::now();
         let (policy, force) = (&self.image.job.policy, self.options.force);
         let (destination, count) = (&self.destination, self.tags_in_repository);
-        let before = self.before().take();
+        let before = self.take_before();
         let diff = diff(&self.image, destination, policy, count, force, before);
         let diff = Box::pin(diff).await.ok()?;
         if !diff.manifests.is_empty() {
@@ -142,7 +155,12 @@ impl Task {
 
     /// Copies the image once, and tells the registry's health how that ended.
     async fn try_once(&self, bytes: &mut Bytes) -> Result<Diff, CopyError> {
-        let (host, start) = (&self.destination.host, Instant::now());
+        let host = &self.destination.host;
+        // Those whose looks failed together have met one trouble.
+        let start = match &*self.before() {
+            Some((start, Err(_))) => *start,
+            _ => Instant::now(),
+        };
         if let Some(error) = host.circuit_open() {
             return Err(error.into());
         }
@@ -214,7 +232,7 @@ impl Task {
     ) -> Result<Diff, CopyError> {
         let mut force = self.options.force;
         for round in 0.. {
-            let (count, before) = (self.tags_in_repository, self.before().take());
+            let (count, before) = (self.tags_in_repository, self.take_before());
             // Boxed, as it is larger than what holds its size while the blobs travel.
             let diff = diff(&self.image, destination, policy, count, force, before);
             let mut diff = Box::pin(diff).await?;

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::error::{CopyError, SourceError};
 use super::job::{Destination, Mode, Referrers as Wanted, Source};
 use super::referrer_list::{self, Extended};
-use super::referrers::{KnownReferrers, Referrer, ReferrerName, Referrers};
+use super::referrers::{KnownReferrers, Referrer, ReferrerName, Referrers, images};
 use super::result::{Bytes, CopyResult, CopyStatus};
 use super::task::{Task, within};
 use crate::oci::{Content, Digest, Manifest, Tag, TagOrDigest};
@@ -44,12 +44,18 @@ pub(super) async fn run(task: Task, known: &KnownReferrers, places: &Semaphore) 
         Err(ended) => return *ended,
     };
     let left = limit.map(|it| it.saturating_sub(begun.elapsed()));
+    let is_in_place = task.is_seen_in_place(&seen);
     let nothing_refers = of_image.is_none_or(|it| it.found.is_empty());
-    let _place = match task.is_seen_in_place(&seen) && nothing_refers {
-        true => None,
-        false => places.acquire().await.ok(),
-    };
-    let copied = within(left, copies.run(of_image)).await;
+    let mut place = None;
+    if !(is_in_place && nothing_refers) {
+        place = places.try_acquire().ok();
+        if place.is_none() {
+            place = places.acquire().await.ok();
+            task.forget_failed_look();
+        }
+    }
+    let copied = within(left, copies.run(of_image, is_in_place)).await;
+    drop(place);
     copied.unwrap_or_else(|_| task.failed(CopyError::TimedOut(limit.unwrap_or_default()), begun))
 }
 
@@ -102,14 +108,16 @@ impl<'t> Copies<'t> {
         }
     }
 
-    async fn run(&mut self, of_image: Option<&Referrers>) -> CopyResult {
+    async fn run(&mut self, of_image: Option<&Referrers>, is_in_place: bool) -> CopyResult {
         let (task, image) = (self.task, &self.task.image);
         let Some(of_image) = of_image else {
             return task.run_image().await;
         };
-        if of_image.found.is_empty() {
+        let refers =
+            !of_image.found.is_empty() || !is_in_place && self.children_are_referred_to().await;
+        if !refers {
             let result = task.run_image().await;
-            Box::pin(self.all(&result)).await;
+            Box::pin(self.all(&result, result.status == CopyStatus::Equal)).await;
             return self.tell(result);
         }
         let there = match task.options.mode {
@@ -117,11 +125,12 @@ impl<'t> Copies<'t> {
             Mode::Apply => task.in_place().await,
         };
         if let Some(result) = there {
-            Box::pin(self.all(&result)).await;
+            Box::pin(self.all(&result, result.status == CopyStatus::Equal)).await;
             return self.tell(result);
         }
         let mut result = self.with(Vec::new()).run_image().await;
-        Box::pin(self.all(&result)).await;
+        // A run that ended early may have left it there without its tags: it counts as new.
+        Box::pin(self.all(&result, false)).await;
         if self.failure.is_none() && result.digest.is_some() {
             let bytes = result.bytes;
             result = task.run_image().await;
@@ -152,14 +161,14 @@ impl<'t> Copies<'t> {
     }
 
     /// Copies the referrers of an image that is in place as `result` says, and of its children.
-    async fn all(&mut self, result: &CopyResult) {
+    async fn all(&mut self, result: &CopyResult, is_in_place: bool) {
         let Some(digest) = &result.digest else {
             return;
         };
         if let Err(error) = self.all_of_image(digest).await {
             self.fails(error.into());
         }
-        match self.of_children(digest, result.status).await {
+        match self.of_children(digest, is_in_place).await {
             Ok(Some(of_children)) => {
                 self.problems.extend(of_children.problems.iter().cloned());
                 self.copy_all(of_children).await;
@@ -199,10 +208,10 @@ impl<'t> Copies<'t> {
     async fn of_children(
         &self,
         digest: &Digest,
-        status: CopyStatus,
+        is_in_place: bool,
     ) -> Result<Option<&'t Referrers>, CopyError> {
         let (image, destination) = (&self.task.image, &self.task.destination);
-        let is_in_place = status == CopyStatus::Equal && !self.task.options.force;
+        let is_in_place = is_in_place && !self.task.options.force;
         let manifest = if !is_in_place {
             let policy = &image.job.policy;
             match image.filtered(policy).await {
@@ -222,10 +231,20 @@ impl<'t> Copies<'t> {
         let Some(Content::Index(index)) = content.map_err(Error::from)? else {
             return Ok(None);
         };
-        let images = index.manifests.into_iter();
-        let images = images.filter(|it| it.attested().is_none());
-        let children: Vec<Digest> = images.map(|it| it.digest).collect();
-        Ok(Some(self.known.of_children(image, children).await?))
+        Ok(Some(self.known.of_children(image, images(index)).await?))
+    }
+
+    /// Whether something refers to an image of the index that is to be copied, or that cannot be told now. It costs
+    /// what asking after the copy would.
+    async fn children_are_referred_to(&self) -> bool {
+        let image = &self.task.image;
+        let filtered = image.filtered(&image.job.policy).await;
+        let content = filtered.map(|it| it.manifest.content());
+        let Ok(Ok(Content::Index(index))) = content else {
+            return false;
+        };
+        let of_children = self.known.of_children(image, images(index)).await;
+        of_children.map_or(true, |it| !it.found.is_empty())
     }
 
     /// Copies them; where the destination has no API, the tags that stand in for it list them too.

@@ -24,7 +24,7 @@ impl Written {
         self.recent.push_back(piece);
     }
 
-    /// The file has all that was pushed.
+    /// The file has at least what was pushed.
     pub fn store(&mut self) {
         self.stored = self.length;
         let mut held: u64 = self.recent.iter().map(|piece| piece.len() as u64).sum();

@@ -52,7 +52,8 @@ impl Repository {
             }
             // What registries without the API answer; the specification has only the first.
             Err(error) if matches!(error.status(), Some(400 | 404 | 405 | 501)) => {
-                if error.status() == Some(404) {
+                // A 400 may be about this digest alone.
+                if error.status() != Some(400) {
                     _ = known.has_api.set(false);
                 }
                 Ok(None)
