@@ -4,10 +4,11 @@ use fakes::noise;
 use fakes::registry::{Fault, Rule};
 use hyper::Method;
 use xtask::copy::CopyStatus;
+use xtask::oci::media_type;
 
 use crate::support::client::tag;
 use crate::support::copying::{copy, repository};
-use crate::support::images::{built, image};
+use crate::support::images::{built, image, index, platform};
 use crate::support::referrers::{
     NAMES, all_kept, digest_tag, kept, place_signed, put_index, registry, signature,
 };
@@ -134,4 +135,35 @@ async fn a_signature_of_the_destination_alone_is_not_overwritten() {
         (CopyStatus::Updated, 1)
     );
     both.assert_at(&there, &name).await;
+}
+
+#[tokio::test]
+async fn an_index_gets_no_tag_before_the_signatures_of_its_images() {
+    let (source, target) = (registry(true).await, registry(true).await);
+    let child = image("linux/amd64", &[noise("child", 50)]);
+    let app = index(media_type::OCI_INDEX, &[(&child, platform("linux/amd64"))]);
+    app.place(&source, "app", "v1");
+    let signed = signature("of the child", &child);
+    signed.place(&source, "app", "s");
+    for _ in 0..24 {
+        let put = Fault::Respond(503, &[], "");
+        target.fault(Method::PUT, signed.digest().as_str(), put);
+    }
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(rows[0].status, CopyStatus::Failed);
+    let there = repository(&target.host, "m");
+    assert_eq!(there.get_manifest(&tag("v1")).await.unwrap(), None);
+
+    // Until the faults are used up.
+    let rows = loop {
+        let rows = copy(kept(&source, &target)).await;
+        if rows[0].status != CopyStatus::Failed {
+            break rows;
+        }
+    };
+    assert_eq!(
+        (rows[0].status, rows[0].referrers),
+        (CopyStatus::Created, 1)
+    );
+    app.assert_at(&there, "v1").await;
 }

@@ -194,6 +194,25 @@ async fn a_blob_that_came_corrupt_is_read_again() {
 }
 
 #[tokio::test]
+async fn all_of_a_corrupt_blob_never_gets_to_a_registry() {
+    let (source, target) = (plain().await, plain().await);
+    let sample = image("linux/amd64", &[noise("layer", 500_000)]);
+    sample.place(&source, "app", "v1");
+    let layer = sample.blobs[0].0.as_str();
+    for _ in 0..20 {
+        source.fault(Method::GET, layer, Fault::Corrupt);
+    }
+    let row = copy_under(wanting("linux/amd64"), &source, &target).await;
+    assert_eq!(row.status, CopyStatus::Failed);
+    // With its last byte, a registry that checks no digest would take it.
+    assert_eq!(
+        target.count(Method::PUT, "blobs/uploads"),
+        1,
+        "the config alone"
+    );
+}
+
+#[tokio::test]
 async fn a_tag_that_moves_while_it_is_read_is_looked_at_again() {
     let (source, target) = (plain().await, plain().await);
     let of = |seed: &str| image("linux/amd64", &[noise(seed, 100)]);
