@@ -62,6 +62,11 @@ impl Task {
         }
     }
 
+    /// Whether the look asked the destination itself, and no listing.
+    pub fn has_looked(&self) -> bool {
+        self.before().is_some()
+    }
+
     /// Forgets a look that failed: the registry may be back.
     pub fn forget_failed_look(&self) {
         self.before().take_if(|(_, before)| before.is_err());

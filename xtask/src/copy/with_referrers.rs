@@ -46,6 +46,7 @@ pub(super) async fn run(task: Task, known: &KnownReferrers, places: &Semaphore) 
     let left = limit.map(|it| it.saturating_sub(begun.elapsed()));
     let is_in_place = task.is_seen_in_place(&seen);
     let nothing_refers = of_image.is_none_or(|it| it.found.is_empty());
+    let is_copied = !is_in_place && task.has_looked();
     let mut place = None;
     if !(is_in_place && nothing_refers) {
         place = places.try_acquire().ok();
@@ -54,7 +55,7 @@ pub(super) async fn run(task: Task, known: &KnownReferrers, places: &Semaphore) 
             task.forget_failed_look();
         }
     }
-    let copied = within(left, copies.run(of_image, is_in_place)).await;
+    let copied = within(left, copies.run(of_image, is_copied)).await;
     drop(place);
     copied.unwrap_or_else(|_| task.failed(CopyError::TimedOut(limit.unwrap_or_default()), begun))
 }
@@ -108,13 +109,13 @@ impl<'t> Copies<'t> {
         }
     }
 
-    async fn run(&mut self, of_image: Option<&Referrers>, is_in_place: bool) -> CopyResult {
+    async fn run(&mut self, of_image: Option<&Referrers>, is_copied: bool) -> CopyResult {
         let (task, image) = (self.task, &self.task.image);
         let Some(of_image) = of_image else {
             return task.run_image().await;
         };
         let refers =
-            !of_image.found.is_empty() || !is_in_place && self.children_are_referred_to().await;
+            !of_image.found.is_empty() || is_copied && self.children_are_referred_to().await;
         if !refers {
             let result = task.run_image().await;
             Box::pin(self.all(&result, result.status == CopyStatus::Equal)).await;
@@ -234,8 +235,7 @@ impl<'t> Copies<'t> {
         Ok(Some(self.known.of_children(image, images(index)).await?))
     }
 
-    /// Whether something refers to an image of the index that is to be copied, or that cannot be told now. It costs
-    /// what asking after the copy would.
+    /// Whether something refers to an image of the index that is to be copied, or that cannot be told now.
     async fn children_are_referred_to(&self) -> bool {
         let image = &self.task.image;
         let filtered = image.filtered(&image.job.policy).await;
