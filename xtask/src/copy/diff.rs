@@ -4,7 +4,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::error::CopyError;
 use super::filter::Filtered;
-use super::job::{Destination, Policy};
+use super::job::{Before, Destination, Policy};
 use super::limits::FAN_OUT;
 use super::listed;
 use super::source::SourceImage;
@@ -42,9 +42,6 @@ pub(super) struct TagState {
     pub is_stale: bool,
 }
 
-/// The digests that the tags of a destination have before the copy, in the order of the tags.
-pub(super) type Before = Result<Vec<Option<Digest>>, Error>;
-
 /// Asks what `destination` lacks of `image`. With `force`, everything counts as missing. `before` is what the tags are
 /// already known to name.
 pub(super) async fn diff(
@@ -55,7 +52,8 @@ pub(super) async fn diff(
     force: bool,
     before: Option<Before>,
 ) -> Result<Diff, CopyError> {
-    if !force && let Some(root) = listed::in_place(image, destination, policy).await? {
+    let known = before.as_ref();
+    if !force && let Some(root) = listed::in_place(image, destination, policy, known).await? {
         let before = vec![Some(root.clone()); destination.tags.len()];
         return Ok(Diff::new(root, destination, before, force));
     }
@@ -68,7 +66,7 @@ pub(super) async fn diff(
     let at_destination = async {
         match before {
             Some(before) => before,
-            None => tags(destination).await,
+            None => destination.tags_before().await,
         }
     };
     // Both sides at once: one may be as far away as the other.
@@ -137,16 +135,6 @@ pub(super) async fn diff(
 /// Whether the manifest is read at the source in any case. Otherwise one HEAD may be all that is needed.
 pub(super) fn reads_source(destination: &Destination, policy: &Policy, force: bool) -> bool {
     policy.is_filter() || force || destination.has_no_tags_yet()
-}
-
-/// The digests that the tags of the destination have now, in the order of the tags.
-pub(super) async fn tags(destination: &Destination) -> Before {
-    if destination.has_no_tags_yet() {
-        return Ok(vec![None; destination.tags.len()]);
-    }
-    let ask = |tag: Tag| destination.digest_of(tag);
-    let tags = stream::iter(destination.tags.clone());
-    tags.map(ask).buffered(FAN_OUT).try_collect().await
 }
 
 /// Looks for what a destination lacks of an image and everything below it.

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::limits::FAN_OUT;
 use super::pending::PendingImage;
 use super::registry_host::RegistryHost;
 use crate::oci::{Digest, Platform, Reference, RepositoryName, Tag, TagOrDigest};
@@ -38,6 +41,9 @@ impl Source {
     }
 }
 
+/// The digests that the tags of a destination have before a copy.
+pub(super) type Before = Result<Vec<Option<Digest>>, Error>;
+
 /// A repository at a registry host, and the tags that the image gets there.
 #[derive(Clone)]
 pub struct Destination {
@@ -65,6 +71,16 @@ impl Destination {
     /// Whether its repository was listed, and had no tags.
     pub(super) fn has_no_tags_yet(&self) -> bool {
         !self.tags.is_empty() && self.host.is_known_empty(self.repository.path())
+    }
+
+    /// What its tags name there now, in the order of the tags.
+    pub(super) async fn tags_before(&self) -> Before {
+        if self.has_no_tags_yet() {
+            return Ok(vec![None; self.tags.len()]);
+        }
+        let tags = stream::iter(self.tags.clone());
+        let tags = tags.map(|tag| self.digest_of(tag)).buffered(FAN_OUT);
+        tags.try_collect().await
     }
 
     /// The digest of what `at` names there.

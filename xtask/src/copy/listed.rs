@@ -2,7 +2,7 @@
 //! to differ is looked at tag by tag, and what is written comes from the tag itself.
 
 use super::error::CopyError;
-use super::job::{Destination, Job, Policy, Source};
+use super::job::{Before, Destination, Job, Policy, Source};
 use super::source::SourceImage;
 use crate::oci::{Digest, TagOrDigest};
 
@@ -25,19 +25,13 @@ pub fn use_listings(jobs: &[Job]) {
     }
 }
 
-/// Whether listings tell of one side at least.
-pub(super) async fn is_any(image: &SourceImage, destination: &Destination) -> bool {
-    let there = destination.at_registry();
-    let (listed, is_listed_there) = tokio::join!(image.listed(), there.is_listed());
-    listed.is_some() || is_listed_there
-}
-
 /// The digest that all tags of the destination and the source's have, if listings tell of one side at least. A side
-/// that has none is asked for its tags.
+/// that has none is asked for its tags; `before` is what they name at the destination, if that is known.
 pub(super) async fn in_place(
     image: &SourceImage,
     destination: &Destination,
     policy: &Policy,
+    before: Option<&Before>,
 ) -> Result<Option<Digest>, CopyError> {
     if policy.is_filter() || destination.tags.is_empty() || destination.has_no_tags_yet() {
         return Ok(None);
@@ -49,10 +43,11 @@ pub(super) async fn in_place(
         None if is_listed_there => image.digest().await?.clone(),
         None => return Ok(None),
     };
-    for tag in &destination.tags {
-        let named = match is_listed_there {
-            true => there.listed_digest(tag).await,
-            false => destination.digest_of(tag.clone()).await?,
+    for (number, tag) in destination.tags.iter().enumerate() {
+        let named = match (is_listed_there, before) {
+            (true, _) => there.listed_digest(tag).await,
+            (false, Some(before)) => before.clone()?[number].clone(),
+            (false, None) => destination.digest_of(tag.clone()).await?,
         };
         if named.as_ref() != Some(&root) {
             return Ok(None);

@@ -4,10 +4,12 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::diff::{self, Before, Diff, TagState, diff};
+use super::diff::{self, Diff, TagState, diff};
 use super::error::{CopyError, SourceError};
 use super::filter;
-use super::job::{Attestations, Destination, Job, MissingPlatform, Mode, Options, Policy, Source};
+use super::job::{
+    Attestations, Before, Destination, Job, MissingPlatform, Mode, Options, Policy, Source,
+};
 use super::listed;
 use super::result::{Bytes, Change, CopyResult, CopyStatus, Listener, TagDiff};
 use super::source::SourceImage;
@@ -42,29 +44,31 @@ impl Task {
         image.seen().await
     }
 
-    /// Asks what the tags name at the destination, unless listings tell.
+    /// Asks what the tags name at the destination, unless its listing tells.
     pub async fn look_at_destination(&self) {
-        if !listed::is_any(&self.image, &self.destination).await {
+        if !self.destination.at_registry().is_listed().await {
             let start = Instant::now();
-            let before = diff::tags(&self.destination).await;
+            let before = self.destination.tags_before().await;
             *self.before() = Some((start, before));
         }
     }
 
     /// Whether the look found all tags to name the image that is `seen` at the source.
-    pub fn is_seen_in_place(&self, seen: &Digest) -> bool {
-        let is_changed = self.options.force || self.image.job.policy.is_filter();
-        match &*self.before() {
-            Some((_, Ok(before))) if !is_changed && !before.is_empty() => {
-                before.iter().all(|it| it.as_ref() == Some(seen))
-            }
-            _ => false,
+    pub async fn is_seen_in_place(&self, seen: &Digest) -> bool {
+        let policy = &self.image.job.policy;
+        if self.options.force || policy.is_filter() || self.destination.tags.is_empty() {
+            return false;
         }
-    }
-
-    /// Whether the look asked the destination itself, and no listing.
-    pub fn has_looked(&self) -> bool {
-        self.before().is_some()
+        let before = self.before().as_ref().map(|(_, before)| before.clone());
+        match before {
+            Some(before) => {
+                before.is_ok_and(|it| it.iter().all(|digest| digest.as_ref() == Some(seen)))
+            }
+            None => {
+                let listed = listed::in_place(&self.image, &self.destination, policy, None);
+                matches!(listed.await, Ok(Some(_)))
+            }
+        }
     }
 
     /// Forgets a look that failed: the registry may be back.

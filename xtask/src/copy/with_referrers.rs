@@ -44,9 +44,8 @@ pub(super) async fn run(task: Task, known: &KnownReferrers, places: &Semaphore) 
         Err(ended) => return *ended,
     };
     let left = limit.map(|it| it.saturating_sub(begun.elapsed()));
-    let is_in_place = task.is_seen_in_place(&seen);
+    let is_in_place = task.is_seen_in_place(&seen).await;
     let nothing_refers = of_image.is_none_or(|it| it.found.is_empty());
-    let is_copied = !is_in_place && task.has_looked();
     let mut place = None;
     if !(is_in_place && nothing_refers) {
         place = places.try_acquire().ok();
@@ -55,7 +54,7 @@ pub(super) async fn run(task: Task, known: &KnownReferrers, places: &Semaphore) 
             task.forget_failed_look();
         }
     }
-    let copied = within(left, copies.run(of_image, is_copied)).await;
+    let copied = within(left, copies.run(of_image, is_in_place)).await;
     drop(place);
     copied.unwrap_or_else(|_| task.failed(CopyError::TimedOut(limit.unwrap_or_default()), begun))
 }
@@ -109,13 +108,13 @@ impl<'t> Copies<'t> {
         }
     }
 
-    async fn run(&mut self, of_image: Option<&Referrers>, is_copied: bool) -> CopyResult {
+    async fn run(&mut self, of_image: Option<&Referrers>, is_in_place: bool) -> CopyResult {
         let (task, image) = (self.task, &self.task.image);
         let Some(of_image) = of_image else {
             return task.run_image().await;
         };
         let refers =
-            !of_image.found.is_empty() || is_copied && self.children_are_referred_to().await;
+            !of_image.found.is_empty() || !is_in_place && self.children_are_referred_to().await;
         if !refers {
             let result = task.run_image().await;
             Box::pin(self.all(&result, result.status == CopyStatus::Equal)).await;

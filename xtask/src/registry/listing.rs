@@ -38,15 +38,35 @@ impl Repository {
             /// `null` where the repository has lost its last tag.
             tags: Option<Vec<Option<String>>>,
         }
-        let mut first = self.url(format_args!("tags/list"));
-        // The longest page that registries serve.
-        first.set_query(Some("n=1000"));
         let mut list = TagList::default();
         let scope = self.scope(Access::Pull);
-        let pages = self.connection.pages::<Page>(first, &scope, MOST_PAGES);
-        for page in pages.await? {
-            for text in page.tags.unwrap_or_default() {
-                list.add(&text.unwrap_or_default());
+        let mut last: Option<String> = None;
+        loop {
+            let mut url = self.url(format_args!("tags/list"));
+            url.query_pairs_mut()
+                .append_pair("n", &PAGE.to_string())
+                .extend_pairs(last.iter().map(|last| ("last", last)));
+            let pages = self.connection.pages::<Page>(url, &scope, MOST_PAGES).await;
+            let pages = match pages {
+                // It does not know the question.
+                Err(error) if last.is_some() && !error.is_transient() => break,
+                pages => pages?,
+            };
+            // Full, and without a `Link`: `crane registry serve` cuts a list there.
+            let full = pages.last().and_then(|page| page.tags.as_ref());
+            let full = full.filter(|tags| tags.len() == PAGE);
+            let next = full.and_then(|tags| tags.last().cloned().flatten());
+            if next.is_some() && next == last {
+                break;
+            }
+            for page in pages {
+                for text in page.tags.unwrap_or_default() {
+                    list.add(&text.unwrap_or_default());
+                }
+            }
+            last = next;
+            if last.is_none() {
+                break;
             }
         }
         let of_digests = list.tags.iter().filter(|tag| tag.is_of_digest());
@@ -126,6 +146,9 @@ impl TagList {
         }
     }
 }
+
+/// Tags of a page: the longest that registries serve.
+const PAGE: usize = 1000;
 
 const WRONG_SHOWN: usize = 3;
 

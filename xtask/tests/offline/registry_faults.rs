@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use fakes::registry::{Behavior, Fault};
+use fakes::registry::{Behavior, FakeRegistry, Fault};
 use futures_util::stream::StreamExt as _;
 use hyper::Method;
 use xtask::credentials::Credentials;
@@ -222,6 +222,32 @@ async fn tags_are_listed_to_the_last_page() {
         .collect();
     assert_eq!(tags, names);
     assert_eq!(server.count(Method::GET, "tags/list"), 3);
+}
+
+#[tokio::test]
+async fn a_full_page_without_a_link_is_not_taken_for_the_whole_list() {
+    let page = |from: usize, to: usize| -> &'static str {
+        let tags: Vec<String> = (from..to)
+            .map(|number| format!("\"t{number:04}\""))
+            .collect();
+        Box::leak(format!("{{\"tags\": [{}]}}", tags.join(", ")).into_boxed_str())
+    };
+    // The rest follows; the next question is answered by the same page, or refused.
+    let (full, rest) = (Fault::Respond(200, &[], page(0, 1000)), page(1000, 1007));
+    for (second, expected) in [
+        (Fault::Respond(200, &[], rest), 1007),
+        (full.clone(), 1000),
+        (Fault::Respond(400, &[], ""), 1000),
+    ] {
+        let server = FakeRegistry::start(Behavior::default()).await;
+        let client = registry_with(&server.host, Credentials::Anonymous, Options::default());
+        let repository = client.repository("ns/app");
+        server.fault(Method::GET, "tags/list", full.clone());
+        server.fault(Method::GET, "tags/list", second);
+        assert_eq!(repository.tags().await.unwrap().len(), expected);
+        let asked = server.requests();
+        assert!(asked[1].target.ends_with("n=1000&last=t0999"));
+    }
 }
 
 #[tokio::test]

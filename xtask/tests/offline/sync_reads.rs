@@ -150,12 +150,8 @@ async fn one_image_at_a_time_when_asked_for() {
     let source = FakeRegistry::start(Behavior::default()).await;
     let there = FakeRegistry::start(Behavior::default()).await;
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
-    for tag in TAGS {
-        fixture
-            .publish(&format!("source.io/app:{tag}"), &["linux/amd64"])
-            .await;
-    }
-    fixture.write("images.yaml", "source.io/app: one.io/app");
+    let rules = fixture.publish_many(1, &TAGS).await;
+    fixture.write("images.yaml", &rules);
     let run = fixture.sync(&["images.yaml", "--proc", "1"]).await;
     run.expect(0, &["done"]);
     let seen = there.requests();
@@ -171,12 +167,8 @@ async fn what_is_in_place_is_looked_at_side_by_side_also_by_one_image_at_a_time(
     let source = FakeRegistry::start(Behavior::default()).await;
     let there = FakeRegistry::start(Behavior::default()).await;
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
-    for tag in TAGS {
-        fixture
-            .publish(&format!("source.io/app:{tag}"), &["linux/amd64"])
-            .await;
-    }
-    fixture.write("images.yaml", "source.io/app: one.io/app");
+    let rules = fixture.publish_many(1, &TAGS).await;
+    fixture.write("images.yaml", &rules);
     let run = fixture.sync(&["images.yaml"]).await;
     run.expect(0, &["done"]);
     let [first, second, third] = TAGS.map(|tag| format!("/manifests/{tag}"));
