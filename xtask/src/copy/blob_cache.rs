@@ -1,12 +1,13 @@
 //! The spools of a run, one for each blob of a source that any image or destination wants at the moment. What one
 //! source lacks another may have.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, Weak};
 
-use super::limits::Limits;
+use super::limits::{Limits, Reservation};
 use super::result::Listener;
 use super::spool::Spool;
+use super::written::RECENT;
 use crate::machine;
 use crate::oci::{Descriptor, Digest};
 use crate::registry::Repository;
@@ -14,14 +15,17 @@ use crate::registry::Repository;
 pub(super) struct BlobCache {
     /// By the source's repository and the digest.
     spools: Mutex<HashMap<(String, Digest), Weak<Spool>>>,
+    /// Sources that are copied to one repository, by [`Repository::identity`].
+    of_one: HashSet<String>,
     limits: Arc<Limits>,
     listener: Arc<dyn Listener>,
 }
 
 impl BlobCache {
-    pub fn new(listener: Arc<dyn Listener>) -> Arc<Self> {
+    pub fn new(listener: Arc<dyn Listener>, of_one: HashSet<String>) -> Arc<Self> {
         Arc::new(BlobCache {
             spools: Mutex::default(),
+            of_one,
             limits: Limits::new(machine::open_files(), machine::room()),
             listener,
         })
@@ -32,14 +36,18 @@ impl BlobCache {
         let mut spools = self.spools.lock().expect("no holder panics");
         let key = (source.identity(), blob.digest.clone());
         let found = spools.get(&key).and_then(Weak::upgrade);
-        if let Some(spool) = found.filter(|spool| spool.failure().is_none()) {
+        if let Some(spool) = found.filter(|spool| spool.is_usable()) {
             return spool;
         }
         if spools.len() == spools.capacity() {
             spools.retain(|_, spool| spool.strong_count() > 0);
         }
         let (limits, listener) = (Arc::clone(&self.limits), Arc::clone(&self.listener));
-        let spool = Spool::start(blob.clone(), source.clone(), limits, listener);
+        let reservation = match blob.size > RECENT && self.of_one.contains(&key.0) {
+            true => Reservation::Passing,
+            false => limits.reserve(blob.size),
+        };
+        let spool = Spool::start(blob.clone(), reservation, source.clone(), limits, listener);
         spools.insert(key, Arc::downgrade(&spool));
         spool
     }

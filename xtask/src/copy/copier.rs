@@ -1,5 +1,6 @@
 //! Copies one image to destinations that become known one after another; all of them share what is read of it.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use super::blob_cache::BlobCache;
@@ -33,8 +34,9 @@ impl Copier {
             policy: Policy::default(),
             destinations: Vec::new(),
         };
+        let cache = BlobCache::new(Arc::new(NullListener), HashSet::new());
         Copier {
-            image: SourceImage::new(job, BlobCache::new(Arc::new(NullListener)), retries),
+            image: SourceImage::new(job, cache, retries),
             options: Arc::new(options),
         }
     }

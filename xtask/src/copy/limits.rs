@@ -45,13 +45,15 @@ const MEMORY: u32 = 8 << 10;
 const MEMORY_UNIT: u64 = 1 << 10;
 
 /// Disk for spooled files, in units of [`DISK_UNIT`] bytes: 8 GiB or 256 files, as each is an open one. Less where few
-/// files may be open, most of which are connections, or the disk has less than twice as much room.
+/// files may be open, most of which are connections, or the disk has less than twice as much room. As much again is for
+/// those that are not kept.
 const DISK: u32 = 256;
 const DISK_UNIT: u64 = 32 << 20;
 
 pub(super) struct Limits {
     memory: Arc<Semaphore>,
     disk: Arc<Semaphore>,
+    uncached: Arc<Semaphore>,
     disk_units: u32,
     reads: Semaphore,
     small_reads: Semaphore,
@@ -63,6 +65,8 @@ pub(super) enum Reservation {
     Disk(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
     /// The blob belongs to a pending image, which keeps it anyway.
     External,
+    /// It goes to one repository, and nothing of it is kept.
+    Passing,
     /// The disk limit is reached: in a file, or if it is small in memory, that is dropped with its last reader.
     Uncached,
 }
@@ -82,6 +86,7 @@ impl Limits {
         Arc::new(Limits {
             memory: Arc::new(Semaphore::new(MEMORY as usize)),
             disk: Arc::new(Semaphore::new(disk_units as usize)),
+            uncached: Arc::new(Semaphore::new(disk_units as usize)),
             disk_units,
             reads: Semaphore::new(READS),
             small_reads: Semaphore::new(requests(open_files)),
@@ -90,18 +95,25 @@ impl Limits {
 
     /// A reservation for a blob of `size` bytes.
     pub fn reserve(&self, size: u64) -> Reservation {
-        let take = |limit: &Arc<Semaphore>, units: u64, all: u32| {
-            // A blob larger than the whole limit takes all of it.
-            let units = u32::try_from(units).unwrap_or(all).clamp(1, all);
-            Arc::clone(limit).try_acquire_many_owned(units)
-        };
-        if size <= SMALL_BLOB
-            && let Ok(permit) = take(&self.memory, size.div_ceil(MEMORY_UNIT), MEMORY)
-        {
-            return Reservation::Memory(permit);
+        if size <= SMALL_BLOB {
+            let units = units(size, MEMORY_UNIT, MEMORY);
+            if let Ok(permit) = Arc::clone(&self.memory).try_acquire_many_owned(units) {
+                return Reservation::Memory(permit);
+            }
         }
-        take(&self.disk, size.div_ceil(DISK_UNIT), self.disk_units)
+        Arc::clone(&self.disk)
+            .try_acquire_many_owned(units(size, DISK_UNIT, self.disk_units))
             .map_or(Reservation::Uncached, Reservation::Disk)
+    }
+
+    /// Waits until there is room for a file of `size` bytes that is [`Reservation::Uncached`]; others are dropped with
+    /// their last readers, which wait for nothing.
+    pub async fn room(&self, size: u64) -> Option<OwnedSemaphorePermit> {
+        let units = units(size, DISK_UNIT, self.disk_units);
+        Arc::clone(&self.uncached)
+            .acquire_many_owned(units)
+            .await
+            .ok()
     }
 
     /// Limits the concurrent reads of blobs of `size` bytes.
@@ -111,6 +123,12 @@ impl Limits {
             _ => &self.reads,
         }
     }
+}
+
+/// A blob that is larger than the whole limit takes all of it.
+fn units(size: u64, unit: u64, all: u32) -> u32 {
+    let units = u32::try_from(size.div_ceil(unit)).unwrap_or(all);
+    units.clamp(1, all)
 }
 
 /// Counts what is read of one image.
@@ -178,6 +196,8 @@ pub(super) fn within(what: &'static str, count: usize, limit: usize) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -195,6 +215,19 @@ mod tests {
         let huge = limits.reserve(u64::MAX);
         assert!(matches!(huge, Reservation::Disk(_)));
         assert!(matches!(limits.reserve(DISK_UNIT), Reservation::Uncached));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_kept_waits_for_room() {
+        let limits = Limits::new(u64::MAX, Some(2 * 4 * DISK_UNIT));
+        let first = limits.room(3 * DISK_UNIT).await;
+        let mut larger = std::pin::pin!(limits.room(9 * DISK_UNIT));
+        assert!(larger.as_mut().now_or_never().is_none());
+        drop(first);
+        let larger = larger.await;
+        assert!(limits.room(1).now_or_never().is_none());
+        drop(larger);
+        assert!(limits.room(1).now_or_never().is_some());
     }
 
     #[test]

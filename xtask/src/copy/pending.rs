@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::error::SourceError;
 use super::spool::{Spool, Store};
+use super::spool_file::SpoolFile;
 use crate::oci::{Descriptor, Digest, Manifest};
 use crate::registry::Repository;
 
@@ -51,7 +52,7 @@ pub fn pending_image() -> (PendingImageWriter, PendingImage) {
 impl PendingImageWriter {
     /// Adds a blob whose verified content is in `file`, which is read by position.
     pub fn file(&self, blob: Descriptor, file: Arc<File>) {
-        let spool = Spool::verified(blob.clone(), Store::File(file));
+        let spool = Spool::verified(blob.clone(), Store::File(SpoolFile(file)));
         self.add(blob, Place::Here(spool));
     }
 

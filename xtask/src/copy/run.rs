@@ -2,7 +2,7 @@
 //!
 //! There is one [`CopyResult`] for each destination of each job, whatever happens.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinSet};
 
 use super::blob_cache::BlobCache;
-use super::job::{Job, Options};
+use super::job::{Job, Options, Source};
 use super::limits::LOOKS;
 use super::referrers::KnownReferrers;
 use super::registry_host::RegistryHost;
@@ -115,7 +115,7 @@ pub async fn run(
         let tags = tags_in_repository.entry(destination.repository.clone());
         *tags.or_default() += destination.tags.len();
     }
-    let cache = BlobCache::new(Arc::clone(&listener));
+    let cache = BlobCache::new(Arc::clone(&listener), sources_of_one(&jobs));
     let options = Arc::new(options.clone());
     let mut results = Vec::with_capacity(jobs.iter().map(|job| job.destinations.len()).sum());
     let mut queues = Queues::default();
@@ -168,4 +168,22 @@ pub async fn run(
         }
     }
     results
+}
+
+/// The sources that are copied to one repository each, by [`Repository::identity`].
+///
+/// [`Repository::identity`]: crate::registry::Repository::identity
+fn sources_of_one(jobs: &[Job]) -> HashSet<String> {
+    let mut destinations: HashMap<String, HashSet<&RepositoryName>> = HashMap::new();
+    for job in jobs {
+        if let Source::Registry { repository, .. } = &job.source {
+            let names = job.destinations.iter().map(|it| &it.repository);
+            destinations
+                .entry(repository.identity())
+                .or_default()
+                .extend(names);
+        }
+    }
+    let of_one = destinations.into_iter().filter(|(_, it)| it.len() == 1);
+    of_one.map(|(source, _)| source).collect()
 }

@@ -246,7 +246,7 @@ impl Uploader<'_> {
     ) -> Result<(), CopyError> {
         let spool = || {
             let mut held = held.lock().expect("no holder panics");
-            let usable = held.take().filter(|spool| spool.failure().is_none());
+            let usable = held.take().filter(|spool| spool.is_usable());
             Arc::clone(held.insert(usable.unwrap_or_else(|| self.image.spool(blob))))
         };
         let host = &self.destination.host;

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 /// Bytes that stay in memory behind the writer: a follower that keeps up reads nothing from the file.
-const RECENT: u64 = 4 << 20;
+pub(super) const RECENT: u64 = 4 << 20;
 
-/// What is stored, and what is recent; together that is everything.
+/// What is stored, and what is recent; together that is everything, or everything that is still wanted.
 #[derive(Default)]
 pub(super) struct Written {
     /// Bytes of the file.
@@ -27,11 +27,18 @@ impl Written {
     /// The file has at least what was pushed.
     pub fn store(&mut self) {
         self.stored = self.length;
-        let mut held: u64 = self.recent.iter().map(|piece| piece.len() as u64).sum();
+        self.forget(self.length.saturating_sub(RECENT));
+    }
+
+    /// Nobody needs what is before `position`.
+    pub fn forget(&mut self, position: u64) {
+        let held: u64 = self.recent.iter().map(|piece| piece.len() as u64).sum();
+        let mut start = self.length - held;
         while let Some(oldest) = self.recent.front()
-            && held - oldest.len() as u64 >= RECENT
+            && let end = start + oldest.len() as u64
+            && end <= position
         {
-            held -= oldest.len() as u64;
+            start = end;
             self.recent.pop_front();
         }
     }
@@ -68,5 +75,18 @@ mod tests {
         assert_eq!(at(&written, RECENT), None);
         assert_eq!(at(&written, RECENT + 1), Some(RECENT));
         assert_eq!(at(&written, end - 5), Some(5));
+    }
+
+    #[test]
+    fn what_nobody_took_is_kept() {
+        let mut written = Written::default();
+        for length in [3, 4, 5] {
+            written.push(vec![0; length].into());
+        }
+        for (taken, first) in [(0, 0), (2, 0), (3, 3), (6, 3), (12, 12)] {
+            written.forget(taken);
+            let kept = (0..12).find(|position| written.recent(*position).is_some());
+            assert_eq!(kept.unwrap_or(12), first, "{taken}");
+        }
     }
 }

@@ -61,6 +61,36 @@ async fn an_upload_that_breaks_begins_again_and_the_source_does_not_notice() {
 }
 
 #[tokio::test]
+async fn a_large_blob_for_one_repository_is_read_again_and_for_two_it_is_not() {
+    for (repositories, read) in [(&["m"][..], 2), (&["m", "n"], 1)] {
+        let sample = image("linux/amd64", &[noise("large", 9_000_000)]);
+        let (source, target) = servers(&sample).await;
+        target.fault(
+            Method::PATCH,
+            "uploads/session-1",
+            Fault::CloseAfter(8_000_000),
+        );
+        let host = registry_host(&target.host);
+        let destinations = repositories
+            .iter()
+            .map(|it| destination(&host, it, &["v1"]));
+        let job = job(
+            &repository(&source.host, "app"),
+            "v1",
+            destinations.collect(),
+        );
+        for (row, name) in copy(vec![job]).await.iter().zip(repositories) {
+            assert_eq!((row.status, &row.reason), (CopyStatus::Created, &None));
+            sample
+                .assert_at(&repository(&target.host, name), "v1")
+                .await;
+        }
+        let layer = sample.blobs[0].0.as_str();
+        assert_eq!(source.count(Method::GET, layer), read);
+    }
+}
+
+#[tokio::test]
 async fn an_upload_is_not_tried_for_ever() {
     let sample = large();
     let (source, target) = servers(&sample).await;

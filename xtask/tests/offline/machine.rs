@@ -7,6 +7,7 @@ use fakes::registry::{Behavior, FakeRegistry};
 use hyper::Method;
 use tokio::sync::watch;
 
+use crate::support::copying::{reads, repository};
 use crate::support::images::{Sample, image};
 use crate::support::sync_fixture::SyncFixture;
 
@@ -83,7 +84,8 @@ async fn as_many_files_as_the_system_allows_may_be_open() {
 async fn a_blob_without_room_is_not_read() {
     const HUGE: &str = "15000000000000";
     let source = FakeRegistry::start(Behavior::default()).await;
-    let target = FakeRegistry::start(Behavior::default()).await;
+    let one = FakeRegistry::start(Behavior::default()).await;
+    let other = FakeRegistry::start(Behavior::default()).await;
     let layer = noise("large", 200_000);
     let Sample { blobs, manifests } = image("linux/amd64", std::slice::from_ref(&layer));
     let manifest = String::from_utf8(manifests[0].bytes().to_vec()).unwrap();
@@ -93,8 +95,16 @@ async fn a_blob_without_room_is_not_read() {
     }
     let media_type = xtask::oci::media_type::OCI_MANIFEST;
     source.put_manifest("app", "v1", media_type, manifest.into());
-    let fixture = SyncFixture::between(&[("source.io", &source.host), ("target.io", &target.host)]);
-    fixture.write("images.yaml", "source.io/app:v1: target.io/app");
+    let hosts = [
+        ("source.io", &source),
+        ("one.io", &one),
+        ("other.io", &other),
+    ];
+    let fixture = SyncFixture::between(&hosts.map(|(name, it)| (name, &*it.host)));
+    fixture.write(
+        "images.yaml",
+        "source.io/app:v1: [one.io/app, other.io/app]",
+    );
     let run = fixture.sync(&["images.yaml"]).await;
     let said = format!("cannot take the {HUGE} bytes of");
     run.expect(
@@ -102,4 +112,22 @@ async fn a_blob_without_room_is_not_read() {
         &[&said, "it has room for", "`TMPDIR` names another folder"],
     );
     assert_eq!(source.count(Method::GET, blobs[0].0.as_str()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_blob_for_one_repository_takes_no_room() {
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let target = FakeRegistry::start(Behavior::default()).await;
+    let sample = image("linux/amd64", &[noise("large", 9_000_000)]);
+    sample.place(&source, "app", "v1");
+    let fixture = SyncFixture::between(&[("source.io", &source.host), ("target.io", &target.host)]);
+    fixture.write("images.yaml", "source.io/app:v1: target.io/app");
+    // Files of at most a mebibyte, and no signal about it.
+    let mut command = limited(&fixture, "trap '' XFSZ; ulimit -f 2048");
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    sample
+        .assert_at(&repository(&target.host, "app"), "v1")
+        .await;
+    assert_eq!(reads(&source, &sample), [1, 1]);
 }
