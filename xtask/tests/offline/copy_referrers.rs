@@ -8,7 +8,7 @@ use xtask::copy::CopyStatus;
 use xtask::oci::{index_of, media_type};
 
 use crate::support::client::tag;
-use crate::support::copying::{copy, repository};
+use crate::support::copying::{copy, destination, repository};
 use crate::support::images::{EMPTY, built, image, manifest_with};
 use crate::support::referrers::{
     NAMES, all_kept, digest_tag, kept, place_signed, put_index, registry, signature,
@@ -237,5 +237,35 @@ async fn a_tag_is_set_when_its_signatures_are_there() {
         let mut puts = requests.iter().filter(|it| it.method == Method::PUT);
         let last = puts.rfind(|it| it.target.contains("/manifests/"));
         assert!(last.unwrap().target.ends_with("/manifests/v1"));
+    }
+}
+
+#[tokio::test]
+async fn images_that_are_copied_at_once_find_out_together_that_there_is_no_api() {
+    for status in [404, 405, 501] {
+        let (source, target) = (registry(false).await, registry(false).await);
+        place_signed(&source);
+        for server in [&source, &target] {
+            let refused = Fault::Respond(status, &[], "");
+            server.rule(Rule::new(refused).path("/referrers/"));
+        }
+        // Another repository is asked for itself.
+        let jobs = all_kept(&source, &target, &NAMES)
+            .into_iter()
+            .map(|mut job| {
+                let at_n = destination(&job.destinations[0].host, "n", &["v1"]);
+                job.destinations
+                    .extend((job.name == "source:v1").then_some(at_n));
+                job
+            });
+        for row in copy(jobs.collect()).await {
+            assert_eq!((row.status, row.referrers), (CopyStatus::Created, 1));
+        }
+        let asked = |server: &FakeRegistry, path| {
+            server.count(Method::GET, &format!("/v2/{path}/referrers/"))
+        };
+        let counts = [(&source, "app"), (&target, "m"), (&target, "n")];
+        let counts = counts.map(|(server, path)| asked(server, path));
+        assert_eq!(counts, [1, 1, 1], "{status}");
     }
 }
