@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::tags::Dates;
 use super::{Select, TagFilter};
-use crate::copy::{Policy, Referrers};
+use crate::copy::Policy;
 use crate::oci::{RepositoryName, Tag, TagOrDigest};
 
 /// One repository, what to take from it, and where to put it.
@@ -94,7 +94,7 @@ impl Rule {
             Select::Digest(_) if self.only.is_some() => Vec::new(),
             Select::Digest(digest) => vec![self.copy(digest.clone().into())],
             Select::Tags(filter) => {
-                let chosen = filter.choose(&self.offered(listed), dates)?;
+                let chosen = filter.choose(&Rule::offered(listed), dates)?;
                 let kept = match &self.only {
                     Some(only) => only.narrow(chosen, dates)?,
                     None => chosen,
@@ -104,12 +104,11 @@ impl Rule {
         })
     }
 
-    /// The tags that patterns choose from: where referrers go with their image, no pattern chooses the tags that are
-    /// named after a digest, which would overwrite what the destination has of them.
-    pub fn offered(&self, listed: &[Tag]) -> Vec<Tag> {
-        let is_offered =
-            |tag: &&Tag| self.policy.referrers == Referrers::Strip || !tag.is_of_digest();
-        listed.iter().filter(is_offered).cloned().collect()
+    /// The tags that patterns choose from. No pattern chooses those that are named after a digest: they go with their
+    /// image, or stay behind with its other referrers, and would overwrite what the destination has of them.
+    pub fn offered(listed: &[Tag]) -> Vec<Tag> {
+        let offered = listed.iter().filter(|tag| !tag.is_of_digest());
+        offered.cloned().collect()
     }
 
     /// What becomes of one image.

@@ -147,12 +147,15 @@ fn tags_named_after_a_digest_go_with_their_image_and_are_chosen_by_no_pattern() 
         |more: &str| copies(&read_text(&format!("{rule}{more}}}")).unwrap(), &listed).len();
     assert_eq!(chosen(""), 2);
     assert_eq!(chosen(", tags: ['*']"), 2);
-    assert_eq!(chosen(", referrers: strip"), 4);
-    assert_eq!(chosen(&format!(", tags: ['{of_digest}.sig']")), 1);
+    assert_eq!(chosen(", referrers: strip"), 2);
+    for referrers in ["keep", "strip"] {
+        let named = format!(", tags: ['{of_digest}.sig'], referrers: {referrers}");
+        assert_eq!(chosen(&named), 1);
+    }
     let files = [("images.yaml", "a.io/x: b.io/x")];
     let strip = |inputs: &mut Inputs| inputs.referrers = Some(Referrers::Strip);
     let stripped = read_files(&files, VARIABLES, strip).unwrap();
-    assert_eq!(copies(&stripped, &listed).len(), 4);
+    assert_eq!(copies(&stripped, &listed).len(), 2);
     let said = read_text(&format!("{rule}, referrers: drop}}")).unwrap_err();
     assert!(
         said.contains("`referrers` cannot be `drop`; hint: "),
