@@ -131,15 +131,15 @@ impl<'t> Copies<'t> {
         let mut result = self.with(Vec::new()).run_image().await;
         // A run that ended early may have left it there without its tags: it counts as new.
         Box::pin(self.all(&result, false)).await;
-        if self.failure.is_none() && result.digest.is_some() {
+        if self.failure.is_some() || result.digest.is_none() {
+            result.digest = None;
+            result.tags = task.destination.tags.clone();
+            result.reference = task.destination.reference(image.job.source.at());
+        } else if !task.destination.tags.is_empty() {
             let bytes = result.bytes;
             result = task.run_image().await;
             // What it finds there now was brought by this run.
             result.bytes = bytes;
-        } else {
-            result.digest = None;
-            result.tags = task.destination.tags.clone();
-            result.reference = task.destination.reference(image.job.source.at());
         }
         self.tell(result)
     }

@@ -4,7 +4,7 @@ use fakes::noise;
 use fakes::registry::{FakeRegistry, Fault, Rule};
 use hyper::Method;
 use serde_json::json;
-use xtask::copy::CopyStatus;
+use xtask::copy::{CopyStatus, Source};
 use xtask::oci::{index_of, media_type};
 
 use crate::support::client::tag;
@@ -267,5 +267,28 @@ async fn images_that_are_copied_at_once_find_out_together_that_there_is_no_api()
         let counts = [(&source, "app"), (&target, "m"), (&target, "n")];
         let counts = counts.map(|(server, path)| asked(server, path));
         assert_eq!(counts, [1, 1, 1], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_without_a_tag_is_created_with_its_signature_and_equal_when_both_are_there() {
+    let (source, target) = (registry(true).await, registry(true).await);
+    let app = built("app", 100);
+    app.place(&source, "app", "v1");
+    signature("sig", &app).place(&source, "app", "s");
+    let by_digest = || {
+        let mut jobs = kept(&source, &target);
+        let Source::Registry { at, .. } = &mut jobs[0].source else {
+            unreachable!("it is in a registry")
+        };
+        *at = app.digest().into();
+        jobs[0].destinations[0].tags.clear();
+        jobs
+    };
+    for status in [CopyStatus::Created, CopyStatus::Equal] {
+        let row = copy(by_digest()).await.remove(0);
+        assert_eq!((row.status, row.reason), (status, None));
+        assert_eq!((row.digest, row.referrers), (Some(app.digest()), 1));
+        assert_eq!(row.bytes.uploaded > 0, status == CopyStatus::Created);
     }
 }
