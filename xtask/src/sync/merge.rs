@@ -1,6 +1,6 @@
 //! `cargo xtask report merge`: the reports of all parts of a run as one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
@@ -11,7 +11,7 @@ use super::shard::MOST;
 use crate::cli::MergeArgs;
 use crate::copy::CopyResult;
 use crate::exit::{Exit, bad_input};
-use crate::oci::{Digest, Tag};
+use crate::oci::{Digest, Reference, Tag};
 use crate::report::{Console, ShardReport, SyncReport};
 
 /// One summary, one report and one exit code.
@@ -25,6 +25,7 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
     let mut merged = SyncReport::default();
     let mut is_dry = None;
     let mut empty_rules = IndexSet::new();
+    let mut unlisted = HashSet::new();
     for path in &args.files {
         let (report, knows_all) = SyncReport::read_any(path)?;
         let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
@@ -71,8 +72,11 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
             ));
         }
         merged.bytes_read = merged.bytes_read.saturating_add(report.bytes_read);
-        merged.images.extend(report.images);
-        // With `--shard-by tag`, each part tells the same.
+        // With `--shard-by tag`, each part tells the same of a rule, also that its source cannot be listed.
+        let mut images = report.images;
+        images.retain(|row| !unlisted.contains(&failure(row)));
+        unlisted.extend(images.iter().filter(|it| it.tags.is_empty()).map(failure));
+        merged.images.extend(images);
         empty_rules.extend(report.empty_rules);
     }
     let missing = (1..=of.flatten().unwrap_or(0)).filter(|it| !parts.contains_key(it));
@@ -96,6 +100,11 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
     };
     let outcome = outcome(merged, ended, args.succeeded.as_deref());
     Ok(console.finish(outcome, args.report.as_deref()))
+}
+
+/// What failed, where and why.
+fn failure(row: &CopyResult) -> (String, Reference, Option<String>) {
+    (row.image.clone(), row.reference.clone(), row.reason.clone())
 }
 
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fakes::registry::{Behavior, FakeRegistry};
+use fakes::registry::{Behavior, FakeRegistry, Fault, Rule};
 
 use crate::support::sync_fixture::SyncFixture;
 
@@ -171,6 +171,52 @@ async fn a_rule_that_cannot_be_meant_fails_in_one_part() {
         }
         assert_eq!(failed.len(), 2, "{by}: {failed:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_no_part_could_list_is_one_failure_for_each_rule() {
+    let (fixture, source, _target) = fixture().await;
+    let refused = Fault::Respond(400, &[], "");
+    source.rule(Rule::new(refused).path("/app0/tags/list"));
+    // One part alone fails otherwise.
+    let other = Rule::new(Fault::Respond(410, &[], "")).path("/app1/tags/list");
+    source.rule(other.next());
+    let rules = [
+        "- {source: source.io/app0, targets: [one.io/app0, one.io/copy]}",
+        "- {source: source.io/app0, targets: [one.io/app0], tags: ['v9*']}",
+        "- {source: source.io/app1, targets: [one.io/app1]}",
+    ];
+    fixture.write("images.yaml", &rules.join("\n"));
+    let arguments = ["images.yaml", "--shard-by", "tag", "--shard"];
+    for number in ["1", "2", "3"] {
+        let (shard, file) = (format!("{number}/3"), format!("{number}.json"));
+        let part = [&arguments[..], &[&shard, "--report", &file]].concat();
+        fixture.sync(&part).await;
+    }
+    let files = ["1.json", "2.json", "3.json", "--report", "all.json"];
+    let merged = [&["report", "merge"], &files[..]].concat();
+    fixture.workspace.run(&merged).await;
+    let report = fixture.report("all.json");
+    let images = report["images"].as_array().unwrap().iter();
+    let mut failed: Vec<String> = images
+        .filter(|it| it["status"] == "failed")
+        .map(|it| {
+            let text = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
+            let status = it["http_status"].as_u64().unwrap();
+            assert!(
+                text("reason").contains(&format!("answered {status}")),
+                "{it}"
+            );
+            format!("{} -> {}: {status}", text("image"), text("reference"))
+        })
+        .collect();
+    failed.sort();
+    let twice = "source.io/app0 -> one.io/app0: 400";
+    let others = [
+        "source.io/app0 -> one.io/copy: 400",
+        "source.io/app1 -> one.io/app1: 410",
+    ];
+    assert_eq!(failed, [&[twice, twice], &others[..]].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]
