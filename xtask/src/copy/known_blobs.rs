@@ -3,7 +3,7 @@
 //! At most one upload of a blob runs at a time; another task that needs the blob waits, then finds or mounts it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::oci::Digest;
 
@@ -70,7 +70,8 @@ impl State {
 impl Known {
     /// Somebody holds it, or what is held while the blob is brought somewhere.
     fn is_in_use(&self) -> bool {
-        Arc::strong_count(&self.locations) > 1 || !lock(&self.locations.on_its_way).is_empty()
+        let is_on_its_way = || self.locations.ways().values().any(is_taken);
+        Arc::strong_count(&self.locations) > 1 || is_on_its_way()
     }
 }
 
@@ -80,8 +81,8 @@ pub(super) struct BlobLocations {
     repositories: Mutex<Vec<String>>,
     /// Held while the blob is uploaded.
     pub upload_lock: tokio::sync::Mutex<()>,
-    /// Those to which the blob is on its way, with what is held meanwhile.
-    on_its_way: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Those to which the blob is on its way, with what is held meanwhile; also some where nobody holds it any more.
+    on_its_way: Mutex<HashMap<String, Way>>,
 }
 
 impl BlobLocations {
@@ -103,19 +104,32 @@ impl BlobLocations {
         }
     }
 
-    /// What is held while the blob is brought to the repository at `path`.
+    /// What is held while the blob is brought to the repository at `path`. A copy that is given up leaves it to those
+    /// that wait.
     pub fn way_to(&self, path: &str) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(lock(&self.on_its_way).entry(path.to_owned()).or_default())
+        let mut ways = self.ways();
+        if let Some(way) = ways.get(path).and_then(Weak::upgrade) {
+            return way;
+        }
+        ways.retain(|_, way| is_taken(way));
+        let way = Arc::default();
+        ways.insert(path.to_owned(), Arc::downgrade(&way));
+        way
     }
 
-    /// Nobody who comes from now on has to wait.
-    pub fn end_way_to(&self, path: &str) {
-        lock(&self.on_its_way).remove(path);
+    fn ways(&self) -> MutexGuard<'_, HashMap<String, Way>> {
+        lock(&self.on_its_way)
     }
 
     pub fn invalidate(&self) {
         lock(&self.repositories).clear();
     }
+}
+
+type Way = Weak<tokio::sync::Mutex<()>>;
+
+fn is_taken(way: &Way) -> bool {
+    way.strong_count() > 0
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,12 +152,15 @@ mod tests {
         let held = blobs.of(&digest(1));
         held.add("a");
         let way = blobs.of(&digest(2)).way_to("a");
+        let given_up = digest(3 * MOST);
+        drop(blobs.of(&given_up).way_to("a"));
         for number in 3..3 * MOST {
             blobs.of(&digest(number)).add("a");
             assert!(blobs.of(&shared).contains("a"));
         }
         assert_eq!(lock(&blobs.state).known.len(), MOST);
         assert_eq!(lock(&blobs.state).order.len(), MOST);
+        assert!(!lock(&blobs.state).known.contains_key(&given_up));
         assert!(blobs.of(&digest(1)).contains("a"));
         assert!(Arc::ptr_eq(&way, &blobs.of(&digest(2)).way_to("a")));
         assert!(blobs.of(&digest(3 * MOST - 1)).contains("a"));

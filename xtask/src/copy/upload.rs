@@ -185,7 +185,6 @@ impl Uploader<'_> {
         if transfer.is_ok() {
             locations.add(path);
         }
-        locations.end_way_to(path);
         let transfer = transfer?;
         progress.reached(blob.size);
         Ok((blob.size, transfer))

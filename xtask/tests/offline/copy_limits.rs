@@ -1,14 +1,16 @@
 //! What the copier must not use up, and how it ends when it has to: memory, disk, patience.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fakes::noise;
-use fakes::registry::{Behavior, FakeRegistry};
+use fakes::registry::{Behavior, FakeRegistry, Fault};
+use hyper::Method;
 use tokio::sync::watch;
-use xtask::copy::{CopyStatus, run};
+use xtask::copy::{CopyStatus, Options, run};
 
 use crate::support::copying::{
-    OPTIONS, RecordingListener, destination, job, registry_host, repository,
+    OPTIONS, RecordingListener, copy, copy_with, destination, job, registry_host, repository,
 };
 use crate::support::images::image;
 use crate::support::process;
@@ -37,7 +39,7 @@ async fn a_disk_that_fills_up_is_named_with_what_was_needed() {
     );
     let left = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(left, 0);
-    assert_eq!(target.count(hyper::Method::PUT, "manifests"), 0);
+    assert_eq!(target.count(Method::PUT, "manifests"), 0);
 }
 
 #[tokio::test]
@@ -65,5 +67,41 @@ async fn what_had_not_ended_when_it_was_interrupted_says_so() {
     assert_eq!(rows[0].status, CopyStatus::Created);
     assert_eq!(rows[1].status, CopyStatus::Failed);
     assert_eq!(rows[1].reason.as_deref(), Some("interrupted"));
-    assert_eq!(slow.count(hyper::Method::PUT, "manifests"), 0);
+    assert_eq!(slow.count(Method::PUT, "manifests"), 0);
+}
+
+#[tokio::test]
+async fn a_blob_whose_upload_is_given_up_is_sent_by_the_image_that_waits_for_it() {
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let shared = noise("shared", 400_000);
+    for (tag, own) in [("v1", "one"), ("v2", "two")] {
+        image("linux/amd64", &[shared.clone(), own.into()]).place(&source, "app", tag);
+    }
+    // A busy machine may need longer to begin the upload.
+    for limit in (0..8).map(|doubled| Duration::from_millis(400) * (1 << doubled)) {
+        let target = FakeRegistry::start(Behavior::default()).await;
+        target.fault(Method::PATCH, "uploads", Fault::Hold(1000));
+        let to = registry_host(&target.host);
+        let jobs = |tag| {
+            let destinations = vec![destination(&to, "m", &[tag])];
+            vec![job(&repository(&source.host, "app"), tag, destinations)]
+        };
+        let options = Options {
+            timeout: Some(limit),
+            ..OPTIONS
+        };
+        let mut first = tokio::spawn(copy_with(jobs("v1"), options));
+        tokio::select! {
+            _ = &mut first => continue,
+            () = target.asked(Method::PATCH, "uploads") => {}
+        }
+        let (first, second) = tokio::join!(first, copy(jobs("v2")));
+        let given_up = format!("not done within {limit:?}");
+        assert_eq!(first.unwrap()[0].reason, Some(given_up));
+        let row = &second[0];
+        assert_eq!((row.status, &row.reason), (CopyStatus::Created, &None));
+        assert!(row.bytes.uploaded > shared.len() as u64, "{:?}", row.bytes);
+        return;
+    }
+    panic!("no upload was begun");
 }
