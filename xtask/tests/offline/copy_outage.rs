@@ -2,11 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use fakes::noise;
 use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
+use tokio::sync::watch;
 use xtask::copy::{CopyResult, CopyStatus, Options};
 
-use crate::support::copying::{OPTIONS, copy_with, destination, job, registry_host, repository};
+use crate::support::copying::{
+    OPTIONS, RecordingListener, copy_recorded, copy_with, destination, job, registry_host,
+    repository,
+};
 use crate::support::images::image;
 
 const IMAGES: usize = 60;
@@ -89,5 +94,53 @@ async fn a_registry_that_limits_every_write_is_not_asked_by_every_image() {
         assert!(written <= most, "{written}");
         let reason = rows[IMAGES - 1].reason.as_deref().unwrap_or_default();
         assert!(reason.contains(&status.to_string()), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_failed_fails_no_image_that_waited_for_its_place_until_the_registry_was_back() {
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let gate = watch::Sender::new(false);
+    let target = FakeRegistry::start(Behavior {
+        gate: Some(gate.subscribe()),
+        ..Behavior::default()
+    })
+    .await;
+    let small = image("linux/amd64", &["small".into()]);
+    // One place, which `large` has until the gate opens. Those in place need none, and let others look meanwhile.
+    let mut tags: Vec<String> = (0..30).map(|number| format!("there{number}")).collect();
+    for tag in &tags {
+        small.place(&source, "app", tag);
+        small.place(&target, "m", tag);
+    }
+    tags.insert(1, "large".to_owned());
+    tags.insert(10, "waits".to_owned());
+    small.place(&source, "app", "waits");
+    let large = image("linux/amd64", &[noise("large", 400_000)]);
+    large.place(&source, "app", "large");
+    for _ in 0..3 {
+        let failure = Fault::Respond(500, &[], "");
+        target.fault(Method::HEAD, "manifests/waits", failure);
+    }
+    let (to, from) = (registry_host(&target.host), repository(&source.host, "app"));
+    let jobs = tags
+        .iter()
+        .map(|tag| job(&from, tag, vec![destination(&to, "m", &[tag])]));
+    let options = Options {
+        concurrency: 1,
+        retries: 0,
+        ..OPTIONS
+    };
+    let listener = RecordingListener::default();
+    let opens = async {
+        // Its three tries are over, and others have looked since.
+        target.asked_times(3, Method::HEAD, "manifests/waits").await;
+        listener.finished(30).await;
+        gate.send_replace(true);
+    };
+    let (rows, ()) = tokio::join!(copy_recorded(jobs.collect(), options, &listener), opens);
+    for tag in ["large", "waits"] {
+        let row = rows.iter().find(|row| row.tags[0].as_str() == tag).unwrap();
+        assert_eq!((row.status, &row.reason), (CopyStatus::Created, &None));
     }
 }

@@ -8,6 +8,7 @@ mod builder;
 #[cfg(target_os = "linux")]
 mod certificates;
 mod copy_again;
+mod copy_bad_source;
 mod copy_limits;
 mod copy_local;
 mod copy_local_bad;
