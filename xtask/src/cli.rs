@@ -253,7 +253,7 @@ pub struct SyncOptions {
     /// Copy everything again, whatever is there
     #[arg(long)]
     pub force: bool,
-    /// Only what failed according to an earlier report
+    /// Only what failed or is degraded according to an earlier report
     #[arg(long, value_name = "REPORT")]
     pub only_failed: Option<PathBuf>,
     /// Only part K of N, for as many machines: each image is in exactly one; with N alone, K is

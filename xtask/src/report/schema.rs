@@ -219,11 +219,12 @@ impl Report {
 }
 
 impl SyncReport {
-    /// What `--only-failed` tries again. A dry run has put nothing in its place.
+    /// What `--only-failed` tries again: what is degraded may get whole. A dry run has put nothing in its place.
     pub fn failed(&self) -> impl Iterator<Item = &CopyResult> {
-        let is_missing = |image: &&CopyResult| {
-            let is_settled = matches!(image.status, CopyStatus::Equal | CopyStatus::Skipped);
-            image.is_failed() || self.dry_run && !is_settled
+        let is_missing = |image: &&CopyResult| match image.status {
+            CopyStatus::Failed | CopyStatus::Degraded => true,
+            CopyStatus::Created | CopyStatus::Updated => self.dry_run,
+            CopyStatus::Equal | CopyStatus::Skipped => false,
         };
         self.images.iter().filter(is_missing)
     }

@@ -6,7 +6,7 @@ use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
 use xtask::sync::{self, Inputs};
 
-use crate::support::sync_fixture::{LAYER, SyncFixture};
+use crate::support::sync_fixture::{LAYER, SyncFixture, digest};
 
 const ONE: [&str; 1] = ["linux/amd64"];
 
@@ -146,6 +146,27 @@ async fn only_what_failed_is_tried_again() {
     let (nothing, _) = run().await;
     let none = "none of the 1 failed images of the report is in the file";
     nothing.expect(2, &[none]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_degraded_is_tried_again_and_may_get_whole() {
+    let pair = Pair::new(&["v1"]).await;
+    let (fixture, there) = (&pair.fixture, &pair.there);
+    let both = ["linux/amd64", "unknown/unknown"];
+    let whole = fixture.publish("source.io/app:v2", &both).await;
+    there.behave(|behavior| behavior.refuses_empty_configs = true);
+    let first = fixture.sync(&["sync.yaml", "--report", "r.json"]).await;
+    first.expect(
+        0,
+        &["2 of 2 in place", "the registry refuses the attestations"],
+    );
+    assert_ne!(digest(there, "app", "v2"), whole);
+    there.behave(|behavior| behavior.refuses_empty_configs = false);
+    let again = ["sync.yaml", "--only-failed", "r.json", "--report", "r.json"];
+    fixture.sync(&again).await.expect(0, &["1 of 1 in place"]);
+    assert_eq!(digest(there, "app", "v2"), whole);
+    let nothing = fixture.sync(&again).await;
+    nothing.expect(0, &["nothing failed according to the report"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
