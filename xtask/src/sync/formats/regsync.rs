@@ -3,6 +3,8 @@
 //! What would change what is copied, or what is kept, and is not read here, is a problem; what does not, such as when
 //! `regsync server` runs, is named in one warning. Facts from regclient's `cmd/regsync/config.go` and `root.go`.
 
+use std::time::SystemTime;
+
 use indexmap::IndexSet;
 
 use super::regsync_keys::{
@@ -13,13 +15,13 @@ use super::{Parsed, regsync_tags};
 use crate::copy::{Policy, Referrers};
 use crate::credentials::{Credentials, Login, NoLogin, Prefix};
 use crate::exit::nearest;
-use crate::oci::Reference;
+use crate::oci::{Reference, Tag};
 use crate::secret::Secret;
 use crate::sync::document::{Node, Position, Value};
 use crate::sync::go_template;
 use crate::sync::reader::ConfigReader;
 use crate::sync::rule::{DestinationTags, Rule, RuleDestination};
-use crate::sync::tags::{Select, TagFilter};
+use crate::sync::tags::{Dates, Select, TagFilter};
 
 pub(super) fn read(reader: &mut ConfigReader, document: &Node, found: &mut Parsed) {
     let mut file = RegsyncFile {
@@ -227,7 +229,11 @@ impl RegsyncFile<'_, '_> {
         };
         let mut rules = rules?;
         for rule in &mut rules {
-            rule.policy.referrers = referrers;
+            // Here cosign's tags go with their images, where its patterns choose them like any other.
+            rule.policy.referrers = match chooses_digest_tags(&rule.select) {
+                true => Referrers::Keep,
+                false => referrers,
+            };
         }
         Some(rules)
     }
@@ -347,4 +353,14 @@ impl RegsyncFile<'_, '_> {
         }
         Some(rule)
     }
+}
+
+fn chooses_digest_tags(select: &Select) -> bool {
+    let tag = format!("sha256-{:064}.sig", 0).parse::<Tag>();
+    let (Select::Tags(filter), Ok(tag)) = (select, tag) else {
+        return false;
+    };
+    let dates = Dates::at(SystemTime::UNIX_EPOCH);
+    let chosen = filter.choose(std::slice::from_ref(&tag), &dates);
+    chosen.is_ok_and(|chosen| chosen.contains(&tag))
 }

@@ -260,6 +260,8 @@ fn referrers_go_with_an_image_where_they_are_asked_for() {
     let entry =
         |more: &str| format!("sync: [{{source: a.io/x, target: b.io/x, type: image, {more}}}]");
     let with_default = |more: &str| format!("defaults: {{referrers: true}}\n{}", entry(more));
+    // Cosign's tags are tags of the repository.
+    let repository = |more: &str| entry(more).replace("type: image", "type: repository");
     for (text, referrers) in [
         (entry(""), Referrers::Strip),
         (entry("referrers: false"), Referrers::Strip),
@@ -271,6 +273,9 @@ fn referrers_go_with_an_image_where_they_are_asked_for() {
         (entry("digestTags: true"), Referrers::Keep),
         (with_default(""), Referrers::Keep),
         (with_default("referrers: false"), Referrers::Strip),
+        (repository(""), Referrers::Keep),
+        (repository("tags: {deny: [latest]}"), Referrers::Keep),
+        (repository("tags: {allow: ['v.*']}"), Referrers::Strip),
     ] {
         let request = read_regsync(&text).expect(&text);
         assert_eq!(request.rules[0].policy.referrers, referrers, "{text}");
