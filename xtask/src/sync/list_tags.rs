@@ -11,7 +11,7 @@ use super::resolve::{list_one, wrong_tags};
 use super::run::{request, warn};
 use super::tags::{Dates, newest_first};
 use super::waiting::Waiting;
-use super::{Inputs, Rule, Select};
+use super::{Inputs, Select};
 use crate::cli::TagsArgs;
 use crate::copy::Mode;
 use crate::credentials::Credentials;
@@ -61,7 +61,7 @@ pub async fn list_tags(
         console.warning(&wrong);
     }
     let choose = |dates: &Dates| {
-        let chosen = filter.narrow(Rule::offered(&list.tags), dates)?;
+        let chosen = filter.narrow(filter.offered(&list.tags), dates)?;
         match &rule.only {
             Some(only) => only.narrow(chosen, dates),
             None => Ok(chosen),

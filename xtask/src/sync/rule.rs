@@ -94,7 +94,7 @@ impl Rule {
             Select::Digest(_) if self.only.is_some() => Vec::new(),
             Select::Digest(digest) => vec![self.copy(digest.clone().into())],
             Select::Tags(filter) => {
-                let chosen = filter.choose(&Rule::offered(listed), dates)?;
+                let chosen = filter.choose(&filter.offered(listed), dates)?;
                 let kept = match &self.only {
                     Some(only) => only.narrow(chosen, dates)?,
                     None => chosen,
@@ -102,13 +102,6 @@ impl Rule {
                 kept.into_iter().map(|tag| self.copy(tag.into())).collect()
             }
         })
-    }
-
-    /// The tags that patterns choose from. No pattern chooses those that are named after a digest: they go with their
-    /// image, or stay behind with its other referrers, and would overwrite what the destination has of them.
-    pub fn offered(listed: &[Tag]) -> Vec<Tag> {
-        let offered = listed.iter().filter(|tag| !tag.is_of_digest());
-        offered.cloned().collect()
     }
 
     /// What becomes of one image.

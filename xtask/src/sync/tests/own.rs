@@ -151,6 +151,8 @@ fn tags_named_after_a_digest_go_with_their_image_and_are_chosen_by_no_pattern() 
     for referrers in ["keep", "strip"] {
         let named = format!(", tags: ['{of_digest}.sig'], referrers: {referrers}");
         assert_eq!(chosen(&named), 1);
+        let pattern = format!(", tags: ['sha256-*'], referrers: {referrers}");
+        assert_eq!(chosen(&pattern), 3);
     }
     let files = [("images.yaml", "a.io/x: b.io/x")];
     let strip = |inputs: &mut Inputs| inputs.referrers = Some(Referrers::Strip);
