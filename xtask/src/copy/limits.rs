@@ -27,8 +27,7 @@ const BLOB: u64 = 1 << 44;
 pub(super) const MANIFEST_READS: usize = 8;
 pub(super) const FAN_OUT: usize = 32;
 
-/// Images of one registry that are looked at at once: at first, and at most, while they turn out to be in place.
-pub(super) const FIRST_LOOKS: usize = 32;
+/// Images of one registry that are looked at at once, at most, while they turn out to be in place.
 pub(super) const LOOKS: usize = 128;
 
 /// A blob up to this size, in bytes, is small: it stays in memory if there is room, and is uploaded in one request. All

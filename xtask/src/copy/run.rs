@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::blob_cache::BlobCache;
 use super::job::{Job, Options, Source};
-use super::limits::{FIRST_LOOKS, LOOKS};
+use super::limits::LOOKS;
 use super::referrers::KnownReferrers;
 use super::registry_host::RegistryHost;
 use super::result::{CopyResult, CopyStatus, Event, Listener};
@@ -33,7 +33,7 @@ struct HostQueue {
     /// The oldest first.
     waiting: VecDeque<Waiting>,
     running: usize,
-    /// How many may run, at least as many as copies; more while what is looked at is in place.
+    /// How many may run: as many as copies at first, more while what is looked at is in place.
     looks: usize,
     copies: Arc<Semaphore>,
 }
@@ -57,7 +57,7 @@ impl Queues {
                 host: Arc::clone(host),
                 waiting: VecDeque::new(),
                 running: 0,
-                looks: copies.max(FIRST_LOOKS),
+                looks: copies,
                 copies: Arc::new(Semaphore::new(copies)),
             });
             self.queues.len() - 1
