@@ -34,10 +34,12 @@ impl Repository {
         digest: &Digest,
     ) -> Result<Option<Vec<Descriptor>>, Error> {
         let known = self.connection.referrer_support.of(&self.path);
-        let _alone = match known.has_api.initialized() {
-            true => None,
-            false => Some(known.probe.lock().await),
-        };
+        let mut _alone = None;
+        if !known.has_api.initialized() {
+            let probe = known.probe.lock().await;
+            // Another may have found out meanwhile.
+            _alone = Some(probe).filter(|_| !known.has_api.initialized());
+        }
         if known.has_api.get() == Some(&false) {
             return Ok(None);
         }

@@ -1,11 +1,15 @@
 //! What belongs to an image goes with it.
 
+use std::time::Duration;
+
 use fakes::noise;
 use fakes::registry::{FakeRegistry, Fault, Rule};
+use futures_util::{StreamExt as _, stream};
 use hyper::Method;
 use serde_json::json;
+use tokio::time::timeout;
 use xtask::copy::{CopyStatus, Source};
-use xtask::oci::{index_of, media_type};
+use xtask::oci::{Digest, index_of, media_type};
 
 use crate::support::client::tag;
 use crate::support::copying::{copy, destination, repository};
@@ -291,4 +295,16 @@ async fn an_image_without_a_tag_is_created_with_its_signature_and_equal_when_bot
         assert_eq!((row.digest, row.referrers), (Some(app.digest()), 1));
         assert_eq!(row.bytes.uploaded > 0, status == CopyStatus::Created);
     }
+}
+
+#[tokio::test]
+async fn who_has_found_the_api_holds_nobody_back() {
+    let source = registry(true).await;
+    let [one, two, three] = ["one", "two", "three"].map(|it| Digest::sha256_of(it.as_bytes()));
+    source.rule(Rule::new(Fault::Silence).path(&format!("/referrers/{two}")));
+    let there = repository(&source.host, "app");
+    let asked = stream::iter([&one, &two, &three]).map(|digest| there.referrers_by_api(digest));
+    let answered = asked.buffer_unordered(3).take(2).collect::<Vec<_>>();
+    let answered = timeout(Duration::from_secs(20), answered).await.unwrap();
+    assert!(answered.into_iter().all(|it| it.unwrap().is_some()));
 }

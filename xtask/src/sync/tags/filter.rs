@@ -141,9 +141,9 @@ impl TagFilter {
         !self.any_of.is_empty() || self.picks_from_all()
     }
 
-    /// The tags of `listed` that patterns choose from. Only one that says so, such as `sha256-*`, chooses those that are
-    /// named after a digest: they go with their image, or stay behind with its other referrers, and would overwrite
-    /// what the destination has of them.
+    /// The tags of `listed` that patterns choose from. Only one that says so, such as `sha256-*`, chooses those named
+    /// after a digest: they go with their image, or stay behind with its other referrers, and would overwrite what the
+    /// destination has of them.
     pub(in crate::sync) fn offered(&self, listed: &[Tag]) -> Vec<Tag> {
         let patterns = self.patterns();
         let says_so = |word| patterns.iter().any(|pattern| pattern.contains(word));
