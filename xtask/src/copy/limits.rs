@@ -45,16 +45,18 @@ const MEMORY: u32 = 8 << 10;
 const MEMORY_UNIT: u64 = 1 << 10;
 
 /// Disk for spooled files, in units of [`DISK_UNIT`] bytes: 8 GiB or 256 files, as each is an open one. Less where few
-/// files may be open, most of which are connections, or the disk has less than twice as much room. As much again is for
-/// those that are not kept.
+/// files may be open, most of which are connections, or the disk has less than twice as much room. Half of the room, in
+/// units of [`ROOM_UNIT`] bytes, is for files that are not kept.
 const DISK: u32 = 256;
 const DISK_UNIT: u64 = 32 << 20;
+const ROOM_UNIT: u64 = 1 << 20;
 
 pub(super) struct Limits {
     memory: Arc<Semaphore>,
     disk: Arc<Semaphore>,
-    uncached: Arc<Semaphore>,
     disk_units: u32,
+    room: Arc<Semaphore>,
+    room_units: u32,
     reads: Semaphore,
     small_reads: Semaphore,
 }
@@ -81,13 +83,16 @@ pub(super) fn requests(open_files: u64) -> usize {
 impl Limits {
     /// For a process that may have so many files open, and a disk with so much room, if that is known.
     pub fn new(open_files: u64, room: Option<u64>) -> Arc<Self> {
-        let units = (open_files / 4).min(room.unwrap_or(u64::MAX) / 2 / DISK_UNIT);
+        let half = room.unwrap_or(u64::MAX) / 2;
+        let units = (open_files / 4).min(half / DISK_UNIT);
         let disk_units = u32::try_from(units).unwrap_or(DISK).clamp(1, DISK);
+        let room_units = u32::try_from(half / ROOM_UNIT).unwrap_or(u32::MAX).max(1);
         Arc::new(Limits {
             memory: Arc::new(Semaphore::new(MEMORY as usize)),
             disk: Arc::new(Semaphore::new(disk_units as usize)),
-            uncached: Arc::new(Semaphore::new(disk_units as usize)),
             disk_units,
+            room: Arc::new(Semaphore::new(room_units as usize)),
+            room_units,
             reads: Semaphore::new(READS),
             small_reads: Semaphore::new(requests(open_files)),
         })
@@ -109,11 +114,8 @@ impl Limits {
     /// Waits until there is room for a file of `size` bytes that is [`Reservation::Uncached`]; others are dropped with
     /// their last readers, which wait for nothing.
     pub async fn room(&self, size: u64) -> Option<OwnedSemaphorePermit> {
-        let units = units(size, DISK_UNIT, self.disk_units);
-        Arc::clone(&self.uncached)
-            .acquire_many_owned(units)
-            .await
-            .ok()
+        let units = units(size, ROOM_UNIT, self.room_units);
+        Arc::clone(&self.room).acquire_many_owned(units).await.ok()
     }
 
     /// Limits the concurrent reads of blobs of `size` bytes.
@@ -219,15 +221,21 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_kept_waits_for_room() {
-        let limits = Limits::new(u64::MAX, Some(2 * 4 * DISK_UNIT));
-        let first = limits.room(3 * DISK_UNIT).await;
-        let mut larger = std::pin::pin!(limits.room(9 * DISK_UNIT));
+        let limits = Limits::new(u64::MAX, Some(2 * 4 * ROOM_UNIT));
+        let first = limits.room(3 * ROOM_UNIT).await;
+        let mut larger = std::pin::pin!(limits.room(9 * ROOM_UNIT));
         assert!(larger.as_mut().now_or_never().is_none());
         drop(first);
         let larger = larger.await;
         assert!(limits.room(1).now_or_never().is_none());
         drop(larger);
         assert!(limits.room(1).now_or_never().is_some());
+        // Nobody waits where nothing is known of the room.
+        let unknown = Limits::new(u64::MAX, None);
+        let many: Vec<_> = (0..9)
+            .map(|_| unknown.room(1 << 40).now_or_never())
+            .collect();
+        assert!(many.iter().all(Option::is_some));
     }
 
     #[test]
