@@ -145,13 +145,15 @@ impl TagFilter {
     /// after a digest: they go with their image, or stay behind with its other referrers, and would overwrite what the
     /// destination has of them.
     pub(in crate::sync) fn offered(&self, listed: &[Tag]) -> Vec<Tag> {
-        let patterns = self.patterns();
-        let says_so = |word| patterns.iter().any(|pattern| pattern.contains(word));
-        let with_digests = says_so("sha256-") || says_so("sha512-");
-        let offered = listed
-            .iter()
-            .filter(|tag| with_digests || !tag.is_of_digest());
-        offered.cloned().collect()
+        let says_so = |matcher: &&Matcher| {
+            let text = matcher.to_string();
+            text.contains("sha256-") || text.contains("sha512-")
+        };
+        let of_digests: Vec<_> = self.any_of.iter().filter(says_so).collect();
+        let is_offered = |tag: &&Tag| {
+            !tag.is_of_digest() || of_digests.iter().any(|it| it.matches(tag.as_str()))
+        };
+        listed.iter().filter(is_offered).cloned().collect()
     }
 
     /// The chosen tags: plain names as they were written, then the others as they are listed, with `newest:` the newest

@@ -151,8 +151,15 @@ fn tags_named_after_a_digest_go_with_their_image_and_are_chosen_by_no_pattern() 
     for referrers in ["keep", "strip"] {
         let named = format!(", tags: ['{of_digest}.sig'], referrers: {referrers}");
         assert_eq!(chosen(&named), 1);
-        let pattern = format!(", tags: ['sha256-*'], referrers: {referrers}");
-        assert_eq!(chosen(&pattern), 3);
+        for (patterns, count) in [
+            ("'sha256-*'", 3),
+            ("'*', 'sha256-*.sig'", 3),
+            ("'*', '!sha256-*.att'", 2),
+            ("'!/^sha256-.*att$/'", 2),
+        ] {
+            let more = format!(", tags: [{patterns}], referrers: {referrers}");
+            assert_eq!(chosen(&more), count, "{patterns}");
+        }
     }
     let files = [("images.yaml", "a.io/x: b.io/x")];
     let strip = |inputs: &mut Inputs| inputs.referrers = Some(Referrers::Strip);
