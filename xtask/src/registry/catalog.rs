@@ -14,7 +14,7 @@ use super::auth::{Access, Scope};
 use super::client::Registry;
 use super::connection::Connection;
 use super::error::Error;
-use super::listing::{LARGEST_PAGE, MOST_PAGES};
+use super::listing::{LARGEST_PAGE, MOST_PAGES, last_of};
 use crate::oci::json;
 
 impl Registry {
@@ -56,7 +56,8 @@ async fn all(
         /// `null` where there is none.
         repositories: Option<Vec<Option<String>>>,
     }
-    let pages = connection.pages::<Page>(first, scope, MOST_PAGES).await?;
+    let end = |page: &Page| last_of(page.repositories.as_deref());
+    let pages = connection.pages(first, scope, MOST_PAGES, end).await?;
     let names = pages.into_iter().filter_map(|it| it.repositories).flatten();
     Ok(names.map(Option::unwrap_or_default).collect())
 }

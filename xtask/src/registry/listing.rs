@@ -38,35 +38,16 @@ impl Repository {
             /// `null` where the repository has lost its last tag.
             tags: Option<Vec<Option<String>>>,
         }
+        let mut first = self.url(format_args!("tags/list"));
+        // The longest page that registries serve.
+        first.set_query(Some("n=1000"));
         let mut list = TagList::default();
         let scope = self.scope(Access::Pull);
-        let mut last: Option<String> = None;
-        loop {
-            let mut url = self.url(format_args!("tags/list"));
-            url.query_pairs_mut()
-                .append_pair("n", &PAGE.to_string())
-                .extend_pairs(last.iter().map(|last| ("last", last)));
-            let pages = self.connection.pages::<Page>(url, &scope, MOST_PAGES).await;
-            let pages = match pages {
-                // It does not know the question.
-                Err(error) if last.is_some() && !error.is_transient() => break,
-                pages => pages?,
-            };
-            // Full, and without a `Link`: `crane registry serve` cuts a list there.
-            let full = pages.last().and_then(|page| page.tags.as_ref());
-            let full = full.filter(|tags| tags.len() == PAGE);
-            let next = full.and_then(|tags| tags.last().cloned().flatten());
-            if next.is_some() && next == last {
-                break;
-            }
-            for page in pages {
-                for text in page.tags.unwrap_or_default() {
-                    list.add(&text.unwrap_or_default());
-                }
-            }
-            last = next;
-            if last.is_none() {
-                break;
+        let end = |page: &Page| last_of(page.tags.as_deref());
+        let pages = self.connection.pages(first, &scope, MOST_PAGES, end);
+        for page in pages.await? {
+            for text in page.tags.unwrap_or_default() {
+                list.add(&text.unwrap_or_default());
             }
         }
         let of_digests = list.tags.iter().filter(|tag| tag.is_of_digest());
@@ -78,15 +59,21 @@ impl Repository {
 }
 
 impl Connection {
-    /// Follows the `Link` of each response to the next.
+    /// Follows the `Link` of each response to the next. A page without one that has as many names as `first` asks for
+    /// may be cut there (`crane registry serve` does that): then the rest is asked for by the last name. `end` is how
+    /// many names a page has, and the last.
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         first: Url,
         scope: &Scope,
         most: usize,
+        end: impl Fn(&T) -> Option<(usize, String)>,
     ) -> Result<Vec<T>, Error> {
+        let full = first.query_pairs().find(|(name, _)| name == "n");
+        let full: Option<usize> = full.and_then(|(_, count)| count.parse().ok());
         let mut pages = Vec::new();
-        let mut next = Some(first);
+        let mut next = Some(first.clone());
+        let mut asked_after: Option<String> = None;
         let mut seen = HashSet::new();
         let mut bytes = 0;
         while let Some(url) = next {
@@ -98,7 +85,12 @@ impl Connection {
                 let request = Request::new(Method::GET, url.clone());
                 self.document(request, scope, LARGEST_PAGE)
             };
-            let (response, body) = self.retry(get).await?;
+            let got = self.retry(get).await;
+            let is_refused = |error: &Error| matches!(error.status(), Some(400 | 404 | 405 | 501));
+            if asked_after.is_some() && got.as_ref().is_err_and(is_refused) {
+                break;
+            }
+            let (response, body) = got?;
             bytes += body.len();
             if bytes > LARGEST_LIST {
                 return Err(wrong(format!("more than {LARGEST_LIST} bytes of pages")));
@@ -116,9 +108,24 @@ impl Connection {
                     "artifactType",
                 ],
             );
-            pages.push(page.map_err(|e| wrong(format!("not the list that was asked for: {e}")))?);
-            let following = http::next_page(response.headers(), response.url())
+            let page = page.map_err(|e| wrong(format!("not the list that was asked for: {e}")))?;
+            let mut following = http::next_page(response.headers(), response.url())
                 .map_err(|reason| wrong(Foreign::new(&reason).to_string()))?;
+            if following.is_none() {
+                let last = end(&page).filter(|(count, _)| Some(*count) == full);
+                let last = last.map(|(_, last)| last);
+                // The same page once more: it does not know the question.
+                if last.is_some() && last == asked_after {
+                    break;
+                }
+                following = last.as_ref().map(|last| {
+                    let mut url = first.clone();
+                    url.query_pairs_mut().append_pair("last", last);
+                    url
+                });
+                asked_after = last;
+            }
+            pages.push(page);
             if following
                 .as_ref()
                 .is_some_and(|it| *it == url || !seen.insert(it.clone()))
@@ -131,6 +138,12 @@ impl Connection {
         }
         Ok(pages)
     }
+}
+
+/// How many names there are, and the last.
+pub(super) fn last_of(names: Option<&[Option<String>]>) -> Option<(usize, String)> {
+    let names = names?;
+    Some((names.len(), names.last()?.clone()?))
 }
 
 impl TagList {
@@ -146,9 +159,6 @@ impl TagList {
         }
     }
 }
-
-/// Tags of a page: the longest that registries serve.
-const PAGE: usize = 1000;
 
 const WRONG_SHOWN: usize = 3;
 

@@ -45,7 +45,8 @@ impl Repository {
         }
         let url = self.url(format_args!("referrers/{digest}"));
         let scope = self.scope(Access::Pull);
-        let pages = self.connection.pages::<Index>(url, &scope, MOST_PAGES);
+        let end = |_: &Index| None;
+        let pages = self.connection.pages(url, &scope, MOST_PAGES, end);
         match pages.await {
             Ok(pages) => {
                 _ = known.has_api.set(true);

@@ -82,6 +82,26 @@ async fn a_list_that_ends_early_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_full_page_without_a_link_is_asked_on_from() {
+    let server = registry(AuthMode::Open, 1000, 1).await;
+    let page = |from: usize, to: usize| -> &'static str {
+        let names: Vec<String> = (from..to)
+            .map(|number| format!("\"r{number:04}\""))
+            .collect();
+        Box::leak(format!("{{\"repositories\": [{}]}}", names.join(", ")).into_boxed_str())
+    };
+    for (from, to) in [(0, 1000), (1000, 2000), (2000, 2007)] {
+        server.fault(
+            Method::GET,
+            "_catalog",
+            Fault::Respond(200, &[], page(from, to)),
+        );
+    }
+    assert_eq!(anyone(&server).catalog(None).await.unwrap().len(), 2007);
+    assert_eq!(server.count(Method::GET, "_catalog?n=1000&last=r1999"), 1);
+}
+
+#[tokio::test]
 async fn who_may_not_list_is_denied_and_the_login_is_not_blamed() {
     for status in [401, 403, 404] {
         let server = registry(AuthMode::Tokens, 1000, 1).await;
