@@ -4,10 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, Weak};
 
-use super::limits::{Limits, Reservation};
+use super::limits::Limits;
 use super::result::Listener;
 use super::spool::Spool;
-use super::written::RECENT;
 use crate::machine;
 use crate::oci::{Descriptor, Digest};
 use crate::registry::Repository;
@@ -43,10 +42,7 @@ impl BlobCache {
             spools.retain(|_, spool| spool.strong_count() > 0);
         }
         let (limits, listener) = (Arc::clone(&self.limits), Arc::clone(&self.listener));
-        let reservation = match blob.size > RECENT && self.of_one.contains(&key.0) {
-            true => Reservation::Passing,
-            false => limits.reserve(blob.size),
-        };
+        let reservation = limits.reserve(blob.size, self.of_one.contains(&key.0));
         let spool = Spool::start(blob.clone(), reservation, source.clone(), limits, listener);
         spools.insert(key, Arc::downgrade(&spool));
         spool

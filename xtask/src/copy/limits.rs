@@ -34,6 +34,9 @@ pub(super) const LOOKS: usize = 128;
 /// configs, and no layer worth a file.
 pub(super) const SMALL_BLOB: u64 = 128 << 10;
 
+/// A blob up to this size, in bytes, is kept also for a single repository: to read it again costs more than its file.
+const KEPT: u64 = 4 << 20;
+
 /// Large blobs that are read from the sources at once.
 const READS: usize = 8;
 
@@ -98,8 +101,11 @@ impl Limits {
         })
     }
 
-    /// A reservation for a blob of `size` bytes.
-    pub fn reserve(&self, size: u64) -> Reservation {
+    /// A reservation for a blob of `size` bytes, which may go to one repository alone.
+    pub fn reserve(&self, size: u64, is_of_one: bool) -> Reservation {
+        if is_of_one && size > KEPT {
+            return Reservation::Passing;
+        }
         if size <= SMALL_BLOB {
             let units = units(size, MEMORY_UNIT, MEMORY);
             if let Ok(permit) = Arc::clone(&self.memory).try_acquire_many_owned(units) {
@@ -205,18 +211,24 @@ mod tests {
     #[test]
     fn reservations_are_bounded_and_returned_ones_can_be_had_again() {
         let limits = Limits::new(u64::MAX, None);
-        let small: Vec<Reservation> = (0..64).map(|_| limits.reserve(SMALL_BLOB)).collect();
+        let small: Vec<Reservation> = (0..64).map(|_| limits.reserve(SMALL_BLOB, false)).collect();
         let is_memory = |it: &Reservation| matches!(it, Reservation::Memory(_));
         assert!(small.iter().all(is_memory));
         // Memory is used up; small blobs go to files now.
-        let files: Vec<Reservation> = (0..DISK).map(|_| limits.reserve(1)).collect();
+        let files: Vec<Reservation> = (0..DISK).map(|_| limits.reserve(1, false)).collect();
         let is_disk = |it: &Reservation| matches!(it, Reservation::Disk(_));
         assert!(files.iter().all(is_disk));
-        assert!(matches!(limits.reserve(DISK_UNIT), Reservation::Uncached));
+        assert!(matches!(
+            limits.reserve(DISK_UNIT, false),
+            Reservation::Uncached
+        ));
         drop(files);
-        let huge = limits.reserve(u64::MAX);
+        let huge = limits.reserve(u64::MAX, false);
         assert!(matches!(huge, Reservation::Disk(_)));
-        assert!(matches!(limits.reserve(DISK_UNIT), Reservation::Uncached));
+        assert!(matches!(
+            limits.reserve(DISK_UNIT, false),
+            Reservation::Uncached
+        ));
     }
 
     #[tokio::test]
@@ -243,12 +255,16 @@ mod tests {
         let is_disk = |it: &Reservation| matches!(it, Reservation::Disk(_));
         for (open_files, room) in [(256, None), (u64::MAX, Some(2 * 64 * DISK_UNIT))] {
             let limits = Limits::new(open_files, room);
-            let files: Vec<Reservation> = (0..64).map(|_| limits.reserve(DISK_UNIT)).collect();
+            let files: Vec<Reservation> =
+                (0..64).map(|_| limits.reserve(DISK_UNIT, false)).collect();
             assert!(files.iter().all(is_disk));
-            assert!(matches!(limits.reserve(DISK_UNIT), Reservation::Uncached));
+            assert!(matches!(
+                limits.reserve(DISK_UNIT, false),
+                Reservation::Uncached
+            ));
         }
         // One at a time still travels.
-        assert!(is_disk(&Limits::new(0, Some(0)).reserve(DISK_UNIT)));
+        assert!(is_disk(&Limits::new(0, Some(0)).reserve(DISK_UNIT, false)));
         assert_eq!(requests(256), 8);
         assert_eq!(requests(1 << 20), REQUESTS);
     }

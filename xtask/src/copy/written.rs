@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 /// Bytes that stay in memory behind the writer: a follower that keeps up reads nothing from the file.
-pub(super) const RECENT: u64 = 4 << 20;
+const RECENT: u64 = 4 << 20;
 
 /// What is stored, and what is recent; together that is everything, or everything that is still wanted.
 #[derive(Default)]

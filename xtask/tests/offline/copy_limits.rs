@@ -6,11 +6,11 @@ use std::time::Duration;
 use fakes::noise;
 use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
-use tokio::sync::watch;
 use xtask::copy::{CopyStatus, Options, run};
 
 use crate::support::copying::{
-    OPTIONS, RecordingListener, copy, copy_with, destination, job, registry_host, repository,
+    OPTIONS, RecordingListener, copy, copy_recorded, copy_with, destination, job, registry_host,
+    repository,
 };
 use crate::support::images::image;
 use crate::support::process;
@@ -46,12 +46,7 @@ async fn a_disk_that_fills_up_is_named_with_what_was_needed() {
 async fn what_had_not_ended_when_it_was_interrupted_says_so() {
     let source = FakeRegistry::start(Behavior::default()).await;
     let fast = FakeRegistry::start(Behavior::default()).await;
-    let gate = watch::Sender::new(false);
-    let slow = FakeRegistry::start(Behavior {
-        gate: Some(gate.subscribe()),
-        ..Behavior::default()
-    })
-    .await;
+    let (slow, _gate) = FakeRegistry::start_gated().await;
     image("linux/amd64", &[noise("large", 900_000)]).place(&source, "app", "v1");
     let destinations = [&fast, &slow].map(|it| destination(&registry_host(&it.host), "m", &["v1"]));
     let jobs = vec![job(
@@ -104,4 +99,25 @@ async fn a_blob_whose_upload_is_given_up_is_sent_by_the_image_that_waits_for_it(
         return;
     }
     panic!("no upload was begun");
+}
+
+#[tokio::test]
+async fn what_a_single_destination_does_not_take_is_not_read() {
+    const LENGTH: usize = 40_000_000;
+    let source = FakeRegistry::start(Behavior::default()).await;
+    let target = FakeRegistry::start(Behavior::default()).await;
+    image("linux/amd64", &[noise("large", LENGTH)]).place(&source, "app", "v1");
+    target.fault(Method::PATCH, "uploads", Fault::Hold(1000));
+    let destinations = vec![destination(&registry_host(&target.host), "m", &["v1"])];
+    let jobs = vec![job(&repository(&source.host, "app"), "v1", destinations)];
+    let options = Options {
+        timeout: Some(Duration::from_secs(3)),
+        ..OPTIONS
+    };
+    let listener = RecordingListener::default();
+    let rows = copy_recorded(jobs, options, &listener).await;
+    assert_eq!(rows[0].reason.as_deref(), Some("not done within 3s"));
+    // What it read ahead, and what is in the buffers of two connections.
+    let read = listener.read();
+    assert!(read > 0 && read < LENGTH as u64 / 2, "{read}");
 }

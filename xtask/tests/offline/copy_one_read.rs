@@ -8,7 +8,6 @@ use std::time::Duration;
 use fakes::noise;
 use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault};
 use hyper::Method;
-use tokio::sync::watch;
 use xtask::copy::{CopyStatus, RegistryHost};
 use xtask::credentials::Credentials;
 use xtask::registry::Options;
@@ -28,22 +27,12 @@ async fn holding(sample: &Sample) -> FakeRegistry {
     source
 }
 
-/// A registry that reads no large upload before the gate opens.
-async fn gated() -> (FakeRegistry, watch::Sender<bool>) {
-    let gate = watch::Sender::new(false);
-    let behavior = Behavior {
-        gate: Some(gate.subscribe()),
-        ..Behavior::default()
-    };
-    (FakeRegistry::start(behavior).await, gate)
-}
-
 #[tokio::test]
 async fn each_blob_is_read_once_by_a_fast_a_slow_and_a_failing_destination() {
     let sample = built("app", 400_000);
     let source = holding(&sample).await;
     let fast = FakeRegistry::start(Behavior::default()).await;
-    let (slow, gate) = gated().await;
+    let (slow, gate) = FakeRegistry::start_gated().await;
     let failing = FakeRegistry::start(Behavior::default()).await;
     for fault in [
         Fault::CloseAfter(100_000),
@@ -87,7 +76,7 @@ async fn a_destination_that_comes_late_finds_everything_read() {
     let source = FakeRegistry::start(Behavior::default()).await;
     let fast_server = FakeRegistry::start(Behavior::default()).await;
     let fast = registry_host(&fast_server.host);
-    let (late_server, gate) = gated().await;
+    let (late_server, gate) = FakeRegistry::start_gated().await;
     let late = registry_host(&late_server.host);
     let from = repository(&source.host, "app");
     let jobs = samples.iter().enumerate().map(|(number, sample)| {
@@ -302,7 +291,7 @@ async fn an_image_that_takes_too_long_is_given_up_and_the_others_are_not() {
     );
     let source = holding(&large).await;
     small.place(&source, "app", "v2");
-    let (slow, _gate) = gated().await;
+    let (slow, _gate) = FakeRegistry::start_gated().await;
     let target = registry_host(&slow.host);
     let from = repository(&source.host, "app");
     let jobs = ["v1", "v2"].map(|tag| job(&from, tag, vec![destination(&target, "m", &[tag])]));

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use fakes::noise;
 use fakes::registry::{Behavior, FakeRegistry, Fault};
 use hyper::Method;
-use tokio::sync::watch;
 use xtask::copy::{CopyResult, CopyStatus, Options};
 
 use crate::support::copying::{
@@ -100,12 +99,7 @@ async fn a_registry_that_limits_every_write_is_not_asked_by_every_image() {
 #[tokio::test]
 async fn a_look_that_failed_fails_no_image_that_waited_for_its_place_until_the_registry_was_back() {
     let source = FakeRegistry::start(Behavior::default()).await;
-    let gate = watch::Sender::new(false);
-    let target = FakeRegistry::start(Behavior {
-        gate: Some(gate.subscribe()),
-        ..Behavior::default()
-    })
-    .await;
+    let (target, gate) = FakeRegistry::start_gated().await;
     let small = image("linux/amd64", &["small".into()]);
     // One place, which `large` has until the gate opens. Those in place need none, and let others look meanwhile.
     let mut tags: Vec<String> = (0..30).map(|number| format!("there{number}")).collect();

@@ -23,12 +23,7 @@ struct Sending {
 impl Sending {
     /// `trap` prepares the shell that starts the program.
     async fn start(trap: &str) -> Sending {
-        let gate = watch::Sender::new(false);
-        let registry = FakeRegistry::start(Behavior {
-            gate: Some(gate.subscribe()),
-            ..Behavior::default()
-        })
-        .await;
+        let (registry, gate) = FakeRegistry::start_gated().await;
         let sample = image("linux/amd64", &[noise("large", 900_000)]);
         sample.place(&registry, "app", "v1");
         let fixture = SyncFixture::between(&[("one.io", &registry.host)]);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use fakes::noise;
 use fakes::registry::{Behavior, FakeRegistry};
 use hyper::Method;
-use tokio::sync::watch;
 
 use crate::support::copying::{reads, repository};
 use crate::support::images::{Sample, image};
@@ -25,12 +24,7 @@ async fn a_slow_destination_leaves_open_files_to_a_fast_one() {
     const IMAGES: usize = 20;
     let source = FakeRegistry::start(Behavior::default()).await;
     let fast = FakeRegistry::start(Behavior::default()).await;
-    let gate = watch::Sender::new(false);
-    let slow = FakeRegistry::start(Behavior {
-        gate: Some(gate.subscribe()),
-        ..Behavior::default()
-    })
-    .await;
+    let (slow, gate) = FakeRegistry::start_gated().await;
     for number in 0..IMAGES {
         let layers = (0..8).map(|layer| noise(&format!("{number} {layer}"), 140_000));
         let sample = image("linux/amd64", &layers.collect::<Vec<_>>());

@@ -109,6 +109,16 @@ struct State {
 }
 
 impl FakeRegistry {
+    /// One that reads no large upload before the gate opens.
+    pub async fn start_gated() -> (FakeRegistry, watch::Sender<bool>) {
+        let gate = watch::Sender::new(false);
+        let behavior = Behavior {
+            gate: Some(gate.subscribe()),
+            ..Behavior::default()
+        };
+        (FakeRegistry::start(behavior).await, gate)
+    }
+
     pub async fn start(behavior: Behavior) -> FakeRegistry {
         let state = Arc::new(Mutex::new(State {
             tokens: TokenServer::new(behavior.auth, behavior.token_life, behavior.listing_api),
