@@ -178,6 +178,7 @@ pub struct ReleaseArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = choices::IN_PLACE)]
 pub struct SyncArgs {
     /// What to copy, in any of the formats in README.md, told apart by content; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -205,6 +206,7 @@ pub struct SyncArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = choices::IN_PLACE)]
 pub struct CopyArgs {
     /// `nginx:1.27`, a repository with all its tags (`acme/app`), patterns of tags (`acme/app:v*`), those of a project
     /// (`acme.io/team/*`), `acme/app@sha256:…`; or in no registry: `docker:NAME`, `oci:DIRECTORY`, `oci-archive:FILE`,
@@ -275,7 +277,7 @@ pub struct SyncOptions {
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// `-vv` shows what the libraries log
+    /// `-vv` shows each request to a registry, and what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -285,7 +287,7 @@ pub struct VerifyArgs {
     /// What `--report` wrote
     #[arg(value_name = "REPORT")]
     pub report: PathBuf,
-    /// `-vv` shows what the libraries log
+    /// `-vv` shows each request to a registry, and what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -318,7 +320,7 @@ pub struct PromoteArgs {
     /// Write what was done to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// `-vv` shows what the libraries log
+    /// `-vv` shows each request to a registry, and what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -331,7 +333,7 @@ pub struct CommonArgs {
     /// A registry without credentials is an error instead of a skip (for CI)
     #[arg(long)]
     pub strict: bool,
-    /// More output: `-v` shows build logs on a terminal, `-vv` also what the libraries log
+    /// More output: `-v` build logs on a terminal, `-vv` also requests to registries and what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }

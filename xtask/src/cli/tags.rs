@@ -15,7 +15,7 @@ pub struct TagsArgs {
     /// Logins, in image-syncer's format
     #[arg(long, value_name = "FILE")]
     pub auth: Option<PathBuf>,
-    /// `-vv` shows what the libraries log
+    /// `-vv` shows each request to a registry, and what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
