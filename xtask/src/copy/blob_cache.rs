@@ -30,8 +30,13 @@ impl BlobCache {
         })
     }
 
-    /// The spool of `blob`; if there is none, a new one that reads from `source`.
-    pub fn spool(&self, source: &Repository, blob: &Descriptor) -> Arc<Spool> {
+    /// Whether every one of `blobs` fits on the disk beside what is kept.
+    pub fn fit_beside_kept(&self, blobs: &[Descriptor]) -> bool {
+        blobs.iter().all(|it| self.limits.fits_beside_kept(it.size))
+    }
+
+    /// The spool of `blob`; if there is none, a new one that reads from `source`, and may be kept.
+    pub fn spool(&self, source: &Repository, blob: &Descriptor, is_kept: bool) -> Arc<Spool> {
         let mut spools = self.spools.lock().expect("no holder panics");
         let key = (source.identity(), blob.digest.clone());
         let found = spools.get(&key).and_then(Weak::upgrade);
@@ -42,7 +47,7 @@ impl BlobCache {
             spools.retain(|_, spool| spool.strong_count() > 0);
         }
         let (limits, listener) = (Arc::clone(&self.limits), Arc::clone(&self.listener));
-        let reservation = limits.reserve(blob.size, self.of_one.contains(&key.0));
+        let reservation = limits.reserve(blob.size, self.of_one.contains(&key.0), is_kept);
         let spool = Spool::start(blob.clone(), reservation, source.clone(), limits, listener);
         spools.insert(key, Arc::downgrade(&spool));
         spool

@@ -101,8 +101,13 @@ impl Limits {
         })
     }
 
-    /// A reservation for a blob of `size` bytes, which may go to one repository alone.
-    pub fn reserve(&self, size: u64, is_of_one: bool) -> Reservation {
+    /// Whether a file of `size` bytes fits beside those that are kept.
+    pub fn fits_beside_kept(&self, size: u64) -> bool {
+        size.div_ceil(ROOM_UNIT) <= self.room_units.into()
+    }
+
+    /// A reservation for a blob of `size` bytes, which may go to one repository alone, or be no use to later readers.
+    pub fn reserve(&self, size: u64, is_of_one: bool, is_kept: bool) -> Reservation {
         if is_of_one && size > KEPT {
             return Reservation::Passing;
         }
@@ -111,6 +116,9 @@ impl Limits {
             if let Ok(permit) = Arc::clone(&self.memory).try_acquire_many_owned(units) {
                 return Reservation::Memory(permit);
             }
+        }
+        if !is_kept {
+            return Reservation::Uncached;
         }
         Arc::clone(&self.disk)
             .try_acquire_many_owned(units(size, DISK_UNIT, self.disk_units))
@@ -211,22 +219,24 @@ mod tests {
     #[test]
     fn reservations_are_bounded_and_returned_ones_can_be_had_again() {
         let limits = Limits::new(u64::MAX, None);
-        let small: Vec<Reservation> = (0..64).map(|_| limits.reserve(SMALL_BLOB, false)).collect();
+        let small: Vec<Reservation> = (0..64)
+            .map(|_| limits.reserve(SMALL_BLOB, false, true))
+            .collect();
         let is_memory = |it: &Reservation| matches!(it, Reservation::Memory(_));
         assert!(small.iter().all(is_memory));
         // Memory is used up; small blobs go to files now.
-        let files: Vec<Reservation> = (0..DISK).map(|_| limits.reserve(1, false)).collect();
+        let files: Vec<Reservation> = (0..DISK).map(|_| limits.reserve(1, false, true)).collect();
         let is_disk = |it: &Reservation| matches!(it, Reservation::Disk(_));
         assert!(files.iter().all(is_disk));
         assert!(matches!(
-            limits.reserve(DISK_UNIT, false),
+            limits.reserve(DISK_UNIT, false, true),
             Reservation::Uncached
         ));
         drop(files);
-        let huge = limits.reserve(u64::MAX, false);
+        let huge = limits.reserve(u64::MAX, false, true);
         assert!(matches!(huge, Reservation::Disk(_)));
         assert!(matches!(
-            limits.reserve(DISK_UNIT, false),
+            limits.reserve(DISK_UNIT, false, true),
             Reservation::Uncached
         ));
     }
@@ -242,6 +252,12 @@ mod tests {
         assert!(limits.room(1).now_or_never().is_none());
         drop(larger);
         assert!(limits.room(1).now_or_never().is_some());
+        assert!(
+            limits.fits_beside_kept(4 * ROOM_UNIT) && !limits.fits_beside_kept(4 * ROOM_UNIT + 1)
+        );
+        // So that it has all the room, once it has waited.
+        let beside_large = limits.reserve(DISK_UNIT, false, false);
+        assert!(matches!(beside_large, Reservation::Uncached));
         // Nobody waits where nothing is known of the room.
         let unknown = Limits::new(u64::MAX, None);
         let many: Vec<_> = (0..9)
@@ -255,16 +271,19 @@ mod tests {
         let is_disk = |it: &Reservation| matches!(it, Reservation::Disk(_));
         for (open_files, room) in [(256, None), (u64::MAX, Some(2 * 64 * DISK_UNIT))] {
             let limits = Limits::new(open_files, room);
-            let files: Vec<Reservation> =
-                (0..64).map(|_| limits.reserve(DISK_UNIT, false)).collect();
+            let files: Vec<Reservation> = (0..64)
+                .map(|_| limits.reserve(DISK_UNIT, false, true))
+                .collect();
             assert!(files.iter().all(is_disk));
             assert!(matches!(
-                limits.reserve(DISK_UNIT, false),
+                limits.reserve(DISK_UNIT, false, true),
                 Reservation::Uncached
             ));
         }
         // One at a time still travels.
-        assert!(is_disk(&Limits::new(0, Some(0)).reserve(DISK_UNIT, false)));
+        assert!(is_disk(
+            &Limits::new(0, Some(0)).reserve(DISK_UNIT, false, true)
+        ));
         assert_eq!(requests(256), 8);
         assert_eq!(requests(1 << 20), REQUESTS);
     }

@@ -3,6 +3,7 @@
 //! A blob is read again only if the cache had no space to keep it. The spools are dropped with the image.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::OnceCell;
@@ -31,6 +32,8 @@ pub(super) struct SourceImage {
     manifests: Mutex<HashMap<Digest, Arc<OnceCell<Manifest>>>>,
     /// Keeps them in the cache.
     spools: Mutex<HashMap<Digest, Arc<Spool>>>,
+    /// It has a blob that needs the room of what would be kept.
+    is_large: AtomicBool,
 }
 
 impl SourceImage {
@@ -43,6 +46,7 @@ impl SourceImage {
             root: OnceCell::new(),
             manifests: Mutex::default(),
             spools: Mutex::default(),
+            is_large: AtomicBool::new(false),
         })
     }
 
@@ -201,6 +205,12 @@ impl SourceImage {
         cell.get_or_try_init(read).await.cloned()
     }
 
+    /// Prepares for the spools of `blobs`: what is kept beside one that does not fit would be in its way to the end.
+    pub fn prepare_for(&self, blobs: &[Descriptor]) {
+        let is_large = !self.cache.fit_beside_kept(blobs);
+        self.is_large.fetch_or(is_large, Ordering::Relaxed);
+    }
+
     /// The spool of a blob of this image; the first call starts to read it.
     pub fn spool(&self, blob: &Descriptor) -> Arc<Spool> {
         let repository = match &self.job.source {
@@ -211,7 +221,9 @@ impl SourceImage {
             },
             Source::Registry { repository, .. } => repository.clone(),
         };
-        let spool = self.cache.spool(&repository, blob);
+        let spool = self
+            .cache
+            .spool(&repository, blob, !self.is_large.load(Ordering::Relaxed));
         if spool.is_cached() {
             let mut spools = self.spools.lock().expect("no holder panics");
             spools.insert(blob.digest.clone(), Arc::clone(&spool));

@@ -47,6 +47,7 @@ impl Uploader<'_> {
             bytes: diff.blobs.iter().map(|blob| blob.size).sum(),
         });
         bytes.skipped += diff.present;
+        self.image.prepare_for(&diff.blobs);
         // Side by side, so that the small ones wait for no large one.
         let (large, small): (Vec<_>, Vec<_>) = diff
             .blobs
