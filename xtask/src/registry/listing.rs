@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use log::warn;
 use reqwest::{Method, Request};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -88,6 +89,11 @@ impl Connection {
             let got = self.retry(get).await;
             let is_refused = |error: &Error| matches!(error.status(), Some(400 | 404 | 405 | 501));
             if asked_after.is_some() && got.as_ref().is_err_and(is_refused) {
+                warn!(
+                    "`{}` has listed as many names of `{}` as a page has, and refuses to tell whether there are more",
+                    self.base.authority(),
+                    first.path()
+                );
                 break;
             }
             let (response, body) = got?;
@@ -111,7 +117,9 @@ impl Connection {
             let page = page.map_err(|e| wrong(format!("not the list that was asked for: {e}")))?;
             let mut following = http::next_page(response.headers(), response.url())
                 .map_err(|reason| wrong(Foreign::new(&reason).to_string()))?;
-            if following.is_none() {
+            if following.is_some() {
+                asked_after = None;
+            } else {
                 let last = end(&page).filter(|(count, _)| Some(*count) == full);
                 let last = last.map(|(_, last)| last);
                 // The same page once more: it does not know the question.

@@ -248,6 +248,23 @@ async fn a_full_page_without_a_link_is_not_taken_for_the_whole_list() {
         let asked = server.requests();
         assert!(asked[1].target.ends_with("n=1000&last=t0999"));
     }
+
+    // Where the rest has a link again, that is not an end.
+    let server = FakeRegistry::start(Behavior::default()).await;
+    let client = registry_with(&server.host, Credentials::Anonymous, Options::default());
+    let next = &[(
+        "link",
+        "</v2/ns/app/tags/list?n=1000&last=t1006>; rel=\"next\"",
+    )];
+    for answer in [
+        full,
+        Fault::Respond(200, next, rest),
+        Fault::Respond(404, &[], ""),
+    ] {
+        server.fault(Method::GET, "tags/list", answer);
+    }
+    let listed = client.repository("ns/app").tags().await;
+    assert!(listed.is_err(), "{listed:?}");
 }
 
 #[tokio::test]
