@@ -2,6 +2,7 @@
 
 mod choices;
 mod image_syncer;
+mod promote;
 mod report;
 mod tags;
 
@@ -10,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 pub use choices::{Attestations, Choices, Listing, MissingPlatform, Referrers, ShardBy};
 pub use image_syncer::ImageSyncerOptions;
+pub use promote::PromoteArgs;
 pub use report::{MergeArgs, ReportCommand};
 pub use tags::TagsArgs;
 
@@ -36,7 +39,18 @@ impl Cli {
     /// Reads the command line; usage texts call the program by the name `program`.
     pub fn parse_as(program: &'static str, arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
         let command = Cli::command().name(program).bin_name(program);
-        Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+        let is_many = |it: &OsString| it == "--tags" || it == "--platform";
+        let takes_all = arguments.iter().any(is_many);
+        let matches = command.try_get_matches_from(arguments);
+        let matches = matches.map_err(|mut error| {
+            if takes_all && error.kind() == ErrorKind::MissingRequiredArgument {
+                let hint = "`--tags` and `--platform` take all that follows: what is copied stands before them";
+                let hint = ContextValue::StyledStrs(vec![hint.into()]);
+                error.insert(ContextKind::Suggested, hint);
+            }
+            error
+        });
+        Cli::from_arg_matches(&matches?)
     }
 
     /// Whether the run ends with an outcome, for the files of a step too: a dry run of a release does nothing that
@@ -196,7 +210,12 @@ pub struct SyncArgs {
     #[arg(long, value_name = "REGISTRY", conflicts_with = "to")]
     pub registry: Option<String>,
     /// The path after `--registry`
-    #[arg(long, value_name = "PATH", requires = "registry")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "registry",
+        conflicts_with = "to"
+    )]
     pub namespace: Option<String>,
     /// Write what the files ask for in our own format, without logins, and do nothing
     #[arg(long, conflicts_with_all = ["tags", "dry_run", "force", "only_failed", "succeeded", "report", "shard", "os", "arch"])]
@@ -259,7 +278,7 @@ pub struct SyncOptions {
     #[arg(long, value_name = "REPORT")]
     pub only_failed: Option<PathBuf>,
     /// Only part K of N, for as many machines: each image is in exactly one; with N alone, K is
-    /// `JOB_COMPLETION_INDEX` of Kubernetes; `SYNC_SHARD` if not given
+    /// `JOB_COMPLETION_INDEX` of Kubernetes; `sync` takes `SYNC_SHARD` if not given
     #[arg(long, value_name = "K/N")]
     pub shard: Option<String>,
     /// What is cut into parts: source repositories, or the tags of all of them, which each part lists
@@ -287,39 +306,6 @@ pub struct VerifyArgs {
     /// What `--report` wrote
     #[arg(value_name = "REPORT")]
     pub report: PathBuf,
-    /// `-vv` shows each request to a registry, and what the libraries log
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-}
-
-#[derive(Debug, Args)]
-pub struct PromoteArgs {
-    /// A version that the registries hold
-    #[arg(value_name = "VERSION", required_unless_present = "back")]
-    pub version: Option<String>,
-    /// The tag to move; may be given several times
-    #[arg(
-        long,
-        value_name = "TAG",
-        required_unless_present = "back",
-        value_delimiter = ','
-    )]
-    pub tag: Vec<String>,
-    /// Put back what the moving tags named before the run that wrote this report
-    #[arg(long, value_name = "REPORT", conflicts_with_all = ["version", "tag"])]
-    pub back: Option<PathBuf>,
-    /// Print what each tag names and would name, and move nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Leave these registries out
-    #[arg(long, value_name = "REGISTRY", num_args = 1..)]
-    pub skip: Vec<String>,
-    /// Move also a version's own tag, and with `--back` a tag that was moved again since
-    #[arg(long)]
-    pub force: bool,
-    /// Write what was done to this file, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
     /// `-vv` shows each request to a registry, and what the libraries log
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,

@@ -117,8 +117,9 @@ fn start(
     let proxies = proxies.map_err(exit::bad_input)?;
     let mut warnings = settings.environment.warnings().to_vec();
     warnings.extend_from_slice(proxies.warnings());
+    // Lists may refer to any name.
     if !cli.reads_lists() {
-        warnings.extend(settings.misspelled());
+        warnings.extend(settings.misspelled(|_| false));
     }
     http::use_proxies(proxies);
     let redactor = settings.environment.redactor();

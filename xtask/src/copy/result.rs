@@ -121,6 +121,14 @@ impl CopyResult {
         self.status == CopyStatus::Failed || self.incomplete
     }
 
+    /// Where it is, with all its tags: `ghcr.io/acme/app:1.2,latest`.
+    pub fn place(&self) -> String {
+        let more = self.tags.iter().skip(1);
+        more.fold(self.reference.to_string(), |place, tag| {
+            format!("{place},{tag}")
+        })
+    }
+
     /// The reference of each tag; without tags, the reference by digest.
     pub fn references(&self) -> Vec<Reference> {
         if self.tags.is_empty() {

@@ -58,7 +58,7 @@ pub enum Error {
     Mismatch { config: Digest, reason: String },
 
     #[error(
-        "the archive holds several images: {}; hint: choose one: `:TAG` or `@DIGEST` \
+        "there are several images: {}; hint: choose one: `:TAG` or `@DIGEST` \
          after the layout or the OCI archive; a `docker-archive` is to hold one, which \
          `skopeo copy docker-archive:FILE:NAME oci-archive:OTHER` takes out; images are taken together where they have \
          one name, or none, and are each for another platform", .0.join(", ")

@@ -50,6 +50,25 @@ impl Location {
         }
     }
 
+    /// What may be meant instead where it is [absent](Self::absent).
+    pub fn instead(&self) -> Option<String> {
+        match self {
+            Location::Layout(path, _) if path.is_file() => {
+                let file = path.display();
+                Some(format!("`oci-archive:{file}` or `docker-archive:{file}`"))
+            }
+            Location::OciArchive(path, _) | Location::DockerArchive(path) if path.is_dir() => {
+                Some(format!("`oci:{}`", path.display()))
+            }
+            Location::DockerArchive(path) => {
+                let (file, _) = path.to_str()?.split_once(':')?;
+                let file = Some(file).filter(|it| Path::new(it).is_file())?;
+                Some(format!("`docker-archive:{file}`, which holds one image"))
+            }
+            _ => None,
+        }
+    }
+
     /// Which of several images is meant.
     pub fn chosen(&self) -> Option<&TagOrDigest> {
         match self {

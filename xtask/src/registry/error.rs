@@ -212,7 +212,9 @@ impl ErrorResponse {
             (416, _) if response.method != "GET" => {
                 Error::UploadLost(Error::Status(response).into())
             }
-            (_, "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "DIGEST_INVALID") => {
+            (_, "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "DIGEST_INVALID")
+                if !response.url.contains("/manifests/") =>
+            {
                 Error::UploadLost(Error::Status(response).into())
             }
             (404, _) => Error::NotFound(response),

@@ -29,6 +29,10 @@ pub fn check_writable<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<(
 }
 
 fn try_write(path: &Path) -> io::Result<()> {
+    if path == Path::new("-") {
+        let why = "that is no file; hint: `/dev/stdout` is standard output, and `./-` a file";
+        return Err(io::Error::other(why));
+    }
     match fs::metadata(path) {
         Ok(found) => {
             let file = open_append(path)?;

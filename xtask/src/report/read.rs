@@ -73,17 +73,17 @@ impl SyncReport {
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput): this is not the report of a sync.
     pub fn read(path: &Path) -> Result<Option<SyncReport>> {
-        let (report, knows_all) = Self::read_any(path)?;
+        let (report, knows_all, _) = Self::read_any(path)?;
         Ok(Some(report).filter(|_| knows_all))
     }
 
-    /// The same, and whether the run has come to know its images.
+    /// The same, whether the run has come to know its images, and why it could not begin.
     ///
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput): this is not the report of a sync.
-    pub fn read_any(path: &Path) -> Result<(SyncReport, bool)> {
+    pub fn read_any(path: &Path) -> Result<(SyncReport, bool, Option<String>)> {
         let report = Report::read(path, "sync")?;
-        let code = report.exit_code;
+        let (code, error) = (report.exit_code, report.error);
         let Content::Sync(report) = report.content else {
             return Err(bad_input(format!(
                 "`{}` is the report of a release; hint: `--only-failed` and `report merge` take the reports of a sync",
@@ -93,6 +93,6 @@ impl SyncReport {
         // Stopped while it listed its sources, or by a wrong login: nothing failed, and nothing is in place.
         let has_nothing = code != 0 && report.failed().next().is_none();
         let knows_all = !has_nothing && !report.is_unlisted;
-        Ok((report, knows_all))
+        Ok((report, knows_all, error))
     }
 }

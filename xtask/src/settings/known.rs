@@ -10,7 +10,8 @@ const EXAMPLE: &str = include_str!("../../../.env.example");
 /// What each registry of a release has after its prefix.
 const OF_REGISTRY: [&str; 4] = ["REGISTRY", "NAMESPACE", "USERNAME", "PASSWORD"];
 
-/// The one of the variables that is meant by each of `names` that is none, for names that begin as a variable does.
+/// The one of the variables that is meant by each of `names` that is none, for names that begin as a variable does, or
+/// begin with one slip and go on as one.
 /// Registries of the release have the `prefixes`.
 pub(super) fn misspelled<'n>(
     names: impl IntoIterator<Item = &'n String>,
@@ -27,9 +28,18 @@ pub(super) fn misspelled<'n>(
     let begins: BTreeSet<String> = variables.iter().map(|it| first(it)).collect();
     let meant = |name: &'n String| {
         let name = name.as_str();
-        let is_variable = variables.contains(name) || others.contains(name);
-        if is_variable || !begins.contains(&first(name)) {
+        if variables.contains(name) || others.contains(name) {
             return None;
+        }
+        if !begins.contains(&first(name)) {
+            let rest = &name[first(name).len()..];
+            let is_slip = |it: &&String| strsim::damerau_levenshtein(it, &first(name)) == 1;
+            let meant = begins
+                .iter()
+                .filter(is_slip)
+                .map(|it| format!("{it}{rest}"));
+            let meant = meant.into_iter().find(|it| variables.contains(it))?;
+            return Some((name, meant));
         }
         let mut longer = variables.iter().filter(|it| it.starts_with(name));
         // `DOCKER_PASS`, and not `DOCKER`.
@@ -54,6 +64,10 @@ mod tests {
             ("AZURE_ACR_PASSWD", Some("AZURE_ACR_PASSWORD")),
             ("REGISTRY_USERNAME", Some("REGISTRY_USER")),
             ("HARBOR_PASSWORT", Some("HARBOR_PASSWORD")),
+            ("REGISTY", Some("REGISTRY")),
+            ("REGISTRYY", Some("REGISTRY")),
+            ("DOCKR_PASSWORD", Some("DOCKER_PASSWORD")),
+            ("LOCKER_PASSWORD", None),
             ("HARBOR_PASSWORD", None),
             ("ALIYUN_USERNAME", None),
             ("ALIYUN_NAME_SPACE", None),

@@ -81,13 +81,14 @@ impl Settings {
         })
     }
 
-    /// What `.env` says by names that are nearly those of variables. Files of a sync may refer to any name.
-    pub fn misspelled(&self) -> Vec<String> {
+    /// What `.env` says by names that are nearly those of variables, and that are not read all the same.
+    pub fn misspelled(&self, is_read: impl Fn(&str) -> bool) -> Vec<String> {
         let facts = self.workspace.as_deref().map(metadata::read);
         let facts: RegistriesMetadata = facts.and_then(Result::ok).unwrap_or_default();
         let tables = facts.registries.values();
         let prefixes: Vec<String> = tables.map(|it| it.prefix.clone()).collect();
-        let misspelled = known::misspelled(self.environment.dotenv(), &prefixes);
+        let names = self.environment.dotenv().iter().filter(|it| !is_read(it));
+        let misspelled = known::misspelled(names, &prefixes);
         let warnings = misspelled.into_iter().map(|(name, meant)| {
             format!("`.env`: nothing reads `{name}`\nhint: did you mean `{meant}`?")
         });
@@ -160,7 +161,7 @@ impl Settings {
     fn workspace(&self) -> Result<&Path> {
         self.workspace.as_deref().ok_or_else(|| {
             bad_input(format!(
-                "no `Cargo.toml` with `[workspace.metadata.release]` in `{}` or above it",
+                "no `Cargo.toml` with `[workspace.metadata.release]` in `{}` or above it, for a release; hint: `sync`, `copy`, `tags`, `verify` and `report` need none",
                 self.directory.display()
             ))
         })

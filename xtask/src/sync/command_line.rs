@@ -61,9 +61,12 @@ fn local(named: &Named, problems: &mut Problems) -> Option<LocalImage> {
         return None;
     };
     if let Some(kind) = location.absent() {
-        let hint = match name.ends_with(":-") {
-            true => "standard input is not read, because what an archive holds stands at its end",
-            false => "a path is from the current directory",
+        let hint = match (name.ends_with(":-"), location.instead()) {
+            (true, _) => {
+                "standard input is not read, because what an archive holds stands at its end".into()
+            }
+            (false, Some(instead)) => instead,
+            (false, None) => "a path is from the current directory".to_owned(),
         };
         problems.push(format!(
             "`{name}`: there is no {kind} of that name; hint: {hint}"

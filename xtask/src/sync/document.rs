@@ -269,11 +269,14 @@ impl<'a> Tree<'a> {
 const ALIAS: &str =
     "there is no such anchor; hint: text that begins with `*` or `&` must be in quotes";
 
+const FLOW: &str =
+    "hint: inside of `[…]` and `{…}`, text with brackets, braces or a comma stands in quotes";
+
 fn reason(info: &str) -> String {
-    if info.contains("anchor") {
-        ALIAS.to_owned()
-    } else {
-        info.to_owned()
+    match info {
+        _ if info.contains("anchor") => ALIAS.to_owned(),
+        _ if info.contains("',' or") => format!("{info}; {FLOW}"),
+        _ => info.to_owned(),
     }
 }
 
@@ -282,13 +285,8 @@ mod tests {
     use super::*;
 
     fn position(text: &str, key: &str) -> String {
-        parse(text)
-            .unwrap()
-            .0
-            .get(key)
-            .unwrap()
-            .position
-            .to_string()
+        let (document, _) = parse(text).unwrap();
+        document.get(key).unwrap().position.to_string()
     }
 
     fn fault(text: &str) -> String {
@@ -390,6 +388,8 @@ mod tests {
                 "[a]: hunter2",
                 "line 1, column 1: a key must be text; hint: what begins with `[` stands in quotes",
             ),
+            ("a: [b/{c}/d]", "text with brackets, braces or a comma"),
+            ("{a: ${B}/c, d: e}", "text with brackets"),
             (&"[".repeat(50), "too deep"),
         ] {
             let fault = fault(text);

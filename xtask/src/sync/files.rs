@@ -71,10 +71,13 @@ pub(super) fn is_in_place(row: &CopyResult, mode: Mode) -> bool {
 
 /// What failed according to an earlier report: images, and where they were to go.
 pub(super) struct Failures {
-    images: HashSet<(String, Reference)>,
+    images: HashSet<Failure>,
     /// Sources whose repositories were not known.
-    patterns: Vec<RepositoryPattern>,
+    patterns: Vec<(RepositoryPattern, Failure)>,
 }
+
+/// An image, and where it was to go.
+type Failure = (String, Reference);
 
 impl Failures {
     /// `None`: the run ended before it knew what it had to do, and anything may be missing.
@@ -87,10 +90,10 @@ impl Failures {
         };
         let failed = report.failed();
         let failed = failed.map(|it| (it.image.clone(), it.reference.clone()));
-        let images: HashSet<(String, Reference)> = failed.collect();
-        let patterns = images.iter().filter_map(|(image, _)| {
-            let (name, _) = RepositoryPattern::split(image)?;
-            RepositoryPattern::parse(name).ok()
+        let images: HashSet<Failure> = failed.collect();
+        let patterns = images.iter().filter_map(|failure| {
+            let (name, _) = RepositoryPattern::split(&failure.0)?;
+            Some((RepositoryPattern::parse(name).ok()?, failure.clone()))
         });
         Ok(Some(Failures {
             patterns: patterns.collect(),
@@ -102,8 +105,9 @@ impl Failures {
         self.images.len()
     }
 
-    /// Leaves nothing else to do.
-    pub fn keep(&self, resolved: &mut Resolved) {
+    /// Leaves nothing else to do. Returns what failed then and is not asked for now, as far as that is known.
+    pub fn keep(&self, resolved: &mut Resolved) -> Vec<&Failure> {
+        let mut asked = HashSet::new();
         resolved.jobs.retain_mut(|job| {
             let Job {
                 name,
@@ -111,20 +115,30 @@ impl Failures {
                 destinations,
                 ..
             } = job;
-            destinations.retain(|destination| self.hold(name, source.at(), destination));
+            destinations.retain(|destination| {
+                let of_it = self.of(name, source.at(), destination);
+                asked.extend(of_it.iter().copied());
+                !of_it.is_empty()
+            });
             !destinations.is_empty()
         });
         // Without tags, it stands for a source that could not be listed: who knows what is there.
-        resolved.failed.retain(|row| {
-            row.tags.is_empty()
-                || self
-                    .images
-                    .contains(&(row.image.clone(), row.reference.clone()))
-        });
+        let failure = |row: &CopyResult| (row.image.clone(), row.reference.clone());
+        let known = |row: &CopyResult| self.images.get(&failure(row));
+        resolved
+            .failed
+            .retain(|row| row.tags.is_empty() || known(row).is_some());
+        if resolved.failed.iter().any(|row| row.tags.is_empty()) {
+            return Vec::new();
+        }
+        let rows = resolved.failed.iter().chain(&resolved.wrong);
+        asked.extend(rows.filter_map(known));
+        let images = self.images.iter().filter(|it| !asked.contains(it));
+        images.collect()
     }
 
-    /// The image itself failed there, or its whole repository did.
-    fn hold(&self, name: &str, at: Option<&TagOrDigest>, destination: &Destination) -> bool {
+    /// The failures of the image itself there, of its whole repository, and of its project.
+    fn of(&self, name: &str, at: Option<&TagOrDigest>, destination: &Destination) -> Vec<&Failure> {
         let repository = Reference::from(destination.repository.clone());
         let source = at.and_then(|at| name.strip_suffix(&at.to_string()));
         let source = source.map_or(name, |it| it.trim_end_matches([':', '@']));
@@ -132,9 +146,12 @@ impl Failures {
             (name.to_owned(), destination.reference(at)),
             (source.to_owned(), repository),
         ];
-        let is_of_pattern = source
-            .parse()
-            .is_ok_and(|source: RepositoryName| self.patterns.iter().any(|it| it.fits(&source)));
-        is_of_pattern || pairs.iter().any(|pair| self.images.contains(pair))
+        let of_pairs = pairs.iter().filter_map(|pair| self.images.get(pair));
+        let mut found: Vec<&Failure> = of_pairs.collect();
+        if let Ok(source) = source.parse::<RepositoryName>() {
+            let of_patterns = self.patterns.iter().filter(|(it, _)| it.fits(&source));
+            found.extend(of_patterns.map(|(_, failure)| failure));
+        }
+        found
     }
 }

@@ -40,6 +40,10 @@ pub(super) enum ImagePatternError {
     Url,
     #[error("`{0}:` is not in a registry; hint: only `copy` takes these, as its source")]
     Local(String),
+    #[error(
+        "`{0}` is a registry, and no repository in it is named; hint: `{0}/REPOSITORY`, or `docker.io/library/{0}` if that is meant"
+    )]
+    Host(String),
     #[error("`{0}` begins a regular expression; hint: it ends with `/`, too")]
     OpenRegex(String),
     #[error("`{0}` is both source and destination")]
@@ -81,6 +85,16 @@ pub(super) fn no_local(text: &str) -> Result<(), ImagePatternError> {
     }
 }
 
+/// By Docker's rule `acme.azurecr.io` is an image of Docker Hub, and `localhost:5000` one with a tag; where images are
+/// copied between registries, nobody means that.
+fn repository(name: &str) -> Result<RepositoryName, ImagePatternError> {
+    let is_host = name == "localhost" || name.contains('.');
+    match is_host && !name.contains('/') {
+        true => Err(ImagePatternError::Host(name.to_owned())),
+        false => Ok(name.parse()?),
+    }
+}
+
 impl ImagePattern {
     pub(super) fn parse(text: &str) -> Result<ImagePattern, ImagePatternError> {
         no_local(text)?;
@@ -92,7 +106,7 @@ impl ImagePattern {
                 return Err(ImagePatternError::OpenRegex(text.to_owned()));
             }
             return Ok(ImagePattern {
-                repository: name.parse()?,
+                repository: repository(name)?,
                 what: Selector::Tags(vec![format!("/{regex}")]),
             });
         }
@@ -113,7 +127,7 @@ impl ImagePattern {
             }
         };
         Ok(ImagePattern {
-            repository: name.parse()?,
+            repository: repository(name)?,
             what,
         })
     }
@@ -286,6 +300,14 @@ mod tests {
                 "another digest",
             ),
             ("https://q.io/a", "q.io/b", "this is a URL"),
+            (
+                "q.io/a",
+                "acme.azurecr.io",
+                "`acme.azurecr.io` is a registry",
+            ),
+            ("q.io/a:1", "acme.azurecr.io:1", "hint: `acme.azurecr.io/"),
+            ("q.io/a:1", "localhost:5000", "`localhost` is a registry"),
+            ("localhost:/x/", "q.io/a", "`localhost` is a registry"),
             ("q.io/a:/x", "q.io/b", "begins a regular expression"),
             ("q.io/a:/(/", "q.io/b", "is not a regular expression"),
             ("q.io/a:", "q.io/b", "neither a tag nor a pattern"),

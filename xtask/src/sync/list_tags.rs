@@ -37,7 +37,7 @@ pub async fn list_tags(
         auth: args.auth.clone(),
         ..Inputs::default()
     };
-    let request = request(settings, &inputs)?;
+    let request = request(settings, console, &inputs)?;
     let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
     request.logins.credentials().for_each(mask);
     warn(console, &request.warnings);

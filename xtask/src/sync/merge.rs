@@ -27,7 +27,7 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
     let mut empty_rules = IndexSet::new();
     let mut unlisted = HashSet::new();
     for path in &args.files {
-        let (report, knows_all) = SyncReport::read_any(path)?;
+        let (report, knows_all, error) = SyncReport::read_any(path)?;
         let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
         if *is_dry.get_or_insert(report.dry_run) != report.dry_run {
             return Err(wrong("a dry run and a run are not one".to_owned()));
@@ -49,6 +49,12 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
                 why + "\nhint: merge the reports of one `--shard K/N` each",
             ));
         }
+        if parts_of.is_none() && says_part && args.files.len() > 1 {
+            return Err(wrong(
+                "it is of a whole run, not of a part of one".to_owned()
+                    + "\nhint: merge the reports of one `--shard K/N` each",
+            ));
+        }
         if let Some(shard) = &report.shard {
             let first = first.get_or_insert((path, shard.clone()));
             not_of_one_run(&first.1, shard).map_err(|differs| {
@@ -61,13 +67,18 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
         if let Some(shard) = &report.shard
             && let Some(other) = parts.insert(shard.number, path)
         {
-            let (number, other) = (shard.number, other.display());
-            return Err(wrong(format!("it is of part {number}, as `{other}`")));
+            let number = shard.number;
+            let why = match other == path {
+                true => "it is named twice".to_owned(),
+                false => format!("it is of part {number}, as `{}`", other.display()),
+            };
+            return Err(wrong(why));
         }
         if !knows_all {
             merged.is_unlisted = true;
+            let why = error.map_or_else(String::new, |error| format!(": {error}"));
             console.warning(&format!(
-                "`{}` is of a run that ended before it knew its images",
+                "`{}` is of a run that ended before it knew its images{why}",
                 path.display()
             ));
         }

@@ -100,7 +100,8 @@ impl ProgressReporter {
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         let line = format!(
             "{what} {} -> {}{moved}{reason}",
-            result.image, result.reference
+            result.image,
+            result.place()
         );
         if self.level.is_none() && level > Level::Warn {
             self.console.detail(&line);

@@ -183,6 +183,8 @@ impl Project {
     /// A template is filled; anything else is the folder in which the repositories have the names that they have in
     /// that of the pattern.
     fn name(&self, text: &str, source: &RepositoryName) -> Result<String, ProjectError> {
+        // That alone says no more than that the tags are the source's.
+        let text = template::without_tag(text);
         if text.contains(['{', '}']) {
             return Ok(template::filled(text, source)?);
         }
@@ -266,7 +268,12 @@ mod tests {
 
     #[test]
     fn each_repository_has_its_name_in_the_folder_of_the_destination_or_what_a_template_says() {
-        let to = ["a.io/mirror", "b.io:5000", "c.io/{name}", "d.io:5000/x/"];
+        let to = [
+            "a.io/mirror",
+            "b.io:5000",
+            "c.io/{name}",
+            "d.io:5000/x/:{tag}",
+        ];
         for (source, name, places) in [
             (
                 "r.io/team/*",

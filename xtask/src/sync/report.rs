@@ -55,6 +55,9 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
         1 => ", 1 rule chose nothing".to_owned(),
         count => format!(", {count} rules chose nothing"),
     };
+    let part = report.shard.as_ref().map_or_else(String::new, |shard| {
+        format!(", part {} of {}", shard.number, shard.of)
+    });
     let in_place = rows.iter().filter(|row| is_in_place(row, mode)).count();
     let referrers = match rows.iter().map(|row| row.referrers).sum() {
         0 => String::new(),
@@ -63,12 +66,12 @@ pub(super) fn outcome(report: SyncReport, exit: Exit, succeeded: Option<&Path>) 
     };
     let title = match mode {
         Mode::Apply => format!(
-            "sync: {in_place} of {} in place{and_skipped}{and_empty}{referrers}, {} read",
+            "sync: {in_place} of {} in place{and_skipped}{and_empty}{referrers}, {} read{part}",
             rows.len(),
             DecimalBytes(report.bytes_read)
         ),
         Mode::DryRun => format!(
-            "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done{and_skipped}{and_empty}",
+            "dry run of a sync: {equal} equal, {} to do, {failed} cannot be done{and_skipped}{and_empty}{part}",
             rows.len() - failed - equal - skipped
         ),
     };
@@ -194,8 +197,7 @@ fn remarkable(rows: &[CopyResult], mode: Mode) -> Table {
     };
     let mut alike: IndexMap<(&str, String), Vec<&CopyResult>> = IndexMap::new();
     for row in rows.iter().filter(is_remarkable) {
-        let reference = || row.reference.to_string();
-        let why = row.reason.clone().unwrap_or_else(reference);
+        let why = row.reason.clone().unwrap_or_else(|| row.place());
         alike.entry((&row.destination, why)).or_default().push(row);
     }
     let lines = alike.into_values().map(|rows| {
@@ -208,7 +210,7 @@ fn remarkable(rows: &[CopyResult], mode: Mode) -> Table {
         let digest = || row.digest.as_ref().map(ToString::to_string);
         vec![
             row.image.clone() + &more,
-            row.reference.to_string(),
+            row.place(),
             word(row.status, mode).to_owned(),
             DecimalBytes(bytes).to_string(),
             row.reason.clone().or_else(digest).unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! `cargo xtask sync`: read the files, look at the registries, copy, report.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,6 +52,11 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
             (printed, _) => printed,
         });
     }
+    let shard = shard(
+        settings,
+        &args.options,
+        settings.environment.get("SYNC_SHARD"),
+    )?;
     let nothing = match request.may_be_empty && args.options.tags.is_empty() {
         true => Exit::Done,
         false => Exit::Failed,
@@ -60,6 +66,7 @@ pub async fn run(settings: &Settings, console: &Arc<Console>, args: &SyncArgs) -
         console,
         &args.options,
         request,
+        shard,
         nothing,
         interrupt,
     )
@@ -77,12 +84,14 @@ pub async fn copy(settings: &Settings, console: &Arc<Console>, args: &CopyArgs) 
         ..inputs(&args.options)?
     };
     let request = begin(settings, console, &args.options, &inputs)?;
+    let shard = shard(settings, &args.options, None)?;
     let nothing = Exit::Failed;
     carry_out(
         settings,
         console,
         &args.options,
         request,
+        shard,
         nothing,
         interrupt,
     )
@@ -99,11 +108,22 @@ fn begin(
     if let Some(path) = &args.log {
         console.open_log(path).map_err(bad_input)?;
     }
-    let request = request(settings, inputs)?;
+    let request = request(settings, console, inputs)?;
     let mask = |it: &Credentials| console.mask(|redactor| it.hide(redactor));
     request.logins.credentials().for_each(mask);
     warn(console, &request.warnings);
     Ok(request)
+}
+
+/// Which part of the work this is, by the option or else by `SYNC_SHARD`.
+fn shard(settings: &Settings, args: &SyncOptions, variable: Option<&str>) -> Result<Option<Shard>> {
+    let (text, said) = match (args.shard.as_deref(), variable) {
+        (Some(text), _) => (text, format!("--shard {text}")),
+        (None, Some(text)) => (text, format!("SYNC_SHARD={text}")),
+        (None, None) => return Ok(None),
+    };
+    let index = settings.environment.get("JOB_COMPLETION_INDEX");
+    Shard::read(text, args.shard_by, index, &said).map(Some)
 }
 
 /// `nothing` is the exit code if no image is chosen.
@@ -112,6 +132,7 @@ async fn carry_out(
     console: &Arc<Console>,
     args: &SyncOptions,
     mut request: Request,
+    shard: Option<Shard>,
     nothing: Exit,
     interrupt: impl Future<Output = ()>,
 ) -> Result<Exit> {
@@ -120,9 +141,6 @@ async fn carry_out(
         true => Mode::DryRun,
         false => Mode::Apply,
     };
-    let variable = |name| settings.environment.get(name);
-    let shard = args.shard.as_deref().or_else(|| variable("SYNC_SHARD"));
-    let shard = Shard::read(shard, args.shard_by, variable("JOB_COMPLETION_INDEX"))?;
     // Before anything is cut or listed: the same for each part.
     let asked = asked_for(&request);
     let finish = |done: SyncReport, exit, report| {
@@ -198,13 +216,23 @@ async fn carry_out(
     }
     let is_unknown = interrupt.is_terminated();
     if let Some(failures) = failures {
-        failures.keep(&mut resolved);
+        let gone = failures.keep(&mut resolved);
         let failed = resolved.failed.len() + resolved.wrong.len();
         let is_nothing = resolved.jobs.is_empty() && failed == 0;
         if is_nothing && !is_unknown {
             let count = failures.count();
             let problem = format!("none of the {count} failed images of the report is in the file");
             return Err(bad_input(problem));
+        }
+        let shown = |(image, place): &&_| format!("`{image}` to `{place}`");
+        let first = gone.iter().map(shown).min();
+        // Another part may have them.
+        if let Some(first) = first.filter(|_| shard.is_none() && !is_unknown) {
+            console.warning(&format!(
+                "{} of the {} failed images of the report are not asked for any more, such as {first}; hint: what the files ask for instead is copied without `--only-failed`",
+                gone.len(),
+                failures.count()
+            ));
         }
     }
     warn(console, &resolved.warnings);
@@ -295,8 +323,14 @@ fn inputs(args: &SyncOptions) -> Result<Inputs> {
 }
 
 /// What `inputs` ask for, with the variables of the run.
-pub(super) fn request(settings: &Settings, inputs: &Inputs) -> Result<Request> {
-    read(inputs, &|name| {
+pub(super) fn request(settings: &Settings, console: &Console, inputs: &Inputs) -> Result<Request> {
+    let asked = RefCell::new(HashSet::new());
+    let request = read(inputs, &|name| {
+        asked.borrow_mut().insert(name.to_owned());
         settings.environment.get(name).map(str::to_owned)
-    })
+    });
+    let asked = asked.into_inner();
+    let misspelled = settings.misspelled(|name| asked.contains(name));
+    warn(console, &misspelled);
+    request
 }

@@ -25,35 +25,44 @@ pub(super) const MOST: usize = 10_000;
 
 impl Shard {
     /// Reads `K/N`, from 1; of `N` alone, the part is `index`, which counts from 0 as Kubernetes'
-    /// `JOB_COMPLETION_INDEX` does. Nothing is the whole.
+    /// `JOB_COMPLETION_INDEX` does. `said` is how somebody asked for it, for messages.
     ///
     /// # Errors
     /// [`BadInput`](crate::exit::BadInput): a part that there is not.
-    pub fn read(text: Option<&str>, by: ShardBy, index: Option<&str>) -> Result<Option<Shard>> {
-        let Some(text) = text else {
-            return Ok(None);
-        };
+    pub fn read(text: &str, by: ShardBy, index: Option<&str>, said: &str) -> Result<Shard> {
         let wrong = |why: String| {
             bad_input(format!(
-                "`--shard {text}`: {why}\nhint: `2/4` is the second of four parts; `4` is one of four, by `JOB_COMPLETION_INDEX`, from 0"
+                "`{said}`: {why}\nhint: `2/4` is the second of four parts; `4` is one of four, by `JOB_COMPLETION_INDEX`, from 0"
             ))
         };
         let number = |text: &str| text.trim().parse::<usize>().ok();
-        let (number, of) = match text.split_once('/') {
+        let (part, of) = match text.split_once('/') {
             Some((part, of)) => (number(part), number(of)),
-            None => match index {
-                Some(index) => (number(index).map(|it| it.saturating_add(1)), number(text)),
-                None => return Err(wrong("`JOB_COMPLETION_INDEX` is not set".to_owned())),
-            },
+            None => (None, number(text)),
         };
-        match (number, of) {
-            (Some(number), Some(of)) if of <= MOST && (1..=of).contains(&number) => {
-                Ok(Some(Shard { number, of, by }))
+        let of = of.filter(|it| *it <= MOST);
+        let (number, by_index) = match (part, of, index) {
+            (Some(part), Some(_), _) => (part, String::new()),
+            (None, Some(_), Some(index)) if !text.contains('/') => match number(index) {
+                Some(part) => (
+                    part.saturating_add(1),
+                    format!(": `JOB_COMPLETION_INDEX` is {part}, and counts from 0"),
+                ),
+                None => return Err(wrong("`JOB_COMPLETION_INDEX` is no number".to_owned())),
+            },
+            (None, Some(_), None) if !text.contains('/') => {
+                return Err(wrong("`JOB_COMPLETION_INDEX` is not set".to_owned()));
             }
-            (Some(number), Some(of)) if of <= MOST => {
-                Err(wrong(format!("there is no part {number} of {of}")))
+            _ => return Err(wrong(format!("two numbers, at most {MOST}, are asked for"))),
+        };
+        match of.filter(|of| (1..=*of).contains(&number)) {
+            Some(of) => Ok(Shard { number, of, by }),
+            None => {
+                let of = of.unwrap_or_default();
+                Err(wrong(format!(
+                    "there is no part {number} of {of}{by_index}"
+                )))
             }
-            _ => Err(wrong(format!("two numbers, at most {MOST}, are asked for"))),
         }
     }
 
@@ -132,9 +141,9 @@ mod tests {
     use crate::oci::{RepositoryName, Tag};
 
     fn read(text: &str, index: Option<&str>) -> Result<(usize, usize), String> {
-        let shard = Shard::read(Some(text), ShardBy::Repository, index);
+        let shard = Shard::read(text, ShardBy::Repository, index, "--shard");
         let shard = shard.map_err(|error| error.to_string())?;
-        Ok(shard.map(|it| (it.number, it.of)).unwrap_or_default())
+        Ok((shard.number, shard.of))
     }
 
     #[test]
@@ -145,8 +154,16 @@ mod tests {
         for (text, index, why) in [
             ("0/4", None, "there is no part 0 of 4"),
             ("5/4", None, "there is no part 5 of 4"),
-            ("4", Some("4"), "there is no part 5 of 4"),
+            (
+                "4",
+                Some("4"),
+                "there is no part 5 of 4: `JOB_COMPLETION_INDEX` is 4, and counts from 0",
+            ),
             ("4", None, "`JOB_COMPLETION_INDEX` is not set"),
+            ("4", Some("x"), "`JOB_COMPLETION_INDEX` is no number"),
+            ("foo", None, "two numbers"),
+            ("foo", Some("1"), "two numbers"),
+            ("0", Some("0"), "there is no part 1 of 0"),
             ("a/4", None, "two numbers"),
             ("1/", None, "two numbers"),
             ("1/100000", None, "two numbers"),

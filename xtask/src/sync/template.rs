@@ -75,7 +75,7 @@ pub(super) fn filled(text: &str, source: &RepositoryName) -> Result<String, Temp
 }
 
 /// The tags are the source's where none are named.
-fn without_tag(text: &str) -> &str {
+pub(super) fn without_tag(text: &str) -> &str {
     text.strip_suffix(":{tag}").unwrap_or(text)
 }
 

@@ -98,6 +98,17 @@ async fn tags_and_copies_need_no_workspace() {
     run.expect(0, &["1 of 1 in place"]);
     assert_eq!(Fixture::digest(&it.there, "layout", "1"), image.digest());
     assert_eq!(names(it.path()), ["image"]);
+    // What it is called by mistake is told, but not what a list refers to.
+    let env = "REGISTY=x\nREGISTRY_NAMESPAC=team\n";
+    std::fs::write(it.path().join(".env"), env).unwrap();
+    std::fs::write(it.path().join("list"), "from/app:v1.9\n").unwrap();
+    let run = it.run(&["sync", "list"]).await;
+    let told = "`.env`: nothing reads `REGISTY`\nhint: did you mean `REGISTRY`?";
+    run.expect(2, &[told, "`REGISTRY` is not set"]);
+    let named = "from/app:v1.9: to/${REGISTRY_NAMESPAC}/app\n";
+    let run = it.run_with(&["sync", "-"], named).await;
+    run.expect(0, &["1 of 1 in place", "REGISTY"]);
+    assert!(!run.stderr.contains("nothing reads `REGISTRY_N"), "{run}");
     // There really is none.
     let run = it.run(&["check"]).await;
     run.expect(2, &["no `Cargo.toml` with `[workspace.metadata.release]`"]);

@@ -50,7 +50,16 @@ async fn what_is_no_image_is_said_and_nothing_is_touched() {
             "nowhere",
             &["there is no directory of that name"][..],
         ),
-        ("oci", "noise", &["there is no directory of that name"]),
+        (
+            "oci",
+            "noise",
+            &["there is no directory of that name", "hint: `oci-archive:"],
+        ),
+        (
+            "docker-archive",
+            "noise:app/tool:v1",
+            &["there is no file of that name", "noise`, which holds one"],
+        ),
         (
             "oci",
             "folder",
@@ -67,7 +76,7 @@ async fn what_is_no_image_is_said_and_nothing_is_touched() {
         (
             "docker-archive",
             "folder",
-            &["there is no file of that name"],
+            &["there is no file of that name", "hint: `oci:"],
         ),
         (
             "docker-archive",
@@ -79,9 +88,13 @@ async fn what_is_no_image_is_said_and_nothing_is_touched() {
         (
             "oci",
             "two",
-            &["holds several images: 1, 2", "choose one: `:TAG`"],
+            &["there are several images: 1, 2", "choose one: `:TAG`"],
         ),
-        ("oci-archive", "two.tar", &["holds several images: 1, 2"]),
+        (
+            "oci-archive",
+            "two.tar",
+            &["there are several images: 1, 2"],
+        ),
         ("oci", "platforms", &["several images: app-1, db-7;"]),
         (
             "oci-archive",
@@ -100,7 +113,7 @@ async fn what_is_no_image_is_said_and_nothing_is_touched() {
             "docker-archive",
             "saved.tar",
             &[
-                "holds several images: app:1, app:2",
+                "there are several images: app:1, app:2",
                 "`skopeo copy docker-archive:FILE:NAME",
             ],
         ),

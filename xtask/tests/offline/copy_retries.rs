@@ -162,20 +162,25 @@ async fn blobs_that_were_said_to_be_there_are_uploaded_when_they_are_not() {
 
 #[tokio::test]
 async fn a_registry_that_always_misses_something_is_given_up() {
-    let sample = large();
-    let (source, target) = servers(&sample).await;
+    // distribution says the second while another request writes what links the blob to the repository.
     let missing = r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#;
-    for _ in 0..9 {
-        target.fault(Method::PUT, "manifests", Fault::Respond(404, &[], missing));
+    let unreadable = r#"{"errors":[{"code":"DIGEST_INVALID"},{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#;
+    for said in [missing, unreadable] {
+        let sample = large();
+        let (source, target) = servers(&sample).await;
+        for _ in 0..9 {
+            target.fault(Method::PUT, "manifests", Fault::Respond(404, &[], said));
+        }
+        let row = copy_one(&source, &target, OPTIONS).await;
+        assert_eq!(
+            (row.status, row.http_status),
+            (CopyStatus::Failed, Some(404))
+        );
+        assert!(row.reason.unwrap().contains("MANIFEST_BLOB_UNKNOWN"));
+        assert_eq!(target.count(Method::PUT, "manifests"), 3);
+        assert_eq!(target.count(Method::PATCH, "uploads"), 3);
+        assert_eq!(reads(&source, &sample), [1, 1]);
     }
-    let row = copy_one(&source, &target, OPTIONS).await;
-    assert_eq!(
-        (row.status, row.http_status),
-        (CopyStatus::Failed, Some(404))
-    );
-    assert_eq!(target.count(Method::PUT, "manifests"), 3);
-    assert_eq!(target.count(Method::PATCH, "uploads"), 3);
-    assert_eq!(reads(&source, &sample), [1, 1]);
 }
 
 #[tokio::test]

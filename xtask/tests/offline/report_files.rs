@@ -26,6 +26,11 @@ async fn what_nobody_reads_is_found_before_the_work() {
     run.expect(2, &["`socket` cannot be written: "]);
     let run = fixture.sync(&["sync.yaml", "--report", "r/"]).await;
     run.expect(2, &["`r/` cannot be written: is a directory"]);
+    let run = fixture.sync(&["sync.yaml", "--report", "-"]).await;
+    run.expect(
+        2,
+        &["`-` cannot be written: that is no file; hint: `/dev/stdout`"],
+    );
     fixture.workspace.set("GITHUB_ACTIONS", "true");
     fixture.workspace.set("GITHUB_OUTPUT", "fifo");
     fixture.sync(&["sync.yaml"]).await.expect(2, &[nobody]);

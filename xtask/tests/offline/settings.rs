@@ -191,8 +191,14 @@ async fn a_name_that_is_nearly_a_variable_is_told_once() {
         ],
     );
     assert_eq!(run.stderr.matches("nothing reads").count(), 2, "{run}");
-    // A list may say `${DOCKER_USER}`.
+    // A list may refer to any name.
+    let list = fixture.workspace.read("sync.yaml");
+    fixture.write("sync.yaml", &format!("{list}# ${{DOCKER_USER}}\n"));
     let run = fixture.sync(&["sync.yaml"]).await;
-    run.expect(0, &[]);
-    assert!(!run.stderr.contains("nothing reads"), "{run}");
+    run.expect(0, &["warning: `.env`: nothing reads `DOCKER_USER`"]);
+    let list = list.replace("/copy", "/${DOCKER_USER}");
+    fixture.write("sync.yaml", &list);
+    let run = fixture.sync(&["sync.yaml"]).await;
+    run.expect(0, &["nothing reads `AZURE_ACR_PASSWORT`"]);
+    assert!(!run.stderr.contains("nothing reads `DOCKER_USER`"), "{run}");
 }

@@ -89,7 +89,15 @@ async fn each_image_is_copied_by_one_part_and_the_reports_become_one() {
         fixture.sync(&again).await.expect(0, &["24 of 24 in place"]);
         merge(&[files[0], files[0]])
             .await
-            .expect(2, &["it is of part 1, as `1.json`"]);
+            .expect(2, &["`1.json`: it is named twice"]);
+        std::fs::copy(
+            fixture.workspace.path().join("1.json"),
+            fixture.workspace.path().join("copy.json"),
+        )
+        .unwrap();
+        merge(&[files[0], "copy.json"])
+            .await
+            .expect(2, &["`copy.json`: it is of part 1, as `1.json`"]);
     }
 }
 
@@ -126,14 +134,18 @@ async fn what_one_part_could_not_do_is_tried_again_from_the_merged_report() {
 
     // More machines than repositories.
     let idle = ["images.yaml", "--shard", "3/3", "--report", "idle.json"];
-    fixture.sync(&idle).await.expect(0, &["0 of 0 in place"]);
+    let idle = fixture.sync(&idle).await;
+    idle.expect(0, &["0 of 0 in place, 0 B read, part 3 of 3: done"]);
 
     fixture.workspace.set("JOB_COMPLETION_INDEX", "2");
-    fixture
-        .sync(&part("3.json"))
-        .await
-        .expect(2, &["there is no part 3 of 2"]);
+    fixture.sync(&part("3.json")).await.expect(
+        2,
+        &["`--shard 2`: there is no part 3 of 2: `JOB_COMPLETION_INDEX` is 2"],
+    );
     fixture.workspace.set("JOB_COMPLETION_INDEX", "");
+    fixture.workspace.set("SYNC_SHARD", "x");
+    let wrong = fixture.sync(&["images.yaml"]).await;
+    wrong.expect(2, &["`SYNC_SHARD=x`: two numbers"]);
     fixture.workspace.set("SYNC_SHARD", "1/3");
     fixture
         .sync(&["images.yaml", "--report", "3.json", "--retries", "0"])
@@ -145,6 +157,13 @@ async fn what_one_part_could_not_do_is_tried_again_from_the_merged_report() {
         .run(&merge)
         .await
         .expect(2, &["another number of parts"]);
+    // What one command line names is no list that machines share.
+    let copy = ["copy", "source.io/app1:v1", "one.io/alone"];
+    for part in ["1/2", "2/2"] {
+        fixture.workspace.set("SYNC_SHARD", part);
+        let copied = fixture.run(&copy).await;
+        copied.expect(0, &["1 of 1 in place"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,6 +280,28 @@ async fn parts_that_do_not_belong_together_are_not_merged() {
     }
     part("2/2", &["elsewhere/same.yaml"], "2.json").await;
     merge().await.expect(0, &[]);
+    // Nor are two whole runs one.
+    for file in ["3.json", "4.json"] {
+        let whole = ["images.yaml", "--dry-run", "--report", file];
+        fixture.sync(&whole).await.expect(0, &[]);
+    }
+    let whole = ["report", "merge", "3.json", "4.json"];
+    let whole = fixture.workspace.run(&whole).await;
+    whole.expect(2, &["`3.json`: it is of a whole run"]);
+    // A part that could not begin says why.
+    let broken = [
+        "absent.yaml",
+        "--dry-run",
+        "--shard",
+        "2/2",
+        "--report",
+        "4.json",
+    ];
+    fixture.sync(&broken).await.expect(2, &[]);
+    let early = ["report", "merge", "1.json", "4.json"];
+    let early = fixture.workspace.run(&early).await;
+    let why = "before it knew its images: `absent.yaml` cannot be read: ";
+    early.expect(3, &[why, "there is no report of part 2"]);
     // Versions before did not say it.
     let mut old = fixture.report("1.json");
     let shard = old["shard"].as_object_mut().unwrap();

@@ -60,7 +60,8 @@ async fn one_image_goes_to_many_places_with_the_options_of_sync() {
     let dry = it.fixture.run(&[&copy[..], &["--dry-run"]].concat()).await;
     dry.expect(0, &["0 equal, 2 to do"]);
     assert!(Registries::tags(&it.one, "app").is_empty());
-    it.fixture.run(&copy).await.expect(0, &["2 of 2 in place"]);
+    let first = it.fixture.run(&copy).await;
+    first.expect(0, &["/app:v1 -> one.io/app:v1,latest, ", "2 of 2 in place"]);
     assert_eq!(Registries::tags(&it.one, "app"), ["latest", "v1"]);
     assert_eq!(Registries::tags(&it.two, "team/app"), ["stable"]);
     let wanted = digest(&it.source, "app", "v1");
@@ -148,6 +149,19 @@ async fn what_cannot_be_meant_is_said_and_nothing_is_asked() {
             "the source: this is a URL; hint: leave out what is before the registry's host",
         ),
         (&["copy", "source.io/app"], "<DST>"),
+        (
+            &["copy", "--tags", "v1", "source.io/app", "one.io/app"],
+            "tip: `--tags` and `--platform` take all that follows",
+        ),
+        (
+            &["copy", "source.io/app:v1", "one.io"],
+            "is a registry, and no repository in it is named; hint: `",
+        ),
+        (
+            &["copy", "source.io/app:v1", "acme.azurecr.io"],
+            "a destination: `acme.azurecr.io` is a registry, and no repository in it is named; hint: `acme.azurecr.io/REPOSITORY`",
+        ),
+        (&["tags", "localhost:5000"], "`localhost` is a registry"),
         (
             &["tags", "docker:dind"],
             "`docker:` is not in a registry, and has no tags to list; hint: `docker.io/library/docker`",

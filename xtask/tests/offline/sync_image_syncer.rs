@@ -180,6 +180,10 @@ async fn its_options_are_taken() {
             "cannot be used with",
         ),
         (vec!["--namespace", "x"], "--registry"),
+        (
+            vec!["--to", "a.io", "--namespace", "x"],
+            "cannot be used with",
+        ),
         (vec!["--output-images-format", "toml"], "yaml, json"),
         (vec!["--arch", "no such"], "no such"),
     ] {

@@ -139,6 +139,18 @@ async fn only_what_failed_is_tried_again() {
     pair.there.fault(Method::PUT, "/manifests/v3", fault);
     let again = ["sync.yaml", "--force", "--report", "r.json"];
     fixture.sync(&again).await.expect(3, &[]);
+    // One that is asked for still, and one that is not.
+    let mut report = fixture.report("r.json");
+    let images = report["images"].as_array_mut().unwrap();
+    let failed = images.iter().find(|it| it["status"] == "failed").unwrap();
+    let gone = failed.to_string().replace(":v3", ":v5");
+    images.push(serde_json::from_str(&gone).unwrap());
+    fixture.write("two.json", &report.to_string());
+    let two = fixture
+        .sync(&["sync.yaml", "--only-failed", "two.json"])
+        .await;
+    let told = "1 of the 2 failed images of the report are not asked for any more, such as `source.io/app:v5` to `one.io/app:v5`";
+    two.expect(0, &[told, "1 of 1 in place"]);
     fixture.workspace.write(
         "r.json",
         &fixture.workspace.read("r.json").replace(":v3", ":v4"),

@@ -227,7 +227,7 @@ impl Auth {
     /// The error for a response that says nothing about the login.
     pub(super) fn denied(&self, refusal: ErrorResponse, scope: &Scope) -> Error {
         let who = match self.credentials {
-            Credentials::Anonymous => "someone who is not signed in",
+            Credentials::Anonymous => "someone who is not signed in, as by `docker login`,",
             _ => "this user",
         };
         refusal.into_error(scope.namespace(&self.host), who)
