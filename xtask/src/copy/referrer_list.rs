@@ -35,12 +35,14 @@ pub(super) async fn extend(
     let tag: Tag = subject.tag_prefix().parse().map_err(Error::from)?;
     let at = tag.clone().into();
     let index = host.request(repository.get_manifest(&at)).await?;
+    // GitLab takes such a tag for the digest, whatever was put there (oras-project/oras-go#1396).
+    let is_itself = index.as_ref().is_some_and(|it| it.digest() == subject);
     match index.as_ref().map(Manifest::content).transpose() {
-        Ok(Some(Content::Index(index))) => {
+        Ok(Some(Content::Index(index))) if !is_itself => {
             listed.extend(index.manifests.into_iter().map(|it| it.digest));
         }
         Ok(None) => {}
-        Ok(Some(Content::Image(_) | Content::Artifact(_))) | Err(_) => {
+        Ok(Some(_)) | Err(_) => {
             return Ok(Extended::Left(format!(
                 "the destination's tag `{tag}` names something else than a list of referrers; it is left"
             )));

@@ -251,7 +251,11 @@ impl Task {
                 let all = diff.blobs.iter().map(|blob| &blob.digest).chain(manifests);
                 all.for_each(|digest| destination.host.blob(digest).invalidate());
             }
-            let uploader = self.uploader(destination);
+            let uploader = Uploader {
+                // What it said it had mounted may be what it lacks.
+                mounts: round == 0,
+                ..self.uploader(destination)
+            };
             // What this copy has sent before was not there already.
             let sent = bytes.uploaded + bytes.mounted;
             bytes.skipped = 0;
@@ -285,6 +289,7 @@ impl Task {
             repository: destination.at_registry(),
             listener: &self.listener,
             retries: self.options.retries,
+            mounts: true,
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Uploader<'u> {
     pub listener: &'u Arc<dyn Listener>,
     /// Further tries of an upload that has to start again.
     pub retries: u32,
+    /// Whether blobs may be mounted.
+    pub mounts: bool,
 }
 
 /// What it took to get a blob to the destination.
@@ -201,7 +203,8 @@ impl Uploader<'_> {
         let path = self.destination.repository.path();
         let of_source = || self.image.mount_source(blob, &self.repository);
         let mut from = locations.mount_source(path).or_else(of_source);
-        let was_declined = from.is_some();
+        from.take_if(|_| !self.mounts);
+        let was_declined = from.is_some() || !self.mounts;
         let mut uploading = None;
         let mut session = None;
         loop {

@@ -330,8 +330,9 @@ impl<'t> Copies<'t> {
         }
         let (at, repository) = (TagOrDigest::from(there), destination.at_registry());
         let there = repository.get_manifest(&at);
+        // What cannot be read may be anything.
         let Some(there) = destination.host.request(there).await? else {
-            return Ok(false);
+            return Ok(true);
         };
         let (there, here) = (parts(&there)?, parts(referrer.image.root().await?)?);
         Ok(!there.is_subset(&here))

@@ -144,6 +144,10 @@ impl<'a> Assembly<'a> {
             true => Error::too_large(what),
             false => Error::missing(what, CLASSIC),
         };
+        let no_layer = |name: &str| match self.contents.has(name) {
+            true => Error::damaged(name, "it is to be a layer, and begins as no tar archive"),
+            false => missing(name),
+        };
         let bytes = self.contents.document(&item.config);
         let bytes = bytes.ok_or_else(|| missing(&item.config))?;
         let digest = Digest::sha256_of(bytes);
@@ -152,7 +156,7 @@ impl<'a> Assembly<'a> {
         let mut layers = Vec::new();
         for name in item.layers.iter().flatten() {
             let layer = self.contents.layer(name);
-            layers.push(Some(layer.ok_or_else(|| missing(name))?));
+            layers.push(Some(layer.ok_or_else(|| no_layer(name))?));
         }
         config::compare(&config, &descriptor.digest, &layers)?;
         let layers = self.paired(&config, &layers);

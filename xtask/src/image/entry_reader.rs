@@ -1,8 +1,10 @@
 //! Reads an archive in one pass: documents into memory, up to a limit, and layers through the [`LayerPipeline`].
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -61,8 +63,8 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
 
     fn entries(&mut self, reader: Box<dyn Read>) -> Result<(), Error> {
         let unreadable = |error: io::Error| match error.kind() {
-            // Of this one, `tar` makes no kind.
-            _ if error.to_string() == "failed to read entire block" => {
+            // Of these, `tar` makes no kind.
+            _ if CUT_OFF.iter().any(|it| error.to_string().contains(it)) => {
                 Error::CutOff("a file's header".to_owned())
             }
             io::ErrorKind::UnexpectedEof => Error::CutOff("a file's header".to_owned()),
@@ -72,8 +74,19 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             }
             _ => Error::NotAnImage(error.to_string()),
         };
+        let left = Rc::new(Cell::new(MAX_HEADERS));
+        let reader = Bounded {
+            reader,
+            left: Rc::clone(&left),
+        };
         let mut archive = tar::Archive::new(reader);
-        for entry in archive.entries().map_err(unreadable)? {
+        let mut entries = archive.entries().map_err(unreadable)?;
+        loop {
+            left.set(MAX_HEADERS);
+            let Some(entry) = entries.next() else {
+                return Ok(());
+            };
+            left.set(u64::MAX);
             let mut entry = entry.map_err(unreadable)?;
             let name = normalized(&String::from_utf8_lossy(&entry.path_bytes()));
             let kind = entry.header().entry_type();
@@ -90,8 +103,8 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
             } else if kind.is_file() {
                 self.file(name, entry.size(), &mut entry, None)?;
             }
+            io::copy(&mut entry, &mut io::sink()).map_err(unreadable)?;
         }
-        Ok(())
     }
 
     /// Reads one file of `size` bytes; `on_disk` is the file itself, if it is one already.
@@ -222,6 +235,36 @@ impl<'a, 'scope, 'env> EntryReader<'a, 'scope, 'env> {
         Ok(())
     }
 }
+
+/// What `tar` says of an archive that ends too early.
+const CUT_OFF: [&str; 3] = [
+    "failed to read entire block",
+    "unexpected EOF",
+    "no future member found",
+];
+
+/// What may stand before one file, in bytes: its header, long names and PAX records, which `tar` reads into memory. Two
+/// of each would be as long as they can be in Go's `archive/tar`.
+const MAX_HEADERS: u64 = 4 << 20;
+
+/// Fails once more than what is `left` was read.
+struct Bounded {
+    reader: Box<dyn Read>,
+    left: Rc<Cell<u64>>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        match self.left.get().checked_sub(read as u64) {
+            Some(left) => self.left.set(left),
+            None => return Err(io::Error::new(io::ErrorKind::InvalidData, LONG_HEADERS)),
+        }
+        Ok(read)
+    }
+}
+
+const LONG_HEADERS: &str = "what stands before a file, such as its name, is longer than 4 MiB";
 
 /// Splits a file into chunks that become one member each.
 struct Chunks<'a> {

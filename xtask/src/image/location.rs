@@ -44,7 +44,8 @@ impl Location {
         match self {
             Location::Layout(path, _) if !path.is_dir() => Some("directory"),
             Location::OciArchive(path, _) | Location::DockerArchive(path) if !path.is_file() => {
-                Some("file")
+                let is_special = path.exists() && !path.is_dir();
+                Some(if is_special { "regular file" } else { "file" })
             }
             _ => None,
         }

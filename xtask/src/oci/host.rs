@@ -21,14 +21,16 @@ pub fn canonical_host(host: &str) -> Result<String, ReferenceError> {
     })
 }
 
-/// Whether both are one registry. The usual names of this machine are, with one port.
-pub(super) fn are_one(host: &str, other: &str) -> bool {
-    let port_here = |host: &str| {
-        let mut names = ["localhost", "127.0.0.1", "[::1]"].into_iter();
-        let port = names.find_map(|name| Some(host.strip_prefix(name)?.to_owned()));
-        port.filter(|it| it.is_empty() || it.starts_with(':'))
-    };
-    host == other || port_here(host).is_some_and(|port| port_here(other) == Some(port))
+/// The same for all names of one registry: the usual names of this machine are, with one port, and a name with the
+/// port of HTTPS and without it.
+pub(super) fn one_name(host: &str) -> String {
+    let host = host.strip_suffix(":443").unwrap_or(host);
+    let mut names = ["localhost", "127.0.0.1", "[::1]"].into_iter();
+    let port = names.find_map(|name| host.strip_prefix(name));
+    match port.filter(|it| it.is_empty() || it.starts_with(':')) {
+        Some(port) => format!("localhost{port}"),
+        None => host.to_owned(),
+    }
 }
 
 fn is_host(text: &str) -> bool {

@@ -136,7 +136,8 @@ impl Image {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
-    #[serde(default, deserialize_with = "null_is_default")]
+    /// Required: an object without it is no index, but perhaps an image or an error message.
+    #[serde(deserialize_with = "null_is_default")]
     pub manifests: Vec<Descriptor>,
 }
 
@@ -154,10 +155,7 @@ pub struct Artifact {
 /// Why bytes are not a supported manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    #[error(
-        "the manifest is of the unsupported type `{}`; hint: push the image again with a current engine",
-        Foreign::new(.0)
-    )]
+    #[error("the manifest is of the unsupported type `{}`{}", Foreign::new(.0), hint(.0))]
     Unsupported(String),
     #[error(
         "the manifest is not readable as `{}`: {}",
@@ -165,6 +163,14 @@ pub enum ManifestError {
         Foreign::new(.reason)
     )]
     Malformed { media_type: String, reason: String },
+}
+
+/// Of Docker's first schema only old engines made images.
+fn hint(media_type: &str) -> &'static str {
+    match media_type.starts_with("application/vnd.docker.distribution.manifest.v1") {
+        true => "; hint: push the image again with a current engine",
+        false => "",
+    }
 }
 
 impl Manifest {
@@ -248,6 +254,18 @@ impl Manifest {
             return Err(malformed(
                 "it claims to be an image and an index at once".to_owned(),
             ));
+        }
+        let kind = |media_type: &str| {
+            (
+                media_type::is_index(media_type),
+                media_type::is_image(media_type),
+            )
+        };
+        if let Some(own) = keys.media_type.as_deref()
+            && kind(own) != (false, false)
+            && kind(own) != kind(&self.media_type)
+        {
+            return Err(malformed(format!("it says that it is `{own}`")));
         }
         let parsed = if media_type::is_index(&self.media_type) {
             serde_json::from_value(document).map(Content::Index)

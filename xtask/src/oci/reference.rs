@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digest::Digest;
 use super::error::ReferenceError;
-use super::host::{DOCKER_HUB, are_one, canonical_host};
+use super::host::{DOCKER_HUB, canonical_host, one_name};
 use super::tag::Tag;
 
 /// A repository: the registry's host (with port) and the path there; `docker.io/library/nginx` in full. Clones share
@@ -72,7 +72,12 @@ impl RepositoryName {
 
     /// Whether both are one repository, which `localhost`, `127.0.0.1` and `[::1]` with one port are.
     pub fn is_same(&self, other: &RepositoryName) -> bool {
-        self.path == other.path && are_one(&self.host, &other.host)
+        self.identity() == other.identity()
+    }
+
+    /// The same for all names of one repository.
+    pub fn identity(&self) -> String {
+        format!("{}/{}", one_name(&self.host), self.path)
     }
 
     /// What `at` names in the repository.
@@ -278,6 +283,8 @@ mod tests {
             ("localhost:5000/a", "127.0.0.1:5000/b", false),
             ("localhost.x:5000/a", "127.0.0.1.x:5000/a", false),
             ("Docker.io/a/b", "a/b", true),
+            ("ghcr.io:443/a", "ghcr.io/a", true),
+            ("ghcr.io:8443/a", "ghcr.io/a", false),
             ("r.io/a", "s.io/a", false),
         ] {
             let [a, b] = [one, other].map(|it| it.parse::<RepositoryName>().unwrap());

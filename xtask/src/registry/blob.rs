@@ -191,7 +191,7 @@ impl Blob {
         }
         self.position += chunk.len() as u64;
         if self.position > self.size {
-            let reason = format!("more than the {} bytes of the blob", self.size);
+            let reason = format!("more than the {} bytes that its manifest says", self.size);
             return Err(Error::protocol(self.response.url(), reason));
         }
         if let Some(hasher) = &mut self.hasher {

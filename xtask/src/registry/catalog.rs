@@ -53,7 +53,8 @@ async fn all(
 ) -> Result<BTreeSet<String>, Error> {
     #[derive(Deserialize)]
     struct Page {
-        /// `null` where there is none.
+        /// `null` where there is none; without it, this is no list.
+        #[serde(deserialize_with = "Option::deserialize")]
         repositories: Option<Vec<Option<String>>>,
     }
     let end = |page: &Page| last_of(page.repositories.as_deref());

@@ -36,7 +36,8 @@ impl Repository {
     pub async fn list(&self) -> Result<TagList, Error> {
         #[derive(Deserialize)]
         struct Page {
-            /// `null` where the repository has lost its last tag.
+            /// `null` where the repository has lost its last tag; without it, this is no list.
+            #[serde(deserialize_with = "Option::deserialize")]
             tags: Option<Vec<Option<String>>>,
         }
         let mut first = self.url(format_args!("tags/list"));

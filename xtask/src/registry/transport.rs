@@ -112,7 +112,11 @@ impl Transport {
     ) -> Result<Response, Error> {
         let url = request.url().clone();
         if !is_allowed(&url, &self.base, self.options.insecure) {
-            return Err(Error::protocol(&url, "it asks for plain http"));
+            let why = match url.scheme() {
+                "http" => "it asks for plain http".to_owned(),
+                scheme => format!("it asks for `{scheme}`, which is no HTTP"),
+            };
+            return Err(Error::protocol(&url, why));
         }
         let client = self.client()?;
         let is_open = self.scheme.get().is_none() && is_loopback(&self.base) && self.is_own(&url);

@@ -67,7 +67,7 @@ mod tests {
             ("REGISTY", Some("REGISTRY")),
             ("REGISTRYY", Some("REGISTRY")),
             ("DOCKR_PASSWORD", Some("DOCKER_PASSWORD")),
-            ("LOCKER_PASSWORD", None),
+            ("LOGGER_PASSWORD", None),
             ("HARBOR_PASSWORD", None),
             ("ALIYUN_USERNAME", None),
             ("ALIYUN_NAME_SPACE", None),

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use super::formats::Parsed;
-use super::image_pattern::{ImagePattern, ImagePatternError, Selector, local_kind};
+use super::image_pattern::{ImagePattern, ImagePatternError, Selector, has_login, local_kind};
 use super::project::{Project, RepositoryPattern};
 use super::request::LocalImage;
 use super::rule::{DestinationTags, Rule, add_destination};
@@ -133,7 +133,11 @@ fn project(named: &Named, split: (&str, &str), problems: &mut Problems) -> Optio
         problems.push("the tags of one repository are shown, and a pattern is of many");
         return None;
     }
-    if named.destinations.iter().any(|it| it.contains('@')) {
+    if named
+        .destinations
+        .iter()
+        .any(|it| it.contains('@') && !has_login(it))
+    {
         problems.push(format!("a destination: {NO_DIGEST}"));
         return None;
     }
@@ -163,7 +167,7 @@ fn rule(named: &Named, problems: &mut Problems) -> Option<Rule> {
     let texts = texts.flat_map(|text| one_by_one(text, select.names().len()));
     for text in &texts.collect::<Vec<_>>() {
         // Nobody has to write a digest there, and it could only be another one.
-        if text.contains('@') {
+        if text.contains('@') && !has_login(text) {
             problems.push(format!("a destination: {NO_DIGEST}"));
             continue;
         }

@@ -38,6 +38,10 @@ pub(super) enum ImagePatternError {
     // Without the URL: it may hold a password.
     #[error("this is a URL; hint: leave out what is before the registry's host")]
     Url,
+    #[error(
+        "a login stands before the registry's host; hint: it goes into the file of `--auth`, or `docker login` keeps it"
+    )]
+    Login,
     #[error("`{0}:` is not in a registry; hint: only `copy` takes these, as its source")]
     Local(String),
     #[error(
@@ -85,6 +89,15 @@ pub(super) fn no_local(text: &str) -> Result<(), ImagePatternError> {
     }
 }
 
+/// Whether a part of a URL that names somebody stands where a digest could: `me:password@ghcr.io/acme/app`.
+pub(super) fn has_login(text: &str) -> bool {
+    let (name, regex) = text.split_once(":/").unwrap_or((text, ""));
+    regex.is_empty()
+        && name
+            .split_once('@')
+            .is_some_and(|(_, rest)| rest.contains('/'))
+}
+
 /// By Docker's rule `acme.azurecr.io` is an image of Docker Hub, and `localhost:5000` one with a tag; where images are
 /// copied between registries, nobody means that.
 fn repository(name: &str) -> Result<RepositoryName, ImagePatternError> {
@@ -100,6 +113,9 @@ impl ImagePattern {
         no_local(text)?;
         if text.contains("://") {
             return Err(ImagePatternError::Url);
+        }
+        if has_login(text) {
+            return Err(ImagePatternError::Login);
         }
         if let Some((name, regex)) = text.split_once(":/") {
             if !regex.ends_with('/') {
@@ -300,6 +316,8 @@ mod tests {
                 "another digest",
             ),
             ("https://q.io/a", "q.io/b", "this is a URL"),
+            ("me:PW@q.io/a:v1", "q.io/b", "a login stands before"),
+            ("q.io/a", "me@q.io/b", "a login stands before"),
             (
                 "q.io/a",
                 "acme.azurecr.io",

@@ -168,10 +168,10 @@ fn conflicts(images: &[CopyResult]) -> Vec<String> {
     for row in images {
         let Some(digest) = &row.digest else { continue };
         for tag in &row.tags {
-            let repository = row.reference.repository.to_string();
+            let repository = &row.reference.repository;
             let sentence = format!("`{repository}:{tag}`");
             let (image, before) = *written
-                .entry((repository, tag))
+                .entry((repository.identity(), tag))
                 .or_insert((&row.image, digest));
             if image != row.image && before != digest {
                 found.push(format!(

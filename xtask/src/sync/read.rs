@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::auth_file;
 use super::command_line::{self, Named};
-use super::conflict::conflicts;
+use super::conflict::{chains, conflicts};
 use super::default_registry::DefaultRegistry;
 use super::formats::{self, Parsed};
 use super::reader::ConfigReader;
@@ -125,6 +125,7 @@ pub fn read(inputs: &Inputs, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
 
     let copies: Vec<(&Rule, Vec<ImageCopy>)> = rules.iter().map(|r| (r, r.copies(&[]))).collect();
     problems.extend(conflicts(&copies));
+    warnings.extend(chains(&rules));
     // With nothing left to do, or another problem, they stop the run like any other.
     if rules.is_empty() && projects.is_empty() || problems.count() > wrong.len() {
         problems.none()?;

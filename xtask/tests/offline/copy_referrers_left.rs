@@ -166,3 +166,47 @@ async fn an_index_gets_no_tag_before_the_signatures_of_its_images() {
     assert_eq!((row.status, row.referrers), (CopyStatus::Created, 1));
     app.assert_at(&there, "v1").await;
 }
+
+#[tokio::test]
+async fn a_signature_that_could_not_be_read_is_not_overwritten() {
+    for (status, page) in [
+        (200, "<html>"),
+        (200, r#"{"message":"maintenance"}"#),
+        (204, ""),
+    ] {
+        let (source, target) = (registry(true).await, registry(true).await);
+        let app = built("app", 100);
+        app.place(&source, "app", "v1");
+        app.place(&target, "m", "v1");
+        let name = digest_tag(&app, ".sig");
+        let [theirs, own] = ["theirs", "own"].map(|it| image("linux/amd64", &[noise(it, 50)]));
+        theirs.place(&source, "app", &name);
+        own.place(&target, "m", &name);
+        for method in [Method::HEAD, Method::GET] {
+            target.fault(method, &name, Fault::Respond(status, &[], page));
+        }
+        let rows = copy(kept(&source, &target)).await;
+        assert_eq!(rows[0].status, CopyStatus::Degraded, "{page}");
+        own.assert_at(&repository(&target.host, "m"), &name).await;
+    }
+}
+
+/// GitLab reads a tag that is named after a digest as the digest (oras-project/oras-go#1396).
+#[tokio::test]
+async fn a_list_that_is_the_index_itself_is_none() {
+    let (source, target) = (registry(true).await, registry(false).await);
+    let child = image("linux/amd64", &[noise("child", 50)]);
+    let app = index(media_type::OCI_INDEX, &[(&child, platform("linux/amd64"))]);
+    app.place(&source, "app", "v1");
+    signature("of the index", &app).place(&source, "app", "s");
+    let name = app.digest().tag_prefix();
+    app.place(&target, "m", &name);
+    for _ in 0..2 {
+        let rows = copy(kept(&source, &target)).await;
+        assert_eq!(rows[0].status, CopyStatus::Degraded);
+        let reason = rows[0].reason.as_ref().unwrap();
+        assert!(reason.contains("something else than a list"), "{reason}");
+        let there = repository(&target.host, "m");
+        app.assert_at(&there, &name).await;
+    }
+}

@@ -1,7 +1,7 @@
 //! The copier on a destination's bad days: it uploads again from the spool, in the right order, and not for ever.
 
 use fakes::noise;
-use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault, PASSWORD, USER};
+use fakes::registry::{AuthMode, Behavior, FakeRegistry, Fault, PASSWORD, Rule, USER};
 use hyper::Method;
 use xtask::copy::{CopyResult, CopyStatus, Options, RegistryHost};
 use xtask::oci::Digest;
@@ -270,4 +270,26 @@ async fn a_tag_does_not_appear_over_something_that_failed() {
         (CopyStatus::Failed, Some(413))
     );
     assert_eq!(target.count(Method::PUT, "manifests/v1"), 0);
+}
+
+#[tokio::test]
+async fn a_mount_that_was_none_is_made_good_by_an_upload() {
+    let sample = large();
+    let (source, target) = servers(&sample).await;
+    let nothing = Fault::Respond(201, &[], "");
+    target.rule(Rule::new(nothing).method(Method::POST).path("mount="));
+    let host = RegistryHost::new(&target.host, registry(&target.host, login(USER, PASSWORD)));
+    for path in ["one", "two"] {
+        let destinations = vec![destination(&host, path, &["v1"])];
+        let from = repository(&source.host, "app");
+        let rows = copy(vec![job(&from, "v1", destinations)]).await;
+        assert_eq!(
+            (rows[0].status, &rows[0].reason),
+            (CopyStatus::Created, &None)
+        );
+        sample
+            .assert_at(&repository(&target.host, path), "v1")
+            .await;
+    }
+    assert!(target.count(Method::POST, "mount=") > 0);
 }

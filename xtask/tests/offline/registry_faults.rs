@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use fakes::registry::{Behavior, FakeRegistry, Fault};
+use fakes::registry::{Behavior, FakeRegistry, Fault, Rule};
 use futures_util::stream::StreamExt as _;
 use hyper::Method;
 use xtask::credentials::Credentials;
@@ -265,6 +265,36 @@ async fn a_full_page_without_a_link_is_not_taken_for_the_whole_list() {
     }
     let listed = client.repository("ns/app").tags().await;
     assert!(listed.is_err(), "{listed:?}");
+}
+
+#[tokio::test]
+async fn an_answer_without_what_was_asked_for_is_no_empty_list() {
+    for said in [
+        "{}",
+        r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#,
+        "[]",
+        "null",
+        "<html>",
+    ] {
+        let server = FakeRegistry::start(Behavior::default()).await;
+        let client = registry_with(&server.host, Credentials::Anonymous, Options::default());
+        let repository = client.repository("ns/app");
+        let rule = |path| Rule::new(Fault::Respond(200, &[], said)).path(path);
+        let paths = ["tags/list", "/referrers/", "_catalog"];
+        paths.into_iter().for_each(|path| server.rule(rule(path)));
+        let digest = index_of(&[]).digest().clone();
+        let errors = [
+            repository.tags().await.err(),
+            repository.referrers_by_api(&digest).await.err(),
+            client.catalog(None).await.err(),
+        ];
+        for error in errors {
+            let error = error
+                .unwrap_or_else(|| panic!("{said} was taken"))
+                .to_string();
+            assert!(error.contains("not the list that was asked for"), "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -334,3 +334,18 @@ async fn a_reader_that_is_dropped_lets_go_of_a_source_that_is_silent() {
     assert!(tokio::time::timeout(limit, reading).await.is_err());
     assert_eq!(dropped.recv().await, None);
 }
+
+#[tokio::test]
+async fn a_name_of_gigabytes_is_not_read() {
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::XHeader] {
+        let name = vec![b'a'; 9 << 20];
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(name.len() as u64);
+        let mut archive = tar::Builder::new(Vec::new());
+        archive.append_data(&mut header, "name", &name[..]).unwrap();
+        let archive = archive.into_inner().unwrap();
+        let error = read_archive(&gzip(&archive)).await.unwrap_err();
+        assert!(error.to_string().contains("longer than 4 MiB"), "{error}");
+    }
+}

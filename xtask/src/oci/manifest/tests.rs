@@ -147,3 +147,40 @@ fn other_kinds_are_unsupported() {
         Err(ManifestError::Unsupported(schema1.to_owned()))
     );
 }
+
+#[test]
+fn what_is_not_what_its_type_says_is_refused() {
+    let own = image().replacen(
+        '{',
+        &format!(r#"{{"mediaType":"{}","#, media_type::OCI_MANIFEST),
+        1,
+    );
+    let index = format!(
+        r#"{{"mediaType":"{}","manifests":[]}}"#,
+        media_type::OCI_INDEX
+    );
+    let message = r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#.to_owned();
+    let schema1 = r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned();
+    for (media_type, json) in [
+        (media_type::OCI_INDEX, &own),
+        (media_type::DOCKER_LIST, &own),
+        (media_type::OCI_INDEX, &image()),
+        (media_type::DOCKER_LIST, &message),
+        (media_type::OCI_INDEX, &schema1),
+        (media_type::OCI_MANIFEST, &index),
+        (media_type::OCI_MANIFEST, &message),
+    ] {
+        let content = Manifest::new(media_type, json.clone().into()).content();
+        let is_malformed = matches!(content, Err(ManifestError::Malformed { .. }));
+        assert!(is_malformed, "{media_type} {json}: {content:?}");
+    }
+    // Docker's type and OCI's are one kind, and an index may list nothing.
+    for (media_type, json) in [
+        (media_type::DOCKER_MANIFEST, own),
+        (media_type::DOCKER_LIST, index),
+        (media_type::OCI_INDEX, r#"{"manifests":null}"#.to_owned()),
+    ] {
+        let content = Manifest::new(media_type, json.into()).content();
+        assert!(content.is_ok(), "{media_type}: {content:?}");
+    }
+}

@@ -131,6 +131,14 @@ platforms: linux/amd64
             "{source: ['a.io/x:1', 'a.io/y:1'], targets: b.io/z}",
             "`b.io/z:1` would be written twice",
         ),
+        (
+            "[{source: 'a.io/x:1', targets: 'localhost:5000/z'}, {source: 'a.io/y:1', targets: '127.0.0.1:5000/z'}]",
+            "`127.0.0.1:5000/z:1` would be written twice",
+        ),
+        (
+            "[{source: 'a.io/x:1', targets: b.io/z}, {source: 'a.io/y:1', targets: 'b.io:443/z'}]",
+            "`b.io:443/z:1` would be written twice",
+        ),
     ] {
         let error = read_text(text).unwrap_err();
         assert!(error.contains(said), "{text}: {error}");
@@ -170,4 +178,33 @@ fn tags_named_after_a_digest_go_with_their_image_and_are_chosen_by_no_pattern() 
         said.contains("`referrers` cannot be `drop`; hint: "),
         "{said}"
     );
+}
+
+#[test]
+fn what_another_rule_writes_is_read_by_the_next_run() {
+    let rule = |source: &str, target: &str| format!("{{source: '{source}', targets: '{target}'}}");
+    for (first, second, is_told) in [
+        (("a.io/x:1", "b.io/x"), ("b.io/x:1", "c.io/x"), true),
+        (("b.io/x", "c.io/x"), ("a.io/x:1", "b.io/x"), true),
+        (("a.io/x", "b.io/x"), ("b.io/x", "c.io/x"), true),
+        (
+            ("a.io/x:1", "localhost:1/x"),
+            ("127.0.0.1:1/x:1", "c.io/x"),
+            true,
+        ),
+        (("a.io/x:1", "b.io/x:2"), ("b.io/x:1", "c.io/x"), false),
+        (("b.io/x:1", "b.io/x:2"), ("b.io/x:1", "b.io/x:3"), false),
+        (("b.io/x:1", "b.io/x:2"), ("b.io/x:2", "b.io/x:3"), true),
+        (("a.io/x", "b.io/x"), ("a.io/y", "b.io/y"), false),
+    ] {
+        let [first, second] = [first, second].map(|(source, target)| rule(source, target));
+        let request = read_text(&format!("- {first}\n- {second}\n")).unwrap();
+        let said = request.warnings.join("\n");
+        assert_eq!(
+            said.contains("hint: a second run copies"),
+            is_told,
+            "{first} {second}: {said}"
+        );
+        assert!(said.lines().count() <= 1, "{said}");
+    }
 }
