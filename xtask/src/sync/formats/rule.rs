@@ -109,8 +109,11 @@ impl RawRule {
             && self.fails_alone
             && !is_fatal(error)
         {
+            let near = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
+            let parse = |text: &str| ImagePattern::parse(text).ok();
             let mut readable = destinations.iter();
-            let readable = readable.find_map(|(_, text)| ImagePattern::parse(text).ok());
+            let readable =
+                readable.find_map(|(_, text)| parse(text).or_else(|| parse(&near(text))));
             let destination = match readable {
                 Some(readable) => Some(readable.repository),
                 None => reader.right(position, RepositoryName::new(STAND_IN, "wrong/name")),
