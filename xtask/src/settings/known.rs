@@ -32,8 +32,10 @@ pub(super) fn misspelled<'n>(
             return None;
         }
         if !begins.contains(&first(name)) {
-            let rest = &name[first(name).len()..];
-            let is_slip = |it: &&String| strsim::damerau_levenshtein(it, &first(name)) == 1;
+            let (begin, rest) = name.split_at(first(name).len());
+            let is_slip = |it: &&String| {
+                it.len().abs_diff(begin.len()) <= 1 && strsim::damerau_levenshtein(it, begin) == 1
+            };
             let meant = begins
                 .iter()
                 .filter(is_slip)
