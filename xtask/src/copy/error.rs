@@ -8,12 +8,20 @@ use crate::registry::Error;
 /// Why an image was not copied to a destination.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum CopyError {
-    #[error("source: {0}")]
+    #[error("{}{}", whose(.0), .0)]
     Source(SourceError),
     #[error(transparent)]
     Destination(#[from] Error),
     #[error("not done within {0:?}")]
     TimedOut(Duration),
+}
+
+/// The temporary folder is nobody's but this machine's.
+fn whose(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::NoSpool { .. } => "",
+        _ => "source: ",
+    }
 }
 
 /// Why the source did not give what was asked of it.

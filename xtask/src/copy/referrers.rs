@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::error::SourceError;
 use super::job::{Job, Policy, Source};
 use super::source::SourceImage;
-use crate::oci::{Content, Descriptor, Digest, Index, Tag, TagOrDigest};
+use crate::oci::{Content, Descriptor, Digest, Index, Manifest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
 /// Referrers of one image, with those of the referrers.
@@ -156,6 +156,16 @@ pub(super) fn images(index: Index) -> Vec<Digest> {
     let images = index.manifests.into_iter();
     let images = images.filter(|it| it.attested().is_none());
     images.map(|it| it.digest).collect()
+}
+
+/// The digests of what a manifest consists of.
+pub(super) fn parts(manifest: &Manifest) -> Result<HashSet<Digest>, Error> {
+    let parts = match manifest.content()? {
+        Content::Image(image) => image.layers,
+        Content::Index(index) => index.manifests,
+        Content::Artifact(artifact) => artifact.blobs,
+    };
+    Ok(parts.into_iter().map(|it| it.digest).collect())
 }
 
 /// Another image of the same repository.

@@ -130,6 +130,7 @@ impl Task {
 
     fn told(&self, copied: Result<Diff, CopyError>, bytes: Bytes, start: Instant) -> CopyResult {
         let mut result = CopyResult::unfinished(&self.image.job, &self.destination);
+        result.bytes = bytes;
         result.seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         match copied {
             Ok(diff) => {
@@ -138,10 +139,9 @@ impl Task {
                 if self.destination.tags.is_empty() {
                     result.reference = self.destination.repository.at(diff.root.clone());
                 }
-                result.diff = diff.tags.iter().map(TagState::diff).collect();
+                result.diff = diff.tags.iter().map(|it| it.diff(&diff.root)).collect();
                 result.incomplete = !diff.missing_platforms.is_empty();
                 result.digest = Some(diff.root);
-                result.bytes = bytes;
             }
             Err(error) => {
                 result.http_status = error.status();
@@ -240,6 +240,7 @@ impl Task {
         bytes: &mut Bytes,
     ) -> Result<Diff, CopyError> {
         let mut force = self.options.force;
+        let mounted = bytes.mounted;
         for round in 0.. {
             let (count, before) = (self.tags_in_repository, self.take_before());
             // Boxed, as it is larger than what holds its size while the blobs travel.
@@ -275,6 +276,7 @@ impl Task {
             match uploaded {
                 Err(CopyError::Destination(Error::ChildMissing(_))) if round < MAX_FORCED => {
                     force = true;
+                    bytes.mounted = mounted;
                 }
                 uploaded => return uploaded.map(|root| Diff { root, ..diff }),
             }
@@ -338,14 +340,16 @@ impl CopyResult {
 }
 
 impl TagState {
-    fn diff(&self) -> TagDiff {
+    /// Against `root`, which the tag gets.
+    fn diff(&self, root: &Digest) -> TagDiff {
         TagDiff {
             tag: self.tag.clone(),
             before: self.before.clone(),
-            change: match (&self.before, self.is_stale) {
-                (None, _) => Change::Missing,
-                (Some(_), true) => Change::Changed,
-                (Some(_), false) => Change::Equal,
+            change: match &self.before {
+                None => Change::Missing,
+                // Also of one that is set again all the same.
+                Some(before) if before == root => Change::Equal,
+                Some(_) => Change::Changed,
             },
         }
     }

@@ -3,7 +3,6 @@
 //! They are looked for also where the image is in place, because signatures are often added later. Where there are
 //! some, a tag is set only when they are there.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -12,10 +11,10 @@ use tokio::sync::Semaphore;
 use super::error::{CopyError, SourceError};
 use super::job::{Destination, Mode, Referrers as Wanted, Source};
 use super::referrer_list::{self, Extended};
-use super::referrers::{KnownReferrers, Referrer, ReferrerName, Referrers, images};
+use super::referrers::{KnownReferrers, Referrer, ReferrerName, Referrers, images, parts};
 use super::result::{Bytes, CopyResult, CopyStatus};
 use super::task::{Task, within};
-use crate::oci::{Content, Digest, Manifest, Tag, TagOrDigest};
+use crate::oci::{Content, Digest, Tag, TagOrDigest};
 use crate::registry::{Error, Repository};
 
 /// Copies the image and its referrers. What is to be copied waits for one of the `places`; a look does not.
@@ -279,6 +278,13 @@ impl<'t> Copies<'t> {
     /// Copies one; returns whether it is in place.
     async fn copy(&mut self, referrer: &Referrer) -> Result<bool, CopyError> {
         let destination = &self.task.destination;
+        // Looked at and set by one copy at a time: another image with this digest may come with another signature.
+        let subject = destination.host.blob(&referrer.subject);
+        let way = subject.way_to(destination.repository.path());
+        let _alone = match &referrer.name {
+            ReferrerName::Tag(_) => Some(way.lock().await),
+            ReferrerName::Listed(_) => None,
+        };
         let tags = match &referrer.name {
             ReferrerName::Tag(tag) if self.has_other_parts(referrer, tag).await? => {
                 self.problems.push(format!(
@@ -386,14 +392,4 @@ impl<'t> Copies<'t> {
         }
         result
     }
-}
-
-/// The digests of what a manifest consists of.
-fn parts(manifest: &Manifest) -> Result<HashSet<Digest>, Error> {
-    let parts = match manifest.content()? {
-        Content::Image(image) => image.layers,
-        Content::Index(index) => index.manifests,
-        Content::Artifact(artifact) => artifact.blobs,
-    };
-    Ok(parts.into_iter().map(|it| it.digest).collect())
 }

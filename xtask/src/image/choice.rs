@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::Error;
 use super::rewrite::NAMES;
-use crate::oci::{Content, Descriptor, Manifest, TagOrDigest, media_type};
+use crate::oci::{Content, Descriptor, Manifest, Tag, TagOrDigest, media_type};
 
 /// The images that are meant: the `wanted` one or, without, all but what is only about others, such as a signature that
 /// was copied with its image. `document` gives the manifest that a descriptor lists.
@@ -14,7 +14,9 @@ pub(super) fn chosen(
     document: impl Fn(&Descriptor) -> Option<Bytes>,
 ) -> Result<Vec<Descriptor>, Error> {
     let Some(wanted) = wanted else {
-        let is_image = |it: &Descriptor| !document(it).is_some_and(|bytes| is_about(it, bytes));
+        let is_image = |it: &Descriptor| {
+            !is_cosigns(it) && !document(it).is_some_and(|bytes| is_about(it, bytes))
+        };
         return Ok(match listed.iter().any(is_image) {
             true => listed.iter().filter(|it| is_image(it)).cloned().collect(),
             false => listed,
@@ -37,6 +39,16 @@ pub(super) fn chosen(
         }),
         false => Ok(found),
     }
+}
+
+/// Whether cosign made it: its tags are named after a digest, and `cosign save` names a kind instead.
+fn is_cosigns(listed: &Descriptor) -> bool {
+    let kind = listed.annotations.as_ref().and_then(|it| it.get("kind"));
+    let tag = name(listed).and_then(|it| it.rsplit(':').next()?.parse::<Tag>().ok());
+    tag.is_some_and(|it| it.is_of_digest())
+        || kind.is_some_and(|it| {
+            it.starts_with("dev.cosignproject.cosign/") && !it.ends_with("/image")
+        })
 }
 
 /// Whether it is about another manifest, or an artifact.

@@ -132,6 +132,11 @@ impl Console {
         }
     }
 
+    /// A line for the file of the log alone.
+    pub fn log_only(&self, text: &str) {
+        self.write_log(self.shown(text).as_str());
+    }
+
     /// A workflow command of GitHub Actions. Redacted before it is escaped: an escaped secret would not be found.
     pub(super) fn command(&self, command: &str, text: &str) {
         let text = self.shown(text).command_data();

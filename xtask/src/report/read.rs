@@ -1,6 +1,7 @@
 //! Reads the reports of earlier runs.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use anyhow::Result;
@@ -26,8 +27,8 @@ impl Report {
                 "`{file}`{why}: this is not the report of a {kind}; hint: {hint}"
             ))
         };
-        let text = fs::read(path)
-            .map_err(|error| bad_input(format!("`{file}` cannot be read: {error}")))?;
+        let text =
+            bytes(path).map_err(|error| bad_input(format!("`{file}` cannot be read: {error}")))?;
         if text.trim_ascii().is_empty() {
             return Err(is_none(" is empty", WRITTEN));
         }
@@ -48,6 +49,27 @@ impl Report {
         }
         Report::deserialize(&value)
             .map_err(|error| bad_input(format!("`{file}` is not a valid report: {error}")))
+    }
+}
+
+/// Of a million images, in bytes.
+const LARGEST: u64 = 1 << 30;
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    // A device or a pipe has no size, and may have no end.
+    let most = match file.metadata()?.is_file() {
+        true => LARGEST,
+        false => LARGEST >> 4,
+    };
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true => Err(io::Error::other(format!(
+            "it is larger than {} MiB",
+            most >> 20
+        ))),
+        false => Ok(bytes),
     }
 }
 

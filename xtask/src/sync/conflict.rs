@@ -96,8 +96,8 @@ struct Image<'a> {
 
 impl Image<'_> {
     /// Everything that decides about the bytes.
-    fn content(&self) -> (&RepositoryName, &TagOrDigest, &Policy) {
-        (&self.rule.source, self.at, &self.rule.policy)
+    fn content(&self) -> (String, &TagOrDigest, &Policy) {
+        (self.rule.source.identity(), self.at, &self.rule.policy)
     }
 }
 

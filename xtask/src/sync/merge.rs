@@ -9,7 +9,7 @@ use indexmap::IndexSet;
 use super::report::{exit, outcome};
 use super::shard::MOST;
 use crate::cli::MergeArgs;
-use crate::copy::CopyResult;
+use crate::copy::{CopyResult, CopyStatus};
 use crate::exit::{Exit, bad_input};
 use crate::oci::{Digest, Reference, Tag};
 use crate::report::{Console, ShardReport, SyncReport};
@@ -26,7 +26,13 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
     let mut is_dry = None;
     let mut empty_rules = IndexSet::new();
     let mut unlisted = HashSet::new();
+    let mut lacks = Vec::new();
     for path in &args.files {
+        // Who names the parts beforehand names the one that was lost, too.
+        if args.files.len() > 1 && !path.exists() {
+            lacks.push(format!("there is no `{}`", path.display()));
+            continue;
+        }
         let (report, knows_all, error) = SyncReport::read_any(path)?;
         let wrong = |why: String| bad_input(format!("`{}`: {why}", path.display()));
         if *is_dry.get_or_insert(report.dry_run) != report.dry_run {
@@ -75,9 +81,8 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
             return Err(wrong(why));
         }
         if !knows_all {
-            merged.is_unlisted = true;
             let why = error.map_or_else(String::new, |error| format!(": {error}"));
-            console.warning(&format!(
+            lacks.push(format!(
                 "`{}` is of a run that ended before it knew its images{why}",
                 path.display()
             ));
@@ -92,24 +97,40 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
     }
     let missing = (1..=of.flatten().unwrap_or(0)).filter(|it| !parts.contains_key(it));
     if let Some(missing) = named(missing) {
-        merged.is_unlisted = true;
-        console.warning(&format!("there is no report of part {missing}"));
+        lacks.push(format!("there is no report of part {missing}"));
     }
+    if is_dry.is_none() {
+        return Err(bad_input(lacks.join("\n")));
+    }
+    merged.is_unlisted = !lacks.is_empty();
+    lacks.iter().for_each(|lack| console.warning(lack));
     let conflicts = conflicts(&merged.images);
-    let shown = conflicts.iter().take(SHOWN);
+    let shown = conflicts.values().take(SHOWN);
     shown.for_each(|conflict| console.warning(conflict));
     if conflicts.len() > SHOWN {
         let more = conflicts.len() - SHOWN;
-        console.warning(&format!("and so were {more} more tags"));
+        console.warning(&format!("and so were {more} more"));
+    }
+    let is_twice = !conflicts.is_empty();
+    // Which of them is there now depends on who came last.
+    for (at, reason) in conflicts {
+        let row = &mut merged.images[at];
+        (row.status, row.digest, row.reason) = (CopyStatus::Failed, None, Some(reason));
     }
     merged.empty_rules = Vec::from_iter(empty_rules);
     merged.dry_run = is_dry.unwrap_or_default();
-    let is_partial = merged.is_unlisted || !conflicts.is_empty();
-    let ended = match (is_partial, exit(&merged.images)) {
-        (true, Exit::Done) => Exit::Partial,
-        (_, ended) => ended,
+    let ended = match exit(&merged.images) {
+        _ if is_twice => Exit::Partial,
+        Exit::Done if merged.is_unlisted => Exit::Partial,
+        ended => ended,
     };
-    let outcome = outcome(merged, ended, args.succeeded.as_deref());
+    let mut outcome = outcome(merged, ended, args.succeeded.as_deref());
+    if let Some(first) = lacks.first() {
+        outcome.title += &match lacks.len() - 1 {
+            0 => format!(", {first}"),
+            more => format!(", {first}, and {more} more is missing"),
+        };
+    }
     Ok(console.finish(outcome, args.report.as_deref()))
 }
 
@@ -161,23 +182,26 @@ fn named(numbers: impl Iterator<Item = usize>) -> Option<String> {
     (!shown.is_empty()).then(|| shown.join(", ") + more)
 }
 
-/// A sentence for each tag that two images were written to: the parts of a run do not see each other's.
-fn conflicts(images: &[CopyResult]) -> Vec<String> {
-    let mut written: HashMap<(String, &Tag), (&str, &Digest)> = HashMap::new();
-    let mut found = Vec::new();
-    for row in images {
+/// A sentence for each image with a tag that another one was written to as well: the parts of a run do not see each
+/// other's.
+fn conflicts(images: &[CopyResult]) -> BTreeMap<usize, String> {
+    let mut written: HashMap<(String, &Tag), (usize, &Digest)> = HashMap::new();
+    let mut found = BTreeMap::new();
+    for (at, row) in images.iter().enumerate() {
         let Some(digest) = &row.digest else { continue };
         for tag in &row.tags {
             let repository = &row.reference.repository;
             let sentence = format!("`{repository}:{tag}`");
-            let (image, before) = *written
+            let (first, before) = *written
                 .entry((repository.identity(), tag))
-                .or_insert((&row.image, digest));
-            if image != row.image && before != digest {
-                found.push(format!(
+                .or_insert((at, digest));
+            let image = &images[first].image;
+            if *image != row.image && before != digest {
+                let sentence = format!(
                     "{sentence} was written twice: from `{image}` and from `{}`",
                     row.image
-                ));
+                );
+                found.extend([(first, sentence.clone()), (at, sentence)]);
             }
         }
     }

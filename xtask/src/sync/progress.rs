@@ -81,14 +81,16 @@ impl ProgressReporter {
             return;
         }
         let level = match result.status {
-            CopyStatus::Failed if self.is_new(result) => Level::Error,
+            CopyStatus::Failed => Level::Error,
             CopyStatus::Degraded => Level::Warn,
             CopyStatus::Created | CopyStatus::Updated | CopyStatus::Skipped => Level::Info,
-            CopyStatus::Failed | CopyStatus::Equal => Level::Debug,
+            CopyStatus::Equal => Level::Debug,
         };
-        if level > self.level.unwrap_or(Level::Info) {
+        let most = self.level.unwrap_or(Level::Info);
+        if level > most {
             return;
         }
+        let is_known = result.status == CopyStatus::Failed && !self.is_new(result);
         let what = word(result.status, self.mode);
         let bytes = &result.bytes;
         let moved = [(bytes.uploaded, "uploaded"), (bytes.mounted, "mounted")];
@@ -103,7 +105,9 @@ impl ProgressReporter {
             result.image,
             result.place()
         );
-        if self.level.is_none() && level > Level::Warn {
+        if is_known && most < Level::Debug {
+            self.console.log_only(&line);
+        } else if self.level.is_none() && level > Level::Warn {
             self.console.detail(&line);
         } else {
             self.console.info(&line);

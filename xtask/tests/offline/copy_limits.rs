@@ -34,7 +34,7 @@ async fn a_disk_that_fills_up_is_named_with_what_was_needed() {
     assert_eq!(
         process::said(&output, "reason: "),
         format!(
-            "Some(\"source: `{path}` cannot take the 3000000 bytes of {digest}: File too large (os error 27)\")"
+            "Some(\"`{path}` cannot take the 3000000 bytes of {digest}: File too large (os error 27)\")"
         )
     );
     let left = std::fs::read_dir(directory.path()).unwrap().count();

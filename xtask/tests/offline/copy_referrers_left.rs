@@ -3,11 +3,11 @@
 use fakes::noise;
 use fakes::registry::{Fault, Rule};
 use hyper::Method;
-use xtask::copy::CopyStatus;
-use xtask::oci::media_type;
+use xtask::copy::{CopyStatus, Policy};
+use xtask::oci::{index_of, media_type};
 
 use crate::support::client::tag;
-use crate::support::copying::{copy, repository};
+use crate::support::copying::{copy, destination, job, registry_host, repository};
 use crate::support::images::{built, image, index, platform};
 use crate::support::referrers::{
     NAMES, all_kept, digest_tag, kept, place_signed, put_index, registry, signature,
@@ -209,4 +209,56 @@ async fn a_list_that_is_the_index_itself_is_none() {
         let there = repository(&target.host, "m");
         app.assert_at(&there, &name).await;
     }
+}
+
+#[tokio::test]
+async fn a_list_that_another_writer_replaced_is_extended_again() {
+    for lost in [1, 9] {
+        let (source, target) = (registry(true).await, registry(false).await);
+        let app = built("app", 100);
+        app.place(&source, "app", "v1");
+        let signed = signature("of the image", &app);
+        signed.place(&source, "app", "s");
+        let list = index_of(&[signed.root().as_referrer().unwrap().1]);
+        let digest: &'static str = list.digest().to_string().leak();
+        let taken = Fault::Respond(201, [("docker-content-digest", digest)].to_vec().leak(), "");
+        for _ in 0..lost {
+            target.fault(Method::PUT, &app.digest().tag_prefix(), taken.clone());
+        }
+        let rows = copy(kept(&source, &target)).await;
+        let there = repository(&target.host, "m");
+        let found = there.referrers(&app.digest()).await.unwrap().len();
+        match lost {
+            1 => assert_eq!((rows[0].status, found), (CopyStatus::Created, 1)),
+            _ => {
+                assert_eq!((rows[0].status, found), (CopyStatus::Degraded, 0));
+                let reason = rows[0].reason.as_ref().unwrap();
+                assert!(reason.contains("somebody else writes it"), "{reason}");
+            }
+        }
+    }
+}
+
+/// Two images with one digest, each signed in its own repository.
+#[tokio::test]
+async fn a_signature_that_the_run_has_just_set_is_not_overwritten() {
+    let (source, target) = (registry(true).await, registry(true).await);
+    let app = built("app", 100);
+    let host = registry_host(&target.host);
+    let jobs = ["dev", "prod"].map(|name| {
+        app.place(&source, name, "v1");
+        let signed = image("linux/amd64", &[noise(name, 50)]);
+        signed.place(&source, name, &digest_tag(&app, ".sig"));
+        let mut job = job(
+            &repository(&source.host, name),
+            "v1",
+            vec![destination(&host, "m", &[name])],
+        );
+        job.policy = Policy::default();
+        job
+    });
+    let rows = copy(jobs.to_vec()).await;
+    let mut found: Vec<_> = rows.iter().map(|row| (row.status, row.referrers)).collect();
+    found.sort_by_key(|(_, referrers)| *referrers);
+    assert_eq!(found, [(CopyStatus::Degraded, 0), (CopyStatus::Created, 1)]);
 }

@@ -62,6 +62,26 @@ fn the_pods_of_kubernetes_are_as_many_as_the_parts_and_the_reports() {
 }
 
 #[test]
+fn the_name_of_the_job_gets_wherever_it_belongs() {
+    let manifest = manifest("merge.yaml");
+    let sed = manifest
+        .lines()
+        .find_map(|it| it.split_once("sed ")?.1.split_once(" deploy/"));
+    let (arguments, _) = sed.unwrap();
+    let script = format!("job=job.batch/sync-7; printf %s \"$0\" | sed {arguments}");
+    let mut shell = std::process::Command::new("sh");
+    let named = shell.args(["-c", &script, &manifest]).output().unwrap();
+    let named = String::from_utf8(named.stdout).unwrap();
+    let named = named.lines().filter(|it| !it.starts_with('#'));
+    let named: String = named.collect();
+    assert!(named.contains("name: sync-7-merge"), "{named}");
+    assert!(
+        named.contains("\"sync-7-3.json\"") && !named.contains("JOB"),
+        "{named}"
+    );
+}
+
+#[test]
 fn the_example_of_kubernetes_is_a_file_that_is_read() {
     let manifest = manifest("sync.yaml");
     let (_, data) = manifest.split_once("  images.yaml: |\n").unwrap();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use fakes::registry::{Behavior, FakeRegistry, Fault, Rule};
+use serde_json::Value;
 
 use crate::support::sync_fixture::SyncFixture;
 
@@ -333,9 +334,22 @@ async fn two_parts_that_write_one_tag_are_told_by_the_merged_report() {
             "/all:v1` was written twice: from `",
             "/app0:v1`",
             "/app1:v1`",
+            "0 of 2 in place",
         ],
     );
-    assert_eq!(fixture.report("all.json")["exit_code"], 3);
+    let report = fixture.report("all.json");
+    for image in report["images"].as_array().unwrap() {
+        assert_eq!(
+            (&image["status"], &image["digest"]),
+            (&"failed".into(), &Value::Null)
+        );
+        assert!(
+            image["reason"]
+                .as_str()
+                .unwrap()
+                .contains("was written twice")
+        );
+    }
 
     let mut report = fixture.report("1.json");
     for (number, of, code, said) in [
