@@ -128,6 +128,24 @@ mod tests {
             all.iter().map(|it| it.digest().clone()).collect()
         };
         assert_eq!(choose(&listed, None).unwrap(), digests(&[&image, &other]));
+        // As regctl names cosign's, and as `cosign save` marks them.
+        let prefix = image.digest().tag_prefix();
+        let kind = |kind: &str, manifest: &Manifest| Descriptor {
+            annotations: Some(BTreeMap::from([(
+                "kind".to_owned(),
+                format!("dev.cosignproject.cosign/{kind}"),
+            )])),
+            ..manifest.descriptor()
+        };
+        for cosigns in [
+            [
+                named(&image, "1.2"),
+                named(&other, &format!("{prefix}.sig")),
+            ],
+            [kind("image", &image), kind("sigs", &other)],
+        ] {
+            assert_eq!(choose(&cosigns, None).unwrap(), digests(&[&image]));
+        }
         assert_eq!(choose(&listed[3..], None).unwrap(), digests(&[&chart]));
         assert_eq!(choose(&listed, Some("1.2")).unwrap(), digests(&[&image]));
         assert_eq!(choose(&listed, Some("1.3")).unwrap(), digests(&[&other]));

@@ -213,7 +213,7 @@ impl ErrorResponse {
                 Error::UploadLost(Error::Status(response).into())
             }
             (_, "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "DIGEST_INVALID")
-                if !response.url.contains("/manifests/") =>
+                if response.url.rsplit('/').nth(1) != Some("manifests") =>
             {
                 Error::UploadLost(Error::Status(response).into())
             }

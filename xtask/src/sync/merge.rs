@@ -26,11 +26,11 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
     let mut is_dry = None;
     let mut empty_rules = IndexSet::new();
     let mut unlisted = HashSet::new();
-    let mut lacks = Vec::new();
+    let (mut absent, mut lacks) = (Vec::new(), Vec::new());
     for path in &args.files {
         // Who names the parts beforehand names the one that was lost, too.
         if args.files.len() > 1 && !path.exists() {
-            lacks.push(format!("there is no `{}`", path.display()));
+            absent.push(format!("there is no `{}`", path.display()));
             continue;
         }
         let (report, knows_all, error) = SyncReport::read_any(path)?;
@@ -81,7 +81,9 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
             return Err(wrong(why));
         }
         if !knows_all {
-            let why = error.map_or_else(String::new, |error| format!(": {error}"));
+            let why = error.map_or_else(String::new, |error| {
+                format!(": {}", error.replace('\n', " "))
+            });
             lacks.push(format!(
                 "`{}` is of a run that ended before it knew its images{why}",
                 path.display()
@@ -100,10 +102,17 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
         lacks.push(format!("there is no report of part {missing}"));
     }
     if is_dry.is_none() {
-        return Err(bad_input(lacks.join("\n")));
+        return Err(bad_input(absent.join("\n")));
+    }
+    // Else the part that it was is named already.
+    if lacks.is_empty() {
+        lacks.append(&mut absent);
     }
     merged.is_unlisted = !lacks.is_empty();
-    lacks.iter().for_each(|lack| console.warning(lack));
+    absent
+        .iter()
+        .chain(&lacks)
+        .for_each(|it| console.warning(it));
     let conflicts = conflicts(&merged.images);
     let shown = conflicts.values().take(SHOWN);
     shown.for_each(|conflict| console.warning(conflict));
@@ -124,12 +133,12 @@ pub fn merge(console: &Console, args: &MergeArgs) -> Result<Exit> {
         Exit::Done if merged.is_unlisted => Exit::Partial,
         ended => ended,
     };
+    let has_failed = merged.images.iter().any(CopyResult::is_failed);
     let mut outcome = outcome(merged, ended, args.succeeded.as_deref());
-    if let Some(first) = lacks.first() {
-        outcome.title += &match lacks.len() - 1 {
-            0 => format!(", {first}"),
-            more => format!(", {first}, and {more} more is missing"),
-        };
+    if !lacks.is_empty() {
+        let shown = lacks.iter().take(SHOWN).map(String::as_str);
+        outcome.title += &format!(", {}", shown.collect::<Vec<_>>().join(", "));
+        outcome.lack = (!has_failed).then(|| "partly done".to_owned());
     }
     Ok(console.finish(outcome, args.report.as_deref()))
 }

@@ -36,33 +36,27 @@ impl Shard {
             ))
         };
         let number = |text: &str| text.trim().parse::<usize>().ok();
-        let (part, of) = match text.split_once('/') {
-            Some((part, of)) => (number(part), number(of)),
-            None => (None, number(text)),
-        };
-        let of = of.filter(|it| *it <= MOST);
-        let (number, by_index) = match (part, of, index) {
-            (Some(part), Some(_), _) => (part, String::new()),
-            (None, Some(_), Some(index)) if !text.contains('/') => match number(index) {
-                Some(part) => (
-                    part.saturating_add(1),
-                    format!(": `JOB_COMPLETION_INDEX` is {part}, and counts from 0"),
-                ),
-                None => return Err(wrong("`JOB_COMPLETION_INDEX` is no number".to_owned())),
-            },
-            (None, Some(_), None) if !text.contains('/') => {
+        let of_index =
+            |part: usize| format!(": `JOB_COMPLETION_INDEX` is {part}, and counts from 0");
+        let (number, of, why) = match (text.split_once('/'), number(text), index.map(number)) {
+            (Some((part, of)), ..) => (number(part), number(of), String::new()),
+            (None, None, _) => (None, None, String::new()),
+            (None, Some(_), None) => {
                 return Err(wrong("`JOB_COMPLETION_INDEX` is not set".to_owned()));
             }
-            _ => return Err(wrong(format!("two numbers, at most {MOST}, are asked for"))),
-        };
-        match of.filter(|of| (1..=*of).contains(&number)) {
-            Some(of) => Ok(Shard { number, of, by }),
-            None => {
-                let of = of.unwrap_or_default();
-                Err(wrong(format!(
-                    "there is no part {number} of {of}{by_index}"
-                )))
+            (None, Some(_), Some(None)) => {
+                return Err(wrong("`JOB_COMPLETION_INDEX` is no number".to_owned()));
             }
+            (None, of, Some(Some(part))) => (Some(part.saturating_add(1)), of, of_index(part)),
+        };
+        match (number, of) {
+            (Some(number), Some(of)) if of <= MOST && (1..=of).contains(&number) => {
+                Ok(Shard { number, of, by })
+            }
+            (Some(number), Some(of)) if of <= MOST => {
+                Err(wrong(format!("there is no part {number} of {of}{why}")))
+            }
+            _ => Err(wrong(format!("two numbers, at most {MOST}, are asked for"))),
         }
     }
 

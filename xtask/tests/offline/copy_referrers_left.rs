@@ -262,3 +262,21 @@ async fn a_signature_that_the_run_has_just_set_is_not_overwritten() {
     found.sort_by_key(|(_, referrers)| *referrers);
     assert_eq!(found, [(CopyStatus::Degraded, 0), (CopyStatus::Created, 1)]);
 }
+
+#[tokio::test]
+async fn a_page_in_place_of_the_api_is_none() {
+    let (source, target) = (registry(true).await, registry(false).await);
+    let app = built("app", 100);
+    app.place(&source, "app", "v1");
+    signature("of the image", &app).place(&source, "app", "s");
+    let page = Fault::Respond(200, &[], "<html>");
+    target.rule(Rule::new(page).path("/referrers/"));
+    let rows = copy(kept(&source, &target)).await;
+    assert_eq!(
+        (rows[0].status, rows[0].referrers),
+        (CopyStatus::Created, 1)
+    );
+    let list = tag(&app.digest().tag_prefix());
+    let there = repository(&target.host, "m");
+    assert!(there.get_manifest(&list).await.unwrap().is_some());
+}

@@ -287,6 +287,7 @@ async fn a_mount_that_was_none_is_made_good_by_an_upload() {
             (rows[0].status, &rows[0].reason),
             (CopyStatus::Created, &None)
         );
+        assert_eq!(rows[0].bytes.mounted, 0);
         sample
             .assert_at(&repository(&target.host, path), "v1")
             .await;

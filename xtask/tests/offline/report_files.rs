@@ -26,6 +26,9 @@ async fn what_nobody_reads_is_found_before_the_work() {
     run.expect(2, &["`socket` cannot be written: "]);
     let run = fixture.sync(&["sync.yaml", "--report", "r/"]).await;
     run.expect(2, &["`r/` cannot be written: is a directory"]);
+    let endless = ["sync.yaml", "--only-failed", "/dev/zero"];
+    let run = fixture.sync(&endless).await;
+    run.expect(2, &["`/dev/zero` cannot be read: it is larger than 64 MiB"]);
     let run = fixture.sync(&["sync.yaml", "--report", "-"]).await;
     run.expect(
         2,

@@ -303,6 +303,15 @@ async fn parts_that_do_not_belong_together_are_not_merged() {
     let early = fixture.workspace.run(&early).await;
     let why = "before it knew its images: `absent.yaml` cannot be read: ";
     early.expect(3, &[why, "there is no report of part 2"]);
+    // Nor does one that left none, whether it is named or not.
+    for files in [&["1.json"][..], &["1.json", "lost.json"]] {
+        let merge = [&["report", "merge"], files].concat();
+        let merged = fixture.workspace.run(&merge).await;
+        merged.expect(3, &[", there is no report of part 2: partly done\n"]);
+    }
+    let nothing = ["report", "merge", "lost.json", "gone.json"];
+    let nothing = fixture.workspace.run(&nothing).await;
+    nothing.expect(2, &["there is no `lost.json`\nthere is no `gone.json`"]);
     // Versions before did not say it.
     let mut old = fixture.report("1.json");
     let shard = old["shard"].as_object_mut().unwrap();

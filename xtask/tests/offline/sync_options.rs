@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fakes::registry::{Behavior, FakeRegistry, Fault};
+use fakes::registry::{Behavior, FakeRegistry, Fault, Rule};
 use hyper::Method;
 use xtask::sync::{self, Inputs};
 
@@ -104,9 +104,12 @@ async fn force_moves_everything_again() {
         .expect(0, &[", 0 B read"]);
     assert_eq!(pair.writes(), writes);
     pair.fixture
-        .sync(&["sync.yaml", "--force"])
+        .sync(&["sync.yaml", "--force", "--report", "r.json"])
         .await
         .expect(0, &["1 of 1 in place"]);
+    // It was set again, and is what it was.
+    let diff = pair.fixture.report("r.json")["images"][0]["diff"].clone();
+    assert_eq!(diff[0]["change"], "equal", "{diff}");
     assert_eq!(pair.writes(), 2 * writes);
 }
 
@@ -128,6 +131,13 @@ async fn only_what_failed_is_tried_again() {
         .sync(&["sync.yaml", "--report", "r.json"])
         .await
         .expect(3, &["answered 400"]);
+    let images = fixture.report("r.json")["images"].clone();
+    let mut images = images.as_array().unwrap().iter();
+    let failed = images.find(|it| it["status"] == "failed").unwrap();
+    assert!(
+        failed["bytes"]["uploaded"].as_u64().unwrap() > 0,
+        "{failed}"
+    );
     let (again, asked) = run().await;
     again.expect(0, &["1 of 1 in place"]);
     assert!(asked.iter().all(|it| it.ends_with("/v2")), "{asked:?}");
@@ -233,6 +243,20 @@ async fn what_is_said_is_as_much_as_asked_for_and_in_the_log_too() {
     run.expect(3, &["equal source.io/app:v1"]);
     assert!(fixture.read("sync.log").starts_with(&log));
     assert!(run.stdout.is_empty(), "{run}");
+
+    // What fails alike is one line, but each is named in the file.
+    for tag in ["w1", "w2", "w3"] {
+        fixture.publish(&format!("source.io/app:{tag}"), &ONE).await;
+    }
+    let refused = Fault::Respond(403, &[], "");
+    pair.there.rule(Rule::new(refused).method(Method::POST));
+    let alike = ["sync.yaml", "--tags", "w*", "--log", "alike.log"];
+    fixture.write("sync.yaml", "source: source.io/app\ntargets: one.io/app\n");
+    let run = fixture.sync(&alike).await;
+    run.expect(1, &[]);
+    let lines = |text: &str| text.matches("failed source.io/app:w").count();
+    assert_eq!(lines(&fixture.read("alike.log")), 3, "{run}");
+    assert!(lines(&run.stderr) < 3, "{run}");
     assert!(!Path::new(&fixture.workspace.path().join("output")).exists());
 }
 

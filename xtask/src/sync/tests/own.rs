@@ -181,6 +181,15 @@ fn tags_named_after_a_digest_go_with_their_image_and_are_chosen_by_no_pattern() 
 }
 
 #[test]
+fn one_image_that_two_names_mean_is_no_conflict() {
+    for (one, other) in [("localhost:1", "127.0.0.1:1"), ("a.io", "a.io:443")] {
+        let rule = |host: &str| format!("- {{source: '{host}/x:1', targets: b.io/x}}\n");
+        let request = read_text(&(rule(one) + &rule(other))).unwrap();
+        assert_eq!(request.rules.len(), 2);
+    }
+}
+
+#[test]
 fn what_another_rule_writes_is_read_by_the_next_run() {
     let rule = |source: &str, target: &str| format!("{{source: '{source}', targets: '{target}'}}");
     for (first, second, is_told) in [
