@@ -7,6 +7,7 @@ use fakes::registry::{Behavior, FakeRegistry, Fault, Rule};
 use tokio::process::Command;
 
 use crate::servers::distribution::Distribution;
+use crate::support::copying::repository;
 use crate::support::images::image;
 use crate::support::sync_fixture::SyncFixture;
 
@@ -42,14 +43,20 @@ async fn an_upload_that_stays_after_an_interrupt_is_told() {
         FakeRegistry::start(Behavior::default()).await,
         Distribution::open(),
     );
-    image("linux/amd64", &[noise("large", 20_000_000)]).place(&source, "app", "v1");
+    let sample = image("linux/amd64", &[noise("large", 20_000_000)]);
+    sample.place(&source, "app", "v1");
+    // The config is there, so that the layer's upload is the only one.
+    let app = repository(&there.host, "app");
+    for (digest, bytes) in sample.blobs.iter().filter(|(_, it)| it.len() < 4096) {
+        let config = app.upload_bytes(digest, None, bytes.clone());
+        config.await.unwrap();
+    }
     let slowly = Fault::Drip(100_000, Duration::from_millis(100));
     source.rule(Rule::new(slowly).path("/blobs/"));
     let fixture = SyncFixture::between(&[("source.io", &source.host), ("one.io", &there.host)]);
     fixture.write("images.yaml", "source.io/app:v1: one.io/app");
     let child = fixture.command(&["images.yaml"]).spawn().unwrap();
-    // The config, a few bytes, is sent at the same time.
-    while !there.open_uploads("app").iter().any(|it| *it >= 4096) {
+    while !there.open_uploads("app").iter().any(|it| *it > 0) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let id = child.id().unwrap().to_string();
